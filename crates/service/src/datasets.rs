@@ -215,12 +215,17 @@ impl Service {
         let which = which.into();
         self.audited(caller, Action::Dataset, &format!("{which}: deleted"), || {
             let dataset = self.overseen_dataset(caller, which)?;
-            self.store.delete_dataset(&dataset)?;
-            point("dataset.delete");
-            self.objects.remove_all(&dataset.prefix)?;
-            self.store.cleared(dataset.job)?;
+            self.remove_dataset(&dataset)?;
             Ok(dataset)
         })
+    }
+
+    /// Deletes a dataset and its files.
+    pub(crate) fn remove_dataset(&self, dataset: &Dataset) -> Result<(), Error> {
+        self.store.delete_dataset(dataset)?;
+        point("dataset.delete");
+        self.objects.remove_all(&dataset.prefix)?;
+        Ok(self.store.cleared(dataset.job)?)
     }
 
     /// The datasets that hold something of a conversation, run or document, also if it was purged: the caller's, and

@@ -1,5 +1,5 @@
-//! Schedules: exports that run by themselves. Their owner is whoever added them; owners of the project can look at,
-//! pause and delete everyone's.
+//! Schedules: exports that run by themselves. A schedule belongs to the person who added it. Owners of the project can
+//! view, pause and delete everyone's.
 
 mod plan;
 mod run;
@@ -7,8 +7,8 @@ mod run;
 pub use plan::{SchedulePlan, Scheduled};
 
 use retort_model::bounds::{NAME_CHARACTERS, SCHEDULES_PER_PERSON};
-use retort_model::{Action, Grant, ProjectRole, ScheduleState, Time, WindowKind};
-use retort_store::{Job, NewSchedule, Schedule, ScheduleChange};
+use retort_model::{Action, Grant, JobKind, ProjectRole, ScheduleState, Time, WindowKind};
+use retort_store::{Job, NewSchedule, RunQueued, Schedule, ScheduleChange};
 
 use crate::caller::Caller;
 use crate::error::Error;
@@ -19,7 +19,7 @@ use crate::service::Service;
 const RUNS_SHOWN: usize = 50;
 
 impl Service {
-    /// Adds a schedule of the caller's.
+    /// Adds a schedule that belongs to the caller.
     ///
     /// # Errors
     /// Choices that the formats do not allow, a name in use, too many schedules; those of the store.
@@ -64,7 +64,7 @@ impl Service {
         })
     }
 
-    /// The plan, if the caller may have it carried out. Pseudonyms stay the same over all its datasets.
+    /// The plan, if the caller may run it, with a key for pseudonyms, so that they are the same in all its datasets.
     fn checked(
         &self,
         caller: &Caller,
@@ -73,20 +73,21 @@ impl Service {
     ) -> Result<SchedulePlan, Error> {
         caller.needs(Grant::Export)?;
         plan.check()?;
-        let SchedulePlan { selection, mut dataset, .. } = plan.clone();
+        let SchedulePlan { selection, mut dataset, pattern, timing, keep } = plan;
         if let Some(before) = before {
             dataset.redaction.prepare_as(&before.dataset.redaction).map_err(Error::Choice)?;
         }
         let request = ExportRequest { selection, dataset }.with_key()?;
         self.check_choices(caller, &request)?;
         self.open_measure(&mut request.dataset.clone(), self.clock.now())?;
-        Ok(SchedulePlan { dataset: request.dataset, ..plan })
+        let ExportRequest { selection, dataset } = request;
+        Ok(SchedulePlan { selection, dataset, pattern, timing, keep })
     }
 
-    /// The caller's schedules, the oldest first; with `everyone`, of all in the project.
+    /// The caller's schedules, the oldest first; with `everyone`, those of all people in the project.
     ///
     /// # Errors
-    /// The caller wants everyone's and is no owner of the project; those of the store.
+    /// `everyone`, and the caller does not own the project; those of the store.
     pub fn schedules(&self, caller: &Caller, everyone: bool) -> Result<Vec<Scheduled>, Error> {
         caller.needs(Grant::Export)?;
         if everyone {
@@ -96,17 +97,17 @@ impl Service {
         self.store.schedules(&scope)?.into_iter().map(with_plan).collect()
     }
 
-    /// One of the caller's schedules; for an owner, anyone's in the project.
+    /// A schedule of the caller; for an owner, anyone's in the project.
     ///
     /// # Errors
-    /// There is none; those of the store.
+    /// There is no such schedule; those of the store.
     pub fn schedule(&self, caller: &Caller, id: i64) -> Result<Scheduled, Error> {
         caller.needs(Grant::Export)?;
         let found = self.store.schedule(&caller.overseen(), id)?;
         found.map_or_else(|| Err(no_schedule(id)), with_plan)
     }
 
-    /// One of the schedules that run in the caller's own name.
+    /// A schedule of the caller, even if they own the project.
     fn own_schedule(&self, caller: &Caller, id: i64) -> Result<Scheduled, Error> {
         caller.needs(Grant::Export)?;
         let found = self.store.schedule(&caller.made(), id)?;
@@ -116,17 +117,16 @@ impl Service {
     /// The last runs of a schedule, the newest first.
     ///
     /// # Errors
-    /// There is none; those of the store.
+    /// There is no such schedule; those of the store.
     pub fn schedule_runs(&self, caller: &Caller, id: i64) -> Result<Vec<Job>, Error> {
         let found = self.schedule(caller, id)?;
         Ok(self.store.schedule_runs(&found.schedule, RUNS_SHOWN)?)
     }
 
-    /// Has one of the caller's schedules export something else, at other times or under other names. Where it exports
-    /// something else, its windows begin anew.
+    /// Changes a schedule of the caller. If it now exports something else, a new series of windows begins.
     ///
     /// # Errors
-    /// There is none, a run of it is under way; as [`Self::add_schedule`].
+    /// There is no such schedule, or a run of it is in progress; as [`Self::add_schedule`].
     pub fn edit_schedule(
         &self,
         caller: &Caller,
@@ -151,10 +151,10 @@ impl Service {
         })
     }
 
-    /// Has a schedule run no more, or again; an owner, anyone's in the project.
+    /// Pauses or resumes a schedule of the caller; for an owner, anyone's in the project.
     ///
     /// # Errors
-    /// There is none; those of the store.
+    /// There is no such schedule; those of the store.
     pub fn pause_schedule(
         &self,
         caller: &Caller,
@@ -182,32 +182,33 @@ impl Service {
         schedule: &Schedule,
         change: &ScheduleChange,
     ) -> Result<Scheduled, Error> {
-        if !self.store.change_schedule(schedule, change, self.clock.now())? {
-            return Err(Error::Conflict(format!(
-                "schedule `{}` was changed or run just now; look at it again",
-                schedule.name
-            )));
+        if self.store.change_schedule(schedule, change, self.clock.now())? {
+            self.schedule(caller, schedule.id)
+        } else {
+            Err(changed_meanwhile(schedule))
         }
-        self.schedule(caller, schedule.id)
     }
 
-    /// Queues a run of one of the caller's schedules now; none if there is nothing new to export.
+    /// Queues a run of a schedule of the caller now; none if there is nothing new to export.
     ///
     /// # Errors
-    /// There is none, a run of it is under way; as [`Self::submit_export`].
+    /// There is no such schedule, or a run of it is in progress; as [`Self::submit_export`].
     pub fn run_schedule(&self, caller: &Caller, id: i64) -> Result<Option<Job>, Error> {
         self.audited(caller, Action::Schedule, &format!("{id}: run"), || {
             let Scheduled { schedule, .. } = self.own_schedule(caller, id)?;
             refuse_running(&schedule)?;
-            let queued = self.start(&schedule, false)?;
-            self.queued_job(caller, queued)
+            match self.start(&schedule, false)? {
+                RunQueued::Job(id) => self.job_of(caller, JobKind::Export, id).map(Some),
+                RunQueued::Nothing => Ok(None),
+                RunQueued::Elsewhere => Err(changed_meanwhile(&schedule)),
+            }
         })
     }
 
-    /// Deletes a schedule; an owner, anyone's in the project. Its datasets stay.
+    /// Deletes a schedule of the caller; for an owner, anyone's in the project. Its datasets stay.
     ///
     /// # Errors
-    /// There is none; those of the store.
+    /// There is no such schedule; those of the store.
     pub fn delete_schedule(&self, caller: &Caller, id: i64) -> Result<(), Error> {
         self.audited(caller, Action::Schedule, &format!("{id}: deleted"), || {
             let Scheduled { schedule, .. } = self.schedule(caller, id)?;
@@ -215,13 +216,13 @@ impl Service {
         })
     }
 
-    /// What the schedules of all projects are like.
+    /// How many schedules of all projects are in which state.
     pub fn schedule_stats(&self) -> Result<retort_store::ScheduleStats, Error> {
         Ok(self.store.schedule_stats(self.clock.now())?)
     }
 }
 
-/// Where the first period of a schedule begins, if it is of periods.
+/// Where the first period of a schedule begins, if its windows are periods.
 fn first_period(plan: &SchedulePlan, now: Time) -> Option<Time> {
     (plan.timing.window == WindowKind::Period).then(|| plan.timing.last_settled(now).unwrap_or(now))
 }
@@ -239,6 +240,11 @@ fn refuse_running(schedule: &Schedule) -> Result<(), Error> {
             schedule.name
         ))),
     }
+}
+
+fn changed_meanwhile(schedule: &Schedule) -> Error {
+    let name = &schedule.name;
+    Error::Conflict(format!("schedule `{name}` was changed or run just now; look at it again"))
 }
 
 fn no_schedule(id: i64) -> Error {

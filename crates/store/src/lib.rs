@@ -69,7 +69,7 @@ pub use rebuild::{Leaving, Rebuild, Without};
 pub use removal::Belongings;
 pub use run_listing::{Flow, FlowParts, RunPage, RunStats, RunSummary};
 pub use runs::{IncomingRun, Update, Updated};
-pub use scheduled::{NewRun, RunQueued, Taking};
+pub use scheduled::{NewRun, RunQueued, RunWindow};
 pub use schedules::{NewSchedule, Schedule, ScheduleChange, ScheduleStats};
 pub use selected::{SelectedBatch, SelectedItem};
 pub use sessions::{SecretHash, SessionKind};

@@ -1,26 +1,41 @@
-//! Runs of schedules: each an export with its window, queued in the transaction in which its schedule goes on.
+//! Runs of schedules. Each is an export with a window, queued in the transaction that sets the schedule's next time.
 
-use retort_model::{ItemFilter, JobKind, JobState, ProjectRole, Scope, Time};
+use retort_model::{ItemFilter, ItemKind, JobKind, JobState, ProjectRole, Scope, Time};
 
-use crate::dialect::Value;
+use crate::dialect::{Connection, Value};
 use crate::error::Error;
 use crate::filter::Statement;
 use crate::jobs::{JOB, Job, NewExport, add_job, queue_export, read_job};
 use crate::notices::notify;
 use crate::page::{page_of, room_of};
-use crate::schedules::{Schedule, disable, run_ended, series_of};
+use crate::schedules::{Schedule, Series, disable, run_ended, series_of};
 use crate::store::{last_change, take_turn};
 use crate::within::{Within, count_late};
 
-/// What of the matching items a run takes.
+/// Which of the matching items a run exports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Taking {
+pub enum RunWindow {
     /// All.
     All,
-    /// What came or changed since the last run.
+    /// Those that are new or changed since the last run.
     Changed,
-    /// A period, and what came late for earlier ones.
+    /// Those of a period, and those of earlier periods that arrived late.
     Period(Time, Time),
+}
+
+impl RunWindow {
+    /// The window of a series that has exported the changes up to `changes_to`.
+    fn within(self, changes_to: i64) -> Within {
+        match self {
+            Self::All => Within::All,
+            Self::Changed => Within::ChangedAfter(changes_to),
+            Self::Period(from, before) => Within::Period {
+                from: from.unix_micros(),
+                before: before.unix_micros(),
+                came_after: changes_to,
+            },
+        }
+    }
 }
 
 /// A run to be queued.
@@ -28,24 +43,24 @@ pub enum Taking {
 pub struct NewRun<'n> {
     /// The schedule as it was read.
     pub schedule: &'n Schedule,
-    /// What it takes.
-    pub taking: Taking,
+    /// Which items it exports.
+    pub window: RunWindow,
     /// When the schedule runs next.
     pub next_at: Option<Time>,
 }
 
-/// What came of a run that was to be queued.
+/// The outcome of queuing a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RunQueued {
     /// The job.
     Job(i64),
-    /// Nothing matches: the schedule goes on to its next time.
+    /// Nothing matches: the schedule waits for its next time.
     Nothing,
     /// Another server queued it, or someone changed the schedule.
     Elsewhere,
 }
 
-/// Whose items a scope shows: a series that changes it begins anew, as what was seen before is other.
+/// Whose items a scope shows. If that changes, a new series begins, as the earlier windows were of other items.
 fn seen(scope: &Scope) -> String {
     match &scope.owner {
         None => "everyone".into(),
@@ -54,7 +69,7 @@ fn seen(scope: &Scope) -> String {
 }
 
 impl crate::Store {
-    /// Queues a run of a schedule, freezes its selection and has the schedule go on, all or nothing.
+    /// Queues a run of a schedule, freezes its selection and sets the schedule's next time, all or nothing.
     ///
     /// # Errors
     /// The dataset's name is in use; those of the database.
@@ -66,87 +81,31 @@ impl crate::Store {
         run: &NewRun<'_>,
         now: Time,
     ) -> Result<RunQueued, Error> {
-        let (schedule, kind) = (run.schedule.id, selection.kind());
         self.write(|connection| {
             take_turn(connection)?;
             let Some(mut series) = series_of(connection, run.schedule)? else {
                 return Ok(RunQueued::Elsewhere);
             };
-            let seen = seen(scope);
-            if run.taking == Taking::Changed && series.seen.as_ref().is_some_and(|before| *before != seen) {
+            let seen = Some(seen(scope));
+            if run.window == RunWindow::Changed && series.seen.is_some() && series.seen != seen {
                 (series.series, series.windows, series.changes_to) = (series.series + 1, 0, 0);
             }
-            let after = series.changes_to;
-            let within = match run.taking {
-                Taking::All => Within::All,
-                Taking::Changed => Within::ChangedAfter(after),
-                Taking::Period(from, before) => Within::Period {
-                    from: from.unix_micros(),
-                    before: before.unix_micros(),
-                    came_after: after,
-                },
-            };
-            let to = last_change(connection)?;
+            series.seen = seen;
+            let within = run.window.within(series.changes_to);
+            let changes_to = last_change(connection)?;
             let job = queue_export(connection, scope, (selection, within), new, now)?;
-            let at = Value::Int(now.unix_micros());
-            let sql = "SELECT COUNT(*) FROM (SELECT 1 FROM job_item WHERE job = $1 LIMIT 1) i";
-            let is_any = connection.row(sql, &[job.into()], |row| row.int(0))? == Some(1);
-            if !is_any {
-                for table in ["job_item", "job_shard"] {
-                    connection.execute(&format!("DELETE FROM {table} WHERE job = $1"), &[job.into()])?;
-                }
-                connection.execute("DELETE FROM job WHERE id = $1", &[job.into()])?;
-            }
-            let job_or_none = is_any.then_some(job);
-            let note = (!is_any).then_some("nothing new");
-            let sql = "UPDATE schedule SET next_at = $1, planned_at = $2, revision = revision + 1, job = $3, series = $4,
-                           windows = $5, changes_to = $6, seen = $7,
-                           last_at = CASE WHEN CAST($3 AS BIGINT) IS NULL THEN $2 ELSE last_at END, last_note = $8
-                       WHERE id = $9";
-            let values = [
-                run.next_at.map(Time::unix_micros).into(),
-                at,
-                job_or_none.into(),
-                series.series.into(),
-                series.windows.into(),
-                after.into(),
-                Value::Text(&seen),
-                note.into(),
-                schedule.into(),
-            ];
-            connection.execute(sql, &values)?;
-            if !is_any {
-                return Ok(RunQueued::Nothing);
-            }
-            connection.execute("UPDATE job SET schedule = $1 WHERE id = $2", &[schedule.into(), job.into()])?;
-            let (period, late) = match run.taking {
-                Taking::All => return Ok(RunQueued::Job(job)),
-                Taking::Changed => (None, 0),
-                Taking::Period(from, before) => {
-                    let late = count_late(connection, (job, kind), from.unix_micros())?;
-                    (Some((from.unix_micros(), before.unix_micros())), late)
-                }
-            };
-            let sql = "INSERT INTO schedule_run (job, schedule, series, number, changes_after, changes_to, starts_at,
-                           ends_at, late) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
-            let values = [
-                job.into(),
-                schedule.into(),
-                series.series.into(),
-                (series.windows + 1).into(),
-                after.into(),
-                to.into(),
-                period.map(|(from, _)| from).into(),
-                period.map(|(_, before)| before).into(),
-                late.into(),
-            ];
-            connection.execute(sql, &values)?;
+            let job = drop_if_empty(connection, job)?;
+            note_queued(connection, run, &series, job, now)?;
+            let Some(job) = job else { return Ok(RunQueued::Nothing) };
+            let sql = "UPDATE job SET schedule = $1 WHERE id = $2";
+            connection.execute(sql, &[run.schedule.id.into(), job.into()])?;
+            add_window(connection, (job, selection.kind()), run, &series, changes_to)?;
             Ok(RunQueued::Job(job))
         })
     }
 
-    /// Notes that a run of a schedule could not be queued, as a job that failed; with `is_over`, the schedule is
-    /// disabled with the same reason. Nothing if someone changed the schedule meanwhile.
+    /// Records a run that could not be queued as a failed job. With `is_over`, the schedule is disabled for the same
+    /// reason. Does nothing if someone else changed the schedule since it was read.
     pub fn fail_run(
         &self,
         (schedule, next_at): (&Schedule, Option<Time>),
@@ -191,10 +150,82 @@ impl crate::Store {
         Ok(page.0)
     }
 
-    /// The datasets that a schedule made and that are there, the newest first.
+    /// The datasets of a schedule that still exist, the newest first.
     pub fn schedule_datasets(&self, schedule: i64) -> Result<Vec<i64>, Error> {
         let sql =
             "SELECT dataset FROM job WHERE schedule = $1 AND dataset IS NOT NULL ORDER BY id DESC";
         self.read(|connection| connection.rows(sql, &[schedule.into()], |row| row.int(0)))
     }
+}
+
+/// The job, unless it has no items: then it is deleted.
+fn drop_if_empty(connection: &mut Connection, job: i64) -> Result<Option<i64>, Error> {
+    let sql = "SELECT COUNT(*) FROM (SELECT 1 FROM job_item WHERE job = $1 LIMIT 1) i";
+    if connection.row(sql, &[job.into()], |row| row.int(0))? == Some(1) {
+        return Ok(Some(job));
+    }
+    for table in ["job_item", "job_shard"] {
+        connection.execute(&format!("DELETE FROM {table} WHERE job = $1"), &[job.into()])?;
+    }
+    connection.execute("DELETE FROM job WHERE id = $1", &[job.into()])?;
+    Ok(None)
+}
+
+/// Writes into a schedule that a run was queued, or found nothing to export.
+fn note_queued(
+    connection: &mut Connection,
+    run: &NewRun<'_>,
+    series: &Series,
+    job: Option<i64>,
+    now: Time,
+) -> Result<(), Error> {
+    let note = if job.is_some() { None } else { Some("nothing new") };
+    let sql = "UPDATE schedule SET next_at = $1, planned_at = $2, revision = revision + 1, job = $3, series = $4,
+                   windows = $5, changes_to = $6, seen = $7,
+                   last_at = CASE WHEN CAST($3 AS BIGINT) IS NULL THEN $2 ELSE last_at END, last_note = $8
+               WHERE id = $9";
+    let values = [
+        run.next_at.map(Time::unix_micros).into(),
+        Value::Int(now.unix_micros()),
+        job.into(),
+        series.series.into(),
+        series.windows.into(),
+        series.changes_to.into(),
+        series.seen.as_ref().into(),
+        note.into(),
+        run.schedule.id.into(),
+    ];
+    connection.execute(sql, &values).map(|_| ())
+}
+
+/// Adds the window of a run; a run that exports everything has none.
+fn add_window(
+    connection: &mut Connection,
+    (job, kind): (i64, ItemKind),
+    run: &NewRun<'_>,
+    series: &Series,
+    changes_to: i64,
+) -> Result<(), Error> {
+    let (period, late) = match run.window {
+        RunWindow::All => return Ok(()),
+        RunWindow::Changed => (None, 0),
+        RunWindow::Period(from, before) => {
+            let (from, before) = (from.unix_micros(), before.unix_micros());
+            (Some((from, before)), count_late(connection, (job, kind), from)?)
+        }
+    };
+    let sql = "INSERT INTO schedule_run (job, schedule, series, number, changes_after, changes_to, starts_at,
+                   ends_at, late) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
+    let values = [
+        job.into(),
+        run.schedule.id.into(),
+        series.series.into(),
+        (series.windows + 1).into(),
+        series.changes_to.into(),
+        changes_to.into(),
+        period.map(|(from, _)| from).into(),
+        period.map(|(_, before)| before).into(),
+        late.into(),
+    ];
+    connection.execute(sql, &values).map(|_| ())
 }

@@ -1,4 +1,4 @@
-//! Schedules: exports that run by themselves, and how far their series of windows are.
+//! Schedules: exports that run by themselves, and the series of windows that each has exported so far.
 
 use retort_model::bounds::SCHEDULE_FAILURES;
 use retort_model::{JobState, ScheduleState, Scope, Time, Window, retry_wait};
@@ -9,10 +9,10 @@ use crate::error::Error;
 use crate::filter::{Statement, column_text, moment};
 use crate::store::next;
 
-/// A schedule whose next time was decided so much later than now was planned by a clock that was wrong.
+/// A next run that was planned this much later than now was planned by a clock that was wrong.
 const FAR_PLAN_MICROS: i64 = 15 * 60 * 1_000_000;
 
-/// A schedule that is so late is told of: what a worker with a long job, or a restart, needs is less.
+/// A schedule counts as late after this time. A worker with a long job, or a restart, delays a run by less.
 const LATE_MICROS: i64 = 10 * 60 * 1_000_000;
 
 /// A schedule.
@@ -24,7 +24,7 @@ pub struct Schedule {
     pub project: i64,
     /// The name of its owner.
     pub creator: String,
-    /// Their number; none is whoever holds the store.
+    /// The owner's number; none for someone who opens the store directly.
     pub person: Option<i64>,
     /// Its name.
     pub name: String,
@@ -34,23 +34,23 @@ pub struct Schedule {
     pub state: ScheduleState,
     /// Why it is disabled.
     pub reason: Option<String>,
-    /// When it was made.
+    /// When it was added.
     pub created_at: Option<Time>,
     /// When it runs next.
     pub next_at: Option<Time>,
-    /// Goes on with each change.
+    /// Goes up by one with each change.
     pub revision: i64,
     /// Datasets that it made.
     pub delivered: u64,
-    /// Runs that failed since the last that did not.
+    /// Runs that failed in a row.
     pub failures: u64,
     /// Where its last period ended.
     pub period_to: Option<Time>,
-    /// The run that is under way.
+    /// The job of the run in progress.
     pub job: Option<i64>,
-    /// When a run ended last, or found nothing.
+    /// When the last run ended, or found nothing to export.
     pub last_at: Option<Time>,
-    /// What came of it, if it was no dataset.
+    /// Why the last run made no dataset.
     pub last_note: Option<String>,
 }
 
@@ -59,7 +59,7 @@ pub struct Schedule {
 pub struct NewSchedule<'n> {
     /// The name of its owner.
     pub creator: &'n str,
-    /// Their number; none is whoever holds the store.
+    /// The owner's number; none for someone who opens the store directly.
     pub person: Option<i64>,
     /// Its name.
     pub name: &'n str,
@@ -71,7 +71,7 @@ pub struct NewSchedule<'n> {
     pub period_to: Option<Time>,
 }
 
-/// What a schedule is to be from now on.
+/// A change of a schedule.
 #[derive(Clone, Debug)]
 pub struct ScheduleChange {
     /// As in [`Schedule`].
@@ -80,13 +80,13 @@ pub struct ScheduleChange {
     pub state: ScheduleState,
     /// When it runs next.
     pub next_at: Option<Time>,
-    /// Whether another series begins, as what it exports is other.
+    /// Whether a new series of windows begins, as the schedule exports something else.
     pub restarts: bool,
-    /// Where its first period begins then, if it is of periods.
+    /// Where the first period of the new series begins, if the windows are periods.
     pub period_to: Option<Time>,
 }
 
-/// What the schedules of all projects are like.
+/// How many schedules of all projects are in which state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ScheduleStats {
     /// Those that run.
@@ -97,7 +97,7 @@ pub struct ScheduleStats {
     pub disabled: u64,
 }
 
-/// How far a series of windows is.
+/// The current series of windows, and how much of it was exported.
 pub(crate) struct Series {
     pub(crate) series: i64,
     pub(crate) windows: i64,
@@ -135,10 +135,10 @@ fn micros(time: Option<Time>) -> Value<'static> {
 }
 
 impl crate::Store {
-    /// Adds a schedule; its number.
+    /// Adds a schedule; returns its number.
     ///
     /// # Errors
-    /// Its owner has one of that name; those of the database.
+    /// Its owner has another schedule with that name; those of the database.
     pub fn add_schedule(
         &self,
         project: i64,
@@ -181,14 +181,14 @@ impl crate::Store {
         self.read(|connection| connection.rows(&statement.sql, &statement.values(), read_schedule))
     }
 
-    /// The schedule of that number in a scope.
+    /// The schedule with that number in a scope.
     pub fn schedule(&self, scope: &Scope, id: i64) -> Result<Option<Schedule>, Error> {
         let mut statement = Statement::new(SCHEDULE);
         statement.made_in(scope).push(" AND id = ").int(id);
         self.read(|connection| connection.row(&statement.sql, &statement.values(), read_schedule))
     }
 
-    /// Schedules that are due, of all projects, those that waited longest first.
+    /// Schedules of all projects that are due, the one due longest first.
     pub fn due_schedules(&self, now: Time, most: usize) -> Result<Vec<Schedule>, Error> {
         let mut statement =
             Statement::new(format!("{SCHEDULE} WHERE next_at IS NOT NULL AND (next_at <= "));
@@ -198,7 +198,7 @@ impl crate::Store {
         self.read(|connection| connection.rows(&statement.sql, &statement.values(), read_schedule))
     }
 
-    /// Changes a schedule that nobody else changed meanwhile, and has it begin without failures; whether it was changed.
+    /// Changes a schedule and resets its failures; false if someone else changed it since it was read.
     pub fn change_schedule(
         &self,
         schedule: &Schedule,
@@ -229,7 +229,8 @@ impl crate::Store {
         })
     }
 
-    /// Notes that a run of a schedule that nobody else changed meanwhile found nothing to do, and when it runs next.
+    /// Notes that a run found nothing to export, and when the schedule runs next, unless someone else changed the schedule
+    /// since it was read.
     pub fn put_off_schedule(
         &self,
         schedule: &Schedule,
@@ -251,7 +252,7 @@ impl crate::Store {
         self.write(|connection| connection.execute(sql, &values).map(|_| ()))
     }
 
-    /// Takes a schedule away. Its datasets and a run that is under way stay as exports of its owner.
+    /// Deletes a schedule. Its datasets and a run in progress stay as ordinary exports of its owner.
     pub fn delete_schedule(&self, schedule: i64) -> Result<(), Error> {
         self.write(|connection| {
             for sql in [
@@ -265,7 +266,7 @@ impl crate::Store {
         })
     }
 
-    /// What the schedules of all projects are like.
+    /// How many schedules of all projects are in which state.
     pub fn schedule_stats(&self, now: Time) -> Result<ScheduleStats, Error> {
         let sql = "SELECT COUNT(*), COUNT(CASE WHEN next_at < $1 THEN 1 END),
                        (SELECT COUNT(*) FROM schedule WHERE state = 'disabled')
@@ -280,7 +281,7 @@ impl crate::Store {
         Ok(found.unwrap_or_default())
     }
 
-    /// The window that a job takes, and the name of its schedule; none if it is of none.
+    /// The window that a job exports, and the name of its schedule; none if the job has no window.
     pub fn window_of(&self, job: i64) -> Result<Option<(String, Window)>, Error> {
         let sql = "SELECT s.name, r.schedule, r.series, r.number, r.changes_after, r.changes_to, r.starts_at, r.ends_at,
                        r.late, (SELECT value FROM meta WHERE name = 'identity')
@@ -302,7 +303,7 @@ impl crate::Store {
     }
 }
 
-/// Has a series of periods, if it is of periods, begin at `start`, without what the store has of before.
+/// Has a series of periods begin at `start`. Older items count as late only if they are imported from now on.
 fn begin_periods(
     connection: &mut Connection,
     schedule: i64,
@@ -316,7 +317,8 @@ fn begin_periods(
     connection.execute(sql, &values).map(|_| ())
 }
 
-/// How far the series of a schedule is that nobody else changed since it was read, nor can until the transaction ends.
+/// The series of a schedule, locked until the transaction ends; none if a run is in progress, or someone else changed
+/// the schedule since it was read.
 pub(crate) fn series_of(
     connection: &mut Connection,
     schedule: &Schedule,
@@ -335,7 +337,8 @@ pub(crate) fn series_of(
     })
 }
 
-/// Notes what came of a run of a schedule, if the job is one: its series goes on, or it is tried again, or disabled.
+/// If the job is a run of a schedule, records its outcome: a dataset closes the window, and a failure is retried or
+/// disables the schedule.
 pub(crate) fn run_ended(connection: &mut Connection, job: i64, now: Time) -> Result<(), Error> {
     let sql = "SELECT s.id, s.state, s.failures, j.state, j.error FROM job j JOIN schedule s ON s.id = j.schedule
                WHERE j.id = $1 AND (s.job = $1 OR s.job IS NULL)";
@@ -380,7 +383,7 @@ pub(crate) fn run_ended(connection: &mut Connection, job: i64, now: Time) -> Res
     }
 }
 
-/// Has a schedule run no more, and says why.
+/// Disables a schedule, with the reason.
 pub(crate) fn disable(
     connection: &mut Connection,
     schedule: i64,

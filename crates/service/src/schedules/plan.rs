@@ -21,11 +21,11 @@ const MOST_SETTLE_MINUTES: u32 = 31 * 24 * 60;
 pub struct SchedulePlan {
     /// Which items match.
     pub selection: ItemFilter,
-    /// What is made of them; the dataset's name in it is an example.
+    /// The datasets' plan; each run replaces the name in it.
     pub dataset: DatasetPlan,
-    /// How the datasets are called.
+    /// The names of the datasets.
     pub pattern: NamePattern,
-    /// When it runs, and which window it takes then.
+    /// When it runs, and which window it then exports.
     pub timing: Timing,
     /// Which of its datasets are kept; none keeps all.
     pub keep: Option<Keep>,
@@ -40,7 +40,7 @@ pub struct Scheduled {
     pub plan: SchedulePlan,
 }
 
-/// The same as it is kept.
+/// A plan as the store keeps it.
 #[derive(Serialize, Deserialize)]
 struct KeptPlan {
     items: String,
@@ -64,7 +64,7 @@ struct KeptPlan {
 }
 
 impl SchedulePlan {
-    /// Refuses what cannot be done, or never ends.
+    /// Refuses a plan that no run could carry out, or that would leave items out for good.
     pub(crate) fn check(&self) -> Result<(), Error> {
         let refused = |why: String| Err(Error::Choice(why));
         if let TimeRule::EveryHours(hours, _) = self.timing.rule
@@ -92,12 +92,12 @@ impl SchedulePlan {
         Ok(())
     }
 
-    /// What the dataset is called of a run that is named after that moment.
+    /// The dataset's name of a run that is named after that moment.
     pub(crate) fn name(&self, moment: Time, number: u64) -> Result<DatasetName, Error> {
         self.timing.name(&self.pattern, moment, number).map_err(Error::Choice)
     }
 
-    /// Whether the windows of this plan cannot go on from those of another.
+    /// Whether the windows of this plan cannot continue those of the plan before.
     pub(crate) fn restarts_after(&self, before: &Self) -> bool {
         let exported = |plan: &Self| {
             let kept = plan.kept();

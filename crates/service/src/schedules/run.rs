@@ -1,11 +1,11 @@
-//! Runs of schedules: queued when they are due, in the name of whoever owns them by then.
+//! Runs of schedules: queued when they are due, with what their owner may see at that moment.
 
 use std::time::Duration;
 
-use retort_engine::Error as EngineError;
 use retort_engine::panics::point;
-use retort_model::{Action, Grant, Grants, JobKind, Keep, Scope, Time, WindowKind};
-use retort_store::{NewExport, NewRun, RunQueued, Schedule, Taking};
+use retort_engine::{DatasetPlan, Error as EngineError};
+use retort_model::{Action, Grant, Grants, Keep, Scope, Time, WindowKind};
+use retort_store::{NewExport, NewRun, RunQueued, RunWindow, Schedule};
 
 use super::SchedulePlan;
 use crate::caller::{Caller, Origin};
@@ -13,43 +13,43 @@ use crate::error::Error;
 use crate::queue::{ExportRequest, neighbour};
 use crate::service::{Service, earlier};
 
-/// Names that are tried for a dataset, as others may take them meanwhile.
+/// How many names are tried for a dataset, as other exports may take them meanwhile.
 const NAMES_TRIED: usize = 4;
 
 impl Service {
-    /// Queues a run of the schedule that is due longest, if there is one; whether there was. What cannot be queued is a
-    /// failed job, and the schedule goes on.
+    /// Queues a run of the schedule that is due longest, if any. A run that cannot be queued is recorded as a failed job,
+    /// and the schedule waits for its next time.
     ///
     /// # Errors
-    /// The store is away; then it is due still.
-    pub(crate) fn start_due(&self) -> Result<bool, Error> {
+    /// The store cannot be reached; the schedule stays due.
+    pub(crate) fn start_due(&self) -> Result<(), Error> {
         let due = self.store.due_schedules(self.clock.now(), 1)?;
-        let Some(schedule) = due.first() else { return Ok(false) };
+        let Some(schedule) = due.first() else { return Ok(()) };
         point("schedule.due");
         match self.start(schedule, true) {
-            Ok(_) => Ok(true),
+            Ok(_) => Ok(()),
             Err(error) if error.may_pass() => Err(error),
             Err(error) => {
                 let next_at = SchedulePlan::read(schedule)
                     .ok()
                     .and_then(|plan| plan.timing.next_run(self.clock.now()));
-                // A plan that cannot be read will not be read the next time.
+                // A plan that cannot be read now cannot be read the next time.
                 let is_over = next_at.is_none();
                 let (name, why) = (&schedule.name, error.to_string());
-                self.store.fail_run((schedule, next_at), name, &why, is_over, self.clock.now())?;
-                Ok(true)
+                let now = self.clock.now();
+                Ok(self.store.fail_run((schedule, next_at), name, &why, is_over, now)?)
             }
         }
     }
 
-    /// Queues a run of a schedule as it was read.
+    /// Queues a run of a schedule, unless someone changed the schedule since it was read.
     pub(super) fn start(&self, schedule: &Schedule, is_due: bool) -> Result<RunQueued, Error> {
         let now = self.clock.now();
         let plan = SchedulePlan::read(schedule)?;
         let next_at = if is_due { plan.timing.next_run(now) } else { schedule.next_at };
         let put_off = |note| self.store.put_off_schedule(schedule, next_at, note, now);
         if is_due && (schedule.job.is_some() || schedule.next_at.is_some_and(|next| next > now)) {
-            // The run that is under way is late itself, or the time was planned by a clock that was wrong.
+            // The run in progress will export this, too; or the time was planned by a clock that was wrong.
             put_off(None)?;
             return Ok(RunQueued::Elsewhere);
         }
@@ -60,25 +60,27 @@ impl Service {
                 return Ok(RunQueued::Elsewhere);
             }
         };
-        let taking = match plan.timing.window {
-            WindowKind::All => Taking::All,
-            WindowKind::Changed => Taking::Changed,
+        let window = match plan.timing.window {
+            WindowKind::All => RunWindow::All,
+            WindowKind::Changed => RunWindow::Changed,
             WindowKind::Period => {
                 let start = schedule.period_to.unwrap_or(now);
                 let Some((start, end)) = plan.timing.period(start, now) else {
                     put_off(Some("no period has ended since the last run"))?;
                     return Ok(RunQueued::Nothing);
                 };
-                Taking::Period(start, end)
+                RunWindow::Period(start, end)
             }
         };
-        let named_after = match taking {
-            Taking::Period(start, _) => start,
-            Taking::All | Taking::Changed if is_due => plan.timing.at_or_before(now).unwrap_or(now),
-            Taking::All | Taking::Changed => now,
+        let named_after = match window {
+            RunWindow::Period(start, _) => start,
+            RunWindow::All | RunWindow::Changed if is_due => {
+                plan.timing.at_or_before(now).unwrap_or(now)
+            }
+            RunWindow::All | RunWindow::Changed => now,
         };
-        let run = NewRun { schedule, taking, next_at };
-        match self.submit_run(&caller, &plan, named_after, &run) {
+        let run = NewRun { schedule, window, next_at };
+        match self.submit_run(&caller, plan, named_after, &run) {
             Err(Error::Engine(EngineError::Nothing(_))) => {
                 put_off(Some("nothing new"))?;
                 Ok(RunQueued::Nothing)
@@ -90,15 +92,14 @@ impl Service {
     fn submit_run(
         &self,
         caller: &Caller,
-        plan: &SchedulePlan,
+        plan: SchedulePlan,
         named_after: Time,
         run: &NewRun<'_>,
     ) -> Result<RunQueued, Error> {
-        let wanted = plan.name(named_after, run.schedule.delivered + 1)?;
-        let (selection, mut dataset) = (plan.selection.clone(), plan.dataset.clone());
-        dataset.dataset_name = wanted;
-        let mut request = ExportRequest { selection, dataset };
-        let name = request.dataset.dataset_name.to_string();
+        let dataset_name = plan.name(named_after, run.schedule.delivered + 1)?;
+        let name = dataset_name.to_string();
+        let dataset = DatasetPlan { dataset_name, ..plan.dataset };
+        let mut request = ExportRequest { selection: plan.selection, dataset };
         self.audited(caller, Action::Export, &name, || {
             caller.needs(Grant::Export)?;
             self.check_choices(caller, &request)?;
@@ -123,20 +124,20 @@ impl Service {
                 }
             }
             Err(Error::Conflict(format!(
-                "the names like `{name}` are taken faster than they are found"
+                "other exports keep taking the names like `{name}`; try again"
             )))
         })
     }
 
-    /// Whoever owns a schedule, with what they may see now; or why they are gone.
+    /// The owner of a schedule, with what they may see now, or why the schedule has no owner any more.
     fn owner_of(&self, schedule: &Schedule) -> Result<Result<Caller, String>, Error> {
         let name = &schedule.creator;
         let gone = |why: &str| Ok(Err(format!("its owner `{name}` {why}")));
         let Some(project) = self.store.project_numbered(schedule.project)? else {
-            return gone("has no project any more");
+            return gone("no longer has a project");
         };
         let Some(id) = schedule.person else { return Ok(Ok(Caller::local(&project))) };
-        let Some(person) = self.store.person(id)? else { return gone("has no account any more") };
+        let Some(person) = self.store.person(id)? else { return gone("no longer has an account") };
         if person.is_disabled {
             return gone("is disabled");
         }
@@ -155,7 +156,7 @@ impl Service {
         }
     }
 
-    /// Deletes the datasets of a schedule that it does not keep, but never the newest.
+    /// Deletes the datasets that a schedule does not keep, but never the newest.
     pub(crate) fn retain(&self, project: i64, schedule: i64) -> Result<(), Error> {
         let scope = Scope::project(project);
         let Some(found) = self.store.schedule(&scope, schedule)? else { return Ok(()) };
@@ -172,25 +173,8 @@ impl Service {
             if since.is_some_and(|since| dataset.created_at.is_none_or(|made| made >= since)) {
                 continue;
             }
-            self.store.delete_dataset(&dataset)?;
-            self.objects.remove_all(&dataset.prefix)?;
-            self.store.cleared(dataset.job)?;
+            self.remove_dataset(&dataset)?;
         }
         Ok(())
-    }
-
-    /// The job of a run that was queued.
-    pub(super) fn queued_job(
-        &self,
-        caller: &Caller,
-        queued: RunQueued,
-    ) -> Result<Option<retort_store::Job>, Error> {
-        match queued {
-            RunQueued::Job(id) => self.job_of(caller, JobKind::Export, id).map(Some),
-            RunQueued::Nothing => Ok(None),
-            RunQueued::Elsewhere => Err(Error::Conflict(
-                "the schedule was changed or run just now; look at it again".into(),
-            )),
-        }
     }
 }

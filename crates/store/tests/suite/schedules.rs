@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use retort_model::bounds::SCHEDULE_FAILURES;
 use retort_model::{JobState, ScheduleState, Time, Window};
 use retort_store::{
-    Edit, Error, NewDataset, NewExport, NewRun, NewSchedule, RunQueued, Schedule, ScheduleChange,
-    Store, Taking,
+    Edit, Error, NewDataset, NewExport, NewRun, NewSchedule, RunQueued, RunWindow, Schedule,
+    ScheduleChange, Store,
 };
 
 use crate::support::*;
@@ -31,16 +31,16 @@ fn submit(
     place: &Place,
     store: &Store,
     schedule: &Schedule,
-    (name, taking, now): (&str, Taking, i64),
+    (name, window, now): (&str, RunWindow, i64),
 ) -> Result<RunQueued, Error> {
     let new = NewExport { creator: "ann", person: None, name, plan: "{}", part_bytes: 1 << 30 };
-    let run = NewRun { schedule, taking, next_at: Some(at(now + 1000)) };
+    let run = NewRun { schedule, window, next_at: Some(at(now + 1000)) };
     store.submit_run(&place.scope(), &everything().into(), &new, &run, at(now))
 }
 
 /// Queues a run, which has something to do; its job.
-fn run(place: &Place, id: i64, name: &str, taking: Taking) -> i64 {
-    match submit(place, &place.store, &schedule(place, id), (name, taking, 1000)).unwrap() {
+fn run(place: &Place, id: i64, name: &str, window: RunWindow) -> i64 {
+    match submit(place, &place.store, &schedule(place, id), (name, window, 1000)).unwrap() {
         RunQueued::Job(job) => job,
         other => panic!("{other:?}"),
     }
@@ -93,7 +93,8 @@ fn a_due_run_is_queued_once_however_many_servers_look() {
         let outcomes: Vec<_> = std::thread::scope(|scope| {
             let servers = [&place.store, &other, &place.store, &other].map(|store| {
                 let seen = &seen[0];
-                scope.spawn(move || submit(place, store, seen, ("d", Taking::All, 1000)).unwrap())
+                scope
+                    .spawn(move || submit(place, store, seen, ("d", RunWindow::All, 1000)).unwrap())
             });
             servers.into_iter().map(|server| server.join().unwrap()).collect()
         });
@@ -103,7 +104,7 @@ fn a_due_run_is_queued_once_however_many_servers_look() {
         assert_eq!(place.store.due_schedules(at(1000), 9).unwrap(), []);
         // Nor while it is under way.
         let now = schedule(place, id);
-        let again = submit(place, &other, &now, ("e", Taking::All, 2000)).unwrap();
+        let again = submit(place, &other, &now, ("e", RunWindow::All, 2000)).unwrap();
         assert_eq!(again, RunQueued::Elsewhere);
     });
 }
@@ -115,19 +116,19 @@ fn what_came_or_changed_is_in_the_next_window_and_what_was_delivered_is_not() {
         for name in ["a", "b", "c"] {
             place.add(name, "1");
         }
-        let first = run(place, id, "d1", Taking::Changed);
+        let first = run(place, id, "d1", RunWindow::Changed);
         assert_eq!(items(place, first), ["a", "b", "c"]);
         // What comes while it runs is for the next one.
         place.add("d", "1");
         place.add("a", "2");
         deliver(place, first);
         place.store.edit(&place.scope(), &ids(&["b"]), &Edit::Favorite(true)).unwrap();
-        let second = run(place, id, "d2", Taking::Changed);
+        let second = run(place, id, "d2", RunWindow::Changed);
         assert_eq!(items(place, second), ["a", "b", "d"]);
         // One that fails leaves its window to the next.
         fail(place, second);
         place.store.edit(&place.scope(), &ids(&["d"]), &Edit::Delete).unwrap();
-        let third = run(place, id, "d2", Taking::Changed);
+        let third = run(place, id, "d2", RunWindow::Changed);
         assert_eq!(items(place, third), ["a", "b"]);
         deliver(place, third);
         let (one, two) = (window(place, first), window(place, third));
@@ -135,7 +136,7 @@ fn what_came_or_changed_is_in_the_next_window_and_what_was_delivered_is_not() {
         assert_eq!((two.number, two.changes_after), (2, one.changes_to));
         assert_eq!(two.series, one.series);
         let now = schedule(place, id);
-        let none = submit(place, &place.store, &now, ("d3", Taking::Changed, 1000)).unwrap();
+        let none = submit(place, &place.store, &now, ("d3", RunWindow::Changed, 1000)).unwrap();
         assert_eq!(none, RunQueued::Nothing);
         let now = schedule(place, id);
         assert_eq!((now.delivered, now.job, now.next_at), (2, None, Some(at(2000))));
@@ -150,7 +151,7 @@ fn what_came_or_changed_is_in_the_next_window_and_what_was_delivered_is_not() {
         };
         assert!(place.store.change_schedule(&now, &change, at(50)).unwrap());
         assert!(!place.store.change_schedule(&now, &change, at(50)).unwrap());
-        let all = run(place, id, "d4", Taking::Changed);
+        let all = run(place, id, "d4", RunWindow::Changed);
         assert_eq!(items(place, all), ["a", "b", "c"]);
         assert_ne!(window(place, all).series, one.series);
     });
@@ -169,7 +170,7 @@ fn a_period_takes_what_began_in_it_and_what_came_late() {
         made("also-first", 0);
         made("in-second", 1);
         made("in-third", 2);
-        let period = |day: i64| Taking::Period(at(day * 86_400), at((day + 1) * 86_400));
+        let period = |day: i64| RunWindow::Period(at(day * 86_400), at((day + 1) * 86_400));
         let first = run(place, id, "d1", period(0));
         deliver(place, first);
         made("late", 0);
@@ -192,7 +193,7 @@ fn a_schedule_that_fails_too_often_is_disabled_and_told() {
         place.add("a", "1");
         let id = add(place, "nightly", None);
         for failed in 1..=SCHEDULE_FAILURES {
-            let job = run(place, id, "d", Taking::All);
+            let job = run(place, id, "d", RunWindow::All);
             fail(place, job);
             let now = schedule(place, id);
             assert_eq!(now.failures, failed);
@@ -261,10 +262,10 @@ fn a_deleted_schedule_leaves_its_datasets_and_a_run_that_is_under_way() {
     on_both(|place| {
         place.add("a", "1");
         let id = add(place, "nightly", None);
-        let first = run(place, id, "d1", Taking::Changed);
+        let first = run(place, id, "d1", RunWindow::Changed);
         deliver(place, first);
         place.add("b", "1");
-        let second = run(place, id, "d2", Taking::Changed);
+        let second = run(place, id, "d2", RunWindow::Changed);
         place.store.delete_schedule(id).unwrap();
         deliver(place, second);
         assert_eq!(place.store.datasets(&place.scope()).unwrap().len(), 2);
