@@ -1,6 +1,6 @@
--- Spans that a server was sent over HTTP, until their traces are imported. The spans of one trace from one sender come in
--- parts, in any order. A trace is due at `due_at`; it was imported if that is NULL, and is kept until `forget_at`, as late
--- spans have it imported once more. `holder` is the member whose items it becomes; '' if the sender sees everyone's.
+-- Spans that a server received over HTTP, until their traces are imported. The spans of one trace from one sender arrive in
+-- parts, in any order. A trace is due at `due_at`, which is NULL once it was imported. It is kept until `forget_at`, as late
+-- spans cause another import. `holder` is the member who will hold its items; '' if the sender sees everyone's.
 CREATE TABLE open_trace (
     key {key},
     project BIGINT NOT NULL REFERENCES project (id),

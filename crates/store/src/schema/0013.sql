@@ -1,8 +1,8 @@
 -- Exports that run by themselves. `plan` is what is exported, when and under which name, as the service wrote it.
--- `next_at` is none while it does not run; `planned_at` is when that was decided. `revision` goes on with each change.
--- `delivered` counts datasets. A series is windows of which each begins where the one before it ended: `windows` counts
--- them, the last one ended with the change `changes_to` and the moment `period_to`, and `seen` is whose items it is of.
--- `job` is the run that is under way.
+-- `next_at` is NULL while the schedule does not run; `planned_at` is when `next_at` was decided. `revision` goes up by one
+-- with each change. `delivered` counts datasets. In a series of windows, each begins where the one before it ended:
+-- `windows` counts them, the last one ended with the change `changes_to` and the moment `period_to`, and `seen` says whose
+-- items the series has. `job` is the run in progress.
 CREATE TABLE schedule (
     id {key},
     project BIGINT NOT NULL REFERENCES project (id),
@@ -30,7 +30,7 @@ CREATE TABLE schedule (
 );
 CREATE INDEX schedule_next ON schedule (next_at) WHERE next_at IS NOT NULL;
 
--- The window that a run of a schedule takes; `starts_at` and `ends_at` are none if it is not of a period.
+-- The window that a run of a schedule exports. `starts_at` and `ends_at` are NULL unless it is a period.
 CREATE TABLE schedule_run (
     job BIGINT PRIMARY KEY REFERENCES job (id),
     schedule BIGINT NOT NULL REFERENCES schedule (id),
@@ -52,8 +52,8 @@ CREATE INDEX job_schedule ON job (schedule, id) WHERE schedule IS NOT NULL;
 ALTER TABLE notice ADD COLUMN schedule BIGINT;
 ALTER TABLE notice ADD COLUMN disabled TEXT;
 
--- The store's number of the last change of an item, as the counter `item` gives them; 0 if it did not change since it
--- came, which its key tells.
+-- The number of the last change of an item, from the counter `item`; 0 if it has not changed since it was imported: then
+-- its key is that number.
 ALTER TABLE conversation ADD COLUMN changed BIGINT NOT NULL DEFAULT 0;
 ALTER TABLE run ADD COLUMN changed BIGINT NOT NULL DEFAULT 0;
 ALTER TABLE document ADD COLUMN changed BIGINT NOT NULL DEFAULT 0;
