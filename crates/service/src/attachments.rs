@@ -13,7 +13,7 @@ use crate::error::Error;
 /// A file that lies in a conversation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attachment {
-    /// What it may be called: no path, and no two alike.
+    /// A safe file name, unique in the conversation.
     pub name: String,
     /// Its media type.
     pub media_type: String,
@@ -21,14 +21,14 @@ pub struct Attachment {
     pub bytes: Vec<u8>,
 }
 
-/// What is known of a file without its bytes.
+/// A file without its bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileInfo {
-    /// What it may be called.
+    /// A safe file name, unique in the conversation.
     pub name: String,
     /// Its media type.
     pub media_type: String,
-    /// How many bytes it has.
+    /// Its size in bytes.
     pub bytes: u64,
 }
 
@@ -47,7 +47,7 @@ pub(crate) struct Files {
 }
 
 impl Files {
-    /// Hands on the files that lie in a message, in order. What only points elsewhere is none.
+    /// Hands on the files in a message, in order. A link to a file elsewhere is not a file.
     pub(crate) fn each_of<E>(
         &mut self,
         message: &Message<'_>,
@@ -83,7 +83,7 @@ pub struct FileArchive {
 }
 
 impl FileArchive {
-    /// Of these files; none if there is none.
+    /// The archive of these files; none without files.
     pub(crate) fn of(files: Vec<Attachment>) -> Option<Self> {
         let entry = |file: &Attachment| Entry {
             name: file.name.clone(),
@@ -100,7 +100,7 @@ impl FileArchive {
         self.archive.len()
     }
 
-    /// The SHA-256 of what is in it.
+    /// The SHA-256 of its contents.
     pub fn hash(&self) -> [u8; 32] {
         let mut hash = Sha256::new();
         for file in &self.files {
@@ -199,7 +199,7 @@ fn inline(value: &serde_json::Value) -> Option<(String, Vec<u8>)> {
     }
 }
 
-/// A media type that can stand in a header.
+/// The media type, if it is safe in a header.
 fn media_type_of(text: &str) -> String {
     let is_fit = |text: &str| {
         (3..=100).contains(&text.len())

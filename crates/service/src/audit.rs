@@ -25,7 +25,7 @@ impl Service {
         self.audited_as(caller, action, |_| object.to_owned(), act)
     }
 
-    /// As [`Service::audited`], where what was done has its name from what came of it; none if it was refused.
+    /// As [`Service::audited`], for an object that is named after the result, which is none if the caller was refused.
     pub(crate) fn audited_as<T>(
         &self,
         caller: &Caller,
@@ -62,11 +62,11 @@ impl Service {
         result
     }
 
-    /// Writes an entry, or counts it if whoever caused it has written too many.
+    /// Writes an entry, or only counts it if the same person or address caused too many.
     pub(crate) fn write_audit(&self, entry: &NewAudit<'_>) -> Result<(), Error> {
         let now = self.clock.now();
         self.write_counted(Some(now))?;
-        // Who signs in is not who they say until they have.
+        // The name in a failed sign-in proves nothing, so the address is counted.
         let is_unknown = entry.is_refused && entry.action == Action::SignIn;
         let name = if is_unknown { entry.address.or(entry.person) } else { entry.person };
         let writer = Writer { project: entry.project, name: name.map(str::to_owned) };
@@ -82,8 +82,7 @@ impl Service {
         Ok(self.store.add_audit(entry, now)?)
     }
 
-    /// Writes how many entries were counted instead of written, as far as that is due; without a moment, all. A server
-    /// does so when it stops.
+    /// Writes the counts of entries that are due at `now`, or all counts, as a server does when it stops.
     ///
     /// # Errors
     /// They cannot be written, and are still counted.
@@ -143,13 +142,13 @@ impl Service {
         })?;
         self.write_counted(Some(self.clock.now()))?;
         let (project, most) = (caller.project.id, most.min(PAGE_ITEMS));
-        // Whoever holds the store sees it all.
+        // Someone who opens the store directly sees all of it.
         let only_members = caller.person.is_some();
         let page = self.store.audit(project, only_members, filter, after, most)?;
         Ok(with_next(page, |one| one.id))
     }
 
-    /// The whole log, entry by entry, the newest first; that it was exported stands in it.
+    /// The whole log, entry by entry, the newest first. The export itself is logged, too.
     ///
     /// # Errors
     /// The caller does not own the project; those of `take`.

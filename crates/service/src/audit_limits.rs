@@ -1,18 +1,18 @@
 //! How much of the audit log one person can fill.
 //!
-//! Each entry is a write that reaches the disk, and a program may cause a thousand in a second. Past a limit, entries are
-//! counted instead of written. An entry says at once that the counting began, and later entries say how many there were of
-//! each action, so that the log accounts for all of them.
+//! Each entry is a write to the disk, and a program may cause a thousand in a second. Beyond a limit, entries are only
+//! counted. One entry says at once that counting began, and later ones say how many there were of each action, so the log
+//! accounts for all of them.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 use retort_model::{Action, Time};
 
-/// Refusals of one person that are written in a minute.
+/// Refusals of one person that are written per minute.
 const REFUSALS_PER_MINUTE: u32 = 60;
 
-/// People and addresses that are counted at a time. Those past it are counted as one.
+/// People and addresses that are tracked at a time. All others share one limit.
 const COUNTED: usize = 10_000;
 
 const MINUTE: i64 = 60_000_000;
@@ -22,9 +22,9 @@ const DAY: i64 = 24 * HOUR;
 /// Whose entries are counted together.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Writer {
-    /// The project; none if the entries are of no one project.
+    /// The project; none for entries outside of projects.
     pub(crate) project: Option<i64>,
-    /// The person, or the address of someone who is not known; none for all who are past the bound.
+    /// The person, or the address of someone who is not signed in; none for all beyond the bound.
     pub(crate) name: Option<String>,
 }
 
@@ -41,9 +41,9 @@ pub(crate) struct Counted {
     pub(crate) is_refused: bool,
     /// How many there were.
     pub(crate) count: u64,
-    /// When the first was.
+    /// When the first was counted.
     pub(crate) first: Time,
-    /// From when on the count is written, in microseconds since 1970.
+    /// When the count is to be written, in microseconds since 1970.
     due: i64,
 }
 
@@ -52,9 +52,9 @@ pub(crate) struct Counted {
 pub(crate) enum Fate {
     /// It is written.
     Written,
-    /// It is the first of its kind that is counted, which the log says at once.
+    /// It is the first of its action that is only counted, which the log says at once.
     FirstCounted,
-    /// It is counted.
+    /// It is only counted.
     Counted,
 }
 
@@ -72,7 +72,7 @@ struct Written {
 pub(crate) struct AuditLimits(Mutex<HashMap<Writer, Written>>);
 
 impl AuditLimits {
-    /// Counts an entry, of which someone may have `per_day` written in a day.
+    /// Decides whether an entry is written, if `per_day` entries of a writer are written in a day.
     pub(crate) fn add(
         &self,
         writer: Writer,
@@ -123,14 +123,14 @@ impl AuditLimits {
         Fate::FirstCounted
     }
 
-    /// Takes out the counts that are due; without a moment, all.
+    /// Removes and returns the counts that are due at `now`, or all.
     pub(crate) fn take(&self, now: Option<Time>) -> Vec<Counted> {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let is_due = |one: &mut Counted| now.is_none_or(|now| one.due <= now.unix_micros());
         all.values_mut().flat_map(|written| written.counted.extract_if(.., is_due)).collect()
     }
 
-    /// Takes back a count that could not be written.
+    /// Puts back a count that could not be written.
     pub(crate) fn take_back(&self, counted: Counted) {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let one = all.entry(counted.writer.clone()).or_default();

@@ -46,7 +46,7 @@ impl Caller {
         &self.name
     }
 
-    /// The number of the person; none for whoever holds the store's file.
+    /// The number of the person; none for someone who opens the store directly.
     pub fn person(&self) -> Option<i64> {
         self.person
     }

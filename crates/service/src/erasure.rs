@@ -1,8 +1,8 @@
-//! Everything of a person, found in a project and taken out of it: items, and their rows in anyone's datasets.
+//! Erasure: deletes a person's items from a project, and their rows from everyone's datasets.
 //!
-//! Of a person is what they hold: what they own, and what they imported that names no owner. Datasets are queued to be
-//! made again before anything is purged, as nobody could tell whose a purged item was. So an erasure that is broken off
-//! goes on when it is asked for again.
+//! A person's items are those that they hold: the ones that they own, and the ones that they imported and that name no
+//! owner. Datasets are queued to be made again before anything is purged, as a purged item no longer has a holder. So an
+//! erasure that was interrupted can be repeated.
 
 use retort_model::bounds::PAGE_ITEMS;
 use retort_model::{Action, ConversationFilter, Grant, ProjectRole, RunFilter, Scope, Status};
@@ -13,46 +13,46 @@ use crate::datasets::DatasetRef;
 use crate::error::Error;
 use crate::service::Service;
 
-/// What there is of a person in a project.
+/// What a person has in a project.
 #[derive(Clone, Debug, Default)]
 pub struct Erasure {
     /// Conversations that they hold.
     pub conversations: u64,
-    /// Runs.
+    /// Runs that they hold.
     pub runs: u64,
-    /// Documents.
+    /// Documents that they hold.
     pub documents: u64,
-    /// Anyone's datasets that were made of something of theirs.
+    /// Everyone's datasets that were made from at least one of their items.
     pub datasets: Vec<AffectedDataset>,
 }
 
-/// A dataset that was made of something of the person.
+/// A dataset that was made from items of the person.
 #[derive(Clone, Debug)]
 pub struct AffectedDataset {
     /// The dataset.
     pub dataset: Dataset,
-    /// Items of the person that it was made of, and items that were purged since.
+    /// Items of the person from which it was made, and items that were purged since.
     pub leaving: u64,
-    /// Items that it was made of.
+    /// All items from which it was made.
     pub selected: u64,
 }
 
 impl AffectedDataset {
-    /// Whether nothing else is in it, so that it is deleted.
+    /// Whether nothing would be left in it, so that it is deleted instead.
     pub fn is_emptied(&self) -> bool {
         self.leaving == self.selected
     }
 }
 
 impl Erasure {
-    /// Whether there is nothing of the person.
+    /// Whether the person has nothing.
     pub fn is_nothing(&self) -> bool {
         self.conversations + self.runs + self.documents == 0 && self.datasets.is_empty()
     }
 }
 
 impl Service {
-    /// What there is of a person in the caller's project.
+    /// What a person has in the caller's project.
     ///
     /// # Errors
     /// The caller does not own the project; those of the store.
@@ -77,12 +77,12 @@ impl Service {
         }
     }
 
-    /// Purges everything that a person holds in the caller's project, deletes the datasets in which nothing else is, and
-    /// queues the others to be made again without it. Gives back the jobs.
+    /// Purges everything that a person holds in the caller's project, deletes the datasets that hold nothing else, and
+    /// queues the others to be made again without the person's items. Returns the jobs.
     ///
     /// # Errors
-    /// The caller does not own the project; a dataset is being rebuilt already; those of the store and of the place of
-    /// the datasets.
+    /// The caller does not own the project; a dataset is being rebuilt already; those of the store and of the datasets'
+    /// storage.
     pub fn erase(&self, caller: &Caller, name: &str, found: &Erasure) -> Result<Vec<i64>, Error> {
         self.audited(caller, Action::Purge, "everything of a person: erased", || {
             caller.needs(Grant::Manage)?;

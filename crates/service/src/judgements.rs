@@ -1,5 +1,5 @@
-//! What people and evaluators say of answers, brought back to the runs and conversations that it is about. A better answer
-//! becomes a sibling of the one that it corrects, with its author; nothing that was said is overwritten.
+//! Judgements: what people and evaluators say about answers, added to the runs and conversations of these answers. A
+//! corrected answer becomes a sibling of the original, with its author; no answer is overwritten.
 
 use std::io::BufRead;
 
@@ -17,10 +17,11 @@ use crate::error::Error;
 use crate::import::{incoming_run, update_run};
 use crate::service::Service;
 
-/// The field of an answer with what it should have been.
+/// The field of an answer with the answer that was expected.
 const GROUND_TRUTH: &str = "ground_truth";
-/// The field of a corrected answer, or of a run with a corrected answer, that says who wrote that.
+/// The field of a corrected answer with its author.
 const AUTHOR: &str = "author";
+/// The field of a run with the author of its corrected answer.
 const CORRECTED_BY: &str = "corrected_by";
 
 /// What became of judgements. `read = changed + same + unknown + refused`.
@@ -28,15 +29,15 @@ const CORRECTED_BY: &str = "corrected_by";
 pub struct JudgementReport {
     /// Rows that were read.
     pub read: u64,
-    /// Those that said something new.
+    /// Rows that said something new.
     pub changed: u64,
-    /// Those that said what was there, or nothing.
+    /// Rows that said what was known already, or nothing.
     pub same: u64,
-    /// Those about runs and conversations that there are not.
+    /// Rows about runs and conversations that do not exist.
     pub unknown: u64,
-    /// Those that could not be read, or that could mean several.
+    /// Rows that could not be used.
     pub refused: u64,
-    /// The first of these, each with the reason.
+    /// The first of the unknown and refused rows, each with the reason.
     pub first: Vec<String>,
 }
 
@@ -49,11 +50,10 @@ impl JudgementReport {
 }
 
 impl Service {
-    /// Brings judgements to the runs and conversations of the caller's project. Each counts by itself: one that is refused
-    /// keeps no other out.
+    /// Adds judgements to the runs and conversations of the caller's project. A refused judgement does not stop the others.
     ///
     /// # Errors
-    /// The input cannot be read; a failing store. What was brought before stays.
+    /// The input cannot be read; a failing store. Judgements that were added before stay.
     pub fn judge(&self, caller: &Caller, input: impl BufRead) -> Result<JudgementReport, Error> {
         self.audited(caller, Action::Edit, "judgements", || {
             caller.needs(Grant::Write)?;
@@ -168,7 +168,7 @@ impl Service {
         let mut update = |was: &[u8], came: &[u8], run: &IncomingRun| {
             update_run(was, came, run, &mut packer, now)
         };
-        // What a member imports never meets what others hold: it would be a run of its own.
+        // What a member imports never changes a run that others hold: it would become another run.
         if self.store.would_take_in_runs(&importer, &incoming, &mut update)? == [Taken::New] {
             return Err(Error::Choice("it is held by others; an admin can judge it".into()));
         }
@@ -185,8 +185,8 @@ struct Place {
     is_followed: bool,
 }
 
-/// The answer of that number on the path that is shown, counted from 1 as the rows of exports are; without a number the
-/// last one in words.
+/// The answer with that number on the active path, counted from 1 as in the rows of exports; without a number, the last
+/// answer that has text.
 fn answer_of(conversation: &Conversation<'_>, number: Option<usize>) -> Option<Place> {
     let mut said = Vec::new();
     for at in conversation.active_path() {
@@ -218,7 +218,7 @@ fn feedback_of(judgement: &Judgement) -> Option<Feedback<'static>> {
     (feedback != Feedback::default()).then_some(feedback)
 }
 
-/// Puts what is thought of an answer to it; whether that is new.
+/// Adds a judgement to its answer; returns whether it says something new.
 fn mark(conversation: &mut Conversation<'_>, place: &Place, judgement: &Judgement) -> bool {
     let round = conversation.rounds.get_mut(place.round);
     let Some(message) = round.and_then(|round| round.messages.get_mut(place.message)) else {
@@ -240,7 +240,8 @@ fn mark(conversation: &mut Conversation<'_>, place: &Place, judgement: &Judgemen
     *message != before
 }
 
-/// Adds a better answer beside the one that it corrects; whether it is new. It is shown in its place, if nothing follows.
+/// Adds a corrected answer as a sibling of the original; returns whether it is new. It becomes the active branch if nothing
+/// follows the original.
 fn correct(
     conversation: &mut Conversation<'_>,
     place: &Place,

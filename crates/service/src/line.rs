@@ -176,7 +176,7 @@ pub(crate) type Pieces<'p> = dyn Fn(&mut dyn FnMut(Piece<'_>)) -> Result<(), Err
 /// As much of a conversation as a page shows.
 pub struct Excerpt {
     line: canonical::Excerpt,
-    /// The line that is shown in place of that one.
+    /// The line that is shown instead.
     shown: Option<Vec<u8>>,
     from: usize,
     path: Vec<usize>,
@@ -218,7 +218,7 @@ impl Excerpt {
         Self::of_pieces(summary, &cut, leaf, from)
     }
 
-    /// Of the pieces that `cut` gives.
+    /// As [`Self::of`], from the pieces that `cut` hands on.
     pub(crate) fn of_pieces(
         summary: &Summary,
         cut: &Pieces<'_>,
@@ -285,7 +285,7 @@ impl Excerpt {
         self.shown.as_deref().unwrap_or_else(|| self.line.line())
     }
 
-    /// The same with a line of the same rounds and messages, which `change` makes of this one.
+    /// The excerpt with a changed line, which must have the same rounds and messages.
     pub(crate) fn with_line(
         mut self,
         change: impl FnOnce(&[u8]) -> Result<Vec<u8>, Error>,

@@ -48,8 +48,8 @@ pub(crate) fn take_to_stream(bytes: u64, messages: u64) -> Result<(), Error> {
     take(bytes.saturating_add(messages.saturating_mul(PLACE_BYTES)))
 }
 
-/// Waits for memory to stream an item of `bytes` in `messages` of which messages are left out and changed: besides what
-/// [`take_to_stream`] says, one message at a time, and the files in them.
+/// Waits for memory to stream an item of `bytes` in `messages` through a filter: what [`take_to_stream`] takes, the files
+/// in the messages, and one message at a time.
 ///
 /// # Errors
 /// As [`take_for_item`].

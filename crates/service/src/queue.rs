@@ -77,7 +77,7 @@ impl Service {
         })
     }
 
-    /// What the job table keeps of an export that is asked for now.
+    /// The plan of a new export, as the job table keeps it.
     pub(crate) fn kept_export(
         &self,
         caller: &Caller,
@@ -138,8 +138,7 @@ impl Service {
         }
     }
 
-    /// Refuses choices that the formats do not allow, an id that is none of the caller's, and a node that is none of the
-    /// runs'.
+    /// Refuses choices that the formats do not allow, ids that the caller cannot see, and a node that the runs do not have.
     pub(crate) fn check_choices(
         &self,
         caller: &Caller,
@@ -315,7 +314,7 @@ impl Service {
             }
             if job.schedule.is_some() {
                 return Err(Error::Conflict(format!(
-                    "job {id} is of a schedule, which tries again by itself; run the schedule to try now"
+                    "job {id} belongs to a schedule, which retries by itself; run the schedule to retry now"
                 )));
             }
             let has_failed = matches!(job.state, JobState::Failed | JobState::Cancelled);
@@ -349,7 +348,7 @@ fn check_kind(request: &ExportRequest) -> Result<(), Error> {
     Err(Error::Choice(format!("`{name}` cannot hold {kinds}; use {}", fitting.join(" or "))))
 }
 
-/// Which machine and process work is nothing that members need to know.
+/// Members need not know which machine and process did a job.
 fn hide_worker(caller: &Caller, job: &mut Job) {
     if caller.role < ProjectRole::Admin {
         job.worker = None;

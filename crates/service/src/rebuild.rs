@@ -35,7 +35,7 @@ impl Service {
             Without::Purged => "what was purged".to_owned(),
             Without::Id(id) => format!("`{id}`"),
             Without::Person(name) => format!("items of `{name}`"),
-            // Nothing is to name them any more.
+            // The audit log must not name them any more.
             Without::Held(_) => "what someone held".to_owned(),
         };
         self.audited(caller, Action::Dataset, &format!("{which}: rebuilt without {what}"), || {
@@ -79,8 +79,8 @@ impl Service {
         })
     }
 
-    /// What is to be done to make a dataset again: its receipt names nothing that is left out. Says also whether only
-    /// what was written is made again: a sample would have others in the place of what is left out.
+    /// The plan to make a dataset again, whose receipt names nothing that is left out; and whether only items with a record
+    /// in the dataset are used: a new sample would put others in the place of those that are left out.
     fn plan_without(
         &self,
         dataset: &Dataset,

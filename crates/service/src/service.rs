@@ -102,7 +102,7 @@ pub struct Quotas {
     pub project_bytes: Option<u64>,
     /// Bytes of one conversation, run or document that comes through the network.
     pub item_bytes: usize,
-    /// Entries of the audit log that one person causes in a day in one project. Further ones are counted.
+    /// Entries that one person can add to the audit log of a project in a day. Further ones are only counted.
     pub audit_per_day: u64,
     /// Bytes on disk of spans of a project that wait for the rest of their traces.
     pub trace_bytes: u64,
@@ -341,7 +341,7 @@ impl Service {
             }
         });
         if let (Ok(_), Some(schedule)) = (&done, job.schedule) {
-            // What cannot be removed now, the next run will.
+            // What cannot be removed now is removed after the next run.
             let _ = self.retain(job.project, schedule);
         }
         let Err(error) = &done else { return done };

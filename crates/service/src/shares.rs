@@ -207,7 +207,7 @@ fn no_share(id: i64) -> Error {
 }
 
 impl Shared {
-    /// Bytes of the canonical line of what is shown, and the files that lie in it.
+    /// Bytes of the canonical line that is shown, and the files in it.
     ///
     /// # Errors
     /// It is damaged.
@@ -220,7 +220,7 @@ impl Shared {
         Ok((bytes, files))
     }
 
-    /// Writes the canonical line of what is shown.
+    /// Writes the canonical line that is shown.
     ///
     /// # Errors
     /// It is damaged; the output fails.
@@ -229,7 +229,7 @@ impl Shared {
     }
 
     /// As much as a page shows, from a message of the branch that ends with the round `leaf`, and how many secrets and
-    /// personal data are masked in it.
+    /// pieces of personal data are masked in it.
     ///
     /// # Errors
     /// It is damaged.
@@ -237,7 +237,7 @@ impl Shared {
         self.line.excerpt(leaf, from)
     }
 
-    /// The files that lie in it, each with its number of bytes.
+    /// The files in it, each with its number of bytes.
     ///
     /// # Errors
     /// It is damaged.
@@ -250,7 +250,7 @@ impl Shared {
         Ok(files)
     }
 
-    /// One of the files, by its place from 0.
+    /// One of the files, by its index.
     ///
     /// # Errors
     /// It is damaged.

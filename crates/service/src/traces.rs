@@ -1,9 +1,9 @@
-//! Traces as applications send them while they run: spans are kept as they come, and imported once their trace is whole.
+//! Live traces: spans are stored as applications send them, and imported once their trace is complete.
 //!
-//! Spans of one trace come from several exporters, in any order and more than once. They wait in the store; a trace is
-//! imported a while after its root span came, which ends last, or when nothing has come for longer. It is read as one from
-//! a file would be, together with the others of its session that were imported lately. Spans that come later have it
-//! imported again, as long as it is kept, and else are merged into its run.
+//! Spans of one trace arrive from several exporters, in any order and possibly more than once. A trace is imported a few
+//! seconds after its root span arrived, which ends last, or when no spans have arrived for longer. It is read like a trace
+//! in a file, together with the recently imported traces of its session. Later spans cause another import while the trace
+//! is still kept; after that, they are merged into its run.
 
 use std::collections::{BTreeSet, HashMap};
 use std::io::{self, Read};
@@ -25,25 +25,25 @@ use crate::import::{Destination, ImportPlan};
 use crate::memory;
 use crate::service::{Service, later};
 
-/// How long a trace waits after its root span came: exporters send what they have every five seconds, as a rule.
+/// How long a trace waits after its root span arrived: exporters usually send every five seconds.
 const WHOLE: Duration = Duration::from_secs(10);
 
-/// How long a trace waits for its root: longer than one call of a model takes.
+/// How long a trace waits for its root span: longer than one call of a model takes.
 const PARTIAL: Duration = Duration::from_secs(120);
 
-/// How long a trace is kept after its last spans came, for late ones and for the next of its session.
+/// How long a trace is kept after its last spans arrived, for late spans and for the next trace of its session.
 const KEPT: Duration = Duration::from_secs(15 * 60);
 
-/// How long an import of traces may take before another process does it.
+/// How long an import of traces may take before another process takes over.
 const LEASE: Duration = Duration::from_secs(120);
 
-/// Bytes of traces that are imported at once: half of what a request may unpack to, which one import reads.
+/// Bytes of traces that are imported at once, besides those of their sessions: half of what a request may unpack to.
 const IMPORT_BYTES: u64 = REQUEST_UNPACKED_BYTES / 2;
 
-/// Bytes of the traces of the same sessions that are read beside them.
+/// Bytes of earlier traces of the same sessions that are read with them.
 const SESSION_BYTES: u64 = REQUEST_UNPACKED_BYTES / 4;
 
-/// What traces are called in reports, and in the audit log.
+/// The name of an import of traces in reports and in the audit log.
 const LABEL: &str = "traces";
 
 /// A request of an exporter.
@@ -52,35 +52,35 @@ pub struct SpansRequest {
     pub body: Vec<u8>,
     /// Whether it is compressed with gzip.
     pub is_gzip: bool,
-    /// Whether it is JSON; else it is protobuf.
+    /// Whether it is JSON instead of protobuf.
     pub is_json: bool,
 }
 
-/// What became of the spans of a request.
+/// The result of a request with spans.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SpansTaken {
-    /// Spans that are kept.
+    /// Spans that are stored.
     pub taken: u64,
     /// Spans that are refused for good.
     pub refused: u64,
-    /// Why.
+    /// Why they are refused.
     pub why: Option<String>,
 }
 
-/// What an import of traces did.
+/// The result of an import of traces.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TracesImported {
     /// Traces that were due.
     pub traces: u64,
-    /// Items that could not be read or kept.
+    /// Items that could not be read or stored.
     pub refused: u64,
 }
 
 impl Service {
-    /// Keeps the spans of a request until their traces are whole. Once this returns, they are on disk.
+    /// Stores the spans of a request until their traces are complete. Once this returns, they are on disk.
     ///
     /// # Errors
-    /// The request cannot be read; the caller may not; as much waits as may.
+    /// The request cannot be read; the caller may not write; the project's traces take up all their space.
     pub fn take_spans(&self, caller: &Caller, request: SpansRequest) -> Result<SpansTaken, Error> {
         self.noting_refusal(caller, Action::Import, LABEL, || caller.needs(Grant::Write))?;
         self.check_room(caller)?;
@@ -114,7 +114,7 @@ impl Service {
         Ok(SpansTaken { taken: spans - too_large, refused: without_trace + too_large, why })
     }
 
-    /// Keeps spans; says how many are refused as their trace would be too large.
+    /// Stores spans; returns how many are refused because their trace would be too large.
     fn keep(&self, sender: &TraceSender, new: &[NewSpans<'_>]) -> Result<u64, Error> {
         if new.is_empty() {
             return Ok(0);
@@ -129,23 +129,23 @@ impl Service {
         };
         let mut kept = self.store.keep_spans(sender, new, &times)?;
         if kept == KeptSpans::Full {
-            // What was imported makes room for what was not.
+            // Imported traces make room for new ones.
             self.store.forget_traces(later(now, KEPT))?;
             kept = self.store.keep_spans(sender, new, &times)?;
         }
         match kept {
             KeptSpans::Kept { refused } => Ok(refused),
             KeptSpans::Full => Err(Error::TooMany(format!(
-                "{} MB of spans wait to be imported already; send them again a little later",
+                "{} MB of spans are already waiting to be imported; send these again later",
                 quotas.trace_bytes / 1_000_000
             ))),
         }
     }
 
-    /// Imports the traces that are due, of all projects, and forgets those that were imported a while ago.
+    /// Imports the traces of all projects that are due, and deletes those that were imported a while ago.
     ///
     /// # Errors
-    /// Failing I/O or a failing store: what was not imported is due again.
+    /// Failing I/O or a failing store: traces that were not imported are due again.
     pub fn import_traces(&self, stopped: &AtomicBool) -> Result<TracesImported, Error> {
         let now = self.clock.now();
         let lease = later(now, LEASE);
@@ -181,7 +181,7 @@ impl Service {
         Ok(self.store.trace_stats()?)
     }
 
-    /// Imports traces of one sender, with those of their sessions; says how many items were refused.
+    /// Imports traces of one sender, with those of their sessions; returns how many items were refused.
     fn import_some(
         &self,
         sender: &TraceSender,
@@ -223,7 +223,7 @@ impl Service {
         Ok(report.refused_count() + report.foreign)
     }
 
-    /// Traces of the same sessions that were imported lately: a conversation is read from all of them.
+    /// Recently imported traces of the same sessions: a conversation is read from all of its traces.
     fn beside(&self, sender: &TraceSender, traces: &[OpenTrace]) -> Result<Vec<OpenTrace>, Error> {
         let sessions: BTreeSet<_> =
             traces.iter().filter_map(|trace| trace.session.as_deref()).collect();
@@ -241,7 +241,7 @@ impl Service {
     }
 }
 
-/// Cuts a list of traces into pieces of so many bytes, each of at least one.
+/// Cuts a list of traces into pieces of at most so many bytes, each with at least one trace.
 fn by_bytes(traces: &[OpenTrace], most: u64) -> impl Iterator<Item = &[OpenTrace]> {
     let mut bytes = 0;
     traces.chunk_by(move |trace, next| {
@@ -268,7 +268,7 @@ fn read(request: SpansRequest) -> Result<SplitRequest, Error> {
     split(&text).map_err(|error| Error::Choice(format!("the body is not OTLP in JSON: {error}")))
 }
 
-/// What a body unpacks to.
+/// The body, unpacked.
 fn unpacked(body: &[u8]) -> Result<Vec<u8>, Error> {
     memory::take(REQUEST_UNPACKED_BYTES.min(body.len() as u64 * 16))?;
     let mut bytes = Vec::new();

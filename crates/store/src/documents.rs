@@ -368,10 +368,7 @@ impl crate::Store {
         self.purge_meant(&meant, forget)
     }
 
-    /// As [`Self::purge_documents`], of those that a person imported.
-    ///
-    /// # Errors
-    /// Those of the database.
+    /// As [`Self::purge_documents`], for the documents that a person imported.
     pub fn purge_documents_held(
         &self,
         project: i64,
@@ -385,6 +382,7 @@ impl crate::Store {
         self.purge_meant(&meant, forget)
     }
 
+    /// Purges the documents (`c`) for which `meant` appends the condition.
     fn purge_meant(
         &self,
         meant: &dyn Fn(&mut Statement, Dialect),

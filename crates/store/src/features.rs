@@ -91,7 +91,7 @@ pub(crate) fn push_features(
     push_numbers(statement, "c.turns", filter.turns);
     push_numbers(statement, "c.calls", filter.calls);
     push_numbers(statement, "c.tokens", filter.tokens);
-    // Of one that has no scores, both columns are null and lie in no range.
+    // Both columns are null without scores, and null is in no range.
     if let Some(from) = filter.scores.from {
         statement.push(" AND c.least_score >= ").int(from);
     }

@@ -27,7 +27,7 @@ pub struct Notice {
     pub at: Option<Time>,
     /// The name of the schedule that asked for it.
     pub schedule: Option<String>,
-    /// Why that schedule is disabled from now on.
+    /// Why that schedule was disabled.
     pub disabled: Option<String>,
 }
 

@@ -46,7 +46,7 @@ pub struct NewShare<'n> {
     pub secret: SecretHash,
     /// The name of who makes it.
     pub creator: &'n str,
-    /// Their number; none is whoever holds the store.
+    /// Their number; none for someone who opens the store directly.
     pub person: Option<i64>,
     /// The hash of the password that has to be given.
     pub password: Option<&'n str>,

@@ -307,10 +307,10 @@ pub(crate) fn take_turn(connection: &mut Connection) -> Result<(), Error> {
     next(connection, "item", 1).map(|_| ())
 }
 
-/// Sets the number of an item's change, in an update within a turn.
+/// Assigns the number of the current turn to an item that an update changes.
 pub(crate) const CHANGED_NOW: &str = "changed = (SELECT value FROM counter WHERE name = 'item')";
 
-/// The number of the last change, within a turn.
+/// The number of the last change so far, within a turn.
 pub(crate) fn last_change(connection: &mut Connection) -> Result<i64, Error> {
     Ok(next(connection, "item", 0)? - 1)
 }

@@ -81,7 +81,7 @@ pub struct NewInvitation<'n> {
     pub secret: SecretHash,
     /// The name of who makes it.
     pub creator: &'n str,
-    /// Their number; none is whoever holds the store.
+    /// Their number; none for someone who opens the store directly.
     pub person: Option<i64>,
     /// When it ends.
     pub expires_at: Time,

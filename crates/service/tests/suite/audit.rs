@@ -32,7 +32,7 @@ fn a_person_fills_no_more_of_the_log_than_their_quota_and_the_rest_is_counted() 
     assert_eq!(said.len(), 11, "{said:?}");
     assert_eq!(said[10], "invite too many entries: from here on they are counted");
 
-    // Others are not affected, nor is whoever holds the store.
+    // Neither others nor someone who opens the store directly are affected.
     invite(&office, &ben, 5);
     assert_eq!(said_of(&office, "ben").len(), 10);
 
