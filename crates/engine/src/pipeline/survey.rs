@@ -39,14 +39,21 @@ struct Seen {
     candidates: Option<Candidates>,
 }
 
-/// Looks through the items and decides on repeated ids, duplicates and the sample; of the first `most` items, if it is given.
+/// What was decided: rows in the order of the items.
+struct Decided {
+    repeats: Sorted,
+    duplicates: Option<Sorted>,
+    sampled: Option<Sorted>,
+}
+
+/// Looks through the items, or the first `most` of them, and decides on repeated ids, duplicates and the sample.
 pub fn survey(
     feed: &mut dyn Feed,
     shaping: &Shaping<'_>,
     most: Option<u64>,
     stopped: &AtomicBool,
 ) -> Result<Survey, Error> {
-    decided(look(feed, shaping, most, None, stopped)?, &shaping.sampling, stopped)
+    look(feed, shaping, most, None, stopped)?.decide(&shaping.sampling, stopped)?.survey()
 }
 
 /// As [`survey`] of all items, and counts in the same pass what is in them, whether it is chosen or not.
@@ -60,38 +67,48 @@ pub fn survey_with_facts(
 ) -> Result<(Facts, Survey), Error> {
     let mut facts = Facts::default();
     let seen = look(feed, shaping, None, Some(&mut facts), stopped)?;
-    Ok((facts, decided(seen, &shaping.sampling, stopped)?))
+    Ok((facts, seen.decide(&shaping.sampling, stopped)?.survey()?))
 }
 
-fn decided(seen: Seen, sampling: &Sampling, stopped: &AtomicBool) -> Result<Survey, Error> {
-    let Seen { repeats, prints, candidates } = seen;
-    // The rows are read by each decision that comes after them, and once more in the second pass.
-    let mut verdicts = ReadAgain::of(decide(repeats).map_err(failed)?);
-    let mut duplicates = None;
-    if let Some(prints) = prints {
-        duplicates = Some(prints.decide(|order| number(&mut verdicts, order), stopped)?);
-        verdicts = ReadAgain::of(verdicts.finish().map_err(failed)?);
-    }
-    let mut sampled = None;
-    if let Some(candidates) = candidates {
-        let mut found = duplicates.map(ReadAgain::of);
-        let is_open = |order| {
-            let is_duplicate = match &mut found {
-                Some(found) => found.at(order)?.is_some(),
-                None => false,
+impl Seen {
+    /// Decides on repeated ids, then on duplicates among what is written, then on the sample of what is left.
+    fn decide(self, sampling: &Sampling, stopped: &AtomicBool) -> Result<Decided, Error> {
+        let Self { repeats, prints, candidates } = self;
+        // The rows of a decision are read by each one after it, and once more in the second pass.
+        let mut verdicts = ReadAgain::of(decide(repeats).map_err(failed)?);
+        let mut duplicates = None;
+        if let Some(prints) = prints {
+            duplicates = Some(prints.decide(|order| number(&mut verdicts, order), stopped)?);
+            verdicts = ReadAgain::of(verdicts.finish().map_err(failed)?);
+        }
+        let mut sampled = None;
+        if let Some(candidates) = candidates {
+            let mut found = duplicates.map(ReadAgain::of);
+            let is_open = |order| {
+                let is_duplicate = match &mut found {
+                    Some(found) => found.at(order)?.is_some(),
+                    None => false,
+                };
+                Ok(number(&mut verdicts, order)?.is_some() && !is_duplicate)
             };
-            Ok(number(&mut verdicts, order)?.is_some() && !is_duplicate)
-        };
-        sampled = Some(Sampled::of(candidates.decide(sampling, is_open)?));
-        duplicates = found.map(ReadAgain::finish).transpose().map_err(failed)?;
+            sampled = Some(candidates.decide(sampling, is_open)?);
+            duplicates = found.map(ReadAgain::finish).transpose().map_err(failed)?;
+        }
+        Ok(Decided { repeats: verdicts.finish().map_err(failed)?, duplicates, sampled })
     }
-    let repeats = verdicts.finish().and_then(Decisions::of).map_err(failed)?;
-    let duplicates = duplicates.map(Duplicates::of).transpose().map_err(failed)?;
-    Ok(Survey { repeats: Some(repeats), duplicates, sampled })
 }
 
-/// Decides on duplicates among items that were chosen before and on the sample of them, and keeps that beside the parts
-/// of the dataset.
+impl Decided {
+    fn survey(self) -> Result<Survey, Error> {
+        let repeats = Decisions::of(self.repeats).map_err(failed)?;
+        let duplicates = self.duplicates.map(Duplicates::of).transpose().map_err(failed)?;
+        let sampled = self.sampled.map(Sampled::of);
+        Ok(Survey { repeats: Some(repeats), duplicates, sampled })
+    }
+}
+
+/// Decides on duplicates and the sample among items that a store chose, and keeps the decisions beside the parts of the
+/// dataset.
 ///
 /// # Errors
 /// The feed or the storage fails, or the work is stopped.
@@ -101,26 +118,13 @@ pub fn keep_decisions(
     storage: &dyn Storage,
     stopped: &AtomicBool,
 ) -> Result<(), Error> {
-    let Seen { prints, candidates, .. } = look(feed, shaping, None, None, stopped)?;
-    let duplicates = match prints {
-        Some(prints) => Some(prints.decide(|_| Ok(Some(1)), stopped)?),
-        None => None,
-    };
-    let Some(candidates) = candidates else {
-        return duplicates.map_or(Ok(()), |duplicates| Duplicates::keep(duplicates, storage));
-    };
-    let mut found = duplicates.map(ReadAgain::of);
-    let sampled = candidates.decide(&shaping.sampling, |order| match &mut found {
-        Some(found) => found.at(order).map(|duplicate| duplicate.is_none()),
-        None => Ok(true),
-    })?;
-    if let Some(found) = found {
-        Duplicates::keep(found.finish().map_err(failed)?, storage)?;
-    }
-    Sampled::keep(sampled, storage)
+    let seen = look(feed, shaping, None, None, stopped)?;
+    let Decided { duplicates, sampled, .. } = seen.decide(&shaping.sampling, stopped)?;
+    duplicates.map_or(Ok(()), |rows| Duplicates::keep(rows, storage))?;
+    sampled.map_or(Ok(()), |rows| Sampled::keep(rows, storage))
 }
 
-/// What was decided before on all items of a dataset; none if that is not beside its parts.
+/// What [`keep_decisions`] decided; none if it is not beside the parts of the dataset.
 pub fn kept_survey(plan: &DatasetPlan, storage: &dyn Storage) -> Option<Survey> {
     let duplicates = match plan.dedup {
         Dedup::None => None,
@@ -201,7 +205,7 @@ fn looks(looked: Looked<'_>, stages: &Stages<'_>, shaping: &Shaping<'_>) -> Look
     Looks { repeats, prints, candidates, items_before, facts: None }
 }
 
-/// Rows on items, each behind the place of its item in the order of all, that are read once more later.
+/// Rows in the order of their items, each starting with the position of its item, that are read again later.
 struct ReadAgain {
     rows: Peekable<Sorted>,
     again: Sorter,
