@@ -1,8 +1,9 @@
-//! XLSX workbooks. A sheet is read like an entry of an archive, called `WORKBOOK/SHEET`, and as the CSV table that it would be
-//! saved as: the first row that has cells is its header. Formulas count as what they gave when the file was saved, and
-//! numbers in the format of a date as that date. Sheets stream; only the workbook's shared texts are in memory.
+//! XLSX workbooks. A sheet is read like an entry of an archive, called `WORKBOOK/SHEET`, as the CSV table that a spreadsheet
+//! program would save: the first row with cells is its header. A formula has the value that was saved with it, and a number
+//! in a date format becomes that date. Sheets stream; only the workbook's shared texts are in memory.
 //! Reference: ECMA-376, part 1, section 18.
 
+use std::collections::HashMap;
 use std::io::{self, BufRead, BufReader, Read, Seek};
 use std::sync::Arc;
 
@@ -31,11 +32,7 @@ impl Opener<'_> {
         place: &Place,
         archive: &mut ZipArchive<impl Read + Seek>,
     ) -> Result<bool, Error> {
-        let read = |archive: &mut _| -> io::Result<_> {
-            let sheets = sheets(archive, &self.budget)?;
-            Ok((sheets, Context::read(archive, &self.budget)?))
-        };
-        let (sheets, context) = match read(archive) {
+        let (sheets, context) = match read(archive, &self.budget) {
             Ok(read) => read,
             Err(error) => return self.fail(place, &error),
         };
@@ -44,18 +41,15 @@ impl Opener<'_> {
             let mut inside = place.entry(&name);
             // One sheet among others may hold something else.
             inside.expected = if is_alone { place.expected } else { Expected::ByName };
-            let inner = match archive.by_name(&path) {
-                Ok(inner) => Bounded { inner, budget: Arc::clone(&self.budget) },
-                Err(error) => {
-                    if !self.fail(&inside, &of_zip(error))? {
-                        return Ok(false);
-                    }
-                    continue;
+            let more = match archive.by_name(&path) {
+                Ok(inner) => {
+                    let inner = Bounded { inner, budget: Arc::clone(&self.budget) };
+                    let rows = Box::new(Rows::of(BufReader::new(inner), &context));
+                    self.table(&inside, &mut Lines { rows, line: io::Cursor::default() })?
                 }
+                Err(error) => self.fail(&inside, &of_zip(error))?,
             };
-            let rows = Box::new(Rows::of(BufReader::new(inner), &context));
-            let mut lines = Lines { rows, line: io::Cursor::default() };
-            if !self.table(&inside, &mut lines)? {
+            if !more {
                 return Ok(false);
             }
         }
@@ -73,7 +67,7 @@ struct Context {
     from_1904: bool,
 }
 
-/// The texts that cells share, one behind the other.
+/// The texts that cells share, joined together.
 #[derive(Default)]
 struct Texts {
     all: String,
@@ -105,12 +99,12 @@ fn part<'a, R: Read + Seek>(
     }
 }
 
-/// The sheets of a workbook, each with the part that holds it.
-fn sheets<R: Read + Seek>(
+/// The sheets of a workbook, each with its name and the part that holds it, and what their cells refer to.
+fn read<R: Read + Seek>(
     archive: &mut ZipArchive<R>,
     budget: &Arc<Budget>,
-) -> io::Result<Vec<(String, String)>> {
-    let mut targets = Vec::new();
+) -> io::Result<(Vec<(String, String)>, Context)> {
+    let mut parts: HashMap<String, String> = HashMap::new();
     if let Some(mut xml) = part(archive, "xl/_rels/workbook.xml.rels", budget)? {
         each_tag(&mut xml, |tag| {
             if tag.local_name().as_ref() == b"Relationship"
@@ -121,21 +115,30 @@ fn sheets<R: Read + Seek>(
                     Some(path) => path.to_owned(),
                     None => format!("xl/{target}"),
                 };
-                targets.push((id, path));
+                parts.entry(id).or_insert(path);
             }
             Ok(())
         })?;
     }
-    let mut sheets = Vec::new();
+    let (mut sheets, mut context) = (Vec::new(), Context::default());
     if let Some(mut xml) = part(archive, WORKBOOK, budget)? {
         each_tag(&mut xml, |tag| {
-            if tag.local_name().as_ref() == b"sheet"
-                && let (Some(name), Some(id)) = (attribute(tag, b"name")?, attribute(tag, b"id")?)
-                && let Some((_, path)) = targets.iter().find(|(one, _)| *one == id)
-                // Sheets of charts have no cells.
-                && path.contains("worksheets/")
-            {
-                sheets.push((name, path.clone()));
+            match tag.local_name().as_ref() {
+                b"workbookPr" => {
+                    let since = attribute(tag, b"date1904")?;
+                    context.from_1904 = since.is_some_and(|word| word == "1" || word == "true");
+                }
+                b"sheet" => {
+                    if let (Some(name), Some(id)) =
+                        (attribute(tag, b"name")?, attribute(tag, b"id")?)
+                        && let Some(path) = parts.get(&id)
+                        // Sheets of charts have no cells.
+                        && path.contains("worksheets/")
+                    {
+                        sheets.push((name, path.clone()));
+                    }
+                }
+                _ => {}
             }
             Ok(())
         })?;
@@ -143,30 +146,16 @@ fn sheets<R: Read + Seek>(
     if sheets.is_empty() {
         return Err(io::Error::new(io::ErrorKind::InvalidData, "the workbook has no sheets"));
     }
-    Ok(sheets)
+    if let Some(mut xml) = part(archive, "xl/sharedStrings.xml", budget)? {
+        context.texts = texts(&mut xml)?;
+    }
+    if let Some(mut xml) = part(archive, "xl/styles.xml", budget)? {
+        context.dates = dates(&mut xml)?;
+    }
+    Ok((sheets, context))
 }
 
 impl Context {
-    fn read<R: Read + Seek>(archive: &mut ZipArchive<R>, budget: &Arc<Budget>) -> io::Result<Self> {
-        let mut context = Self::default();
-        if let Some(mut xml) = part(archive, WORKBOOK, budget)? {
-            each_tag(&mut xml, |tag| {
-                if tag.local_name().as_ref() == b"workbookPr" {
-                    let since = attribute(tag, b"date1904")?;
-                    context.from_1904 = since.is_some_and(|word| word == "1" || word == "true");
-                }
-                Ok(())
-            })?;
-        }
-        if let Some(mut xml) = part(archive, "xl/sharedStrings.xml", budget)? {
-            context.texts = texts(&mut xml)?;
-        }
-        if let Some(mut xml) = part(archive, "xl/styles.xml", budget)? {
-            context.dates = dates(&mut xml)?;
-        }
-        Ok(context)
-    }
-
     /// The text of a number in a style.
     fn number(&self, text: &str, style: usize) -> String {
         let is_date = self.dates.get(style).copied().unwrap_or(false);
@@ -174,7 +163,7 @@ impl Context {
         date.unwrap_or_else(|| text.to_owned())
     }
 
-    /// The date of a number of days; without the time of day at midnight. Less than a day is a time alone and no date.
+    /// The date of a number of days, without the time of day if that is midnight. Less than one day is only a time.
     fn date(&self, days: f64) -> Option<String> {
         /// Days from the workbook's first to 1970.
         const TO_1970: [f64; 2] = [25_569.0, 24_107.0];
@@ -191,36 +180,30 @@ impl Context {
 }
 
 fn texts(xml: &mut Reader<impl BufRead>) -> io::Result<Texts> {
-    let mut texts = Texts::default();
-    let (mut buffer, mut depth) = (Vec::new(), Inside::default());
-    loop {
-        match xml.read_event_into(&mut buffer).map_err(broken)? {
-            Event::Start(tag) => depth.enter(&tag),
-            Event::Empty(tag) if tag.local_name().as_ref() == b"si" => {
-                texts.ends.push(texts.all.len());
-            }
+    let (mut texts, mut inside) = (Texts::default(), Inside::default());
+    each_event(xml, |event| {
+        match event {
+            Event::Start(tag) => inside.set(tag.local_name().as_ref(), true),
             Event::End(tag) => {
-                depth.leave(tag.local_name().as_ref());
+                inside.set(tag.local_name().as_ref(), false);
                 if tag.local_name().as_ref() == b"si" {
                     texts.ends.push(texts.all.len());
                 }
             }
-            Event::Eof => return Ok(texts),
-            event if depth.says() => add_text(&event, &mut texts.all)?,
+            event if inside.is_text() => add_text(event, &mut texts.all)?,
             _ => {}
         }
         if texts.all.len() > WORKBOOK_TEXT_BYTES {
-            let why = format!(
-                "its shared texts have more than {} MiB; save it as CSV",
-                WORKBOOK_TEXT_BYTES >> 20
-            );
+            let most = WORKBOOK_TEXT_BYTES >> 20;
+            let why = format!("its shared texts have more than {most} MiB; save it as CSV");
             return Err(io::Error::new(io::ErrorKind::FileTooLarge, why));
         }
-        buffer.clear();
-    }
+        Ok(())
+    })?;
+    Ok(texts)
 }
 
-/// Whether a text is inside `t`, and not in a reading aid (`rPh`).
+/// Whether the reader is inside `t`, but not in a reading aid (`rPh`).
 #[derive(Default)]
 struct Inside {
     text: bool,
@@ -228,23 +211,15 @@ struct Inside {
 }
 
 impl Inside {
-    fn enter(&mut self, tag: &BytesStart<'_>) {
-        match tag.local_name().as_ref() {
-            b"t" => self.text = true,
-            b"rPh" => self.aid = true,
-            _ => {}
-        }
-    }
-
-    fn leave(&mut self, name: &[u8]) {
+    fn set(&mut self, name: &[u8], is_inside: bool) {
         match name {
-            b"t" => self.text = false,
-            b"rPh" => self.aid = false,
+            b"t" => self.text = is_inside,
+            b"rPh" => self.aid = is_inside,
             _ => {}
         }
     }
 
-    fn says(&self) -> bool {
+    fn is_text(&self) -> bool {
         self.text && !self.aid
     }
 }
@@ -255,30 +230,28 @@ const DATE_FORMATS: [std::ops::RangeInclusive<u32>; 4] = [14..=22, 27..=36, 45..
 /// Whether each style of a cell shows numbers as dates.
 fn dates(xml: &mut Reader<impl BufRead>) -> io::Result<Vec<bool>> {
     let (mut own, mut styles, mut in_cells) = (Vec::new(), Vec::new(), false);
-    let mut buffer = Vec::new();
-    loop {
-        match xml.read_event_into(&mut buffer).map_err(broken)? {
-            Event::Start(tag) | Event::Empty(tag) => match tag.local_name().as_ref() {
+    let format_of = |tag: &BytesStart<'_>| {
+        attribute(tag, b"numFmtId").map(|id| id.and_then(|id| id.parse::<u32>().ok()))
+    };
+    each_event(xml, |event| {
+        match event {
+            Event::Start(tag) => match tag.local_name().as_ref() {
                 b"numFmt" => {
-                    let id = attribute(&tag, b"numFmtId")?.and_then(|id| id.parse::<u32>().ok());
-                    let code = attribute(&tag, b"formatCode")?.unwrap_or_default();
-                    own.extend(id.filter(|_| is_date_code(&code)));
+                    let code = attribute(tag, b"formatCode")?.unwrap_or_default();
+                    own.extend(format_of(tag)?.filter(|_| is_date_code(&code)));
                 }
                 b"cellXfs" => in_cells = true,
-                b"xf" if in_cells => {
-                    let id = attribute(&tag, b"numFmtId")?.and_then(|id| id.parse::<u32>().ok());
-                    styles.push(id.is_some_and(|id| {
-                        own.contains(&id) || DATE_FORMATS.iter().any(|range| range.contains(&id))
-                    }));
-                }
+                b"xf" if in_cells => styles.push(format_of(tag)?.is_some_and(|id| {
+                    own.contains(&id) || DATE_FORMATS.iter().any(|range| range.contains(&id))
+                })),
                 _ => {}
             },
             Event::End(tag) if tag.local_name().as_ref() == b"cellXfs" => in_cells = false,
-            Event::Eof => return Ok(styles),
             _ => {}
         }
-        buffer.clear();
-    }
+        Ok(())
+    })?;
+    Ok(styles)
 }
 
 /// Whether the code of a format has a part of a date, outside of quotes and brackets.
@@ -324,7 +297,7 @@ impl<'c, R: BufRead> Rows<'c, R> {
                 Event::Start(tag) => match tag.local_name().as_ref() {
                     b"c" => cell = Cell::of(&tag, cells.len())?,
                     b"v" => in_value = true,
-                    _ => inside.enter(&tag),
+                    name => inside.set(name, true),
                 },
                 Event::End(tag) => match tag.local_name().as_ref() {
                     b"c" => {
@@ -343,10 +316,10 @@ impl<'c, R: BufRead> Rows<'c, R> {
                     }
                     b"v" => in_value = false,
                     b"row" if !cells.is_empty() => return Ok(Some(cells)),
-                    name => inside.leave(name),
+                    name => inside.set(name, false),
                 },
                 Event::Eof => return Ok(None),
-                event if in_value || inside.says() => add_text(&event, &mut cell.text)?,
+                event if in_value || inside.is_text() => add_text(&event, &mut cell.text)?,
                 _ => {}
             }
         }
@@ -396,7 +369,6 @@ impl Cell {
                 let at = self.text.trim().parse().ok();
                 unescaped(at.and_then(|at| context.texts.get(at)).unwrap_or_default())
             }
-            // Control characters are written as their number.
             "str" | "inlineStr" => unescaped(&self.text),
             "b" => (if self.text.trim() == "1" { "true" } else { "false" }).to_owned(),
             "" | "n" => context.number(self.text.trim(), self.style),
@@ -405,7 +377,7 @@ impl Cell {
     }
 }
 
-/// A text in which `_x000D_` stands for a character.
+/// Decodes escapes such as `_x000D_`, which XLSX writes for control characters.
 fn unescaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
@@ -437,23 +409,34 @@ fn column(place: &str) -> Option<usize> {
     number.checked_sub(1)
 }
 
-/// Hands each tag that begins to `take`.
-fn each_tag(
+/// Hands each event to `take`. An empty element is one that starts and ends.
+fn each_event(
     xml: &mut Reader<impl BufRead>,
-    mut take: impl FnMut(&BytesStart<'_>) -> io::Result<()>,
+    mut take: impl FnMut(&Event<'_>) -> io::Result<()>,
 ) -> io::Result<()> {
+    xml.config_mut().expand_empty_elements = true;
     let mut buffer = Vec::new();
     loop {
         match xml.read_event_into(&mut buffer).map_err(broken)? {
-            Event::Start(tag) | Event::Empty(tag) => take(&tag)?,
             Event::Eof => return Ok(()),
-            _ => {}
+            event => take(&event)?,
         }
         buffer.clear();
     }
 }
 
-/// The value of the attribute of that name, whatever its prefix.
+/// Hands each start tag to `take`.
+fn each_tag(
+    xml: &mut Reader<impl BufRead>,
+    mut take: impl FnMut(&BytesStart<'_>) -> io::Result<()>,
+) -> io::Result<()> {
+    each_event(xml, |event| match event {
+        Event::Start(tag) => take(tag),
+        _ => Ok(()),
+    })
+}
+
+/// The value of the attribute of that name, with any prefix.
 fn attribute(tag: &BytesStart<'_>, name: &[u8]) -> io::Result<Option<String>> {
     for attribute in tag.attributes() {
         let attribute = attribute.map_err(|error| broken(error.into()))?;
@@ -465,7 +448,7 @@ fn attribute(tag: &BytesStart<'_>, name: &[u8]) -> io::Result<Option<String>> {
     Ok(None)
 }
 
-/// Adds what an event says: text, or a reference to a character.
+/// Adds the text of an event, which may be a reference to a character.
 fn add_text(event: &Event<'_>, into: &mut String) -> io::Result<()> {
     let encoding = |error: quick_xml::encoding::EncodingError| broken(error.into());
     match event {
