@@ -12,9 +12,9 @@ use zip::CompressionMethod;
 use zip::result::ZipError;
 
 use super::beside::Beside;
-use super::bytes::{Bounded, damaged, unsupported};
+use super::bytes::{Bounded, Budget, damaged, unsupported};
 use super::open::{Opener, Place, Start, spool};
-use super::sqlite::{MAGIC, is_log, log_of};
+use super::sqlite::{LOG, MAGIC, is_log, log_of};
 use super::workbook::WORKBOOK;
 use super::{PassedOver, sides_among};
 use crate::error::Error;
@@ -49,8 +49,9 @@ impl Opener<'_> {
         let sides = sides_among(self.from, &names);
         // What is read with items comes before them.
         entries.sort_by_cached_key(|entry| (!sides.is_read(&entry.name), entry.name.clone()));
-        let has = |name: &str| entries.iter().any(|entry| entry.name == name);
-        let is_package = has(MANIFEST) && has(CARD);
+        let index_of =
+            |name: &str| entries.iter().find(|entry| entry.name == name).map(|entry| entry.index);
+        let is_package = index_of(MANIFEST).is_some() && index_of(CARD).is_some();
         for name in repeated {
             if !self.pass_over(&place.entry(&name), PassedOver::RepeatedEntry)? {
                 return Ok(false);
@@ -60,18 +61,19 @@ impl Opener<'_> {
             Ok(archive) => archive,
             Err(error) => return self.fail(place, &of_zip(error)),
         };
-        if has(WORKBOOK) {
+        if index_of(WORKBOOK).is_some() {
             return self.workbook(place, &mut archive);
         }
         if is_package {
-            let mut kept = |name: &str| -> Result<Option<File>, Error> {
-                let Ok(inner) = archive.by_name(name) else { return Ok(None) };
-                Ok(spool(&mut Bounded { inner, budget: Arc::clone(&self.budget) })?.ok())
-            };
-            let (ids, extras) = (kept(IDS)?, kept(EXTRA)?);
+            let ids = kept(&mut archive, index_of(IDS), &self.budget)?;
+            let extras = kept(&mut archive, index_of(EXTRA), &self.budget)?;
             self.beside = ids.map(|ids| Beside::new(ids, extras));
         }
-        let names: BTreeSet<_> = entries.iter().map(|entry| entry.name.clone()).collect();
+        let logs: BTreeMap<String, usize> = entries
+            .iter()
+            .filter(|entry| entry.name.ends_with(LOG))
+            .map(|entry| (entry.name.clone(), entry.index))
+            .collect();
         for Entry { index, name, refused, .. } in entries {
             if is_package && PACKAGE_FILES.contains(&name.as_str()) || name.ends_with(['/', '\\']) {
                 continue;
@@ -82,12 +84,8 @@ impl Opener<'_> {
             } else if let Some(why) = passed_over(&name) {
                 self.pass_over(&place, why)?
             } else {
-                self.log = match names.get(&log_of(&name)).map(|log| archive.by_name(log)) {
-                    Some(Ok(inner)) => {
-                        spool(&mut Bounded { inner, budget: Arc::clone(&self.budget) })?.ok()
-                    }
-                    Some(Err(_)) | None => None,
-                };
+                let log = logs.get(&log_of(&name)).copied();
+                self.log = kept(&mut archive, log, &self.budget)?;
                 match archive.by_index(index) {
                     Ok(inner) => {
                         let mut inner = Bounded { inner, budget: Arc::clone(&self.budget) };
@@ -117,13 +115,17 @@ impl Opener<'_> {
                 Ok(entry) => entry,
                 Err(error) => {
                     let why = format!("the rest of the archive cannot be read: {error}");
-                    let more = self.refuse(place, Refusal::Damaged, why)?;
-                    return Ok(more && self.kept_databases(databases)?);
+                    if !self.refuse(place, Refusal::Damaged, why)? {
+                        return Ok(false);
+                    }
+                    break;
                 }
             };
             if count > ARCHIVE_ENTRIES {
-                let more = self.refuse(place, Refusal::TooLarge, too_many(count))?;
-                return Ok(more && self.kept_databases(databases)?);
+                if !self.refuse(place, Refusal::TooLarge, too_many(count))? {
+                    return Ok(false);
+                }
+                break;
             }
             let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
             let kind = entry.header().entry_type();
@@ -191,6 +193,17 @@ impl Opener<'_> {
         }
         Ok(true)
     }
+}
+
+/// A copy of an entry of a ZIP archive, if it is there and whole. The entry is given by its index, as looking for a name
+/// that is not there takes time with the number of entries.
+fn kept(
+    archive: &mut zip::ZipArchive<impl Read + Seek>,
+    index: Option<usize>,
+    budget: &Arc<Budget>,
+) -> Result<Option<File>, Error> {
+    let Some(Ok(inner)) = index.map(|index| archive.by_index(index)) else { return Ok(None) };
+    Ok(spool(&mut Bounded { inner, budget: Arc::clone(budget) })?.ok())
 }
 
 /// The databases of a tar archive, and their logs by name.

@@ -8,6 +8,8 @@ use retort_formats::file::ARROW_MAGIC;
 use retort_formats::import::{Refusal, otlp_protobuf};
 use retort_model::bounds::{ARCHIVE_FREE_BYTES, ARCHIVE_RATIO};
 
+use super::sqlite;
+
 /// How much one file may unpack to, with all that is packed inside it.
 pub(super) struct Budget {
     /// Bytes of the file that were read so far.
@@ -168,7 +170,7 @@ pub(super) fn kind_of(start: &[u8]) -> Kind {
         [0xff, 0xff, 0xff, 0xff, ..] => Kind::Arrow,
         _ if start.starts_with(ARROW_MAGIC) => Kind::Arrow,
         [b'O', b'R', b'C', ..] => Kind::Foreign("an ORC file"),
-        _ if start.starts_with(b"SQLite format 3\0") => Kind::Sqlite,
+        _ if start.starts_with(sqlite::MAGIC) => Kind::Sqlite,
         [b'%', b'P', b'D', b'F', ..] => Kind::Foreign("a PDF file"),
         [0x89, b'H', b'D', b'F', ..] => Kind::Foreign("an HDF5 file"),
         _ if otlp_protobuf::begins(start) => Kind::OtlpProtobuf,

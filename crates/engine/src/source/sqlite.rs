@@ -29,22 +29,25 @@ use crate::error::Error;
 /// How a database begins.
 pub(super) const MAGIC: &[u8] = b"SQLite format 3\0";
 
+/// What the name of a write-ahead log adds to that of its database.
+pub(super) const LOG: &str = "-wal";
+
 /// Whether bytes are the beginning of a write-ahead log.
 pub(super) fn is_log(start: &[u8]) -> bool {
     matches!(start, [0x37, 0x7f, 0x06, 0x82 | 0x83, ..])
 }
 
-/// What the write-ahead log of a database is called.
+/// The name of a database's write-ahead log.
 pub(super) fn log_of(name: &str) -> String {
-    format!("{name}-wal")
+    format!("{name}{LOG}")
 }
 
 /// Rows of a table that are looked at to know what it holds.
 const SNIFFED_ROWS: usize = 64;
 
 impl Opener<'_> {
-    /// The tables of a database. `path` is where it is, if it is a file of its own: its log is beside it. The log of one in
-    /// an archive was kept.
+    /// The tables of a database. `path` is where it is, if it is a file of its own: its log is beside it. For a database in
+    /// an archive, the log is in `self.log`.
     pub(super) fn database(
         &mut self,
         place: &Place,
@@ -202,7 +205,7 @@ fn copy(
         return Ok(Err(unsupported(why)));
     }
     let mut has_log = false;
-    let log = log.or_else(|| File::open(beside(path?, "-wal")).ok());
+    let log = log.or_else(|| File::open(beside(path?, LOG)).ok());
     if let Some(mut log) = log
         && log.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.len() > 0)
     {
@@ -227,7 +230,7 @@ fn states(path: &Path) -> (Option<(u64, std::time::SystemTime)>, Option<Vec<u8>>
     let metadata = fs::metadata(path).ok();
     let state = metadata.and_then(|metadata| Some((metadata.len(), metadata.modified().ok()?)));
     let mut header = Vec::new();
-    let log = File::open(beside(path, "-wal")).ok().and_then(|log| {
+    let log = File::open(beside(path, LOG)).ok().and_then(|log| {
         log.take(32).read_to_end(&mut header).ok()?;
         Some(header)
     });
