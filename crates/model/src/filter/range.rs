@@ -51,51 +51,46 @@ impl fmt::Display for DateRange {
     }
 }
 
-/// A range of whole numbers; both ends belong to it.
+/// A range of numbers; both ends belong to it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct NumberRange {
+pub struct ClosedRange<T> {
     /// The smallest number inside.
-    pub from: Option<u64>,
+    pub from: Option<T>,
     /// The largest number inside.
-    pub to: Option<u64>,
+    pub to: Option<T>,
 }
 
-impl NumberRange {
+/// A range of whole numbers.
+pub type NumberRange = ClosedRange<u64>;
+
+/// A range of decimal numbers, in millionths.
+pub type DecimalRange = ClosedRange<i64>;
+
+impl<T: Copy + PartialOrd> ClosedRange<T> {
     /// Whether a number lies in the range.
-    pub fn contains(&self, number: u64) -> bool {
+    pub fn contains(&self, number: T) -> bool {
         self.from.is_none_or(|from| number >= from) && self.to.is_none_or(|to| number <= to)
     }
 
     /// Whether every number lies in it.
     pub fn is_all(&self) -> bool {
-        *self == Self::default()
+        self.from.is_none() && self.to.is_none()
     }
-}
-
-impl FromStr for NumberRange {
-    type Err = String;
 
     /// Reads `4..10`, `4..`, `..10`, or `4` for that number alone.
-    fn from_str(text: &str) -> Result<Self, String> {
-        let fail = || {
-            format!("`{text}` is not a range of whole numbers: write `4..10`, `4..`, `..10` or `4`")
-        };
+    fn read(text: &str, number: impl Fn(&str) -> Option<T>) -> Option<Self> {
         let end = |text: &str| match text.trim() {
-            "" => Ok(None),
-            digits => digits.parse().map(Some).map_err(|_| fail()),
+            "" => Some(None),
+            digits => number(digits).map(Some),
         };
-        let range = match text.split_once("..") {
-            Some((from, to)) => Self { from: end(from)?, to: end(to)? },
-            None => Self { from: end(text)?, to: end(text)? },
-        };
+        let (from, to) = text.split_once("..").unwrap_or((text, text));
+        let range = Self { from: end(from)?, to: end(to)? };
         let is_empty = range.from.zip(range.to).is_some_and(|(from, to)| from > to);
-        if is_empty || range.is_all() { Err(fail()) } else { Ok(range) }
+        (!is_empty && !range.is_all()).then_some(range)
     }
-}
 
-impl fmt::Display for NumberRange {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let end = |end: Option<u64>| end.map(|number| number.to_string()).unwrap_or_default();
+    fn write(&self, f: &mut fmt::Formatter<'_>, text: impl Fn(T) -> String) -> fmt::Result {
+        let end = |end: Option<T>| end.map(&text).unwrap_or_default();
         if self.from == self.to {
             return f.write_str(&end(self.from));
         }
@@ -103,31 +98,26 @@ impl fmt::Display for NumberRange {
     }
 }
 
-/// A range of decimal numbers; both ends belong to it. Kept in millionths.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct DecimalRange {
-    /// The smallest number inside.
-    pub from: Option<i64>,
-    /// The largest number inside.
-    pub to: Option<i64>,
+impl FromStr for NumberRange {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Self::read(text, |digits| digits.parse().ok()).ok_or_else(|| {
+            format!("`{text}` is not a range of whole numbers: write `4..10`, `4..`, `..10` or `4`")
+        })
+    }
+}
+
+impl fmt::Display for NumberRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.write(f, |number| number.to_string())
+    }
 }
 
 /// One in millionths.
 const ONE: i64 = 1_000_000;
 
-impl DecimalRange {
-    /// Whether a number, in millionths, lies in the range.
-    pub fn contains(&self, number: i64) -> bool {
-        self.from.is_none_or(|from| number >= from) && self.to.is_none_or(|to| number <= to)
-    }
-
-    /// Whether every number lies in it.
-    pub fn is_all(&self) -> bool {
-        *self == Self::default()
-    }
-}
-
-/// A decimal number with up to six digits behind the point, in millionths.
+/// A decimal number with up to six digits after the point, in millionths.
 fn millionths(text: &str) -> Option<i64> {
     let (sign, digits) = text.strip_prefix('-').map_or((1, text), |digits| (-1, digits));
     let (whole, part) = digits.split_once('.').unwrap_or((digits, ""));
@@ -142,39 +132,23 @@ fn millionths(text: &str) -> Option<i64> {
 impl FromStr for DecimalRange {
     type Err = String;
 
-    /// Reads `0.5..4`, `4..`, `..-1`, or `3` for that number alone.
     fn from_str(text: &str) -> Result<Self, String> {
-        let fail = || {
+        Self::read(text, millionths).ok_or_else(|| {
             format!(
-                "`{text}` is not a range of numbers: write `0.5..4`, `4..`, `..1` or `3`, with up to six digits behind the point"
+                "`{text}` is not a range of numbers: write `0.5..4`, `4..`, `..1` or `3`, with up to six digits after the point"
             )
-        };
-        let end = |text: &str| match text.trim() {
-            "" => Ok(None),
-            digits => millionths(digits).map(Some).ok_or_else(fail),
-        };
-        let range = match text.split_once("..") {
-            Some((from, to)) => Self { from: end(from)?, to: end(to)? },
-            None => Self { from: end(text)?, to: end(text)? },
-        };
-        let is_empty = range.from.zip(range.to).is_some_and(|(from, to)| from > to);
-        if is_empty || range.is_all() { Err(fail()) } else { Ok(range) }
+        })
     }
 }
 
 impl fmt::Display for DecimalRange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let end = |end: Option<i64>| {
-            let Some(number) = end else { return String::new() };
+        self.write(f, |number| {
             let sign = if number < 0 { "-" } else { "" };
             let (whole, part) = (number.abs() / ONE, number.abs() % ONE);
             let text = format!("{sign}{whole}.{part:06}");
             text.trim_end_matches('0').trim_end_matches('.').to_owned()
-        };
-        if self.from == self.to {
-            return f.write_str(&end(self.from));
-        }
-        write!(f, "{}..{}", end(self.from), end(self.to))
+        })
     }
 }
 
