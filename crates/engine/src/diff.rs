@@ -1,8 +1,8 @@
-//! `diff`: what two packages have in common and what not, record by record, and why.
+//! `diff`: compares two packages record by record, and says why they differ.
 //!
 //! The rows of both packages are read once. Of each, its id and a hash of each of its columns go to a sorter, beside the
-//! reasons for which items were left out. So what has one id comes together, whatever the size of the packages and the
-//! order of their records.
+//! reasons for which items were left out. Sorting brings the records with one id together, so the packages may be larger
+//! than memory and in any order.
 
 mod receipts;
 mod records;
@@ -96,8 +96,8 @@ impl Counts {
     }
 }
 
-/// Compares two packages. `list` gets each record that is not the same in both, in no particular order, but in the same
-/// one each time.
+/// Compares two packages. `list` gets each record that is not the same in both, always in the same order, which has no
+/// meaning.
 ///
 /// # Errors
 /// A package cannot be read, or the work is stopped.

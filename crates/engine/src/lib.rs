@@ -17,6 +17,7 @@ mod files;
 mod inspect;
 pub mod keep;
 mod kept_rows;
+mod line;
 mod measure;
 mod merge;
 mod model_files;

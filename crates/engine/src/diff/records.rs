@@ -2,17 +2,17 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::io::{self, BufRead, BufReader};
+use std::io::{self, BufReader};
 use std::iter::Peekable;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use retort_formats::package::{IDS, Manifest, REJECTS};
 use retort_json::{JsonError, Kind, Parser};
 use retort_model::Reason;
-use retort_model::bounds::ITEM_BYTES;
 
 use super::{Change, RecordChange};
 use crate::error::Error;
+use crate::line::next_line;
 use crate::package::Package;
 use crate::seen::SharedHasher;
 use crate::sorter::{Sorted, Sorter};
@@ -31,7 +31,7 @@ pub(super) enum Side {
     After,
 }
 
-/// What a row of the sorter is: behind the hash of its id stands one of these, then its place.
+/// What a row of the sorter is. The mark of its package follows the hash of the id; the position of the row comes next.
 const RECORD: [u8; 2] = [0, 1];
 const LEFT_OUT: [u8; 2] = [2, 3];
 
@@ -86,7 +86,10 @@ impl SortedRecords {
                     return Err(Error::Stopped);
                 }
                 let row = row.map_err(fail(&file.path))?;
-                let id = ids.as_mut().map(line).transpose().map_err(fail(IDS))?;
+                let id = match &mut ids {
+                    Some(ids) => next_line(ids).map_err(fail(IDS))?,
+                    None => None,
+                };
                 let damaged = |error: JsonError| {
                     let source = io::Error::other(format!("record {}: {error}", count + 1));
                     Error::Unpack { name: file.path.clone(), source }
@@ -132,7 +135,7 @@ impl SortedRecords {
         if let ([whole], true) = (&mut *hashes, self.columns.is_empty()) {
             *whole = hash_of(row);
         }
-        // What has no id is known by what it holds.
+        // A record without an id is identified by its content.
         let id = id.unwrap_or_else(|| format!("{:016x}", hash_of(row)));
         let mut bytes = key(&id, RECORD[side as usize], place);
         bytes.push(output);
@@ -145,10 +148,7 @@ impl SortedRecords {
     fn left_out(&mut self, package: &mut Package, side: Side) -> io::Result<()> {
         let mut lines = BufReader::new(package.file(REJECTS)?);
         for place in 0.. {
-            let line = line(&mut lines)?;
-            if line.is_empty() {
-                break;
-            }
+            let Some(line) = next_line(&mut lines)? else { break };
             let Ok((Some(id), Some(reason))) = reject(&line) else { continue };
             let mut bytes = key(&id, LEFT_OUT[side as usize], place);
             bytes.extend_from_slice(reason.as_bytes());
@@ -186,7 +186,7 @@ fn failed(source: io::Error) -> Error {
     Error::Failed { what: "the comparison", source }
 }
 
-/// Where the suffix of an id begins, by which the records of one conversation are told apart.
+/// Begins the suffix of an id, which distinguishes the records of one conversation.
 const SUFFIX: char = '#';
 
 fn key(id: &str, mark: u8, place: u64) -> Vec<u8> {
@@ -208,13 +208,6 @@ fn hash_of(text: &str) -> u64 {
 fn text_of(json: &str) -> String {
     let text = Parser::new(json).string().map(|text| text.decoded().into_owned());
     text.unwrap_or_else(|_| json.to_owned())
-}
-
-/// The next line without its end; empty behind the last.
-fn line(input: &mut impl BufRead) -> io::Result<String> {
-    let mut line = String::new();
-    io::Read::take(input, ITEM_BYTES as u64).read_line(&mut line)?;
-    Ok(line.trim_end_matches(['\n', '\r']).to_owned())
 }
 
 /// The output that a data file belongs to; empty if there is only one.
@@ -241,7 +234,7 @@ fn reject(line: &str) -> Result<(Option<String>, Option<String>), JsonError> {
     Ok((id, reason))
 }
 
-/// What has one id, or one with a suffix: rows of the answers and branches of a conversation have such.
+/// The records with one id, with or without a suffix: rows for the answers and branches of a conversation have one.
 #[derive(Default)]
 struct Group {
     hash: [u8; ID],
@@ -259,7 +252,7 @@ struct Record {
 }
 
 impl Group {
-    /// Adds a row behind the hash of its id.
+    /// Adds a row, given without the hash of its id.
     fn add(&mut self, row: &[u8], columns: usize) {
         let Some((mark, rest)) = row.split_first() else { return };
         let rest = rest.get(size_of::<u64>()..).unwrap_or_default();
@@ -318,7 +311,7 @@ impl Groups {
     }
 }
 
-/// What it takes to say why records differ.
+/// What is needed to explain why records differ.
 struct Told {
     columns: Vec<String>,
     outputs: Vec<String>,
@@ -377,7 +370,7 @@ impl Told {
     }
 }
 
-/// Takes out the pairs of records that are alike, and gives back the outputs of each pair.
+/// Removes the pairs of records that are alike, and returns the outputs of each pair.
 fn alike(before: &mut Vec<Record>, after: &mut Vec<Record>) -> Vec<(u8, u8)> {
     let mut places: HashMap<Vec<u64>, Vec<usize>> = HashMap::new();
     for (place, record) in after.iter().enumerate().rev() {

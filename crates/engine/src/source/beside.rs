@@ -9,6 +9,8 @@ use retort_formats::package::{EXTRA, IDS, MANIFEST, Manifest};
 use retort_json::{Parser, write_string};
 use retort_model::bounds::ITEM_BYTES;
 
+use crate::line::next_line;
+
 /// The files beside the rows, read along with them.
 pub(super) struct Beside {
     ids: Box<dyn BufRead>,
@@ -47,7 +49,7 @@ impl Beside {
     /// The fields of the next row that stand beside it, each with a comma behind it.
     fn fields(&mut self) -> io::Result<String> {
         let mut out = String::new();
-        let Some(id) = line(&mut self.ids)? else { return Ok(out) };
+        let Some(id) = next_line(&mut self.ids)? else { return Ok(out) };
         if self.next.is_none() {
             self.next = self.next_extra()?;
         }
@@ -64,7 +66,7 @@ impl Beside {
 
     fn next_extra(&mut self) -> io::Result<Option<(String, String)>> {
         let Some(extras) = &mut self.extras else { return Ok(None) };
-        let Some(line) = line(extras)? else { return Ok(None) };
+        let Some(line) = next_line(extras)? else { return Ok(None) };
         let fields = || -> Result<_, retort_json::JsonError> {
             let (mut id, mut extra) = (String::new(), String::new());
             let mut parser = Parser::new(&line);
@@ -90,14 +92,6 @@ impl Beside {
             row: Cursor::default(),
         }
     }
-}
-
-fn line(input: &mut Box<dyn BufRead>) -> io::Result<Option<String>> {
-    let mut line = String::new();
-    if input.take(ITEM_BYTES as u64).read_line(&mut line)? == 0 {
-        return Ok(None);
-    }
-    Ok(Some(line.trim_end_matches(['\n', '\r']).to_owned()))
 }
 
 /// Rows, a line each, with the fields that stand beside them.
