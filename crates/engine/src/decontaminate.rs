@@ -1,25 +1,26 @@
-//! `--decontaminate`: items that have text of a benchmark in them.
+//! `--decontaminate`: finds items that contain text of a benchmark.
 //!
-//! A benchmark's file is cut into examples: rows of JSON Lines, CSV and Parquet files, lines of others. Of each text of an
-//! example, every run of [`WORDS`] words is kept as a hash; of a shorter text, all of it, unless it has fewer than
-//! [`FEWEST_WORDS`]. Words are what stands between spaces and punctuation, in lower case. An item is contaminated if one
-//! of its texts has such a run (Brown et al. 2020, *Language Models are Few-Shot Learners*, appendix C). Runs that more
-//! than [`COMMON`] examples have in common are no text of a benchmark but of its prompts, and do not count.
+//! A benchmark's file is cut into examples: rows of JSON Lines, CSV and Parquet files, lines of others. Every run of
+//! [`WORDS`] words in a text of an example is kept as a hash; a shorter text is one run, unless it has fewer than
+//! [`FEWEST_WORDS`]. Words are separated by spaces and punctuation and compared in lower case. An item is contaminated if
+//! one of its texts has such a run (Brown et al. 2020, *Language Models are Few-Shot Learners*, appendix C). Runs that more
+//! than [`COMMON`] examples have in common belong to the prompts of a benchmark, and do not count.
 
 use std::collections::HashMap;
 use std::fs::File;
 use std::hash::{BuildHasherDefault, DefaultHasher, Hash, Hasher};
-use std::io::{self, BufRead, BufReader};
+use std::io::{self, BufReader};
 use std::path::Path;
 
 use retort_formats::file::by_name as file_format_named;
 use retort_formats::package::{BenchmarkCount, Decontamination};
-use retort_json::{RawJson, Value};
-use retort_model::bounds::{BENCHMARK_RUNS, ITEM_BYTES};
+use retort_json::{Parser, RawJson};
+use retort_model::bounds::BENCHMARK_RUNS;
 use retort_model::{Item, Message, named};
 
 use crate::dedup::is_word_alone;
 use crate::error::Error;
+use crate::line::next_line;
 use crate::verify::read_through;
 
 /// Words in a row that are looked for.
@@ -31,16 +32,16 @@ pub const FEWEST_WORDS: usize = 8;
 /// Examples of the benchmarks that may have a run in common.
 const COMMON: u32 = 10;
 
-/// Characters of a match that are told.
-const TOLD: usize = 400;
+/// Characters of a match that are shown.
+const SHOWN: usize = 400;
 
 /// What becomes of contaminated items.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Contaminated {
-    /// Nothing is written of them.
+    /// They are left out.
     #[default]
     LeaveOut,
-    /// They are written, and told of.
+    /// They are written, with a warning.
     Report,
 }
 
@@ -80,7 +81,7 @@ pub struct Overlap {
 }
 
 impl Overlap {
-    /// In words, for a person who looks at the item.
+    /// As a sentence for rejects and findings.
     pub fn words(&self) -> String {
         let Self { text, file, example } = self;
         format!("it has text of example {example} of `{file}`: {text}")
@@ -135,7 +136,7 @@ impl Benchmarks {
         Ok(())
     }
 
-    /// Adds a text of an example; says whether it is long enough.
+    /// Adds a text of an example. Returns whether it is long enough.
     fn add_text(&mut self, text: &str, place: Place) -> bool {
         let words = words(text);
         let length = words.len().min(WORDS);
@@ -154,7 +155,7 @@ impl Benchmarks {
         true
     }
 
-    /// What the receipt says of them, before anything is counted.
+    /// What the receipt says about them, before anything is counted.
     pub fn told(&self) -> Decontamination {
         Decontamination {
             words: WORDS as u64,
@@ -169,7 +170,7 @@ impl Benchmarks {
         self.action
     }
 
-    /// What an item has in common with a benchmark, the first of it.
+    /// The first text that an item has in common with a benchmark.
     pub fn find(&self, item: &Item<'_>) -> Option<Overlap> {
         let mut found = None;
         each_text(item, &mut |text| {
@@ -185,11 +186,11 @@ impl Benchmarks {
         self.lengths.iter().find_map(|&length| {
             let mut runs = runs(&words, length);
             let (begin, place) = runs.find_map(|(at, run)| Some((at, *self.runs.get(&run)?)))?;
-            // As far as what follows is text of a benchmark, too.
+            // Up to where the text of the benchmarks ends.
             let more = runs.take_while(|(_, run)| self.runs.contains_key(run));
             let last = more.last().map_or(begin, |(at, _)| at) + length - 1;
             let (start, end) = (words.get(begin)?.start, words.get(last)?.end);
-            let text: String = text.get(start..end)?.chars().take(TOLD).collect();
+            let text: String = text.get(start..end)?.chars().take(SHOWN).collect();
             let file = self.files.get(place.file as usize)?.name.clone();
             Some(Overlap { text, file, example: place.example })
         })
@@ -229,7 +230,7 @@ fn word(text: &str, start: usize, end: usize) -> Word {
     Word { start, end, hash: hasher.finish() }
 }
 
-/// The runs of so many words, each with its place and a hash that is rolled on from one to the next.
+/// The runs of so many words, each with its position and a rolling hash.
 fn runs(words: &[Word], length: usize) -> impl Iterator<Item = (usize, u64)> {
     const BASE: u64 = 0x9e37_79b9_7f4a_7c15;
     let top = (1..length).fold(1_u64, |power, _| power.wrapping_mul(BASE));
@@ -251,10 +252,10 @@ fn each_text(item: &Item<'_>, take: &mut dyn FnMut(&str)) {
         Item::Run(run) => {
             let texts = [&run.question, &run.answer, &run.ground_truth];
             texts.into_iter().flatten().for_each(|text| take(&text.decoded()));
-            run.inputs.iter().chain(&run.contexts).for_each(|json| strings_in(json, take));
+            run.inputs.iter().chain(&run.contexts).for_each(|json| strings_of(json, take));
             for node in &run.nodes {
                 let json = [&node.variables, &node.input, &node.output];
-                json.into_iter().flatten().for_each(|json| strings_in(json, take));
+                json.into_iter().flatten().for_each(|json| strings_of(json, take));
             }
         }
         Item::Document(document) => {
@@ -266,31 +267,19 @@ fn each_text(item: &Item<'_>, take: &mut dyn FnMut(&str)) {
 fn texts_of(message: &Message<'_>, take: &mut dyn FnMut(&str)) {
     take(&message.words().decoded());
     message.reasoning.iter().for_each(|text| take(&text.decoded()));
-    message.contexts.iter().for_each(|json| strings_in(json, take));
+    message.contexts.iter().for_each(|json| strings_of(json, take));
     for call in &message.tool_calls {
-        strings_in_text(&call.arguments.decoded(), take);
+        let arguments = call.arguments.decoded();
+        match RawJson::parse(&arguments) {
+            Ok(json) => strings_of(&json, take),
+            Err(_) => take(&arguments),
+        }
     }
 }
 
-fn strings_in(json: &RawJson<'_>, take: &mut dyn FnMut(&str)) {
-    strings_in_text(json.as_str(), take);
-}
-
-/// Hands over each string of a JSON text; the text itself, if it is none.
-fn strings_in_text(json: &str, take: &mut dyn FnMut(&str)) {
-    match Value::parse(json) {
-        Ok(value) => strings_of(&value, take),
-        Err(_) => take(json),
-    }
-}
-
-fn strings_of(value: &Value<'_>, take: &mut dyn FnMut(&str)) {
-    match value {
-        Value::String(text) => take(text),
-        Value::Array(items) => items.iter().for_each(|item| strings_of(item, take)),
-        Value::Object(fields) => fields.iter().for_each(|(_, value)| strings_of(value, take)),
-        Value::Null | Value::Bool(_) | Value::Number(_) => {}
-    }
+fn strings_of(json: &RawJson<'_>, take: &mut dyn FnMut(&str)) {
+    // It was checked when it was read.
+    let _ = Parser::new(json.as_str()).each_string(&mut |text| take(&text.decoded()));
 }
 
 /// The examples of a file, each with its texts.
@@ -307,23 +296,16 @@ fn examples(path: &Path) -> io::Result<Box<dyn Iterator<Item = io::Result<Vec<St
         return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
     }
     let mut input = BufReader::new(file);
-    Ok(Box::new(std::iter::from_fn(move || {
-        loop {
-            let mut line = String::new();
-            match io::Read::take(&mut input, ITEM_BYTES as u64).read_line(&mut line) {
-                Ok(0) => return None,
-                Ok(_) if line.trim().is_empty() => {}
-                Ok(_) => return Some(Ok(vec![line])),
-                Err(error) => return Some(Err(error)),
-            }
-        }
-    })))
+    let lines = std::iter::from_fn(move || next_line(&mut input).transpose());
+    let is_blank =
+        |line: &io::Result<String>| line.as_ref().is_ok_and(|line| line.trim().is_empty());
+    Ok(Box::new(lines.filter(move |line| !is_blank(line)).map(|line| Ok(vec![line?]))))
 }
 
 fn texts_of_row(row: &str) -> io::Result<Vec<String>> {
-    let value = Value::parse(row).map_err(|error| io::Error::other(error.to_string()))?;
+    let json = RawJson::parse(row).map_err(|error| io::Error::other(error.to_string()))?;
     let mut texts = Vec::new();
-    strings_of(&value, &mut |text| texts.push(text.to_owned()));
+    strings_of(&json, &mut |text| texts.push(text.to_owned()));
     Ok(texts)
 }
 
@@ -331,6 +313,7 @@ fn texts_of_row(row: &str) -> io::Result<Vec<String>> {
 mod tests {
     use std::fs;
 
+    use retort_json::Value;
     use retort_model::{Conversation, Role, Round};
 
     use super::*;

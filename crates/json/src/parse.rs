@@ -432,6 +432,27 @@ impl<'a> Parser<'a> {
         self.walk().map(drop)
     }
 
+    /// Hands each string of the next value to `take`; keys are not among them.
+    pub fn each_string(&mut self, take: &mut dyn FnMut(Text<'a>)) -> Result<(), JsonError> {
+        match self.kind()? {
+            Kind::String => take(self.string()?),
+            Kind::Array => {
+                self.array()?;
+                while self.next_element()? {
+                    self.each_string(take)?;
+                }
+            }
+            Kind::Object => {
+                self.object()?;
+                while self.next_key()?.is_some() {
+                    self.each_string(take)?;
+                }
+            }
+            Kind::Null | Kind::Bool | Kind::Number => self.skip()?,
+        }
+        Ok(())
+    }
+
     /// Walks over one value without recursion; says whether it has an escape of a surrogate.
     fn walk(&mut self) -> Result<bool, JsonError> {
         let mut has_surrogate = false;
@@ -494,6 +515,25 @@ fn has_surrogate_escape(bytes: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_string_of_a_value_is_handed_over_but_no_key() {
+        let strings = |text| {
+            let (mut parser, mut strings) = (Parser::new(text), Vec::new());
+            let all = parser.each_string(&mut |text| strings.push(text.decoded().into_owned()));
+            all.and_then(|()| parser.end()).map(|()| strings)
+        };
+        let text = r#"{"a":["x\n",1,{"b":"y"}],"c":null,"d":true,"e":"z"}"#;
+        assert_eq!(
+            strings(text).unwrap(),
+            [
+                "x
+", "y", "z"
+            ]
+        );
+        assert_eq!(strings(r#""a""#).unwrap(), ["a"]);
+        assert!(strings(r#"["a",]"#).is_err());
+    }
 
     #[test]
     fn a_pair_of_texts_is_taken_whole_or_not_at_all() {

@@ -1,11 +1,11 @@
-//! Files that are written anew as a whole: the newest state is kept, and older ones that say something that it does not.
+//! Files that programs rewrite as a whole: the newest state is kept, and older ones with text that the newer ones lack.
 
 use std::collections::HashSet;
 use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use retort_json::{Kind, Parser};
+use retort_json::{Parser, Text};
 use retort_model::Time;
 use retort_model::bounds::ITEM_BYTES;
 
@@ -70,7 +70,7 @@ fn older(path: &Path) -> PathBuf {
     }
 }
 
-/// Whether a state says all that the one before it said: the texts of JSON, but for times, or the lines of anything else.
+/// Whether a state has everything that the one before it had: the texts of JSON, except times, or the lines of other files.
 fn says_all(new: &[u8], before: &[u8]) -> bool {
     let lines = |bytes: &[u8]| bytes.split(|byte| *byte == b'\n').map(mark).collect();
     let (new, before): (HashSet<_>, HashSet<_>) = match (texts_of(new), texts_of(before)) {
@@ -80,37 +80,16 @@ fn says_all(new: &[u8], before: &[u8]) -> bool {
     before.is_subset(&new)
 }
 
-/// Marks of the texts in a JSON value; none if it is no JSON.
+/// Hashes of the texts in a JSON value, except times; none if it is not JSON.
 fn texts_of(bytes: &[u8]) -> Option<HashSet<[u8; 16]>> {
     let mut parser = Parser::lenient(std::str::from_utf8(bytes).ok()?);
     let mut texts = HashSet::new();
-    add_texts(&mut parser, &mut texts)?;
-    parser.end().ok()?;
+    let add = &mut |text: Text<'_>| {
+        let text = text.decoded();
+        if Time::parse_any(&text).is_none() {
+            texts.insert(mark(text.as_bytes()));
+        }
+    };
+    parser.each_string(add).and_then(|()| parser.end()).ok()?;
     Some(texts)
-}
-
-fn add_texts(parser: &mut Parser<'_>, texts: &mut HashSet<[u8; 16]>) -> Option<()> {
-    match parser.kind().ok()? {
-        Kind::String => {
-            let text = parser.string().ok()?;
-            let text = text.decoded();
-            if Time::parse_any(&text).is_none() {
-                texts.insert(mark(text.as_bytes()));
-            }
-        }
-        Kind::Array => {
-            parser.array().ok()?;
-            while parser.next_element().ok()? {
-                add_texts(parser, texts)?;
-            }
-        }
-        Kind::Object => {
-            parser.object().ok()?;
-            while parser.next_key().ok()?.is_some() {
-                add_texts(parser, texts)?;
-            }
-        }
-        Kind::Null | Kind::Bool | Kind::Number => parser.skip().ok()?,
-    }
-    Some(())
 }
