@@ -1,8 +1,6 @@
 //! Files of `mongodump`.
 
-use retort_engine::Input;
-
-use crate::support::{Bench, records, run};
+use crate::support::asked_in_file;
 
 fn element(kind: u8, name: &str, value: &[u8]) -> Vec<u8> {
     [&[kind], name.as_bytes(), &[0], value].concat()
@@ -32,15 +30,7 @@ fn the_documents_of_a_dump_are_items_up_to_where_it_is_damaged() {
     };
     let whole = [chat("a"), chat("b")].concat();
     let cut = [&whole[..], &chat("c")[..20]].concat();
-    for (name, bytes, read, refused) in [("chats.bson", whole, 2, 0), ("cut.bson", cut, 3, 1)] {
-        let bench = Bench::new();
-        let input = Input::Bytes(bytes.into(), name.into());
-        let plan = bench.plan(vec![input], &[("data_format", "openai")]);
-        let (report, rejects) = run(&plan);
-        let account = report.unwrap().found.account;
-        assert_eq!((account.read, account.refused), (read, refused), "{name}: {rejects:?}");
-        let records = records(&plan);
-        assert_eq!(records.len(), 2);
-        assert_eq!(records[1]["messages"][0]["content"], "Where is b?");
+    for (name, bytes, counts) in [("chats.bson", whole, (2, 0)), ("cut.bson", cut, (3, 1))] {
+        assert_eq!(asked_in_file(bytes, name, counts), ["Where is a?", "Where is b?"], "{name}");
     }
 }

@@ -2,9 +2,7 @@
 
 use std::io::Write;
 
-use retort_engine::Input;
-
-use crate::support::{Bench, records, run};
+use crate::support::asked_in_file;
 
 fn field(number: u8, bytes: &[u8]) -> Vec<u8> {
     let length = u16::try_from(bytes.len()).unwrap();
@@ -40,22 +38,13 @@ fn spans_are_read_in_every_framing_up_to_where_a_file_is_damaged() {
     let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     packed.write_all(&framed).unwrap();
     let cut = [&*framed, &length(&one), &one[..40]].concat();
-    for (name, bytes, read, refused) in [
-        ("request.bin", [one, two].concat(), 4, 0),
-        ("traces", framed, 4, 0),
-        ("traces.pb.gz", packed.finish().unwrap(), 4, 0),
-        ("cut.binpb", cut, 5, 1),
+    for (name, bytes, counts) in [
+        ("request.bin", [one, two].concat(), (4, 0)),
+        ("traces", framed, (4, 0)),
+        ("traces.pb.gz", packed.finish().unwrap(), (4, 0)),
+        ("cut.binpb", cut, (5, 1)),
     ] {
-        let bench = Bench::new();
-        let input = Input::Bytes(bytes.into(), name.into());
-        let plan = bench.plan(vec![input], &[("data_format", "openai")]);
-        let (report, rejects) = run(&plan);
-        let account = report.unwrap().found.account;
-        assert_eq!((account.read, account.refused), (read, refused), "{name}: {rejects:?}");
-        let mut questions: Vec<_> = records(&plan)
-            .iter()
-            .map(|record| record["messages"][0]["content"].as_str().unwrap().to_owned())
-            .collect();
+        let mut questions = asked_in_file(bytes, name, counts);
         questions.sort();
         assert_eq!(questions, ["Where is a?", "Where is b?"], "{name}");
     }

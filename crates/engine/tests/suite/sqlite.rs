@@ -8,7 +8,7 @@ use retort_formats::import::Mapping;
 use rusqlite::Connection;
 use serde_json::{Value, json};
 
-use crate::support::{Bench, records, run};
+use crate::support::{Bench, asked, records, run};
 
 /// A database with a table of conversations, one of nothing that is known, an empty one, and a view.
 fn chats(path: &Path, count: usize) -> Connection {
@@ -39,10 +39,6 @@ fn chats(path: &Path, count: usize) -> Connection {
 
 fn plan_of(bench: &Bench, path: &Path) -> ConvertPlan {
     bench.plan(vec![Input::Path(path.to_owned())], &[("data_format", "openai")])
-}
-
-fn asked(record: &Value) -> &str {
-    record["messages"][0]["content"].as_str().unwrap()
 }
 
 #[test]

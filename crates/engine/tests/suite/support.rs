@@ -76,6 +76,23 @@ pub fn records(plan: &ConvertPlan) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
+/// What the first message of a record says.
+pub fn asked(record: &Value) -> &str {
+    record["messages"][0]["content"].as_str().unwrap()
+}
+
+/// Converts bytes as a file of this name, compares how many items were read and refused, and returns what the first message
+/// of each record says.
+pub fn asked_in_file(bytes: Vec<u8>, name: &str, counts: (u64, u64)) -> Vec<String> {
+    let bench = Bench::new();
+    let input = Input::Bytes(bytes.into(), name.into());
+    let plan = bench.plan(vec![input], &[("data_format", "openai")]);
+    let (report, rejects) = run(&plan);
+    let account = report.unwrap().found.account;
+    assert_eq!((account.read, account.refused), counts, "{name}: {rejects:?}");
+    records(&plan).iter().map(|record| asked(record).to_owned()).collect()
+}
+
 /// All files of a package, by name.
 pub fn files(plan: &ConvertPlan) -> Vec<(String, Vec<u8>)> {
     let names = Package::open(&plan.output).unwrap().names().unwrap();
