@@ -170,8 +170,8 @@ fn convert_all(
 }
 
 /// Calls `make` without a survey, and again with one of the first `most` items, or of all, if the first call returned
-/// none because an id is repeated: that is rare. Duplicates and samples are always surveyed. `rejects` gets the lines of the call
-/// whose result is returned.
+/// none because an id is repeated: that is rare. Duplicates and samples are always surveyed. `rejects` gets the lines of
+/// the call whose result is returned.
 pub fn surveyed_if_needed<T>(
     plan: &ConvertPlan,
     inputs: &mut Inputs,

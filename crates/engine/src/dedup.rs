@@ -566,7 +566,7 @@ fn similarity(one: &[u64], other: &[u64]) -> u64 {
     (shared * 100).checked_div(all).unwrap_or(0)
 }
 
-/// Where the decisions are while a dataset is made part by part, and the mark that they are whole.
+/// Where the decisions are kept beside the parts of a dataset.
 const DECIDED: &str = ".parts/duplicates";
 
 /// What was decided on all duplicates, in the order of the items.
@@ -585,7 +585,7 @@ impl Duplicates {
         Ok(duplicates)
     }
 
-    /// Keeps the rows beside the parts of a dataset, for [`Self::kept_in`]: whoever goes on with it must not decide anew.
+    /// Keeps the rows beside the parts of a dataset, for [`Self::kept_in`]: a worker that resumes it must not decide again.
     pub fn keep(rows: Sorted, storage: &dyn Storage) -> Result<(), Error> {
         keep_rows(rows, DECIDED, storage, failed)
     }

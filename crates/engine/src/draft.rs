@@ -45,7 +45,7 @@ impl Draft {
         Self::begin(output, force)
     }
 
-    /// Begins a package for `output`, or a data file, as its name says.
+    /// Begins the package or data file that the name of `output` asks for.
     pub fn begin(output: &Path, force: bool) -> Result<Self, Error> {
         let output = std::path::absolute(output).map_err(|error| Error::write(output, error))?;
         if fs::symlink_metadata(&output).is_ok() {
@@ -128,9 +128,7 @@ impl Draft {
         }
         Ok(self.output.clone())
     }
-}
 
-impl Draft {
     /// Where the only data file of these was made.
     fn data_file(&self, files: &[StoredFile]) -> Result<PathBuf, Error> {
         let data: Vec<_> = files.iter().filter(|file| file.records.is_some()).collect();
@@ -178,7 +176,7 @@ fn lock(folder: &Path, output: &Path) -> Result<File, Error> {
     }
 }
 
-/// Whether the place holds a data file, or a package or parts of an export and nothing else, which alone are replaced.
+/// Whether the place holds only what may be replaced: a data file, a package, or parts of an export.
 fn is_replaceable(path: &Path) -> bool {
     if OutputForm::of(path) == OutputForm::DataFile {
         return path.is_file();

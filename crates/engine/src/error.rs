@@ -34,7 +34,7 @@ pub enum Error {
         source: io::Error,
     },
     /// An archive that is added to could not be read or written.
-    #[error("cannot keep anything in `{}`: {source}", path.display())]
+    #[error("cannot keep anything in `{}`: {}", path.display(), io_reason(source))]
     Keep {
         /// The file or folder.
         path: PathBuf,
@@ -124,7 +124,7 @@ pub enum Error {
     Stopped,
 }
 
-/// What failed, in words: without the number that the system has for it.
+/// Why an operation failed, in words, without the error number of the system.
 pub fn io_reason(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::NotFound => "there is no such file or folder".into(),

@@ -1,10 +1,10 @@
-//! `keep`: an archive of files that other programs delete. Coding agents write their sessions into files of their own, and
-//! rotate, shorten and delete them; what was in such a file at any time that it was looked at stays in the archive.
+//! `keep`: an archive of files that other programs delete. Coding agents write their sessions to files, and rotate, shorten
+//! and delete them; whatever a pass finds in such a file stays in the archive.
 //!
-//! The archive is a folder of ordinary packed files, one for each file that was seen, under the name of what is watched, so
-//! that it is read as any folder is. A file of lines (`lines.rs`) has every line that was seen, in the order in which they
-//! came. Of any other file (`whole.rs`) it has the newest state, and each older one that said something that the next one
-//! does not say. A file is only read when its size, its time or its place on the disk changed.
+//! The archive is a folder of compressed files, one for each file that was seen, below the name of the watched folder. It is
+//! read like any other folder. For a file of lines (`lines.rs`), it has every line that was seen, in the order of the first
+//! time. For any other file (`whole.rs`), it has the newest state, and each older one with text that the next one lacks. A
+//! file is only read when its size, its modification time or its inode changed.
 
 mod agents;
 mod draft;
@@ -23,7 +23,7 @@ use retort_model::bounds::FOLDER_DEPTH;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-pub use self::agents::{Agent, agents};
+pub use self::agents::agents;
 use self::draft::write_whole;
 use crate::disk::make_private_folder;
 use crate::error::Error;
@@ -50,7 +50,7 @@ pub struct Watched {
 }
 
 impl Watched {
-    /// A folder, kept under its name and a mark that tells it from others of that name.
+    /// A folder, kept under its name and a hash of its path, as other folders may have the same name.
     pub fn folder(folder: &Path) -> io::Result<Self> {
         let folder = folder.canonicalize()?;
         let name = folder.file_name().map_or("folder".into(), |name| name.to_string_lossy());
@@ -64,7 +64,7 @@ impl Watched {
 /// What a pass did.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Pass {
-    /// Files that are there.
+    /// Files found.
     pub files: u64,
     /// Files that had something new.
     pub changed: u64,
@@ -72,7 +72,7 @@ pub struct Pass {
     pub new_lines: u64,
     /// Older states of whole files that are kept beside the newest.
     pub older_states: u64,
-    /// Bytes of the files that are there.
+    /// Bytes of the files found.
     pub bytes: u64,
     /// Files that could not be kept; the next pass tries again.
     pub failed: u64,
@@ -82,7 +82,7 @@ pub struct Pass {
     pub names: Vec<String>,
 }
 
-/// What makes a file the same as at the last pass.
+/// By what a file is recognised as unchanged since the last pass.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct State {
     bytes: u64,
@@ -132,7 +132,7 @@ impl Archive {
         }
         let path = folder.join(SEEN);
         let seen = match fs::read(&path) {
-            // What cannot be read is seen again: nothing is kept twice.
+            // If it is damaged, all files are read again; nothing is kept twice.
             Ok(bytes) => serde_json::from_slice(&bytes).unwrap_or_default(),
             Err(error) if error.kind() == io::ErrorKind::NotFound => BTreeMap::new(),
             Err(error) => return Err(fail(&path, error)),
@@ -178,7 +178,7 @@ impl Archive {
         Ok(pass)
     }
 
-    /// Bytes of what is kept, and how many files that is.
+    /// The size of the archive in bytes, and the number of its files.
     ///
     /// # Errors
     /// A folder cannot be listed.
@@ -200,7 +200,7 @@ impl Archive {
         Ok(sum)
     }
 
-    /// The files below a folder that may be kept. What cannot be listed may be gone.
+    /// The files below a folder that may be kept. A folder that cannot be listed may be gone.
     fn list(&self, folder: &Path, depth: usize, into: &mut Vec<PathBuf>) {
         let Ok(entries) = fs::read_dir(folder) else { return };
         for entry in entries.filter_map(Result::ok) {
@@ -244,7 +244,7 @@ impl Archive {
         match added {
             Ok(is_new) => {
                 pass.changed += u64::from(is_new);
-                // What was written while it was read is seen at the next pass.
+                // If it was written to while it was read, the next pass reads it again.
                 if fs::metadata(path).is_ok_and(|metadata| State::of(&metadata) == state) {
                     self.seen.insert(name.to_owned(), state);
                 }
@@ -280,18 +280,13 @@ impl Kept {
     }
 }
 
-/// A path with `/`, whatever the system's own sign is.
+/// A path with `/` as separator on every system.
 fn slashed(path: &Path) -> String {
     let parts: Vec<_> = path.iter().map(|part| part.to_string_lossy()).collect();
     parts.join("/")
 }
 
-/// A hash of what is the same only if its bytes are.
+/// A hash that is the same only for the same bytes.
 fn mark(bytes: &[u8]) -> [u8; 16] {
-    let mut mark = [0; 16];
-    let digest = Sha256::digest(bytes);
-    for (one, byte) in mark.iter_mut().zip(digest) {
-        *one = byte;
-    }
-    mark
+    Sha256::digest(bytes).first_chunk().copied().unwrap_or_default()
 }

@@ -6,13 +6,13 @@ use crate::error::Error;
 use crate::sorter::{Sorted, read_row};
 use crate::storage::{HashingFile, Storage, write_text};
 
-/// What is behind the name of the file that says that the rows are whole.
+/// Ending of the marker file that is written once all rows are.
 const WHOLE: &str = ".whole";
 
 /// Rows that are read one by one.
 pub type Rows = Box<dyn Iterator<Item = io::Result<Box<[u8]>>> + Send>;
 
-/// Keeps rows under a name, for [`kept_rows`]. `failed` says what could not be read.
+/// Keeps rows under a name, for [`kept_rows`]. `failed` makes the error if the rows cannot be read.
 pub fn keep_rows(
     rows: Sorted,
     name: &str,

@@ -1,4 +1,4 @@
-//! Where an export goes on disk, and what its name says about it.
+//! The output of an export on disk, and what its name says about the form and the format.
 
 use std::path::{Path, PathBuf};
 
@@ -9,7 +9,7 @@ use crate::options::ExportOptions;
 use crate::plan::{Compression, DatasetPlan};
 use crate::source::Input;
 
-/// What is written, as the ending of the output's name says.
+/// What is written. The ending of the output's name decides.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum OutputForm {
     /// A package as a folder.
@@ -33,7 +33,7 @@ impl OutputForm {
     }
 }
 
-/// The name of the output without the ending that says its form.
+/// The name of the output without the ending for its form.
 pub fn output_stem(output: &Path) -> Option<PathBuf> {
     let stem = output.file_stem().map(PathBuf::from);
     match (OutputForm::of(output), formats_of(output)) {
@@ -45,7 +45,7 @@ pub fn output_stem(output: &Path) -> Option<PathBuf> {
     }
 }
 
-/// Refuses a data file that is there already and is, or lies in, one of the inputs: nobody can tell it from a history.
+/// Refuses to replace an existing data file that is one of the inputs or inside one: it may be a history.
 ///
 /// # Errors
 /// [`Error::Choice`] with the file.
@@ -68,7 +68,7 @@ pub fn check_no_input(output: &Path, inputs: &[Input]) -> Result<(), Error> {
     Ok(())
 }
 
-/// The file format and the compression that the name of a data file says.
+/// The file format and the compression that the name of a data file asks for.
 fn formats_of(output: &Path) -> Option<(&'static str, Compression)> {
     let name = output.file_name()?.to_str()?.to_ascii_lowercase();
     file::FORMATS.iter().find_map(|format| {
@@ -82,7 +82,7 @@ fn formats_of(output: &Path) -> Option<(&'static str, Compression)> {
 }
 
 impl ExportOptions {
-    /// With the file format and the compression that the name of the output says, where nothing else is asked for.
+    /// With the file format and the compression from the name of the output, where nothing else is asked for.
     ///
     /// # Errors
     /// None for any name: the formats are those of the table.

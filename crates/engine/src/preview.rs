@@ -45,7 +45,7 @@ pub fn preview(
 }
 
 /// Shows the first records that a dataset would have, and what was found in all items of the feed, which were chosen
-/// already, whether a sample has them or not: the feed is read to its end, and twice where columns are learnt from the items.
+/// already; no sample is taken. The feed is read to its end, and twice where columns are learnt from the items.
 ///
 /// # Errors
 /// Those of the feed, or choices that the formats do not allow.
@@ -143,7 +143,7 @@ fn jsonl() -> Result<&'static dyn FileFormat, Error> {
     file_format_named("jsonl").ok_or_else(|| Error::bug("no file format `jsonl`"))
 }
 
-/// Shows the first records, whether a sample has them or not. Where an id is repeated, the first items alone decide on it.
+/// Shows the first records; no sample is taken. Where an id is repeated, the first items alone decide on it.
 fn look(
     plan: &ConvertPlan,
     stopped: &AtomicBool,

@@ -1,9 +1,9 @@
 //! `--sample` and `--balance`: some of the items, the same ones on any machine and in any number of threads and parts.
 //!
-//! Each item has a number that a hash makes of the seed and its id. A share of the items is those whose number is small
-//! enough, which each item tells by itself. A count of items is those with the smallest numbers, for which all items
-//! are looked at first: their numbers are sorted on disk, group by group. In both cases the sample of a larger dataset
-//! has most of the items of the sample of a smaller one.
+//! Each item has a number: a hash of the seed and its id. A share of the items is those whose number is below a threshold,
+//! which can be decided item by item. A count of items is those with the smallest numbers, so all items are looked at
+//! first, and their numbers are sorted on disk, group by group. In both cases, when the dataset grows, its sample keeps
+//! most of its items.
 
 use std::fmt;
 use std::io;
@@ -17,7 +17,7 @@ use crate::error::Error;
 use crate::kept_rows::{Rows, keep_rows, kept_rows};
 use crate::seen::SharedHasher;
 use crate::sorter::{Sorted, Sorter};
-use crate::split::{at_share, decimal};
+use crate::split::{WHOLE, at_share, decimal};
 use crate::storage::Storage;
 
 /// Which of the items are written. By default, all.
@@ -25,11 +25,11 @@ use crate::storage::Storage;
 pub struct Sampling {
     /// How many.
     pub size: Option<SampleSize>,
-    /// What tells one sample from another.
+    /// A different seed gives a different sample.
     pub seed: u64,
-    /// The field whose values keep their shares among the items.
+    /// The field whose values keep their proportions in the sample.
     pub by: SampleBy,
-    /// The field of whose values there are as many items each.
+    /// The field whose values all get the same number of items.
     pub balance: SampleBy,
 }
 
@@ -54,7 +54,7 @@ pub enum SampleBy {
     Model,
     /// The import format.
     Format,
-    /// Whose it is.
+    /// The owner.
     Owner,
     /// The tags.
     Tag,
@@ -96,7 +96,7 @@ impl SampleBy {
         }
     }
 
-    /// What an item has in the field; items with several values are a group of their own, and so are those with none.
+    /// The values of an item in the field. Each combination of values is a group, and so are the items with none.
     fn values_of(self, item: &Item<'_>) -> Vec<String> {
         match item {
             Item::Conversation(conversation) => self.values_in(conversation),
@@ -128,9 +128,6 @@ impl SampleBy {
     }
 }
 
-/// A whole in millionths.
-const WHOLE: u32 = 1_000_000;
-
 impl FromStr for SampleSize {
     type Err = String;
 
@@ -160,23 +157,23 @@ impl fmt::Display for SampleSize {
     }
 }
 
-/// Of an item: its group and its number in it.
+/// The group of an item, and its number in the group.
 pub type SampleKey = [u8; KEY];
 
 const KEY: usize = 32;
 
 impl Sampling {
-    /// Whether some items are left unselected.
+    /// Whether some items are left out of the sample.
     pub fn is_any(&self) -> bool {
         self.size.is_some() || self.balance != SampleBy::Nothing
     }
 
-    /// Whether it takes a look at all items to choose among them.
+    /// Whether all items must be looked at before any is chosen.
     pub fn needs_survey(&self) -> bool {
         matches!(self.size, Some(SampleSize::Items(_))) || self.balance != SampleBy::Nothing
     }
 
-    /// Checks that the fields go together.
+    /// Checks that the fields can be combined.
     ///
     /// # Errors
     /// [`Error::Choice`] with what does not.
@@ -218,7 +215,7 @@ impl Sampling {
         key
     }
 
-    /// How many items are taken of each group, of which there are so many.
+    /// How many items are taken from groups of these sizes.
     fn quotas(&self, sizes: &[u64]) -> Result<Vec<u64>, Error> {
         let most = match self.size {
             Some(SampleSize::Items(most)) => most,
@@ -239,8 +236,8 @@ impl Sampling {
     }
 }
 
-/// Divides so many among groups by their sizes. Each gets its exact share, rounded up or down, and all of them together
-/// as many as there are to divide.
+/// Divides a number among groups in proportion to their sizes. Each group gets its exact share, rounded up or down, and
+/// the shares add up to the number.
 fn proportional(most: u64, sizes: &[u64]) -> Vec<u64> {
     let all: u128 = sizes.iter().map(|size| u128::from(*size)).sum();
     let most = u128::from(most).min(all);
@@ -263,13 +260,13 @@ impl Candidates {
         Self(Sorter::new())
     }
 
-    /// Adds an item by its place in the order of all.
+    /// Adds an item by its position among all items.
     pub fn add(&mut self, order: u64, key: &SampleKey) -> io::Result<()> {
         self.0.push(&[&order.to_be_bytes()[..], key].concat())
     }
 
-    /// Chooses among those that would be written otherwise, of which `is_open` knows; it is asked in their order. What
-    /// comes back are rows for [`Sampled`].
+    /// Chooses among the items that would be written without a sample. `is_open` says which these are, and is called in
+    /// the order of the items. Returns rows for [`Sampled`].
     pub fn decide(
         self,
         sampling: &Sampling,
@@ -283,7 +280,7 @@ impl Candidates {
                 by_group.push(&[key, order].concat()).map_err(failed)?;
             }
         }
-        // Once for the sizes of the groups, and once more to choose.
+        // The rows are read once for the sizes of the groups, and again to choose.
         let mut again = Sorter::new();
         let mut groups = Groups::default();
         let mut sizes: Vec<u64> = Vec::new();
@@ -318,7 +315,7 @@ impl Candidates {
     }
 }
 
-/// Tells where a group ends among sorted rows.
+/// Finds where each group begins among sorted rows.
 #[derive(Default)]
 struct Groups(Option<[u8; KEY / 2]>);
 
@@ -336,11 +333,11 @@ fn failed(source: io::Error) -> Error {
 /// The items that were chosen, in their order.
 pub struct Sampled(Peekable<Rows>);
 
-/// Where the choice is kept beside the parts of a dataset.
+/// Where the sample is kept beside the parts of a dataset.
 const SAMPLED: &str = ".parts/sample";
 
 impl Sampled {
-    /// Those of rows that [`Candidates::decide`] made.
+    /// The items of rows that [`Candidates::decide`] returned.
     pub fn of(rows: Sorted) -> Self {
         let rows: Rows = Box::new(rows);
         Self(rows.peekable())
@@ -351,12 +348,12 @@ impl Sampled {
         keep_rows(rows, SAMPLED, storage, failed)
     }
 
-    /// What was chosen before, if it is there and whole.
+    /// The sample that was kept, if it is there and whole.
     pub fn kept_in(storage: &dyn Storage) -> Option<Self> {
         kept_rows(SAMPLED, storage).map(|rows| Self(rows.peekable()))
     }
 
-    /// Whether an item is in the sample. Items are asked for in their order.
+    /// Whether an item is in the sample. Must be called in the order of the items.
     pub fn has(&mut self, order: u64) -> io::Result<bool> {
         let order = order.to_be_bytes();
         let is_before =
@@ -430,7 +427,7 @@ mod tests {
         assert_eq!(orders, others);
         let (_, other) = chosen(&Sampling { seed: 8, ..sampling }, &items, |_| true);
         assert_ne!(orders, other);
-        // What is left out for another reason takes nobody's place.
+        // An item that is left out for another reason takes no place in the sample.
         let (_, open) = chosen(&sampling, &items, |order| order % 2 == 0);
         assert!(open.len() == 30 && open.iter().all(|order| order % 2 == 0));
     }

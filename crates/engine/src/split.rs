@@ -67,7 +67,7 @@ impl GroupBy {
 pub type GroupHash = [u8; 16];
 
 /// All shares together.
-const WHOLE: u32 = 1_000_000;
+pub const WHOLE: u32 = 1_000_000;
 
 impl Split {
     /// The outputs with their shares.
@@ -152,18 +152,18 @@ impl FromStr for Share {
     }
 }
 
-/// Where a hash stands between 0 and a million, over which all hashes are evenly spread.
+/// Maps a hash to a number from 0 to a million; hashes are spread evenly over that range.
 pub fn at_share(hash: &[u8; 16]) -> u128 {
     let number = hash.first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes));
     (u128::from(number) * u128::from(WHOLE)) >> 64
 }
 
-/// A decimal number from 0 to 1, with up to six digits behind the point, in millionths.
+/// A decimal number from 0 to 1, with up to six digits after the point, in millionths.
 fn millionths(text: &str) -> Option<u32> {
     decimal(text, 6).filter(|&number| number <= WHOLE)
 }
 
-/// A decimal number with up to so many digits behind the point, in units of the last of them.
+/// A decimal number with up to `places` digits after the point, in units of the last of them.
 pub fn decimal(text: &str, places: usize) -> Option<u32> {
     let (whole, digits) = text.split_once('.').unwrap_or((text, ""));
     let is_number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());

@@ -30,8 +30,8 @@ pub const SERVED_ITEM_BYTES: usize = 32_000_000;
 /// a batch and what is made of it fit the second cache together.
 pub const BATCH_BYTES: usize = 256 << 10;
 
-/// Bytes of batches with large items that are in memory at once, for each worker; a larger item is alone. What is made of
-/// an item takes several times as much.
+/// Bytes of batches with large items that are in memory at once, for each worker; a larger item is processed alone. Shaping
+/// an item takes several times its size.
 pub const LARGE_BATCH_BYTES_PER_WORKER: usize = 16 << 20;
 
 /// Items in one batch: tiny items must not make the bookkeeping of one batch large.
@@ -82,7 +82,7 @@ pub const TOOLS_REMEMBERED: usize = 1024;
 /// Outputs of one dataset (train, validation, test and the like): each holds a file open and rows in memory.
 pub const SPLIT_OUTPUTS: usize = 16;
 
-/// Values of the field by which a sample is taken: each takes 16 bytes of memory while the sample is chosen.
+/// Values of the field to sample by: each takes 16 bytes of memory while the sample is chosen.
 pub const SAMPLE_GROUPS: usize = 10_000_000;
 
 /// Runs of words of benchmarks that are looked for: each takes some 40 bytes of memory.
@@ -237,11 +237,11 @@ pub const NAME_CHARACTERS: usize = 200;
 /// and one webhook cannot become a flood.
 pub const WEBHOOKS_PER_PERSON: usize = 10;
 
-/// Schedules of one person in a project: what they can keep an eye on.
+/// Schedules of one person in a project: as many as one can keep an eye on.
 pub const SCHEDULES_PER_PERSON: usize = 50;
 
-/// Runs of a schedule that fail one after another before it is disabled: with the waits between them some three hours,
-/// longer than most of what fixes itself takes.
+/// Failed runs in a row after which a schedule is disabled. With the waits between them, that takes about three hours: most
+/// temporary problems are over by then.
 pub const SCHEDULE_FAILURES: u64 = 5;
 
 /// Exports of one person that wait or run at a time.
@@ -253,7 +253,7 @@ pub const REQUEST_BYTES: usize = 16 << 20;
 /// Bytes that one request unpacks to, at most: several are read at once, and each may be one item, held whole.
 pub const REQUEST_UNPACKED_BYTES: u64 = 64 << 20;
 
-/// Bytes on disk of a project's spans that wait for the rest of their traces, if the settings do not say: a few million
+/// Default limit for the bytes on disk of a project's spans that wait for the rest of their traces: a few million
 /// spans, compressed.
 pub const TRACE_BYTES: u64 = 1_000_000_000;
 

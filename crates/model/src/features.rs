@@ -20,7 +20,7 @@ pub struct Features {
     pub tokens: u64,
     /// The lowest and the highest rating by a number, in millionths.
     pub scores: Option<[i64; 2]>,
-    /// The code of the language that it is in; only [`Self::with_language`] looks for it.
+    /// The code of its language; only [`Self::with_language`] detects it.
     pub language: Option<&'static str>,
     /// The models that the conversation or one of the rounds names.
     pub models: BTreeSet<String>,
@@ -73,7 +73,7 @@ impl Rating {
     }
 }
 
-/// Scores from here on are no scores.
+/// Numbers this large are not scores.
 const MOST_SCORE: f64 = 1e12;
 
 impl Feedback<'_> {

@@ -3,14 +3,14 @@
 use crate::conversation::Conversation;
 use crate::message::Role;
 
-/// Bytes of text that are looked at: more tell hardly more.
+/// Bytes of text that are looked at: more would hardly change the result.
 const ENOUGH_BYTES: usize = 2000;
 
 /// What begins and ends code in Markdown.
 const FENCE: &str = "```";
 
-/// The code of the language in which users and assistants write, without code; none if that is too short or too mixed to
-/// tell. It is the code of two letters of ISO 639, or that of three letters where there is none.
+/// The language in which users and assistants write, apart from code, as its two-letter code of ISO 639, or the three-letter
+/// code if it has no other. None if the text is too short or too mixed to detect it.
 pub fn language_of(conversation: &Conversation<'_>) -> Option<&'static str> {
     let path = conversation.active_path();
     let rounds = path.into_iter().filter_map(|place| conversation.rounds.get(place));
@@ -25,7 +25,7 @@ pub fn language_of(conversation: &Conversation<'_>) -> Option<&'static str> {
     language_of_text(&text)
 }
 
-/// Appends the lines of a text that are no code, as far as there is room.
+/// Appends the lines of a text that are not code, as far as there is room.
 fn add_prose(text: &str, out: &mut String) {
     let mut is_code = false;
     for line in text.lines() {
@@ -50,7 +50,7 @@ fn language_of_text(text: &str) -> Option<&'static str> {
     Some(short.map_or(code, |(_, short)| *short))
 }
 
-/// Codes of three and of two letters.
+/// Three-letter and two-letter codes.
 const SHORT: &[(&str, &str)] = &[
     ("afr", "af"),
     ("aka", "ak"),
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn languages_are_told_by_what_is_said() {
+    fn a_language_is_detected_from_what_users_and_assistants_say() {
         let english = "You can call the function with a second argument, which says that the largest numbers come first.";
         let code = format!(
             "Nimm die zweite Liste, sie ist schon sortiert:\n```\n# {english}\n```\nViel Erfolg!"

@@ -107,7 +107,7 @@ pub struct Account {
     pub selected: u64,
     /// Of those that it did not mean, the deleted conversations that it would mean if they were not deleted.
     pub deleted: u64,
-    /// Of those that it did not mean, the items that are not in the sample.
+    /// Of those that were not selected, the items that are not in the sample.
     pub not_sampled: u64,
     /// Items of which at least one record was written.
     pub written: u64,

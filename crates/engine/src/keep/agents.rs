@@ -5,23 +5,22 @@ use std::path::{Path, PathBuf};
 use super::Watched;
 
 /// A folder of an agent's sessions.
-#[derive(Clone, Copy, Debug)]
-pub struct Agent {
+struct Agent {
     /// Its folder in the archive.
-    pub name: &'static str,
-    /// A variable that names another folder in place of the first part of `folder`.
-    pub variable: Option<&'static str>,
+    name: &'static str,
+    /// An environment variable with another folder, which replaces the first part of `folder`.
+    variable: Option<&'static str>,
     /// The folder, below the home folder.
-    pub folder: &'static str,
+    folder: &'static str,
     /// Only files in a folder of this name are sessions.
-    pub within: Option<&'static str>,
+    within: Option<&'static str>,
 }
 
 const fn agent(name: &'static str, folder: &'static str) -> Agent {
     Agent { name, variable: None, folder, within: None }
 }
 
-/// Cline's folders of tasks are in that of the editor.
+/// Extensions keep their tasks in the editor's folder.
 const CLINE: &str = "User/globalStorage/saoudrizwan.claude-dev/tasks";
 const ROO: &str = "User/globalStorage/rooveterinaryinc.roo-cline/tasks";
 
@@ -54,7 +53,7 @@ const EDITORS: [(&str, &str); 4] = [
     ("-insiders", ".config/Code - Insiders"),
 ];
 
-/// The folders of agents' sessions that are there. `variable` gives the value of an environment variable.
+/// The folders of agents' sessions that exist. `variable` gives the value of an environment variable.
 pub fn agents(home: &Path, variable: impl Fn(&str) -> Option<PathBuf>) -> Vec<Watched> {
     let mut found = Vec::new();
     let mut add = |name: String, folder: PathBuf, within| {

@@ -1,4 +1,4 @@
-//! Files of the archive, which appear whole or not at all.
+//! Files of the archive, each of which is replaced as a whole or not at all.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read, Write};
@@ -9,10 +9,10 @@ use zstd::stream::{read::Decoder, write::Encoder};
 
 use crate::disk::make_private_folder;
 
-/// Sessions repeat themselves over long distances: a window of 8 MiB finds most of that, and any reader has the memory.
+/// Sessions repeat themselves over long distances: a window of 8 MiB finds most repetitions, and every reader can afford it.
 const WINDOW_LOG: u32 = 23;
 
-/// A packed file that takes the place of the one before it once it is finished.
+/// A compressed file that replaces the one before it once it is finished.
 pub(super) struct Draft<'p> {
     path: &'p Path,
     out: Encoder<'static, NamedTempFile>,
@@ -39,7 +39,7 @@ impl<'p> Draft<'p> {
     }
 }
 
-/// What is kept of a packed file; none if there is none.
+/// The content of a compressed file; none if there is no such file.
 pub(super) fn kept(path: &Path) -> io::Result<Option<BufReader<impl Read + use<>>>> {
     match File::open(path) {
         Ok(file) => Ok(Some(BufReader::new(Decoder::new(file)?))),
@@ -48,7 +48,7 @@ pub(super) fn kept(path: &Path) -> io::Result<Option<BufReader<impl Read + use<>
     }
 }
 
-/// Writes a file that is not packed.
+/// Writes a file without compression.
 pub(super) fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
     let mut file = tempfile::Builder::new().prefix(".new-").tempfile_in(folder)?;
@@ -56,7 +56,7 @@ pub(super) fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     persist(file, path)
 }
 
-/// Puts a file in its place, with its bytes on the disk before its name.
+/// Gives a file its name, once its bytes are on the disk.
 fn persist(file: NamedTempFile, path: &Path) -> io::Result<()> {
     file.as_file().sync_all()?;
     file.persist(path).map_err(|error| error.error)?;

@@ -1,4 +1,4 @@
-//! Files of lines: every line that was seen is kept, as often as it was there at once.
+//! Files of lines: every line that was seen is kept, as many times as it ever was in the file at once.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -10,9 +10,9 @@ use retort_json::RawJson;
 use super::draft::{Draft, kept};
 use super::mark;
 
-/// Adds the lines of a file that are not kept yet, and says how many these are.
+/// Adds the lines of a file that are not kept yet, and returns their number.
 ///
-/// A line without an end is taken only if it is whole: a program may be writing it.
+/// A last line without a line end is taken only if it is whole JSON: a program may be writing it.
 pub(super) fn add(source: &Path, path: &Path) -> io::Result<u64> {
     let mut counts: HashMap<[u8; 16], u32> = HashMap::new();
     if let Some(kept) = kept(path)? {
@@ -56,7 +56,7 @@ fn continued(path: &Path) -> io::Result<Draft<'_>> {
     Ok(draft)
 }
 
-/// Hands over each line that says something, without its end.
+/// Hands over each line that is not blank, without its end.
 fn each_line(
     mut input: impl BufRead,
     mut take: impl FnMut(&[u8]) -> io::Result<()>,

@@ -1,4 +1,4 @@
-//! The stage that looks for text of benchmarks in the items ([`crate::decontaminate`]).
+//! The stage that looks for text of benchmarks in items ([`crate::decontaminate`]).
 
 use retort_model::{LeftOut, Reason, Warning};
 
@@ -6,7 +6,7 @@ use super::item::{ReadItem, Standing};
 use super::stage::{Stage, Warn};
 use crate::decontaminate::{Benchmarks, Contaminated};
 
-/// Leaves out contaminated items, or tells of them.
+/// Leaves out contaminated items, or warns about them.
 pub(super) struct Decontaminating<'p>(&'p Benchmarks);
 
 impl<'p> Decontaminating<'p> {

@@ -11,6 +11,6 @@ pub struct Survey {
     pub repeats: Option<Decisions>,
     /// On duplicates.
     pub duplicates: Option<Duplicates>,
-    /// On what is in the sample.
+    /// On which items are in the sample.
     pub sampled: Option<Sampled>,
 }

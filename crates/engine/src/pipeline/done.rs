@@ -98,12 +98,12 @@ impl BatchDone {
         self.list(at, (List::Warning, kind), |line| line.detail = Some(first.path.clone()));
     }
 
-    /// Counts a warning of an item.
+    /// Counts a warning about an item.
     pub(super) fn warn(&mut self, warning: Warning, at: Located<'_>) {
         self.warn_of(warning, at, None);
     }
 
-    /// Counts a warning of an item, with what there is to say of it.
+    /// Counts a warning about an item, with a detail if there is one.
     pub(super) fn warn_of(&mut self, warning: Warning, at: Located<'_>, detail: Option<&str>) {
         match detail {
             Some(detail) => self.account.warned.add(warning, &format!("{}: {detail}", at.id)),

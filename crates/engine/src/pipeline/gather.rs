@@ -35,7 +35,7 @@ pub(super) struct Shaped {
     pub(super) items: u64,
     /// What a part keeps of its items.
     pub(super) kept: Option<KeptItems>,
-    /// Leave to have them in memory, if they are large.
+    /// Permission to hold them in memory, if they are large.
     pub(super) turn: Option<LargeTurn>,
 }
 

@@ -40,7 +40,7 @@ pub struct Job {
     pub items_before: u64,
     /// The items.
     pub work: Work,
-    /// Leave to have a large batch in memory, until it is done.
+    /// Permission to hold a large batch in memory, until it is done.
     pub turn: Option<LargeTurn>,
 }
 
@@ -96,7 +96,7 @@ pub struct Outlet<'o> {
 }
 
 impl<'o> Outlet<'o> {
-    /// An outlet for a feed of so many threads, behind so many items before it.
+    /// An outlet for a feed that serves so many threads, and comes after so many items.
     pub fn new(
         threads: usize,
         jobs: &'o mut dyn FnMut(Job) -> bool,
@@ -118,7 +118,7 @@ impl<'o> Outlet<'o> {
         self.ends.more_wanted()
     }
 
-    /// Sends work; says whether more is wanted. Waits while large work of before takes the memory.
+    /// Sends work, and returns whether more is wanted. Waits while earlier large batches take up the memory.
     pub fn send(&mut self, source: Arc<Source>, work: Work) -> bool {
         let items = work.items();
         let Ok(turn) = LargeBatches::enter(&self.large, work.bytes(), self.ends) else {

@@ -1,9 +1,8 @@
 //! Large batches take turns.
 //!
-//! A batch is large if one of its items is, as batches of small items have a bound. What is made of an item takes several
-//! times its size, so threads that each worked on one of hundreds of megabytes would need many gigabytes. The feed waits
-//! before it hands a batch on, which it does in order: every batch before it has what it needs, so none waits for a later
-//! one.
+//! Batches of small items have a bound, so a batch is large only if one of its items is. Shaping an item takes several times
+//! its size in memory, so threads that each worked on one of hundreds of megabytes would need many gigabytes. The feed waits
+//! before it sends a large batch. It sends batches in order, so no batch waits for a later one.
 
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
@@ -19,13 +18,13 @@ pub(super) struct LargeBatches {
     most: u64,
 }
 
-/// Leave to have a large batch in memory, until it is dropped.
+/// Permission to hold a large batch in memory, until it is dropped.
 pub struct LargeTurn {
     of: Arc<LargeBatches>,
     bytes: u64,
 }
 
-/// Everything ends.
+/// The work has ended, so there is no turn.
 pub(super) struct Ended;
 
 impl LargeBatches {
@@ -34,7 +33,7 @@ impl LargeBatches {
         Self { bytes: Mutex::new(0), fewer: Condvar::new(), most }
     }
 
-    /// Waits until there is room for a batch of so many bytes, or no large one is in memory; small ones need no turn.
+    /// Waits until there is room for a batch of so many bytes, or no large one is in memory. Small batches need no turn.
     pub(super) fn enter(
         this: &Arc<Self>,
         bytes: u64,
@@ -97,7 +96,7 @@ mod tests {
                 });
             }
         });
-        // One that is larger than the room has it for itself.
+        // A batch larger than the limit is in memory alone.
         assert_eq!(most.load(Ordering::SeqCst), 300);
     }
 

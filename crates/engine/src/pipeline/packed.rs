@@ -13,7 +13,7 @@ pub trait PackedBatch: Send {
     /// How many items there are.
     fn items(&self) -> u64;
 
-    /// Bytes of their lines, about.
+    /// About how many bytes their lines have.
     fn bytes(&self) -> u64;
 
     /// Appends the canonical lines of all items to `out`.

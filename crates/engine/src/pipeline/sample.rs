@@ -6,7 +6,7 @@ use super::item::{ReadItem, Standing};
 use super::stage::{Decision, OrderedStage, Stage, Warn};
 use crate::sampling::{SampleSize, Sampled, Sampling};
 
-/// Takes a share of the items, as each tells by itself.
+/// Takes a share of the items; each item is decided by its id alone.
 pub(super) struct TakingShare(Sampling);
 
 impl TakingShare {
@@ -21,7 +21,7 @@ impl Stage for TakingShare {
         for one in items.iter_mut().filter(|one| one.standing == Standing::Open) {
             if !self.0.is_in_share(&one.item.id().decoded()) {
                 one.standing = Standing::NotSampled;
-                // All items with its id are out, so nothing is to be decided on them.
+                // Every item with this id is out, so there is no repeated id to decide on.
                 one.hash = None;
             }
         }
@@ -32,7 +32,7 @@ impl Stage for TakingShare {
     }
 }
 
-/// Takes the items that a survey chose among all.
+/// Takes the items that a survey of all items chose.
 pub(super) struct Sample(pub(super) Sampled);
 
 impl OrderedStage for Sample {

@@ -10,7 +10,7 @@ use retort_model::{LeftOut, Warning};
 
 use super::item::ReadItem;
 
-/// Counts a warning of an item, with what there is to say of it.
+/// Counts a warning about an item, with a detail if there is one.
 pub(super) type Warn<'w> = dyn FnMut(&ReadItem<'_>, Warning, Option<&str>) + 'w;
 
 /// The pure part of a stage.

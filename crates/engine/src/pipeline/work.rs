@@ -51,6 +51,7 @@ impl Worker<'_> {
         };
         let mut outputs: Vec<OutputRows> =
             std::iter::repeat_with(output_rows).take(self.shaping.split.outputs()).collect();
+        // A large row is about as long as its item: growing step by step would copy it several times.
         if let (Some(turn), [only]) = (&turn, &mut *outputs) {
             only.rows.reserve(usize::try_from(turn.bytes()).unwrap_or(0));
         }
@@ -93,6 +94,7 @@ impl Worker<'_> {
         if !are_chosen {
             done.without_records.clear();
         }
+        // The memory of a large batch is not used again, but freed now.
         if turn.is_none() {
             let _ = self.spent.try_send(batch);
         } else {
@@ -105,7 +107,7 @@ impl Worker<'_> {
         let shaped = is_wanted.then_some(Shaped { done, outputs, source, items, kept, turn });
         let (mut due, mut turns) = (Vec::new(), Vec::new());
         let goes_on = self.gathering.bring(sequence, shaped, self.ends, |gathering, mut shaped| {
-            // Held until what is due is on its way.
+            // Held until the finished groups of rows are sent.
             turns.extend(shaped.as_mut().and_then(|shaped| shaped.turn.take()));
             due.extend(shaped.into_iter().flat_map(|shaped| gathering.add(shaped, self.shaping)));
         });
