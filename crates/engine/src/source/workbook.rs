@@ -3,7 +3,7 @@
 //! in a date format becomes that date. Sheets stream; only the workbook's shared texts are in memory.
 //! Reference: ECMA-376, part 1, section 18.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::{self, BufRead, BufReader, Read, Seek};
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use quick_xml::{Reader, XmlVersion};
 use retort_model::Time;
 use retort_model::bounds::WORKBOOK_TEXT_BYTES;
 use zip::ZipArchive;
-use zip::result::ZipError;
+use zip::result::{ZipError, ZipResult};
 
 use super::archive::of_zip;
 use super::bytes::{Bounded, Budget, Lines};
@@ -24,6 +24,9 @@ pub(super) const WORKBOOK: &str = "xl/workbook.xml";
 
 /// Columns of a sheet.
 const COLUMNS: usize = 16_384;
+
+/// Attributes of a tag that are looked at. Each is compared with those before it; the tags that are read have under 20.
+const ATTRIBUTES: usize = 100;
 
 impl Opener<'_> {
     /// The sheets of a workbook, in its order.
@@ -41,10 +44,10 @@ impl Opener<'_> {
             let mut inside = place.entry(&name);
             // One sheet among others may hold something else.
             inside.expected = if is_alone { place.expected } else { Expected::ByName };
-            let more = match archive.by_name(&path) {
-                Ok(inner) => {
-                    let inner = Bounded { inner, budget: Arc::clone(&self.budget) };
-                    let rows = Box::new(Rows::of(BufReader::new(inner), &context));
+            let more = match part(archive, &path, &self.budget) {
+                Ok(xml) => {
+                    let rows =
+                        Box::new(Rows { xml, context: &context, buffer: Vec::new(), ended: false });
                     self.table(&inside, &mut Lines { rows, line: io::Cursor::default() })?
                 }
                 Err(error) => self.fail(&inside, &of_zip(error))?,
@@ -83,17 +86,26 @@ impl Texts {
 
 type Part<'a, R> = Reader<BufReader<Bounded<zip::read::ZipFile<'a, R>>>>;
 
-/// A part of the package; none if it has no such part.
+/// A part of the package. Its name is ASCII, so it is found by its bytes: a look for a name that has to be decoded takes
+/// time with the number of entries.
 fn part<'a, R: Read + Seek>(
     archive: &'a mut ZipArchive<R>,
     name: &str,
     budget: &Arc<Budget>,
+) -> ZipResult<Part<'a, R>> {
+    let index = archive.index_for_name_raw(name.as_bytes()).ok_or(ZipError::FileNotFound)?;
+    let inner = Bounded { inner: archive.by_index(index)?, budget: Arc::clone(budget) };
+    Ok(Reader::from_reader(BufReader::new(inner)))
+}
+
+/// As [`part`]; none if the package has no such part.
+fn optional_part<'a, R: Read + Seek>(
+    archive: &'a mut ZipArchive<R>,
+    name: &str,
+    budget: &Arc<Budget>,
 ) -> io::Result<Option<Part<'a, R>>> {
-    match archive.by_name(name) {
-        Ok(inner) => {
-            let inner = Bounded { inner, budget: Arc::clone(budget) };
-            Ok(Some(Reader::from_reader(BufReader::new(inner))))
-        }
+    match part(archive, name, budget) {
+        Ok(part) => Ok(Some(part)),
         Err(ZipError::FileNotFound) => Ok(None),
         Err(error) => Err(of_zip(error)),
     }
@@ -105,7 +117,7 @@ fn read<R: Read + Seek>(
     budget: &Arc<Budget>,
 ) -> io::Result<(Vec<(String, String)>, Context)> {
     let mut parts: HashMap<String, String> = HashMap::new();
-    if let Some(mut xml) = part(archive, "xl/_rels/workbook.xml.rels", budget)? {
+    if let Some(mut xml) = optional_part(archive, "xl/_rels/workbook.xml.rels", budget)? {
         each_tag(&mut xml, |tag| {
             if tag.local_name().as_ref() == b"Relationship"
                 && let (Some(id), Some(target)) =
@@ -121,7 +133,7 @@ fn read<R: Read + Seek>(
         })?;
     }
     let (mut sheets, mut context) = (Vec::new(), Context::default());
-    if let Some(mut xml) = part(archive, WORKBOOK, budget)? {
+    if let Some(mut xml) = optional_part(archive, WORKBOOK, budget)? {
         each_tag(&mut xml, |tag| {
             match tag.local_name().as_ref() {
                 b"workbookPr" => {
@@ -146,10 +158,10 @@ fn read<R: Read + Seek>(
     if sheets.is_empty() {
         return Err(io::Error::new(io::ErrorKind::InvalidData, "the workbook has no sheets"));
     }
-    if let Some(mut xml) = part(archive, "xl/sharedStrings.xml", budget)? {
+    if let Some(mut xml) = optional_part(archive, "xl/sharedStrings.xml", budget)? {
         context.texts = texts(&mut xml)?;
     }
-    if let Some(mut xml) = part(archive, "xl/styles.xml", budget)? {
+    if let Some(mut xml) = optional_part(archive, "xl/styles.xml", budget)? {
         context.dates = dates(&mut xml)?;
     }
     Ok((sheets, context))
@@ -229,7 +241,7 @@ const DATE_FORMATS: [std::ops::RangeInclusive<u32>; 4] = [14..=22, 27..=36, 45..
 
 /// Whether each style of a cell shows numbers as dates.
 fn dates(xml: &mut Reader<impl BufRead>) -> io::Result<Vec<bool>> {
-    let (mut own, mut styles, mut in_cells) = (Vec::new(), Vec::new(), false);
+    let (mut own, mut styles, mut in_cells) = (HashSet::new(), Vec::new(), false);
     let format_of = |tag: &BytesStart<'_>| {
         attribute(tag, b"numFmtId").map(|id| id.and_then(|id| id.parse::<u32>().ok()))
     };
@@ -281,11 +293,7 @@ struct Rows<'c, R: BufRead> {
     ended: bool,
 }
 
-impl<'c, R: BufRead> Rows<'c, R> {
-    fn of(input: R, context: &'c Context) -> Self {
-        Self { xml: Reader::from_reader(input), context, buffer: Vec::new(), ended: false }
-    }
-
+impl<R: BufRead> Rows<'_, R> {
     /// The cells of the next row that has any.
     fn row(&mut self) -> io::Result<Option<Vec<String>>> {
         let mut cells: Vec<String> = Vec::new();
@@ -438,7 +446,12 @@ fn each_tag(
 
 /// The value of the attribute of that name, with any prefix.
 fn attribute(tag: &BytesStart<'_>, name: &[u8]) -> io::Result<Option<String>> {
-    for attribute in tag.attributes() {
+    for (count, attribute) in tag.attributes().enumerate() {
+        if count >= ATTRIBUTES {
+            let why =
+                format!("the workbook is damaged: a tag has more than {ATTRIBUTES} attributes");
+            return Err(io::Error::new(io::ErrorKind::InvalidData, why));
+        }
         let attribute = attribute.map_err(|error| broken(error.into()))?;
         if attribute.key.local_name().as_ref() == name {
             let value = attribute.normalized_value(XmlVersion::Implicit1_0).map_err(broken)?;

@@ -79,9 +79,13 @@ fn a_workbook_without_histories_or_with_damage_is_refused() {
     let bench = Bench::new();
     let row = r#"<row><c t="inlineStr"><is><t>price</t></is></c></row><row><c><v>3</v></c></row>"#;
     let broken = format!("{ROWS}<row r=\"5\"><c r=\"A5\" t=\"s\"></row>");
-    for (name, rows, words) in
-        [("prices.xlsx", row, "`price`"), ("broken.xlsx", &broken, "the workbook is damaged")]
-    {
+    let attributes: String = (0..101).map(|n| format!(" a{n}=\"\"")).collect();
+    let wide = format!("<row><c{attributes}><v>3</v></c></row>");
+    for (name, rows, words) in [
+        ("prices.xlsx", row, "`price`"),
+        ("broken.xlsx", &broken, "the workbook is damaged"),
+        ("wide.xlsx", &wide, "more than 100 attributes"),
+    ] {
         let path = workbook(&bench, name, rows, true);
         let (report, _) = run(&bench.plan(vec![Input::Path(path)], &[("data_format", "retort")]));
         let told = report.unwrap_err().to_string();
