@@ -340,47 +340,60 @@ pub(crate) fn series_of(
 /// If the job is a run of a schedule, records its outcome: a dataset closes the window, and a failure is retried or
 /// disables the schedule.
 pub(crate) fn run_ended(connection: &mut Connection, job: i64, now: Time) -> Result<(), Error> {
-    let sql = "SELECT s.id, s.state, s.failures, j.state, j.error FROM job j JOIN schedule s ON s.id = j.schedule
+    let sql = "SELECT s.id, s.state, s.failures + 1, j.state, j.error FROM job j JOIN schedule s ON s.id = j.schedule
                WHERE j.id = $1 AND (s.job = $1 OR s.job IS NULL)";
     let found = connection.row(sql, &[job.into()], |row| {
+        let is_active = row.text(1)? == ScheduleState::Active.as_str();
         let state: JobState = row.text(3)?.parse().map_err(Error::Damaged)?;
-        Ok((row.int(0)?, row.text(1)?, row.int(2)?.unsigned_abs(), state, row.text_or_none(4)?))
+        Ok((row.int(0)?, is_active, row.int(2)?.unsigned_abs(), state, row.text_or_none(4)?))
     })?;
-    let Some((schedule, schedule_state, failures, state, error)) = found else { return Ok(()) };
-    let at = Value::Int(now.unix_micros());
+    let Some((schedule, is_active, failures, state, error)) = found else { return Ok(()) };
     let note = match state {
         JobState::Completed | JobState::CompletedWithSkips => None,
         JobState::Cancelled => Some(format!("job {job} was cancelled")),
         _ => Some(error.unwrap_or_else(|| format!("job {job} failed"))),
     };
     let sql = "UPDATE schedule SET job = NULL, last_at = $1, last_note = $2, revision = revision + 1 WHERE id = $3";
+    let at = Value::Int(now.unix_micros());
     connection.execute(sql, &[at, note.as_deref().into(), schedule.into()])?;
     match state {
         JobState::Completed | JobState::CompletedWithSkips => {
-            let sql = "UPDATE schedule SET delivered = delivered + 1, failures = 0 WHERE id = $1";
-            connection.execute(sql, &[schedule.into()])?;
-            let sql = "UPDATE schedule SET windows = r.number, changes_to = r.changes_to,
-                           period_to = COALESCE(r.ends_at, period_to)
-                       FROM schedule_run r WHERE r.job = $1 AND schedule.id = $2";
-            connection.execute(sql, &[job.into(), schedule.into()]).map(|_| ())
+            close_window(connection, schedule, job)
         }
-        JobState::Failed => {
-            let failures = failures + 1;
-            let is_active = schedule_state == ScheduleState::Active.as_str();
-            if failures >= SCHEDULE_FAILURES && is_active {
-                let reason =
-                    format!("{failures} runs failed in a row: {}", note.unwrap_or_default());
-                return disable(connection, schedule, failures, &reason);
-            }
-            let wait = i64::try_from(retry_wait(failures).as_micros()).unwrap_or(i64::MAX);
-            let again = now.unix_micros().saturating_add(wait);
-            let sql = "UPDATE schedule SET failures = $1, planned_at = $2,
-                           next_at = CASE WHEN next_at > $3 THEN $3 ELSE next_at END WHERE id = $4";
-            let values = [Value::Int(whole(failures)), at, Value::Int(again), schedule.into()];
-            connection.execute(sql, &values).map(|_| ())
+        JobState::Failed if is_active && failures >= SCHEDULE_FAILURES => {
+            let why = note.unwrap_or_default();
+            let reason = format!("{failures} runs failed in a row: {why}");
+            disable(connection, schedule, failures, &reason)
         }
+        JobState::Failed => plan_retry(connection, schedule, failures, now),
         _ => Ok(()),
     }
+}
+
+/// Counts the dataset of a run and closes its window, so that the next one begins where it ended.
+fn close_window(connection: &mut Connection, schedule: i64, job: i64) -> Result<(), Error> {
+    let sql = "UPDATE schedule SET delivered = delivered + 1, failures = 0 WHERE id = $1";
+    connection.execute(sql, &[schedule.into()])?;
+    let sql = "UPDATE schedule SET windows = r.number, changes_to = r.changes_to,
+                   period_to = COALESCE(r.ends_at, period_to)
+               FROM schedule_run r WHERE r.job = $1 AND schedule.id = $2";
+    connection.execute(sql, &[job.into(), schedule.into()]).map(|_| ())
+}
+
+/// Has a schedule run again after a wait that grows with its failures, unless it runs sooner anyway.
+fn plan_retry(
+    connection: &mut Connection,
+    schedule: i64,
+    failures: u64,
+    now: Time,
+) -> Result<(), Error> {
+    let wait = i64::try_from(retry_wait(failures).as_micros()).unwrap_or(i64::MAX);
+    let again = now.unix_micros().saturating_add(wait);
+    let sql = "UPDATE schedule SET failures = $1, planned_at = $2,
+                   next_at = CASE WHEN next_at > $3 THEN $3 ELSE next_at END WHERE id = $4";
+    let at = Value::Int(now.unix_micros());
+    let values = [Value::Int(whole(failures)), at, Value::Int(again), schedule.into()];
+    connection.execute(sql, &values).map(|_| ())
 }
 
 /// Disables a schedule, with the reason.
