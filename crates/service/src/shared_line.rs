@@ -61,12 +61,8 @@ impl SharedLine {
     /// The title, filtered.
     pub(crate) fn title(&self) -> Result<Option<String>, Error> {
         let summary = &self.filter.summary;
-        let head = match &self.whole {
-            Some(_) => None,
-            None => Some(self.filter.line(&line_head(summary, &self.stored)?, true)?),
-        };
-        let line = self.whole.as_ref().or(head.as_ref()).map(|(line, _)| &**line);
-        let conversation = read(summary, line.unwrap_or_default())?;
+        let (head, _) = self.filter.line(&line_head(summary, &self.stored)?, true)?;
+        let conversation = read(summary, &head)?;
         Ok(conversation.title.map(|title| title.decoded().into_owned()))
     }
 
