@@ -528,15 +528,9 @@ impl Service {
         }
         let named = project.unwrap_or("of yours");
         match <[_; 1]>::try_from(open) {
-            Ok([membership]) => Ok(Caller {
-                name: signed.person.name.clone(),
-                person: Some(signed.person.id),
-                project: membership.project,
-                role: membership.role,
-                is_proved: membership.is_proved,
-                grants: signed.grants,
-                origin,
-            }),
+            Ok([membership]) => {
+                Ok(Caller::member(&signed.person, membership, signed.grants, origin))
+            }
             Err(none) if none.is_empty() => {
                 Err(Error::NotFound { what: "project", name: named.to_owned() })
             }

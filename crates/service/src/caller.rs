@@ -1,7 +1,7 @@
 //! Who asks, and what they may.
 
 use retort_model::{Grant, Grants, ProjectRole, Scope};
-use retort_store::Project;
+use retort_store::{Membership, Person, Project};
 
 use crate::error::Error;
 
@@ -28,6 +28,18 @@ pub struct Caller {
 }
 
 impl Caller {
+    /// A member of a project, with what their credential allows.
+    pub(crate) fn member(
+        person: &Person,
+        membership: Membership,
+        grants: Grants,
+        origin: Origin,
+    ) -> Self {
+        let Membership { project, role, is_proved } = membership;
+        let (name, person) = (person.name.clone(), Some(person.id));
+        Self { name, person, project, role, is_proved, grants, origin }
+    }
+
     /// Whoever holds the store's file: they may do everything in a project.
     pub fn local(project: &Project) -> Self {
         Self {

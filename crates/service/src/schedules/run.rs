@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use retort_engine::panics::point;
 use retort_engine::{DatasetPlan, Error as EngineError};
-use retort_model::{Action, Grant, Grants, Keep, Scope, Time, WindowKind};
+use retort_model::{Action, Grant, Keep, Scope, Time, WindowKind};
 use retort_store::{NewExport, NewRun, RunQueued, RunWindow, Schedule};
 
 use super::SchedulePlan;
@@ -142,18 +142,10 @@ impl Service {
             return gone("is disabled");
         }
         let memberships = self.store.memberships(id)?;
-        match memberships.into_iter().find(|one| one.project.id == project.id) {
-            None => gone("is no longer in the project"),
-            Some(membership) => Ok(Ok(Caller {
-                name: person.name,
-                person: Some(id),
-                project: membership.project,
-                role: membership.role,
-                is_proved: membership.is_proved,
-                grants: [Grant::Read, Grant::Export].into_iter().collect::<Grants>(),
-                origin: Origin::default(),
-            })),
-        }
+        let membership = memberships.into_iter().find(|one| one.project.id == project.id);
+        let Some(membership) = membership else { return gone("is no longer in the project") };
+        let grants = [Grant::Read, Grant::Export].into_iter().collect();
+        Ok(Ok(Caller::member(&person, membership, grants, Origin::default())))
     }
 
     /// Deletes the datasets that a schedule does not keep, but never the newest.
