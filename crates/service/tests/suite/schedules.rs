@@ -52,13 +52,13 @@ impl Office {
         self.service.schedule(caller, id).unwrap()
     }
 
-    /// Sets the clock on to a moment.
+    /// Advances the clock to a moment.
     fn wait_until(&self, moment: Time) {
         let by = moment.unix_micros() - self.clock.now().unix_micros();
         self.clock.advance(Duration::from_micros(u64::try_from(by).unwrap_or(0)));
     }
 
-    /// Does whatever is due and queued, and says what failed.
+    /// Runs everything that is due or queued; returns what failed.
     fn work_all(&self) -> Vec<String> {
         let mut failed = Vec::new();
         loop {
@@ -132,8 +132,8 @@ fn a_schedule_exports_each_night_what_is_new_and_catches_up_once() {
     assert!(runs.iter().all(|job| job.state == JobState::Completed));
 }
 
-/// Conversations come, change, are deleted and restored; runs are missed, made by hand and by two servers; the process
-/// that holds a run is lost. An oracle of versions says what each window has to have.
+/// Conversations are imported, changed, deleted and restored; runs are missed, started by hand, and due at two servers at
+/// once. What each window must hold is worked out from the versions beside the store.
 #[test]
 fn every_change_is_in_exactly_one_window() {
     let folder = tempfile::tempdir().unwrap();
@@ -147,14 +147,14 @@ fn every_change_is_in_exactly_one_window() {
             random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (random >> 33) % most
     };
-    // In November clocks go back in the north, and on in the south.
+    // In these weeks clocks go back in Berlin and in New York.
     office.wait_until(Time::parse("2027-10-25").unwrap());
     other.wait_until(Time::parse("2027-10-25").unwrap());
     let timing = timing("30 2 * * *", zones[next(3) as usize], WindowKind::Changed);
     let made =
         office.schedule(&local, SchedulePlan { timing, ..plan(WindowKind::Changed, everything()) });
     let id = made.schedule.id;
-    // What is in the store, and what is not delivered of it yet.
+    // What is in the store, and what of it was not delivered yet.
     let (mut known, mut owed) = (BTreeMap::<String, u64>::new(), BTreeSet::new());
     let mut deleted = BTreeSet::new();
     let mut seen = 0;
@@ -194,7 +194,7 @@ fn every_change_is_in_exactly_one_window() {
         office.clock.advance(Duration::from_secs(60 * minutes));
         other.clock.advance(Duration::from_secs(60 * minutes));
         if step % 7 == 3 {
-            // By hand; a run that is due then finds nothing more.
+            // Started by hand: a run that is due then finds nothing new.
             let queued = office.service.run_schedule(&local, id);
             assert!(queued.is_ok() || matches!(queued, Err(Error::Conflict(_))), "{queued:?}");
         }
@@ -272,7 +272,7 @@ fn a_schedule_sees_what_its_owner_may_see_and_ends_with_them() {
     office.wait_until(made.schedule.next_at.unwrap());
     assert!(office.work_all().is_empty());
     assert_eq!(office.delivered_ids(&ann), [vec!["of-ann"]]);
-    // As an admin, she sees what was there before as well: another series.
+    // As an admin, she also sees what was there before: a new series begins.
     office.service.set_role(&office.local(), person.id, Some(ProjectRole::Admin)).unwrap();
     office.clock.advance(DAY);
     assert!(office.work_all().is_empty());
@@ -322,7 +322,7 @@ fn runs_that_fail_come_again_until_the_schedule_is_disabled() {
     let failed = &office.service.schedule_runs(&local, id).unwrap()[0];
     let again = office.service.retry(&local, failed.id, retort_model::JobKind::Export);
     assert!(matches!(again, Err(Error::Conflict(_))), "{again:?}");
-    // Once it is well again, nothing is missing.
+    // Once it works again, nothing is missing.
     std::fs::write(&template, "{% for m in messages %}{{ m.content }}{% endfor %}").unwrap();
     let resumed = office.service.pause_schedule(&local, id, false).unwrap().schedule;
     assert_eq!((resumed.state, resumed.failures), (ScheduleState::Active, 0));
@@ -378,7 +378,7 @@ fn an_edit_that_changes_what_is_exported_begins_anew_and_others_go_on() {
     assert!(office.service.run_schedule(&local, id).unwrap().is_some());
     office.work_all();
     assert_eq!(office.delivered_ids(&local), [vec!["a", "b"], vec!["b"]]);
-    // One that becomes a favorite is new to it.
+    // A conversation that becomes a favorite is new to the schedule.
     office.service.edit(&local, &named(&["a"]), &Edit::Favorite(true)).unwrap();
     office.service.run_schedule(&local, id).unwrap().unwrap();
     office.work_all();
@@ -421,7 +421,7 @@ fn what_cannot_be_scheduled_is_refused() {
     assert!(matches!(office.service.schedules(&bob, true), Err(Error::NotAllowed(_))));
     let taken = office.service.add_schedule(&ann, "s", plan(WindowKind::All, everything()));
     assert!(matches!(taken, Err(Error::Conflict(_))));
-    // An owner may end it, but not have it run in her name.
+    // An owner may pause and delete it, but not run it in her own name.
     let (_, owner) = office.join("owner@example.com", ProjectRole::Owner);
     assert!(matches!(office.service.run_schedule(&owner, id), Err(Error::NotFound { .. })));
     assert_eq!(office.service.pause_schedule(&owner, id, true).unwrap().schedule.next_at, None);
