@@ -62,8 +62,7 @@ impl ImportFormat for Dify {
         for raw in rows {
             let Some(map) = fields::map(&raw) else { continue };
             let Some(key) = map.peek("conversation_id").and_then(fields::id) else { continue };
-            let time = map.peek("created_at").and_then(fields::time);
-            let order = time.and_then(|time| u64::try_from(time.unix_micros()).ok()).unwrap_or(0);
+            let order = map.peek("created_at").and_then(fields::micros).unwrap_or(0);
             let key = key.decoded().into_owned();
             into.push(Fragment { key, order, text: raw.into_cow() });
         }

@@ -67,8 +67,7 @@ impl ImportFormat for FastGpt {
             let chat = map.peek("chatId").and_then(fields::id);
             let key = chat
                 .map_or_else(|| session::key_of_file(entry), |id| format!("chat {}", id.decoded()));
-            let time = map.peek("time").and_then(fields::time);
-            let order = time.and_then(|time| u64::try_from(time.unix_micros()).ok()).unwrap_or(0);
+            let order = map.peek("time").and_then(fields::micros).unwrap_or(0);
             into.push(Fragment { key, order, text: raw.into_cow() });
         }
     }

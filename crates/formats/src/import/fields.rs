@@ -456,6 +456,11 @@ pub(super) fn time(raw: &RawJson<'_>) -> Option<Time> {
     time_of(&Value::parse(raw.as_str()).ok()?)
 }
 
+/// A time in microseconds since 1970, to order by; none before that.
+pub(super) fn micros(raw: &RawJson<'_>) -> Option<u64> {
+    u64::try_from(time(raw)?.unix_micros()).ok()
+}
+
 /// A whole number, or one in a text.
 pub(super) fn count(raw: &RawJson<'_>) -> Option<u64> {
     raw.as_str().parse().ok().or_else(|| raw.as_text()?.parse().ok())

@@ -250,9 +250,7 @@ impl ImportFormat for Mapped {
         let (Some(rows), Ok(raw)) = (&self.0.rows, RawJson::parse(text)) else { return };
         let Some(key) = rows.key.get(&raw).as_ref().and_then(fields::id) else { return };
         let order = rows.order.as_ref().and_then(|path| path.get(&raw));
-        let order = order.and_then(|raw| {
-            fields::count(&raw).or_else(|| u64::try_from(fields::time(&raw)?.unix_micros()).ok())
-        });
+        let order = order.and_then(|raw| fields::count(&raw).or_else(|| fields::micros(&raw)));
         let key = key.decoded().into_owned();
         into.push(Fragment { key, order: order.unwrap_or(0), text: text.into() });
     }

@@ -127,10 +127,7 @@ impl ImportFormat for MessageRows {
         let named = CONVERSATION.iter().find_map(|name| sniff.word(name));
         let key = named.map_or_else(|| format!("in {}", entry.path), |id| format!("of {id}"));
         let place = PLACE.iter().find_map(|name| sniff.word(name)?.parse::<u64>().ok());
-        let time = || {
-            let raw = TIME.iter().find_map(|name| sniff.raw(name))?;
-            u64::try_from(fields::time(&raw)?.unix_micros()).ok()
-        };
+        let time = || fields::micros(&TIME.iter().find_map(|name| sniff.raw(name))?);
         let order = place.or_else(time).unwrap_or(0);
         into.push(Fragment { key, order, text: text.into() });
     }

@@ -112,8 +112,7 @@ fn place(raw: &RawJson<'_>) -> u64 {
     if is_text(&map, "object", "thread") {
         return 0;
     }
-    let time = map.peek("created_at").and_then(fields::time);
-    let time = time.and_then(|time| u64::try_from(time.unix_micros()).ok()).unwrap_or(0);
+    let time = map.peek("created_at").and_then(fields::micros).unwrap_or(0);
     let among = if is_text(&map, "role", "assistant") {
         2
     } else {
