@@ -216,13 +216,9 @@ impl<'a> Read<'a> {
 
     fn finish(self) -> Result<Items<'a>, ItemError> {
         let mut conversation = self.conversation;
-        if self.steps.is_empty() {
-            return Err(session::without_messages());
-        }
         conversation.kind = Held::Agent;
-        (conversation.rounds, conversation.current) = session::rounds(self.steps, None);
+        session::finish(&mut conversation, self.steps)?;
         session::keep_events(&mut conversation, &self.events);
-        session::date(&mut conversation);
         Ok(conversation.into())
     }
 }

@@ -119,14 +119,10 @@ impl ImportFormat for Droid {
             }
             notes.under(mark, || format!("lines[{at}]"));
         }
-        if steps.iter().all(|step| step.messages.is_empty()) {
-            return Err(session::without_messages());
-        }
         // What the harness tells the model first stands beside the chain of messages.
         chain_roots(&mut steps);
-        (conversation.rounds, conversation.current) = session::rounds(steps, None);
+        session::finish(&mut conversation, steps)?;
         session::keep_events(&mut conversation, &events);
-        session::date(&mut conversation);
         Ok(conversation.into())
     }
 }

@@ -84,11 +84,7 @@ impl ImportFormat for FastGpt {
             }
             notes.under(mark, || format!("[{at}]"));
         }
-        if steps.iter().all(|step| step.messages.is_empty()) {
-            return Err(session::without_messages());
-        }
-        (conversation.rounds, conversation.current) = session::rounds(steps, None);
-        session::date(&mut conversation);
+        session::finish(&mut conversation, steps)?;
         Ok(conversation.into())
     }
 }

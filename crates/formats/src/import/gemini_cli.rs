@@ -133,12 +133,8 @@ impl ImportFormat for GeminiCli {
                 conversation.metadata.put(key, raw);
             }
         }
-        if steps.iter().all(|step: &Step<'_>| step.messages.is_empty()) {
-            return Err(session::without_messages());
-        }
-        (conversation.rounds, conversation.current) = session::rounds(steps, None);
+        session::finish(&mut conversation, steps)?;
         session::keep_events(&mut conversation, &events);
-        session::date(&mut conversation);
         Ok(conversation.into())
     }
 }

@@ -111,12 +111,8 @@ impl ImportFormat for OpenHands {
             read.event(raw, notes)?;
             notes.under(mark, || format!("{name}[{at}]"));
         }
-        if read.steps.is_empty() {
-            return Err(session::without_messages());
-        }
-        (conversation.rounds, conversation.current) = session::rounds(read.steps, None);
+        session::finish(&mut conversation, read.steps)?;
         session::keep_events(&mut conversation, &read.events);
-        session::date(&mut conversation);
         Ok(conversation.into())
     }
 }

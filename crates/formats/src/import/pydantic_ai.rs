@@ -66,11 +66,7 @@ impl ImportFormat for PydanticAi {
             }
             notes.under(mark, || format!("messages[{at}]"));
         }
-        if steps.iter().all(|step| step.messages.is_empty()) {
-            return Err(session::without_messages());
-        }
-        (conversation.rounds, conversation.current) = session::rounds(steps, None);
-        session::date(&mut conversation);
+        session::finish(&mut conversation, steps)?;
         Ok(conversation.into())
     }
 }

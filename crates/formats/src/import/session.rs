@@ -143,6 +143,20 @@ pub(super) fn rounds<'a>(
     (rounds, shown)
 }
 
+/// Makes the rounds of a conversation from its steps, of which the last is shown, and dates it by them. Refused if no step
+/// says anything.
+pub(super) fn finish<'a>(
+    conversation: &mut Conversation<'a>,
+    steps: Vec<Step<'a>>,
+) -> Result<(), ItemError> {
+    if steps.iter().all(|step| step.messages.is_empty()) {
+        return Err(without_messages());
+    }
+    (conversation.rounds, conversation.current) = rounds(steps, None);
+    date(conversation);
+    Ok(())
+}
+
 /// Adds tokens to those that are counted.
 pub(super) fn add_usage(usage: &mut Usage, more: Usage) {
     let add = |one: Option<u64>, more: Option<u64>| match (one, more) {

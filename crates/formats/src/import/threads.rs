@@ -79,16 +79,12 @@ impl ImportFormat for Threads {
             read.object(map, &raw, &mut conversation, notes)?;
             notes.under(mark, || format!("[{at}]"));
         }
-        if read.steps.iter().all(|step| step.messages.is_empty()) {
-            return Err(session::without_messages());
-        }
-        (conversation.rounds, conversation.current) = session::rounds(read.steps, None);
+        session::finish(&mut conversation, read.steps)?;
         if let Some(first) = conversation.rounds.first_mut() {
             first.tools = read.tools;
         }
         thread::instruct(&mut conversation, read.instructions);
         session::keep_events(&mut conversation, &read.runs);
-        session::date(&mut conversation);
         Ok(conversation.into())
     }
 }

@@ -79,11 +79,7 @@ impl ImportFormat for Windsurf {
             steps.push(step(line, notes)?);
             notes.under(mark, || format!("lines[{at}]"));
         }
-        if steps.iter().all(|step| step.messages.is_empty()) {
-            return Err(session::without_messages());
-        }
-        (conversation.rounds, conversation.current) = session::rounds(steps, None);
-        session::date(&mut conversation);
+        session::finish(&mut conversation, steps)?;
         Ok(conversation.into())
     }
 }
