@@ -2,7 +2,7 @@
 //! which have the same messages. References: the API's objects `thread.message`, `thread.run` and `thread.run.step`, and Jan's
 //! type `ThreadMessage`.
 
-use retort_json::{Kind, Parser, RawJson, Text};
+use retort_json::{Parser, RawJson, Text};
 use retort_model::{Conversation, Message, Role, ToolCall};
 
 use super::calls::tool_call;
@@ -54,7 +54,7 @@ impl ImportFormat for Threads {
             return;
         }
         let Ok(raw) = RawJson::parse(text) else { return };
-        for (raw, order) in rows(raw) {
+        for (order, raw) in rows(raw) {
             let map = fields::map(&raw).unwrap_or_default();
             let is_thread = is_text(&map, "object", "thread");
             let id = map.peek(if is_thread { "id" } else { "thread_id" }).and_then(fields::id);
@@ -70,7 +70,7 @@ impl ImportFormat for Threads {
         let mut conversation = Conversation::default();
         let mut read = Read::default();
         let lines = session::lines(text, notes)?.into_iter().map(|line| line.raw);
-        for (at, (raw, _)) in lines.flat_map(rows).enumerate() {
+        for (at, (_, raw)) in lines.flat_map(rows).enumerate() {
             let mark = notes.mark();
             let Some(map) = FieldMap::of(&raw, notes) else {
                 notes.unplaced(format!("[{at}]"), &raw);
@@ -89,8 +89,8 @@ impl ImportFormat for Threads {
     }
 }
 
-/// The objects of a text, each with its place: the API lists the newest first.
-fn rows(raw: RawJson<'_>) -> Vec<(RawJson<'_>, u64)> {
+/// The objects of a text in order, each with its place. The API lists the newest first.
+fn rows(raw: RawJson<'_>) -> Vec<(u64, RawJson<'_>)> {
     let list = fields::map(&raw).and_then(|map| map.peek("data").and_then(fields::list));
     let rows = list.unwrap_or_else(|| vec![raw]);
     let mut rows: Vec<_> = rows.into_iter().map(|raw| (place(&raw), raw)).collect();
@@ -98,11 +98,11 @@ fn rows(raw: RawJson<'_>) -> Vec<(RawJson<'_>, u64)> {
         rows.reverse();
     }
     rows.sort_by_key(|(place, _)| *place);
-    rows.into_iter().map(|(place, raw)| (raw, place)).collect()
+    rows
 }
 
-/// Where an object belongs among those of its thread: by its time, in seconds, and among those of one second a question,
-/// then calls, then the answer. What is said of the whole thread comes first.
+/// Where an object belongs in its thread: by its time, which is in seconds. Of one second, the question comes first, then
+/// calls, then the answer. The thread itself comes before all others.
 fn place(raw: &RawJson<'_>) -> u64 {
     let Some(map) = fields::map(raw) else { return 0 };
     if is_text(&map, "object", "thread") {
@@ -130,7 +130,7 @@ struct Read<'a> {
     runs: Vec<RawJson<'a>>,
 }
 
-/// Fields of messages that say nothing more than is read.
+/// Fields of messages that add nothing to the chat.
 const KNOWN: [&str; 8] = [
     "object",
     "status",
@@ -151,11 +151,11 @@ impl<'a> Read<'a> {
         notes: &mut Notes,
     ) -> Result<(), ItemError> {
         let object = map.take(&["object"], RawJson::as_text).unwrap_or_default();
-        let id =
-            if object == "thread" { map.take_id(&["id"]) } else { map.take_id(&["thread_id"]) };
+        let id = map.take_id(&[if object == "thread" { "id" } else { "thread_id" }]);
         if conversation.id.is_empty() {
             conversation.id = id.unwrap_or_default();
         }
+        let text = |raw: &RawJson<'a>| raw.text().filter(|text| !text.is_blank());
         match object.as_str() {
             "thread.message" => {
                 map.take(&["type"], fields::json);
@@ -165,7 +165,6 @@ impl<'a> Read<'a> {
             }
             "thread.run.step" => self.step(map, raw, notes)?,
             "thread.run" => {
-                let text = |raw: &RawJson<'a>| raw.text().filter(|text| !text.is_blank());
                 conversation.model = map.take(&["model"], text).or(conversation.model.take());
                 self.instructions = map.take(&["instructions"], text).or(self.instructions.take());
                 let tools = map.take(&["tools"], fields::list).unwrap_or_default();
@@ -180,8 +179,7 @@ impl<'a> Read<'a> {
                 conversation.updated_at = map.take(&["updated_at", "updated"], fields::time);
                 let assistants = map.peek("assistants").and_then(fields::list).unwrap_or_default();
                 if let Some(mut first) = assistants.first().and_then(fields::map) {
-                    let words = |raw: &RawJson<'a>| raw.text().filter(|text| !text.is_blank());
-                    self.instructions = first.take(&["instructions"], words);
+                    self.instructions = first.take(&["instructions"], text);
                     let model = first.take(&["model"], fields::json);
                     let model = model.and_then(|raw| fields::text_or_under(&raw, &["id"]));
                     conversation.model = model.filter(|model| !model.is_empty());
@@ -193,7 +191,7 @@ impl<'a> Read<'a> {
         Ok(())
     }
 
-    /// A step of a run: calls and what came of them, or the creation of a message that is there by itself.
+    /// A step of a run: calls with their results, or the creation of a message, which has an object of its own.
     fn step(
         &mut self,
         mut map: FieldMap<'a>,
@@ -258,17 +256,14 @@ fn ran<'a>(raw: &RawJson<'a>, notes: &mut Notes) -> Result<Segment<'a>, ItemErro
         ..ToolCall::default()
     };
     notes.unplaced_fields(&map.rest(), &[], Least::Prose);
-    // What ran is a list of logs and pictures.
+    // Code leaves a list of logs and pictures.
     let output = output.map(|raw| logs(&raw).unwrap_or(raw));
     thread::ran(call, output, None, notes)
 }
 
-/// What code printed, if that is all that came of it.
+/// What code printed, if it left nothing but logs.
 fn logs<'a>(raw: &RawJson<'a>) -> Option<RawJson<'a>> {
-    let mut text = String::new();
-    for one in fields::list(raw).filter(|list| !list.is_empty())? {
-        let mut map = fields::map(&one)?;
-        text.push_str(&map.take(&["logs"], RawJson::as_text)?);
-    }
-    (fields::kind(raw) == Some(Kind::Array)).then(|| RawJson::string(&text))
+    let list = fields::list(raw).filter(|list| !list.is_empty())?;
+    let logs = list.iter().map(|one| fields::map(one)?.take(&["logs"], RawJson::as_text));
+    Some(RawJson::string(&logs.collect::<Option<String>>()?))
 }
