@@ -135,7 +135,7 @@ fn system_of<'a>(raw: &RawJson<'a>) -> Option<Text<'a>> {
     })
 }
 
-/// Fields of rows that say nothing that a person or the model said, or what is said elsewhere.
+/// Fields of rows that are not part of the chat, or repeat what other fields say.
 const KNOWN: [&str; 9] = [
     "inputs",
     "message",

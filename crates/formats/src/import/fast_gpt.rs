@@ -15,7 +15,7 @@ use super::unplaced::{Least, short};
 /// The format.
 pub(super) struct FastGpt;
 
-/// Fields of rows that say nothing that a person or the model said, or what is said elsewhere.
+/// Fields of rows that are not part of the chat, or repeat what other fields say.
 const KNOWN: [&str; 8] = [
     "responseData",
     "totalQuoteList",
@@ -89,16 +89,13 @@ impl ImportFormat for FastGpt {
     }
 }
 
-/// The rows of a text: a page's, or one.
+/// The rows of a page, or the one row that a text is.
 fn rows(raw: RawJson<'_>) -> Vec<RawJson<'_>> {
-    let page = |raw: &RawJson<'_>| {
-        let mut map = fields::map(raw)?;
+    let page = fields::map(&raw).and_then(|mut map| {
         let mut inner = map.take(&["data"], fields::map).unwrap_or(map);
-        inner.take(&["list"], fields::list).map(|list| {
-            list.into_iter().map(RawJson::into_owned).collect::<Vec<RawJson<'static>>>()
-        })
-    };
-    page(&raw).unwrap_or_else(|| vec![raw])
+        inner.take(&["list"], fields::list)
+    });
+    page.unwrap_or_else(|| vec![raw])
 }
 
 fn role_of(word: &str) -> Option<Role> {
@@ -116,10 +113,9 @@ fn step<'a>(
     conversation: &mut Conversation<'a>,
     notes: &mut Notes,
 ) -> Result<Step<'a>, ItemError> {
+    let id = map.take_id(&["chatId"]);
     if conversation.id.is_empty() {
-        conversation.id = map.take_id(&["chatId"]).unwrap_or_default();
-    } else {
-        map.take_id(&["chatId"]);
+        conversation.id = id.unwrap_or_default();
     }
     let word = map.take(&["obj"], RawJson::as_text).unwrap_or_default();
     let Some(role) = role_of(&word) else {
@@ -148,15 +144,14 @@ fn step<'a>(
     message.metadata.retain(|_, raw| !raw.is_null());
     notes.unplaced_fields(&message.metadata, &KNOWN, Least::Prose);
     let mut messages = Turn::said(message, segments);
-    if role != Role::Assistant {
-        for one in &mut messages {
-            one.role = if one.role == Role::Assistant { role } else { one.role };
-        }
+    // Whatever is made of a question's parts is the person's.
+    for one in messages.iter_mut().filter(|one| one.role == Role::Assistant) {
+        one.role = role;
     }
     Ok(Step { messages, model, ..Step::default() })
 }
 
-/// Reads what one element of a message says.
+/// Reads one element of a message.
 fn said<'a>(
     raw: &RawJson<'a>,
     segments: &mut Vec<Segment<'a>>,
