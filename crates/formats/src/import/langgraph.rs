@@ -1,5 +1,5 @@
-//! States of LangGraph: what `get_state` and `get_state_history` give, and the threads of its platform's API, each with the
-//! messages so far under `values`. Reference: `StateSnapshot`, and the API's `ThreadState` and `Thread`.
+//! States of LangGraph: what `get_state` and `get_state_history` return, and the threads of its platform's API. The messages so
+//! far are under `values`. Reference: `StateSnapshot`, and the API's `ThreadState` and `Thread`.
 
 use retort_json::{RawJson, Text};
 
@@ -11,7 +11,7 @@ use super::sniff::Sniff;
 /// The format.
 pub(super) struct LangGraph;
 
-/// Fields of states that say nothing that is no message.
+/// Fields of a state that are not part of the chat.
 const KNOWN: [&str; 10] = [
     "values",
     "next",
@@ -56,24 +56,17 @@ impl ImportFormat for LangGraph {
         if let Some(rest) = values.rest_object() {
             map.put("values", rest);
         }
-        let id = map.take_id(&["thread_id"]).or_else(|| thread_of(&map));
-        if let Some(id) = id {
+        if let Some(id) = map.take_id(&["thread_id"]).or_else(|| thread_of(&map)) {
             map.put("id", RawJson::string(&id.decoded()));
         }
         Ok(openai::with_messages(map.rest(), messages, &KNOWN, notes)?.into())
     }
 }
 
-/// The thread that a state says it is of.
+/// The thread that a state names, in any of the places for it.
 fn thread_of<'a>(map: &FieldMap<'a>) -> Option<Text<'a>> {
-    let within = |names: &[&str]| {
-        let mut inner = map.peek(names.first()?).and_then(fields::map)?;
-        for name in names.get(1..)? {
-            inner = inner.take(&[name], fields::map)?;
-        }
-        inner.take_id(&["thread_id"])
-    };
-    within(&["config", "configurable"])
-        .or_else(|| within(&["checkpoint"]))
-        .or_else(|| within(&["metadata"]))
+    let inner = |name| map.peek(name).and_then(fields::map);
+    let config = inner("config").and_then(|mut map| map.take(&["configurable"], fields::map));
+    let places = [config, inner("checkpoint"), inner("metadata")];
+    places.into_iter().flatten().find_map(|mut map| map.take_id(&["thread_id"]))
 }
