@@ -11,7 +11,7 @@ use super::sniff::Sniff;
 /// The format.
 pub(super) struct Glaive;
 
-/// What a line begins with that begins what somebody says, and the role.
+/// What begins a turn at the start of a line, and whose turn it is.
 const MARKS: [(&str, &str); 4] = [
     ("SYSTEM:", "system"),
     ("USER:", "user"),
@@ -86,7 +86,7 @@ fn said(role: &str, text: &str) -> RawJson<'static> {
     object_of([("role", RawJson::string(role)), ("content", RawJson::string(text))])
 }
 
-/// Who says what, in order. What stands before the first mark is said by nobody, and is said to be the user's.
+/// Who says what, in order. Text before the first mark names no speaker; it counts as the user's.
 fn turns(chat: &str) -> Vec<(&'static str, &str)> {
     let mut turns = Vec::new();
     let (mut role, mut from, mut at) = ("user", 0, 0);
@@ -127,7 +127,7 @@ fn answer(text: &str, notes: &mut Notes) -> RawJson<'static> {
     ])
 }
 
-/// The name and the arguments of a call, which may be JSON text in single quotes.
+/// A call with its name and arguments, which may be JSON text in single quotes.
 fn call(text: &str) -> Option<RawJson<'static>> {
     let named = |raw: &RawJson<'_>| fields::map(raw)?.take(&["name"], RawJson::as_text);
     if let Ok(raw) = RawJson::owned(text) {

@@ -2,7 +2,7 @@
 //! `OutputFile` of promptfoo's types.
 
 use retort_json::{Kind, RawJson, Text};
-use retort_model::{Conversation, Feedback, Fields, Role, Usage};
+use retort_model::{Conversation, Feedback, Role, Usage};
 
 use super::fields::{self, FieldMap, object_of};
 use super::format::{ImportFormat, ItemError, Items, Notes, Refusal};
@@ -13,7 +13,7 @@ use super::thread;
 /// The format.
 pub(super) struct Promptfoo;
 
-/// Fields of a result that say nothing that is no message.
+/// Fields of a result that are not part of the chat.
 const KNOWN: [&str; 8] =
     ["vars", "testCase", "response", "gradingResult", "prompt", "provider", "error", "namedScores"];
 
@@ -88,7 +88,7 @@ fn result<'a>(
         input_tokens: usage.take(&["prompt"], fields::count),
         output_tokens: usage.take(&["completion"], fields::count),
     });
-    // An assertion that failed is told as an error, too.
+    // promptfoo writes the reason why an assertion failed as an error, too.
     let is_graded = map.peek("failureReason").is_some_and(|raw| raw.as_str() == "1");
     let own = map.take(&["error"], |raw| raw.text().filter(|text| !text.is_blank()));
     let error = response.take(&["error"], RawJson::text).or(own.filter(|_| !is_graded));
@@ -109,8 +109,7 @@ fn result<'a>(
     if let Some(time) = map.take(&["createdAt"], fields::json) {
         map.put("created_at", time);
     }
-    let row: Fields<'_> = map.rest();
-    let mut read = openai::with_messages(row, RawJson::array(&messages), &KNOWN, notes)?;
+    let mut read = openai::with_messages(map.rest(), RawJson::array(&messages), &KNOWN, notes)?;
     read.model = model.map(Text::into_owned);
     if let Some(round) = read.rounds.last_mut() {
         round.usage = usage.unwrap_or_default();

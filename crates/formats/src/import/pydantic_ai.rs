@@ -71,7 +71,7 @@ impl ImportFormat for PydanticAi {
     }
 }
 
-/// Fields of messages that say nothing more than is read.
+/// Fields of messages that add nothing to the chat.
 const KNOWN: [&str; 4] = ["provider_details", "vendor_details", "metadata", "provider_url"];
 
 /// Reads a request or a response. `instructions` are those of the request before it.
@@ -96,16 +96,17 @@ fn step<'a>(
         part(raw, &mut messages, &mut segments, notes)?;
         notes.under(mark, || format!("parts[{at}]"));
     }
-    let (model, usage) = (
-        map.take(&["model_name"], RawJson::text),
-        map.take(&["usage"], |raw| Some(session::usage_of(raw))).unwrap_or_default(),
-    );
+    let model = map.take(&["model_name"], RawJson::text);
+    let usage = map.take(&["usage"], |raw| Some(session::usage_of(raw))).unwrap_or_default();
     if answers {
-        let finish_reason = map.take(&["finish_reason"], RawJson::text);
-        let role = Role::Assistant;
-        let metadata = map.rest();
-        notes.unplaced_fields(&metadata, &KNOWN, Least::Prose);
-        let message = Message { role, created_at, finish_reason, metadata, ..Message::default() };
+        let message = Message {
+            role: Role::Assistant,
+            created_at,
+            finish_reason: map.take(&["finish_reason"], RawJson::text),
+            metadata: map.rest(),
+            ..Message::default()
+        };
+        notes.unplaced_fields(&message.metadata, &KNOWN, Least::Prose);
         messages.extend(Turn::said(message, segments));
     } else {
         notes.unplaced_fields(&map.rest(), &KNOWN, Least::Prose);
@@ -158,7 +159,7 @@ fn part<'a>(
         "thinking" => {
             let text = map.take(&["content"], RawJson::text).filter(|text| !text.is_empty());
             segments.extend(text.map(Segment::Reasoning));
-            // What a provider wants to see again.
+            // Providers want it back as it was.
             segments.push(Segment::Kept("thinking", raw.clone()));
         }
         "tool-call" | "builtin-tool-call" => {
@@ -188,8 +189,7 @@ fn part<'a>(
 fn words<'a>(raw: &RawJson<'a>, notes: &mut Notes) -> Result<Option<Content<'a>>, ItemError> {
     let Some(list) = fields::list(raw) else { return content_of(raw.clone(), notes) };
     let is_prompt = list.iter().all(|one| {
-        let kind = fields::map(one).and_then(|map| map.peek("kind")?.as_text());
-        fields::kind(one) == Some(Kind::String) || kind.is_some_and(|kind| is_file(&kind))
+        fields::kind(one) == Some(Kind::String) || kind_of(one).is_some_and(|kind| is_file(&kind))
     });
     if !is_prompt || list.is_empty() {
         return content_of(raw.clone(), notes);
@@ -201,15 +201,18 @@ fn words<'a>(raw: &RawJson<'a>, notes: &mut Notes) -> Result<Option<Content<'a>>
     Ok(parts::content(list.iter().map(part).collect()))
 }
 
+fn kind_of(raw: &RawJson<'_>) -> Option<String> {
+    fields::map(raw)?.peek("kind")?.as_text()
+}
+
 /// Whether a part of a prompt is a file: at an address, or its bytes.
 fn is_file(kind: &str) -> bool {
     kind == "binary" || kind.ends_with("-url") || kind == "uploaded-file"
 }
 
 fn file<'a>(raw: &RawJson<'a>) -> Part<'a> {
-    let kind = fields::map(raw).and_then(|map| map.peek("kind")?.as_text()).unwrap_or_default();
     let part = file_part(raw, &["media_type"]);
-    match kind.as_str() {
+    match kind_of(raw).as_deref().unwrap_or_default() {
         "image-url" => Part { kind: PartKind::Image, ..part },
         "audio-url" => Part { kind: PartKind::Audio, ..part },
         "video-url" => Part { kind: PartKind::Other, ..part },

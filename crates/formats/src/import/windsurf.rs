@@ -15,7 +15,7 @@ use super::unplaced::Least;
 /// The format.
 pub(super) struct Windsurf;
 
-/// What the step of a tool says that came of it; the other fields say what was asked for.
+/// Fields of a tool's step with its result. The others are the arguments.
 const RESULTS: [&str; 16] = [
     "content",
     "output",
@@ -120,7 +120,7 @@ fn step<'a>(line: session::Line<'a>, notes: &mut Notes) -> Result<Step<'a>, Item
     Ok(Step { messages, ..Step::default() })
 }
 
-/// The step of a tool: its fields are the arguments and what came of it.
+/// The step of a tool: its fields are the arguments and the result.
 fn ran<'a>(
     name: Text<'a>,
     mut inner: FieldMap<'a>,
