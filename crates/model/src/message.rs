@@ -96,6 +96,13 @@ pub struct Part<'a> {
     pub raw: Option<RawJson<'a>>,
 }
 
+impl<'a> Part<'a> {
+    /// A part that is text and nothing else.
+    pub fn text(text: Text<'a>) -> Self {
+        Self { kind: PartKind::Text, text: Some(text), raw: None }
+    }
+}
+
 /// What a part of a message is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PartKind {

@@ -153,10 +153,7 @@ fn observed<'a>(class: &str, map: &mut FieldMap<'a>, raw: &RawJson<'a>) -> Optio
             for name in ["url", "axtree", "html"] {
                 texts.extend(map.take(&[name], RawJson::text).filter(|text| !text.is_empty()));
             }
-            let mut parts: Vec<_> = texts
-                .into_iter()
-                .map(|text| Part { kind: PartKind::Text, text: Some(text), raw: None })
-                .collect();
+            let mut parts: Vec<_> = texts.into_iter().map(Part::text).collect();
             parts.extend(map.take(&["image_observation"], |raw| Some(image(raw))));
             Some(Content::Parts(parts))
         }

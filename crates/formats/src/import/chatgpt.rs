@@ -569,7 +569,7 @@ fn shown<'a>(kind: PartKind, raw: &RawJson<'a>) -> Part<'a> {
 }
 
 fn text_part(text: Text<'_>) -> Option<Part<'_>> {
-    (!text.is_empty()).then_some(Part { kind: PartKind::Text, text: Some(text), raw: None })
+    (!text.is_empty()).then(|| Part::text(text))
 }
 
 /// Instructions that older exports keep beside an empty message.

@@ -11,9 +11,7 @@
 use std::collections::{HashMap, HashSet};
 
 use retort_json::{Kind, RawJson, Text};
-use retort_model::{
-    Content, Conversation, Fields, Kind as Held, Message, Part, PartKind, Role, Task, Usage,
-};
+use retort_model::{Content, Conversation, Fields, Kind as Held, Message, Part, Role, Task, Usage};
 
 use super::chat;
 use super::fields::{self, FieldMap};
@@ -631,7 +629,7 @@ fn go_on<'a>(open: &mut Message<'a>, more: Message<'a>) {
 
 fn parts_of(content: Content<'_>) -> Vec<Part<'_>> {
     match content {
-        Content::Text(text) => vec![Part { kind: PartKind::Text, text: Some(text), raw: None }],
+        Content::Text(text) => vec![Part::text(text)],
         Content::Parts(parts) => parts,
     }
 }

@@ -33,7 +33,7 @@ pub(super) enum Segment<'a> {
 impl<'a> Segment<'a> {
     /// A part that is text and nothing else.
     pub(super) fn text(text: Text<'a>) -> Self {
-        Self::Part(Part { kind: PartKind::Text, text: Some(text), raw: None })
+        Self::Part(Part::text(text))
     }
 
     fn into_owned(self) -> Segment<'static> {

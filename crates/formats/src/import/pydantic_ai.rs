@@ -10,7 +10,7 @@ use super::format::{ImportFormat, ItemError, Items, Notes, Refusal};
 use super::parts::{self, Segment};
 use super::session::{self, Step};
 use super::sniff::Sniff;
-use super::thread::{Turn, file_part, text_part};
+use super::thread::{Turn, file_part};
 use super::unplaced::{Least, short};
 
 /// The format.
@@ -195,7 +195,7 @@ fn words<'a>(raw: &RawJson<'a>, notes: &mut Notes) -> Result<Option<Content<'a>>
         return content_of(raw.clone(), notes);
     }
     let part = |raw: &RawJson<'a>| match raw.text() {
-        Some(text) => text_part(text),
+        Some(text) => Part::text(text),
         None => file(raw),
     };
     Ok(parts::content(list.iter().map(part).collect()))

@@ -178,15 +178,10 @@ pub(super) fn attach<'a>(messages: &mut [Message<'a>], parts: Vec<Part<'a>>) {
     let mut all = parts;
     match message.content.take() {
         Some(Content::Parts(own)) => all.extend(own),
-        Some(Content::Text(text)) if !text.is_empty() => all.push(text_part(text)),
+        Some(Content::Text(text)) if !text.is_empty() => all.push(Part::text(text)),
         Some(Content::Text(_)) | None => {}
     }
     message.content = Some(Content::Parts(all));
-}
-
-/// A part that is text and nothing else.
-pub(super) fn text_part(text: Text<'_>) -> Part<'_> {
-    Part { kind: PartKind::Text, text: Some(text), raw: None }
 }
 
 /// A file that was sent along, by its media type or name of a type.
