@@ -1,16 +1,16 @@
 //! Pictures, videos and sound that a row lists beside its messages: `images`, `videos` and `audios` of LLaMA-Factory,
 //! ms-swift and TRL, `image` of LLaVA. The text marks where each belongs (`<image>`), or a part without a source does
-//! (`{"type": "image"}`). Here they become parts of the messages, as other dialects have them, so that whatever looks at a
-//! message sees them.
+//! (`{"type": "image"}`). Here they become parts of the messages, as other dialects have them, so that all code that reads a
+//! message finds them.
 
-use retort_json::{RawJson, Text, Value, write_string};
+use retort_json::{RawJson, Text, Value};
 use retort_model::{Content, Conversation, Fields, Message, Part, PartKind, Role};
 
 /// What a row lists.
 struct Listed {
-    /// The list.
+    /// The field for a list.
     many: &'static str,
-    /// One alone. It may be a portrait or a cover, too, so that it counts only where the text has marks.
+    /// The field for one alone. It may be a portrait or a cover as well, so it only counts if the text has marks.
     one: &'static str,
     mark: &'static str,
     kind: PartKind,
@@ -39,7 +39,7 @@ impl Listed {
         if many.is_empty() && one.is_empty() {
             return;
         }
-        // How many marks there are before each round on the way to it, so that branches share what is before them.
+        // The number of marks before each round on its path: branches share those of the rounds that they share.
         let mut before: Vec<usize> = Vec::with_capacity(conversation.rounds.len());
         let mut behind: Vec<usize> = Vec::with_capacity(conversation.rounds.len());
         for (at, round) in conversation.rounds.iter().enumerate() {
@@ -60,7 +60,7 @@ impl Listed {
                 self.fill(message, &mut sources);
             }
         }
-        // Without a mark for it, it belongs to the first question.
+        // What has no mark belongs to the first question.
         let unmarked = sources.get(marks..).unwrap_or_default();
         if !unmarked.is_empty() && !self.put_first(conversation, unmarked) {
             return;
@@ -68,32 +68,26 @@ impl Listed {
         conversation.metadata.take(key);
     }
 
-    /// What stands under a key, as parts; nothing if that is no list of sources.
+    /// What is listed under a key, as the JSON of parts; nothing if anything in it is no source.
     fn sources(&self, fields: &Fields<'_>, key: &str) -> Vec<RawJson<'static>> {
-        let Some(Ok(value)) = fields.get(key).map(|raw| Value::parse(raw.as_str())) else {
-            return Vec::new();
+        let items = match fields.get(key).map(|raw| Value::parse(raw.as_str())) {
+            Some(Ok(Value::Array(items))) => items,
+            Some(Ok(other)) => vec![other],
+            _ => return Vec::new(),
         };
-        let items = match value {
-            Value::Array(items) => items,
-            other => vec![other],
-        };
-        let part = |item: &Value<'_>| {
-            let is_source = match item {
-                Value::String(text) => !text.is_empty(),
-                Value::Object(fields) => !fields.is_empty(),
-                _ => false,
-            };
-            let mut out = String::from("{\"type\":");
-            write_string(self.one, &mut out);
-            out.push(',');
-            write_string(self.one, &mut out);
-            out.push(':');
-            out.push_str(&item.to_json());
-            out.push('}');
-            RawJson::owned(&out).ok().filter(|_| is_source)
-        };
-        let parts: Vec<_> = items.iter().filter(|item| !is_null(item)).map(part).collect();
-        parts.into_iter().collect::<Option<_>>().unwrap_or_default()
+        let parts = items.iter().filter(|item| !is_null(item)).map(|item| self.source(item));
+        parts.collect::<Option<_>>().unwrap_or_default()
+    }
+
+    /// A text or an object with something in it, as the JSON of a part.
+    fn source(&self, item: &Value<'_>) -> Option<RawJson<'static>> {
+        match item {
+            Value::String(text) if !text.is_empty() => {}
+            Value::Object(fields) if !fields.is_empty() => {}
+            _ => return None,
+        }
+        let name = self.one;
+        RawJson::owned(&format!(r#"{{"type":"{name}","{name}":{}}}"#, item.to_json())).ok()
     }
 
     /// How many of them a message marks.
@@ -134,7 +128,7 @@ impl Listed {
         let parts = match message.content.take() {
             Some(Content::Parts(parts)) => parts,
             Some(Content::Text(text)) => {
-                vec![Part { kind: PartKind::Text, text: Some(text), raw: None }]
+                vec![Part::text(text)]
             }
             None => Vec::new(),
         };
@@ -155,7 +149,7 @@ impl Listed {
         message.content = Some(Content::Parts(filled));
     }
 
-    /// Takes a text apart at its marks. A line break that only keeps a mark apart from the text goes with it.
+    /// Splits a text at its marks. A line break between a mark and the text is dropped with the mark.
     fn split<'s>(
         &self,
         text: &str,
@@ -164,20 +158,17 @@ impl Listed {
     ) {
         let say = |text: &str, into: &mut Vec<Part<'_>>| {
             if !text.is_empty() {
-                let text = Some(Text::from(text.to_owned()));
-                into.push(Part { kind: PartKind::Text, text, raw: None });
+                into.push(Part::text(text.to_owned().into()));
             }
         };
-        let mut rest = text.to_owned();
-        while let Some(at) = rest.find(self.mark) {
+        let mut rest = text;
+        while let Some((said, behind)) = rest.split_once(self.mark) {
             let Some(source) = sources.next() else { break };
-            let (said, behind) = rest.split_at(at);
             say(said.strip_suffix('\n').unwrap_or(said), into);
             into.push(self.part(source));
-            let behind = behind.strip_prefix(self.mark).unwrap_or_default();
-            rest = behind.strip_prefix('\n').unwrap_or(behind).to_owned();
+            rest = behind.strip_prefix('\n').unwrap_or(behind);
         }
-        say(&rest, into);
+        say(rest, into);
     }
 
     fn part(&self, source: &RawJson<'static>) -> Part<'static> {
@@ -196,9 +187,7 @@ impl Listed {
             let mut parts: Vec<Part<'_>> = sources.iter().map(|one| self.part(one)).collect();
             match message.content.take() {
                 Some(Content::Parts(said)) => parts.extend(said),
-                Some(Content::Text(text)) => {
-                    parts.push(Part { kind: PartKind::Text, text: Some(text), raw: None });
-                }
+                Some(Content::Text(text)) => parts.push(Part::text(text)),
                 None => {}
             }
             message.content = Some(Content::Parts(parts));
