@@ -480,32 +480,25 @@ fn begins_with_several(text: &str) -> bool {
 
 /// Whether the array that the text begins with is one conversation's messages and not a list of conversations.
 fn begins_a_list_of_messages(text: &str) -> bool {
-    let mut parser = Parser::lenient(text);
-    let mut look = || {
-        parser.array()?;
-        if !parser.next_element()? {
-            return Ok(false);
-        }
-        parser.object()?;
-        while let Some(key) = parser.next_key()? {
-            match &*key {
-                "messages" | "conversations" | "rounds" | "convo" | "traj" | "mapping" => {
-                    return Ok(false);
-                }
-                // LangChain's serialized messages, and the parts of Pydantic AI's.
-                "role" | "from" | "lc" => return Ok(true),
-                "parts" if begins_with_key(&parser, "part_kind") => return Ok(true),
-                _ => parser.skip()?,
-            }
-        }
-        Ok::<bool, retort_json::JsonError>(false)
-    };
-    look().unwrap_or(false)
+    first_object_says(Parser::lenient(text), |key, parser| match key {
+        "messages" | "conversations" | "rounds" | "convo" | "traj" | "mapping" => Some(false),
+        // LangChain's serialized messages, and the parts of Pydantic AI's.
+        "role" | "from" | "lc" => Some(true),
+        "parts" if begins_with_key(parser, "part_kind") => Some(true),
+        _ => None,
+    })
 }
 
 /// Whether the list that comes next begins with an object that has the key, as far as it is there.
 fn begins_with_key(parser: &Parser<'_>, name: &str) -> bool {
-    let mut parser = parser.clone();
+    first_object_says(parser.clone(), |key, _| (key == name).then_some(true))
+}
+
+/// Asks `decide` about the keys of the first object in a list until it has an answer; without one, it is no.
+fn first_object_says(
+    mut parser: Parser<'_>,
+    decide: impl Fn(&str, &Parser<'_>) -> Option<bool>,
+) -> bool {
     let mut look = || {
         parser.array()?;
         if !parser.next_element()? {
@@ -513,8 +506,8 @@ fn begins_with_key(parser: &Parser<'_>, name: &str) -> bool {
         }
         parser.object()?;
         while let Some(key) = parser.next_key()? {
-            if key == name {
-                return Ok(true);
+            if let Some(answer) = decide(&key, &parser) {
+                return Ok(answer);
             }
             parser.skip()?;
         }
