@@ -146,7 +146,7 @@ pub enum Signal {
 /// A request as the JSON text of an object.
 ///
 /// # Errors
-/// It is no such request.
+/// If the bytes are not such a request.
 pub fn to_json(signal: Signal, bytes: &[u8]) -> io::Result<String> {
     let fields = match signal {
         Signal::Traces => TRACES,
@@ -157,7 +157,7 @@ pub fn to_json(signal: Signal, bytes: &[u8]) -> io::Result<String> {
     Ok(out)
 }
 
-/// Whether a file begins as one of requests in protobuf does.
+/// Whether a file that begins like this holds requests in protobuf.
 pub fn begins(start: &[u8]) -> bool {
     framing(start).is_some()
 }
@@ -174,7 +174,7 @@ enum Framing {
 }
 
 fn framing(start: &[u8]) -> Option<Framing> {
-    // No text has such characters, and no request is without them: they are the tags of keys and values.
+    // No text contains these bytes, and every request does: they are the tags of keys and values.
     if !start.iter().any(|byte| matches!(byte, 0..=8 | 14..=31)) {
         return None;
     }
@@ -220,7 +220,7 @@ pub struct Requests<R> {
 }
 
 impl<R: Read> Requests<R> {
-    /// The requests that come from an input, of which `start` are the first bytes.
+    /// Reads requests from an input, whose first bytes are also in `start`.
     pub fn read(input: R, start: &[u8]) -> Self {
         Self { input, framing: framing(start), left: None, ended: false }
     }
@@ -242,7 +242,7 @@ impl<R: Read> Requests<R> {
             };
         };
         if tag != 0x0a {
-            return Err(damaged("a request holds something else than resources"));
+            return Err(damaged("a request contains something other than resources"));
         }
         let length = self.varint()?.ok_or_else(|| damaged("it ends within a request"))?;
         if length > ITEM_BYTES as u64 {
@@ -273,10 +273,7 @@ impl<R: Read> Requests<R> {
             }
         }
         let [byte] = byte;
-        self.left = match self.left {
-            Some(0) | None => self.left,
-            Some(left) => Some(left - 1),
-        };
+        self.left = self.left.map(|left| left.saturating_sub(1));
         Ok(Some(byte))
     }
 
@@ -335,10 +332,10 @@ fn resource_json(bytes: &[u8]) -> io::Result<String> {
 }
 
 fn damaged(why: &str) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, format!("it is not OTLP in protobuf: {why}"))
+    io::Error::new(io::ErrorKind::InvalidData, format!("invalid OTLP in protobuf: {why}"))
 }
 
-/// What of a message was not read yet.
+/// The unread rest of a message.
 #[derive(Clone)]
 struct Wire<'b>(&'b [u8]);
 
@@ -365,7 +362,7 @@ impl<'b> Wire<'b> {
                 return Ok(number);
             }
         }
-        Err(damaged("a number is cut, or too long"))
+        Err(damaged("a number is cut short or too long"))
     }
 
     fn bytes(&mut self, length: u64) -> io::Result<&'b [u8]> {
@@ -377,7 +374,7 @@ impl<'b> Wire<'b> {
     }
 
     fn array<const N: usize>(&mut self) -> io::Result<[u8; N]> {
-        self.bytes(N as u64)?.try_into().map_err(|_| damaged("a number is cut"))
+        self.bytes(N as u64)?.try_into().map_err(|_| damaged("a number is cut short"))
     }
 
     /// The next field: its number and value.
@@ -395,7 +392,7 @@ impl<'b> Wire<'b> {
                 Value::Bytes(self.bytes(length)?)
             }
             5 => Value::Fixed32(self.array()?),
-            _ => return Err(damaged("a field is of a kind that is not in use")),
+            _ => return Err(damaged("a field has an unknown wire type")),
         };
         Ok((number, value))
     }
@@ -411,8 +408,8 @@ impl<'b> Wire<'b> {
     }
 }
 
-/// Writes a message as an object, its fields in the order of their numbers. Of a field that is there twice and is no list
-/// the last counts.
+/// Writes a message as an object, its fields in the order of their numbers. If a field that is no list is repeated, its last
+/// value counts.
 fn write_message(
     fields: &[Field],
     mut wire: Wire<'_>,
@@ -479,12 +476,12 @@ fn write_value(kind: Kind, value: Value<'_>, depth: usize, out: &mut String) -> 
         (Kind::Fixed32, Value::Fixed32(bytes)) => write!(out, "{}", u32::from_le_bytes(bytes)),
         (Kind::Fixed64, Value::Fixed64(bytes)) => write!(out, "\"{}\"", u64::from_le_bytes(bytes)),
         (Kind::Double, Value::Fixed64(bytes)) => write_double(f64::from_le_bytes(bytes), out),
-        _ => return Err(damaged("a field is of another kind than its message says")),
+        _ => return Err(damaged("a field has the wrong wire type")),
     };
     Ok(())
 }
 
-/// A number, or the text that the JSON mapping has for what is none.
+/// A number; the JSON mapping has texts for infinities and for what is not a number.
 fn write_double(number: f64, out: &mut String) -> std::fmt::Result {
     if number.is_nan() {
         out.write_str("\"NaN\"")
