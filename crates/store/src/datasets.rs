@@ -180,6 +180,13 @@ impl crate::Store {
         self.read(|connection| connection.rows(&statement.sql, &statement.values(), read_dataset))
     }
 
+    /// The datasets that a schedule made, the newest first.
+    pub fn schedule_datasets(&self, schedule: i64) -> Result<Vec<Dataset>, Error> {
+        let of_runs = "job IN (SELECT id FROM job WHERE schedule = $1)";
+        let sql = format!("{DATASET} WHERE {of_runs} ORDER BY job DESC");
+        self.read(|connection| connection.rows(&sql, &[schedule.into()], read_dataset))
+    }
+
     /// The datasets in a scope, the newest first: the first behind `after`, or of all, in a page bounded in bytes; and
     /// whether there are more.
     pub fn dataset_page(
@@ -274,7 +281,7 @@ impl crate::Store {
         })
     }
 
-    /// Takes a dataset out of the store, with what it was made of. Its objects are for whoever asks.
+    /// Deletes a dataset from the store, with what it was made of. The caller deletes its files.
     pub fn delete_dataset(&self, dataset: &Dataset) -> Result<(), Error> {
         self.write(|connection| {
             forget_dataset(connection, dataset.id)?;

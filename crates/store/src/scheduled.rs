@@ -149,13 +149,6 @@ impl crate::Store {
         let page = self.read(|connection| page_of(connection, &statement, most, read_job, room))?;
         Ok(page.0)
     }
-
-    /// The datasets of a schedule that still exist, the newest first.
-    pub fn schedule_datasets(&self, schedule: i64) -> Result<Vec<i64>, Error> {
-        let sql =
-            "SELECT dataset FROM job WHERE schedule = $1 AND dataset IS NOT NULL ORDER BY id DESC";
-        self.read(|connection| connection.rows(sql, &[schedule.into()], |row| row.int(0)))
-    }
 }
 
 /// The job, unless it has no items: then it is deleted.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use retort_engine::panics::point;
 use retort_engine::{DatasetPlan, Error as EngineError};
 use retort_model::{Action, Grant, Keep, Scope, Time, WindowKind};
-use retort_store::{NewExport, NewRun, RunQueued, RunWindow, Schedule};
+use retort_store::{Dataset, NewExport, NewRun, RunQueued, RunWindow, Schedule};
 
 use super::SchedulePlan;
 use crate::caller::{Caller, Origin};
@@ -160,13 +160,14 @@ impl Service {
                 (1, Some(earlier(self.clock.now(), kept)))
             }
         };
-        for id in self.store.schedule_datasets(schedule)?.into_iter().skip(most) {
-            let Some(dataset) = self.store.dataset_numbered(&scope, id)? else { continue };
-            if since.is_some_and(|since| dataset.created_at.is_none_or(|made| made >= since)) {
-                continue;
-            }
-            self.remove_dataset(&dataset)?;
-        }
-        Ok(())
+        let datasets = self.store.schedule_datasets(schedule)?;
+        let is_old = |dataset: &Dataset| {
+            since.is_none_or(|since| dataset.created_at.is_some_and(|made| made < since))
+        };
+        datasets
+            .iter()
+            .skip(most)
+            .filter(|one| is_old(one))
+            .try_for_each(|one| self.remove_dataset(one))
     }
 }
