@@ -249,7 +249,7 @@ impl Service {
     }
 
     /// Signs in by a one-time link. The first time, what the account had before ends: its password, sessions and tokens
-    /// may be those of whoever made it.
+    /// may belong to the person who created it.
     ///
     /// # Errors
     /// It was used, or is too old.
@@ -630,7 +630,7 @@ fn check_name<'n>(what: &str, name: &'n str) -> Result<&'n str, Error> {
     )))
 }
 
-/// What whoever holds the store does with people.
+/// What someone who opens the store directly does with people.
 impl Service {
     /// All people.
     pub fn people(&self) -> Result<Vec<Person>, Error> {
@@ -785,8 +785,9 @@ impl Service {
         self.audited(caller, Action::Role, &format!("{name}: {word}"), act)
     }
 
-    /// Brings a person in who has an account, as whoever holds the store may. An account that came by an invitation to
-    /// another project may be held by whoever invited them, until they come by a one-time link or a provider.
+    /// Adds a person who has an account to a project, for someone who opens the store directly. An account that came by an
+    /// invitation to another project may be controlled by the inviter, until the person signs in by a one-time link or a
+    /// provider.
     ///
     /// # Errors
     /// It is such an account; nobody would own the project; those of the store.
@@ -836,8 +837,8 @@ impl Service {
         })
     }
 
-    /// A secret with which someone comes into the project: whoever has it, or only who is called so. It ends when the
-    /// caller may no longer give the role.
+    /// A secret with which anyone, or only a person of that name, can join the project. It ends when the caller may no
+    /// longer give the role.
     ///
     /// # Errors
     /// The caller is no admin, or is less than what the other would be.
@@ -847,7 +848,7 @@ impl Service {
         role: ProjectRole,
         name: Option<&str>,
     ) -> Result<(Invitation, String), Error> {
-        let object = format!("{}: {role}", name.unwrap_or("whoever has the link"));
+        let object = format!("{}: {role}", name.unwrap_or("anyone with the link"));
         self.audited(caller, Action::Invite, &object, || {
             caller.needs(Grant::Manage)?;
             caller.needs_role(role.max(ProjectRole::Admin))?;
@@ -921,7 +922,7 @@ impl Service {
         let (_, invitation) = self.invitation(secret)?;
         let name = check_name("person", invitation.name.as_deref().unwrap_or(name))?;
         let password = hash_password(password)?;
-        // Whoever holds the store acts under that name.
+        // Someone who opens the store directly acts under that name.
         let is_taken = self.store.person_named(name)?.is_some() || name.eq_ignore_ascii_case(LOCAL);
         if invitation.name.is_some() {
             if is_taken {
@@ -964,8 +965,8 @@ impl Service {
         self.join(&taken, &signed.person, origin)
     }
 
-    /// Makes someone a member by the invitation that they took. One in their name vouches for it; one for whoever has
-    /// it does not, so that the items of that name are not theirs to see until an admin says so.
+    /// Makes someone a member by the invitation that they accepted. An invitation in their name vouches for the name; one
+    /// for anyone does not, so they cannot see the items of that name until an admin says so.
     fn join(&self, invitation: &Invitation, person: &Person, origin: &Origin) -> Result<(), Error> {
         let now = self.clock.now();
         // Who is more already stays so.
@@ -1035,7 +1036,7 @@ impl Service {
         })
     }
 
-    /// Makes a token for another person, as whoever holds the store may.
+    /// Makes a token for another person, for someone who opens the store directly.
     ///
     /// # Errors
     /// They are not in the project.

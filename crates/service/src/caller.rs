@@ -40,7 +40,7 @@ impl Caller {
         Self { name, person, project, role, is_proved, grants, origin }
     }
 
-    /// Whoever holds the store's file: they may do everything in a project.
+    /// Someone who opens the store directly: they may do everything in a project.
     pub fn local(project: &Project) -> Self {
         Self {
             name: LOCAL.into(),
@@ -97,7 +97,8 @@ impl Caller {
         Scope::person(self.project.id, self.name.as_str())
     }
 
-    /// The datasets and jobs whose contents they may see: their own, and for whoever holds the store's file all.
+    /// The datasets and jobs whose contents they may see: their own, and all of them for
+    /// someone who opens the store directly.
     pub(crate) fn made(&self) -> Scope {
         match self.person {
             Some(_) => self.own(),

@@ -46,7 +46,7 @@ impl From<i64> for DatasetRef<'_> {
 }
 
 impl Service {
-    /// The caller's datasets, the newest first; whoever holds the store's file sees everyone's in the project.
+    /// The caller's datasets, the newest first; someone who opens the store directly sees everyone's in the project.
     pub fn datasets(&self, caller: &Caller) -> Result<Vec<Dataset>, Error> {
         caller.needs(Grant::Export)?;
         Ok(still_theirs(caller, self.store.datasets(&caller.made())?))

@@ -89,7 +89,7 @@ impl Error {
     /// Stopped on request.
     pub const STOPPED: Self = Self::Engine(EngineError::Stopped);
 
-    /// The output failed: whoever reads has gone.
+    /// The output failed: its reader has gone.
     pub fn gone(source: std::io::Error) -> Self {
         Self::Engine(EngineError::Failed { what: "the connection", source })
     }

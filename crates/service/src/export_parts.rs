@@ -244,8 +244,8 @@ impl Making<'_> {
     }
 }
 
-/// What the files of a part are called, each time that it is made: whoever lost a part to another worker must not
-/// overwrite what that one writes.
+/// The name of a part's files, with the number of the attempt: a worker that lost the part to another must not overwrite
+/// that worker's files.
 fn part_name(number: u64, attempt: u64) -> String {
     format!("{number:05}/{attempt}")
 }

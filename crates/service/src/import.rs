@@ -294,7 +294,7 @@ fn pack(
     let mut line = Vec::new();
     let mut contents = Vec::with_capacity(read.len());
     for one in &mut read {
-        // Whoever owns it, the same content has the same id.
+        // The same content has the same id, no matter who owns it.
         contents.push((!one.has_id).then(|| content_of(one, &mut line)));
         if let Some(owner @ None) = one.item.owner_mut() {
             *owner = plan.owner.as_deref().map(Text::from);
@@ -565,7 +565,7 @@ pub(crate) fn update_run(
     let (mut run, came) = (read(was)?, read(came)?);
     let owner = came.owner.clone();
     let mut again = run.update(came, latest(now));
-    // Whoever says whose a run is sets that right, however old the rest is.
+    // An import that names the owner corrects it, however old the rest of its run is.
     if owner.is_some() && run.owner != owner {
         run.owner = owner;
         again = Again::Changed;

@@ -52,7 +52,7 @@ struct KeptImport {
     reading: ReadOptions,
 }
 
-/// What whoever waits for an import gives it, beside its job.
+/// What a caller who waits for an import passes to it, besides its job.
 pub(crate) struct Given<'g> {
     plan: &'g ImportPlan,
     /// Gets a line for each item that could not be read.

@@ -78,7 +78,7 @@ pub(crate) enum Ending {
     Stopped,
     /// Another worker has it.
     Lost,
-    /// Whoever asked for it has lost the role that it takes.
+    /// The person who asked for it has lost the role that it needs.
     RoleLost,
 }
 

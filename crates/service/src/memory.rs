@@ -1,7 +1,7 @@
 //! Memory for what is large.
 //!
-//! A server answers many at once, and one conversation may take hundreds of megabytes. So whoever runs calls for many
-//! lends them memory ([`lent`]), and a call says what it is about to take before it reads anything large.
+//! A server answers many requests at once, and one conversation may take hundreds of megabytes. So the server lends memory
+//! to each call ([`lent`]), and a call says how much it is about to take before it reads anything large.
 
 use std::cell::RefCell;
 

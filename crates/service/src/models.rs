@@ -1,6 +1,6 @@
 //! The chat templates and tokenizers that exports name.
 //!
-//! Whoever asks a server may only name what its configuration lists, never a path: a server's files are not theirs to read.
+//! People may only name models that the server's configuration lists, never a path: they must not read the server's files.
 
 use retort_engine::{DatasetPlan, MeasureOptions, ModelPaths};
 use retort_formats::template::BUILT_IN;
@@ -10,8 +10,8 @@ use crate::error::Error;
 use crate::service::Service;
 
 impl Service {
-    /// Opens what a plan measures records with, for whoever holds the store's file: they name models of the configuration,
-    /// or files by their paths.
+    /// Opens what a plan measures records with, for someone who opens the store directly: they may name models of the
+    /// configuration, or files by their paths.
     ///
     /// # Errors
     /// A file that can't be read, or that is not what it should be; options that do not go together.

@@ -26,7 +26,7 @@ impl Service {
         Ok(self.store.belongings_of_project(caller.project.id)?)
     }
 
-    /// Deletes a person, as whoever holds the store may: their account, sessions, tokens, webhooks and invitations.
+    /// Deletes a person, for someone who opens the store directly: their account, sessions, tokens, webhooks and invitations.
     /// Their public links close, their jobs end, the names of the files that they imported are forgotten, and what they
     /// made or own stays in its projects under their name.
     ///

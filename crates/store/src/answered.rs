@@ -14,7 +14,7 @@ pub enum Begun {
     New,
     /// It is under way.
     UnderWay,
-    /// It was done, but whoever did it died before the answer was kept.
+    /// It was done, but the process died before the answer was kept.
     Done,
     /// What came under the key was another request.
     Different,

@@ -439,7 +439,7 @@ impl crate::Store {
     }
 }
 
-/// Appends what scope and selection mean of the documents `c`; the limit is for whoever asks.
+/// Appends what scope and selection mean of the documents `c`, without the limit.
 pub(crate) fn push_documents(
     statement: &mut Statement,
     dialect: Dialect,

@@ -59,10 +59,10 @@ pub enum Error {
     /// The worker no longer holds the job: it was cancelled, or another worker took it over.
     #[error("the job is no longer this worker's")]
     NotHeld,
-    /// Whoever asked for it wants it no more.
+    /// It is no longer wanted.
     #[error("it was stopped before it was done")]
     Stopped,
-    /// Whoever asked for the job may no longer have what it makes.
+    /// The person who asked for the job may no longer have what it makes.
     #[error("`{0}`, who asked for it, {1}; nothing was made")]
     RoleLost(String, &'static str),
     /// A dataset that is to be rebuilt is being rebuilt already, by this job.

@@ -170,8 +170,7 @@ pub(crate) fn trigram_query(texts: &[String]) -> String {
     any.join(" OR ")
 }
 
-/// Appends `FROM … WHERE …` for the conversations (`c`) that scope and selection mean; the limit is for whoever
-/// asks.
+/// Appends `FROM … WHERE …` for the conversations (`c`) that scope and selection mean, without the limit.
 pub(crate) fn push_conversations(
     statement: &mut Statement,
     dialect: Dialect,

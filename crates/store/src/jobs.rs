@@ -691,7 +691,7 @@ pub(crate) fn add_job(
     Ok(id)
 }
 
-/// Whether the frozen selection of an export holds anything that whoever asked for it does not own.
+/// Whether the frozen selection of an export holds anything that the person who asked for it does not own.
 fn holds_others(connection: &mut Connection, job: i64, kind: ItemKind) -> Result<bool, Error> {
     let sql = format!(
         "SELECT i.ordinal FROM job_item i JOIN job j ON j.id = i.job JOIN {} c ON c.key = i.item

@@ -281,7 +281,7 @@ fn claim(
     found.ok_or_else(|| Error::Damaged("a delivery is of no notice".into()))
 }
 
-/// Tells whoever asked for an export that it ended, and each of their webhooks.
+/// Notifies the person who asked for an export, and each of their webhooks, that it ended.
 pub(crate) fn notify(connection: &mut Connection, job: i64, now: Time) -> Result<(), Error> {
     let sql = "SELECT project, creator FROM job WHERE id = $1 AND kind = 'export'";
     let whose = connection.row(sql, &[job.into()], |row| Ok((row.int(0)?, row.text(1)?)))?;

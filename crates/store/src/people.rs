@@ -591,8 +591,8 @@ pub(crate) fn end_credentials(
     Ok(Ended { sessions, tokens })
 }
 
-/// Ends what an account had before its person came: whoever made it may have kept a way in. Says whether there was
-/// anything.
+/// Ends what an account had before its person first signed in: the person who created it may have kept a way in. Returns
+/// whether there was anything.
 fn take_over(
     connection: &mut Connection,
     person: i64,

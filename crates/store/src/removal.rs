@@ -152,7 +152,7 @@ impl crate::Store {
     }
 
     /// Ends whatever acts in a project: everyone's membership but that of `keep`, tokens, invitations, webhooks, public
-    /// links and jobs. What it holds is for whoever asks to take away.
+    /// links and jobs, and pauses its schedules. The caller removes what the project holds.
     pub fn close_project(&self, project: i64, keep: Option<i64>) -> Result<(), Error> {
         self.write(|connection| {
             next(connection, "membership", 0)?;

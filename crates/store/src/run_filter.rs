@@ -104,8 +104,8 @@ pub(crate) fn page_by(
     Ok(if found.unwrap_or(0) < FEW_FOUND { SearchBy::Trigrams } else { SearchBy::Rows })
 }
 
-/// Appends `FROM … WHERE …` for the runs (`c`) that scope and selection mean; the limit is for whoever asks. `flows`
-/// is what [`flows_meant`] found.
+/// Appends `FROM … WHERE …` for the runs (`c`) that scope and selection mean, without the limit. `flows` is what
+/// [`flows_meant`] found.
 pub(crate) fn push_runs(
     statement: &mut Statement,
     dialect: Dialect,

@@ -73,7 +73,7 @@ pub struct RunPage {
     pub next: Option<Cursor>,
 }
 
-/// What the columns say of one run, for whoever adds it up.
+/// What the columns say about one run, for statistics.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RunStats {
     /// When it began.
@@ -336,7 +336,7 @@ impl crate::Store {
     }
 }
 
-/// `columns FROM … WHERE …`, for whoever looks at all of them.
+/// `columns FROM … WHERE …` for all runs that are meant.
 fn meant(
     connection: &mut Connection,
     columns: &str,

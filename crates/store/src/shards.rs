@@ -1,6 +1,6 @@
 //! The parts of exports. The worker that holds a job makes its parts one after another, and workers that have nothing
-//! else to do help: each part is taken by itself, with a lease of its own. The number of the attempt is what its worker
-//! holds it by, so whoever lost a part to another worker is refused, even within one process.
+//! else to do help: each part is taken by itself, with a lease of its own. A worker holds a part by the number of
+//! the attempt, so a worker that lost the part to another is refused, even within one process.
 
 use retort_model::{JobState, Time};
 

@@ -1,4 +1,4 @@
-//! What columns say of each conversation, for whoever adds it up.
+//! What the columns say about each conversation, for statistics.
 
 use retort_model::{ConversationFilter, Kind, Scope, Status, Time};
 

@@ -1,7 +1,7 @@
 //! Work that is to end before its time, because its client has gone, its deadline has passed, or the server stops.
 //!
-//! A thread works under a [`Stop`]; whoever else has it may ask. SQLite looks at it while a statement runs, and a query of
-//! PostgreSQL is cancelled. What reads and shapes looks at [`Stop::flag`].
+//! A thread works under a [`Stop`], and any other thread that has it may ask it to stop. SQLite looks at it while a
+//! statement runs, and a query of PostgreSQL is cancelled. What reads and shapes looks at [`Stop::flag`].
 
 use std::cell::RefCell;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -113,7 +113,7 @@ mod tests {
         });
         assert!(matches!(stop.under(|| count(SLOW)), Err(Error::Stopped)));
         asked.join().unwrap();
-        // Whoever comes next is not stopped, who works under it is.
+        // The next thread is not stopped; one that works under the stop is.
         assert_eq!(count("SELECT CAST(7 AS BIGINT)").unwrap(), Some(7));
         assert!(matches!(stop.under(|| count("SELECT 7")), Err(Error::Stopped)));
     }

@@ -101,7 +101,7 @@ struct TlsOptions {
 /// What the server has to prove before anything is told to it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Check {
-    /// Nothing: whoever stands between can read along, but nobody who listens only.
+    /// Nothing: an attacker in the middle can read along, but not one who only listens.
     #[default]
     Nothing,
     /// That an authority which is trusted vouches for it.

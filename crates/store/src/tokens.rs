@@ -58,7 +58,7 @@ pub struct Invitation {
     pub project: i64,
     /// What it makes someone there.
     pub role: ProjectRole,
-    /// Whom it is for; none means whoever has it.
+    /// Whom it is for; none means anyone who has it.
     pub name: Option<String>,
     /// Who made it.
     pub creator: String,
@@ -75,7 +75,7 @@ pub struct NewInvitation<'n> {
     pub project: i64,
     /// What it makes someone there.
     pub role: ProjectRole,
-    /// Whom it is for; none means whoever has it.
+    /// Whom it is for; none means anyone who has it.
     pub name: Option<&'n str>,
     /// Its secret, hashed.
     pub secret: SecretHash,

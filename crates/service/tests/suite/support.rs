@@ -94,7 +94,7 @@ impl Office {
         Self { service, clock, project }
     }
 
-    /// Whoever holds the store's file.
+    /// Someone who opens the store directly.
     pub fn local(&self) -> Caller {
         Caller::local(&self.project)
     }

@@ -176,7 +176,7 @@ fn a_delivery_is_tried_until_it_ends() {
         assert_eq!(claim(store, 300).len(), 1);
         assert_eq!(claim(store, 300), [], "someone is at it");
         assert_eq!(state(), DeliveryState { attempts: 1, next_at: Some(at(360)), ..bare.clone() });
-        // Whoever was at it is gone.
+        // The worker that took it is gone.
         assert_eq!(claim(store, 360)[0].attempts, 2);
         let error = Some("it said no\0");
         store.put_off_delivery(hook, notice, at(500), Some(503), error).unwrap();
