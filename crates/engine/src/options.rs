@@ -41,6 +41,8 @@ pub struct ExportOption {
     pub kinds: &'static [ItemKind],
     /// When a receipt names it.
     told: Told,
+    /// Whether it decides which items are written, not only how.
+    pub chooses: bool,
     /// What a plan meant that was kept before there was the option, if that is not the default.
     before: Option<&'static str>,
     access: Access,
@@ -189,6 +191,7 @@ pub static OPTIONS: &[ExportOption] = &[
         word!(purpose),
     )
     .of(ItemKind::ALL)
+    .choosing()
     .usually("the purpose of the data format")
     .told(Told::Never),
     ExportOption::record(
@@ -232,6 +235,7 @@ pub static OPTIONS: &[ExportOption] = &[
         words!(Check),
         word!(shape_options.check),
     )
+    .choosing()
     .told(Told::Never),
     ExportOption::record(
         "wrap_arguments",
@@ -344,7 +348,8 @@ pub static OPTIONS: &[ExportOption] = &[
         words!(Dedup),
         word!(dedup),
     )
-    .of(ItemKind::ALL),
+    .of(ItemKind::ALL)
+    .choosing(),
     ExportOption::record(
         "sample",
         "Write only some of the selected items, chosen at random: a number such as `500`, or a share such as `2.5%`; \
@@ -360,6 +365,7 @@ pub static OPTIONS: &[ExportOption] = &[
     )
     .of(ItemKind::ALL)
     .usually("all items")
+    .choosing()
     .told(Told::If(|plan| plan.sampling.size.is_some())),
     ExportOption::record(
         "seed",
@@ -374,6 +380,7 @@ pub static OPTIONS: &[ExportOption] = &[
         },
     )
     .of(ItemKind::ALL)
+    .choosing()
     .told(Told::If(|plan| plan.sampling.is_any())),
     ExportOption::record(
         "sample_by",
@@ -381,14 +388,16 @@ pub static OPTIONS: &[ExportOption] = &[
         words!(SampleBy),
         word!(sampling.by),
     )
-    .of(ItemKind::ALL),
+    .of(ItemKind::ALL)
+    .choosing(),
     ExportOption::record(
         "balance",
         "Write as many items of each value of this field: as many as there are of the rarest, chosen at random",
         words!(SampleBy),
         word!(sampling.balance),
     )
-    .of(ItemKind::ALL),
+    .of(ItemKind::ALL)
+    .choosing(),
     ExportOption::record(
         REDACT,
         "Replace secrets (`secrets`: keys, tokens, passwords), personal data (`pii`: e-mail addresses, telephone, account, \
@@ -594,8 +603,18 @@ impl ExportOption {
         values: Values,
         access: Access,
     ) -> Self {
-        let (group, kinds, told) = (Group::Records, CHATS, Told::Unusual);
-        Self { name, about, values, usual: None, group, kinds, told, before: None, access }
+        Self {
+            name,
+            about,
+            values,
+            usual: None,
+            group: Group::Records,
+            kinds: CHATS,
+            told: Told::Unusual,
+            chooses: false,
+            before: None,
+            access,
+        }
     }
 
     /// An option on the files of any items.
@@ -630,6 +649,10 @@ impl ExportOption {
 
     const fn told(self, told: Told) -> Self {
         Self { told, ..self }
+    }
+
+    const fn choosing(self) -> Self {
+        Self { chooses: true, ..self }
     }
 
     const fn before(self, meant: &'static str) -> Self {

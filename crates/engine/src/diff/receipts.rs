@@ -6,6 +6,8 @@ use retort_formats::package::Manifest;
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::options::ExportOption;
+
 /// A field of the receipts that differs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ReceiptChange {
@@ -32,19 +34,8 @@ pub enum About {
     Counts,
 }
 
-/// Fields that are listed: an export may have any number of inputs.
+/// Most fields that are listed, as an export may have any number of inputs.
 const FIELDS: usize = 1000;
-
-/// Options that decide which items are written.
-const CHOICES: [&str; 7] = [
-    "check",
-    "purpose",
-    "options.dedup",
-    "options.sample",
-    "options.seed",
-    "options.sample_by",
-    "options.balance",
-];
 
 impl ReceiptChange {
     /// What it is about.
@@ -52,8 +43,9 @@ impl ReceiptChange {
         let top = self.field.split('.').next().unwrap_or_default();
         match top {
             "retort_version" | "manifest_version" => About::Version,
-            "selection" => About::Selection,
-            _ if CHOICES.contains(&&*self.field) => About::Selection,
+            _ if self.field == "decontamination.contaminated" => About::Counts,
+            "selection" | "window" | "decontamination" => About::Selection,
+            _ if self.option().is_some_and(|option| option.chooses) => About::Selection,
             "read" | "snapshot" => About::Source,
             "conversations" | "runs" | "documents" | "records" | "renamed_tools" => About::Counts,
             "redaction" if self.field.starts_with("redaction.found") => About::Counts,
@@ -66,7 +58,12 @@ impl ReceiptChange {
         }
     }
 
-    /// Whether other items may be written for it.
+    /// The option that the field has. Some options have a field of their own in the receipt.
+    fn option(&self) -> Option<&'static ExportOption> {
+        ExportOption::named(self.field.strip_prefix("options.").unwrap_or(&self.field))
+    }
+
+    /// Whether the packages may have different items because of it.
     pub(super) fn is_choice(&self) -> bool {
         self.about() == About::Selection
             && !self.field.ends_with("_left_out")
@@ -74,7 +71,7 @@ impl ReceiptChange {
     }
 }
 
-/// Where two receipts differ, up to a bound. The files are left out: they follow the records.
+/// Where two receipts differ, up to a bound, except in their files, which follow from the records.
 pub(super) fn changes(before: &Manifest, after: &Manifest) -> Vec<ReceiptChange> {
     let (before, mut after) = (fields(before), fields(after));
     let mut changes: Vec<ReceiptChange> = before
@@ -113,7 +110,7 @@ fn fields(manifest: &Manifest) -> BTreeMap<String, String> {
 fn add(path: &str, value: &Value, fields: &mut BTreeMap<String, String>) {
     match value {
         Value::Object(inner) => {
-            // What names the object is in the path already, ids are in the records.
+            // The name of an object is in the path already, and ids are in the records.
             let named = ["first_ids", "files"];
             for (name, value) in inner.iter().filter(|(name, _)| !named.contains(&name.as_str())) {
                 add(&format!("{path}.{name}"), value, fields);

@@ -108,6 +108,25 @@ fn records_that_moved_between_outputs_are_told_and_so_is_what_was_asked() {
 }
 
 #[test]
+fn fields_of_receipts_are_counts_or_decide_which_items_are_written_or_how() {
+    let about =
+        |field: &str| ReceiptChange { field: field.into(), before: None, after: None }.about();
+    for field in ["check", "purpose", "options.dedup", "options.seed", "selection.tags"] {
+        assert_eq!(about(field), About::Selection, "{field}");
+    }
+    for field in ["window.number", "decontamination.action", "decontamination.benchmarks.a.sha256"]
+    {
+        assert_eq!(about(field), About::Selection, "{field}");
+    }
+    for field in ["options.rows", "data_format", "file_format", "redaction.rules"] {
+        assert_eq!(about(field), About::Options, "{field}");
+    }
+    for field in ["records.written", "decontamination.contaminated", "redaction.found.email"] {
+        assert_eq!(about(field), About::Counts, "{field}");
+    }
+}
+
+#[test]
 fn rows_of_one_conversation_are_told_apart_and_left_out_as_a_whole() {
     let folder = tempfile::tempdir().unwrap();
     let rows = [("rows", "per-answer")];
