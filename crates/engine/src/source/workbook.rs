@@ -3,6 +3,7 @@
 //! in a date format becomes that date. Sheets stream; only the workbook's shared texts are in memory.
 //! Reference: ECMA-376, part 1, section 18.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::io::{self, BufRead, BufReader, Read, Seek};
 use std::sync::Arc;
@@ -127,7 +128,7 @@ fn read<R: Read + Seek>(
                     Some(path) => path.to_owned(),
                     None => format!("xl/{target}"),
                 };
-                parts.entry(id).or_insert(path);
+                parts.entry(id.into_owned()).or_insert(path);
             }
             Ok(())
         })?;
@@ -143,11 +144,11 @@ fn read<R: Read + Seek>(
                 b"sheet" => {
                     if let (Some(name), Some(id)) =
                         (attribute(tag, b"name")?, attribute(tag, b"id")?)
-                        && let Some(path) = parts.get(&id)
+                        && let Some(path) = parts.get(&*id)
                         // Sheets of charts have no cells.
                         && path.contains("worksheets/")
                     {
-                        sheets.push((name, path.clone()));
+                        sheets.push((name.into_owned(), path.clone()));
                     }
                 }
                 _ => {}
@@ -354,9 +355,24 @@ impl<R: BufRead> Iterator for Rows<'_, R> {
 #[derive(Default)]
 struct Cell {
     column: usize,
-    kind: String,
+    kind: CellKind,
     style: usize,
     text: String,
+}
+
+/// What the text of a cell is.
+#[derive(Default)]
+enum CellKind {
+    /// A number, in the style of the cell.
+    #[default]
+    Number,
+    /// The position of a shared text.
+    Shared,
+    /// A text, with escapes.
+    Text,
+    Flag,
+    /// A date or an error.
+    Other,
 }
 
 impl Cell {
@@ -365,22 +381,28 @@ impl Cell {
         let place = attribute(tag, b"r")?.and_then(|place| column(&place));
         Ok(Self {
             column: place.unwrap_or(next),
-            kind: attribute(tag, b"t")?.unwrap_or_default(),
+            kind: match attribute(tag, b"t")?.as_deref() {
+                None | Some("" | "n") => CellKind::Number,
+                Some("s") => CellKind::Shared,
+                Some("str" | "inlineStr") => CellKind::Text,
+                Some("b") => CellKind::Flag,
+                Some(_) => CellKind::Other,
+            },
             style: attribute(tag, b"s")?.and_then(|style| style.parse().ok()).unwrap_or(0),
             text: String::new(),
         })
     }
 
     fn text_in(self, context: &Context) -> String {
-        match self.kind.as_str() {
-            "s" => {
+        match self.kind {
+            CellKind::Shared => {
                 let at = self.text.trim().parse().ok();
                 unescaped(at.and_then(|at| context.texts.get(at)).unwrap_or_default())
             }
-            "str" | "inlineStr" => unescaped(&self.text),
-            "b" => (if self.text.trim() == "1" { "true" } else { "false" }).to_owned(),
-            "" | "n" => context.number(self.text.trim(), self.style),
-            _ => self.text,
+            CellKind::Text => unescaped(&self.text),
+            CellKind::Flag => (if self.text.trim() == "1" { "true" } else { "false" }).to_owned(),
+            CellKind::Number => context.number(self.text.trim(), self.style),
+            CellKind::Other => self.text,
         }
     }
 }
@@ -445,7 +467,7 @@ fn each_tag(
 }
 
 /// The value of the attribute of that name, with any prefix.
-fn attribute(tag: &BytesStart<'_>, name: &[u8]) -> io::Result<Option<String>> {
+fn attribute<'a>(tag: &'a BytesStart<'_>, name: &[u8]) -> io::Result<Option<Cow<'a, str>>> {
     for (count, attribute) in tag.attributes().enumerate() {
         if count >= ATTRIBUTES {
             let why =
@@ -455,7 +477,7 @@ fn attribute(tag: &BytesStart<'_>, name: &[u8]) -> io::Result<Option<String>> {
         let attribute = attribute.map_err(|error| broken(error.into()))?;
         if attribute.key.local_name().as_ref() == name {
             let value = attribute.normalized_value(XmlVersion::Implicit1_0).map_err(broken)?;
-            return Ok(Some(value.into_owned()));
+            return Ok(Some(value));
         }
     }
     Ok(None)
