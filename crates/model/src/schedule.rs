@@ -1,4 +1,4 @@
-//! Schedules: when an export runs by itself, which window of the history it takes, and what its dataset is called.
+//! Schedules: when an export runs by itself, which window of the history it takes, and the name of its dataset.
 
 use std::fmt;
 use std::str::FromStr;
@@ -25,7 +25,7 @@ pub enum WindowKind {
     All,
     /// Those that are new or changed since the last run.
     Changed,
-    /// Those that were created in the period that ended, and those of earlier periods that arrived late.
+    /// Those created in the period that ended, and those of earlier periods that arrived late.
     Period,
 }
 
@@ -34,7 +34,7 @@ named!(WindowKind, "window", All = "all", Changed = "changed", Period = "period"
 /// Whether a schedule runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ScheduleState {
-    /// It does.
+    /// It runs.
     Active,
     /// Someone paused it.
     Paused,
@@ -53,9 +53,9 @@ named!(
 /// Which datasets of a schedule are kept; the others are deleted when a run ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Keep {
-    /// The newest ones, so many.
+    /// The newest ones, up to this number.
     Datasets(u64),
-    /// Those that are not older than so many days.
+    /// Those that are at most this many days old.
     Days(u64),
 }
 
@@ -94,7 +94,7 @@ impl fmt::Display for Zone {
 pub enum TimeRule {
     /// By the local clock.
     Cron(Cron),
-    /// Every so many hours, counted from a moment.
+    /// Every few hours, counted from a moment.
     EveryHours(u32, Time),
 }
 
@@ -103,11 +103,11 @@ pub enum TimeRule {
 pub struct Timing {
     /// When it runs.
     pub rule: TimeRule,
-    /// Whose clock counts for the rule and for dates in names.
+    /// The time zone of the rule and of dates in names.
     pub zone: Zone,
-    /// What it takes.
+    /// Which items a run takes.
     pub window: WindowKind,
-    /// Minutes that a period waits after its end for what arrives late.
+    /// Minutes to wait after the end of a period for items that arrive late.
     pub settle_minutes: u32,
 }
 
@@ -126,7 +126,7 @@ fn moved(time: Time, micros: i64) -> Time {
 const HOUR_MICROS: i64 = 3_600_000_000;
 
 impl Timing {
-    /// The first moment of the rule after another.
+    /// The rule's first moment after the given one.
     fn after(&self, moment: Time) -> Option<Time> {
         match &self.rule {
             TimeRule::Cron(cron) => cron.after(stamp(moment), &self.zone.0).and_then(time),
@@ -137,7 +137,7 @@ impl Timing {
         }
     }
 
-    /// The last moment of the rule up to another.
+    /// The rule's last moment up to the given one.
     pub fn at_or_before(&self, moment: Time) -> Option<Time> {
         match &self.rule {
             TimeRule::Cron(cron) => cron.at_or_before(stamp(moment), &self.zone.0).and_then(time),
@@ -147,7 +147,7 @@ impl Timing {
         }
     }
 
-    /// How long after a moment of the rule it runs.
+    /// How long after a moment of the rule the run starts.
     fn settle_micros(&self) -> i64 {
         match self.window {
             WindowKind::Period => i64::from(self.settle_minutes) * 60_000_000,
@@ -155,7 +155,7 @@ impl Timing {
         }
     }
 
-    /// When it runs next after a moment. What was missed by then is caught up by this one run.
+    /// When it runs next. One run catches up on all that were missed.
     pub fn next_run(&self, now: Time) -> Option<Time> {
         let settle = self.settle_micros();
         self.after(moved(now, -settle)).map(|moment| moved(moment, settle))
@@ -166,8 +166,8 @@ impl Timing {
         self.at_or_before(moved(now, -self.settle_micros()))
     }
 
-    /// The period that a run takes: from where the last one ended, which belongs to it, to the last moment of the rule
-    /// that has settled, which does not. None if no period has ended since.
+    /// The period that a run takes: from the end of the last period, inclusive, to the rule's last moment that has settled,
+    /// exclusive. None if no period has ended since.
     pub fn period(&self, delivered_to: Time, now: Time) -> Option<(Time, Time)> {
         let end = self.last_settled(now)?;
         (end > delivered_to).then_some((delivered_to, end))
@@ -179,7 +179,7 @@ impl Timing {
         (local.date().to_string(), format!("{:02}{:02}", local.hour(), local.minute()))
     }
 
-    /// What the dataset of a run is called that is named after that moment.
+    /// The name of a run's dataset, for the moment that it is named after.
     ///
     /// # Errors
     /// The number makes the name too long.
@@ -194,14 +194,14 @@ impl Timing {
     }
 }
 
-/// The last of the moments a step apart, of which `from` is one, up to `moment`.
+/// The last moment up to `moment` that is a whole number of steps from `from`.
 fn every(step: i64, from: Time, moment: Time) -> Time {
     let since = moment.unix_micros().saturating_sub(from.unix_micros());
     moved(from, since.div_euclid(step).saturating_mul(step))
 }
 
-/// How long a schedule waits before it tries again after so many failures in a row: short while it may be a restart, at
-/// most until its next time.
+/// How long a schedule waits before it tries again after this many failures in a row: not long at first, as the cause may
+/// be a restart. Its next regular time may come earlier.
 pub fn retry_wait(failures: u64) -> Duration {
     Duration::from_secs(match failures {
         0 | 1 => 60,
@@ -211,7 +211,7 @@ pub fn retry_wait(failures: u64) -> Duration {
     })
 }
 
-/// How the datasets of a schedule are called: a name with `{date}`, `{time}` or `{n}`.
+/// The names of a schedule's datasets: a name with `{date}`, `{time}` or `{n}`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NamePattern(String);
 
@@ -227,7 +227,7 @@ impl FromStr for NamePattern {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let pattern = Self(text.to_owned());
-        // The longest that it becomes within a lifetime.
+        // The longest name within a lifetime.
         let example = pattern.name("2026-11-29", "0230", 1_000_000)?;
         if example.as_str() == text {
             return Err(format!(
@@ -247,7 +247,7 @@ impl fmt::Display for NamePattern {
 /// Which part of the history an export of a schedule takes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Window {
-    /// The series of windows that it belongs to, of which each begins where the one before it ended.
+    /// The series of windows that it belongs to; each window begins where the one before it ended.
     pub series: String,
     /// Its number in the series, from 1.
     pub number: u64,
@@ -255,7 +255,7 @@ pub struct Window {
     pub changes_after: i64,
     /// The store's number of its last change.
     pub changes_to: i64,
-    /// The period, from its start on and before its end.
+    /// The period: its start, inclusive, and its end, exclusive.
     pub period: Option<(Time, Time)>,
     /// Items of earlier periods that arrived too late for them.
     pub late: u64,

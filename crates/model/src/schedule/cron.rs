@@ -1,7 +1,7 @@
 //! Cron expressions: five fields that say at which minutes of the local clock something runs.
 //!
-//! When clocks go forward, a time that is skipped runs as much later as they went. When they go back, a time that comes
-//! twice runs the first time; but an expression that does not fix the hour goes on with real time and runs at both.
+//! When clocks go forward, a run at a time that is skipped moves by the same amount. When they go back, a time that comes
+//! twice runs the first time only, unless the hour of the expression begins with `*`: that follows real time and runs at both.
 
 use std::fmt;
 use std::str::FromStr;
@@ -25,7 +25,7 @@ pub struct Cron {
     weekdays: u64,
     /// The hour begins with `*`.
     any_hour: bool,
-    /// The day of the month or that of the week does: then both have to match, else one of them.
+    /// The day of the month or of the week begins with `*`: then both must match, otherwise one is enough.
     any_day: bool,
 }
 
@@ -33,7 +33,7 @@ struct Field {
     name: &'static str,
     least: u32,
     most: u32,
-    /// Names of values, the first of the least.
+    /// Names of the values, from the smallest on.
     names: &'static [&'static str],
 }
 
@@ -67,7 +67,7 @@ impl Field {
         })
     }
 
-    /// A bit for each value that the text names.
+    /// The values that the text names, a bit each.
     fn read(&self, text: &str) -> Result<u64, String> {
         let mut bits = 0;
         for item in text.split(',') {
@@ -152,7 +152,7 @@ impl Cron {
             && if self.any_day { day && weekday } else { day || weekday }
     }
 
-    /// The moments at which it runs by the local clock of a date, in no order, some of them twice.
+    /// The moments at which it runs on a local date, in any order, and some of them twice.
     fn moments<'c>(
         &'c self,
         date: Date,
@@ -168,9 +168,9 @@ impl Cron {
         )
     }
 
-    /// The first moment after another at which it runs.
+    /// The first moment after the given one at which it runs.
     pub fn after(&self, moment: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
-        // A time that is skipped may run on the next day.
+        // A skipped time may move to the next day.
         let mut date = zone.to_datetime(moment).date().yesterday().ok()?;
         let mut found: Option<Timestamp> = None;
         for _ in 0..DAYS {
@@ -184,7 +184,7 @@ impl Cron {
         None
     }
 
-    /// The last moment up to another at which it ran.
+    /// The last moment up to the given one at which it ran.
     pub fn at_or_before(&self, moment: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
         let mut date = zone.to_datetime(moment).date().tomorrow().ok()?;
         let mut found: Option<Timestamp> = None;
