@@ -59,6 +59,10 @@ impl Field {
         !self.is_over.load(Ordering::Relaxed)
     }
 
+    fn answers(&self) -> u64 {
+        self.ledger.lock().unwrap().answers
+    }
+
     /// Asks any of the servers until one answers; whether it had to be asked more than once.
     fn ask(
         &self,
@@ -252,7 +256,14 @@ fn killed_under_load(keep: Keep, servers: usize, workers: usize) {
             .map(|(kind, who)| scope.spawn(move || kind(asked, who)))
             .collect();
         for _ in 0..kills() {
-            std::thread::sleep(Duration::from_millis(200 + chance.below(1500)));
+            // Some work is under way at each kill, however slow the machine is.
+            let before = asked.answers();
+            while asked.answers() < before + 20
+                && !asking.iter().any(std::thread::ScopedJoinHandle::is_finished)
+            {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            std::thread::sleep(Duration::from_millis(chance.below(1500)));
             let which = usize::try_from(chance.below(running.len() as u64)).unwrap();
             match running.remove(which) {
                 Running::Server(server) => {
@@ -278,7 +289,7 @@ fn killed_under_load(keep: Keep, servers: usize, workers: usize) {
     let base = Arc::clone(&field.bases.lock().unwrap()[0]);
     let ledger = field.ledger.into_inner().unwrap();
     eprintln!("{} answers, {} exports", ledger.answers, ledger.exports.len());
-    assert!(ledger.answers > 20 * kills(), "{} answers", ledger.answers);
+    assert!(ledger.answers >= 20 * kills(), "{} answers", ledger.answers);
     check(&field.client, &base, &ledger);
     for one in running {
         let (mut child, log) = match one {
