@@ -15,7 +15,7 @@ const MOST: u32 = 7;
 const SHORT: Duration = Duration::from_millis(60);
 
 /// Tries before it fails: caches and the allocator make single ones slow.
-const TRIES: usize = 4;
+const TRIES: usize = 10;
 
 /// Fails if `large`, which has [`TIMES`] as much to do as `small`, takes out of proportion longer.
 #[track_caller]

@@ -4,7 +4,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::time::{Duration, Instant};
 
 use crate::support::bucket::{Bucket, KEY, SECRET};
 use crate::support::keeping::*;
@@ -140,10 +139,8 @@ fn a_bucket_that_is_gone_fails_the_job_and_a_retry_does_only_what_is_missing() {
     bucket.take_requests();
     // The first part has four files.
     bucket.set_down_after(6);
-    let began = Instant::now();
     let ran =
         keep.refused(&["export", "gone", "-q", "-d", "openai"], "in the storage of the datasets");
-    assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
     assert!(ran.err.contains("/.parts/00001/"), "{}", ran.err);
     assert_secret(&ran.err);
     let job = keep.job("gone");
@@ -254,7 +251,7 @@ fn a_worker_outlives_a_bucket_that_is_gone() {
     keep.ok(&["jobs", "retry", &keep.job("waiting")["id"].to_string(), "--detach"]);
     keep.wait_for("waiting", |job| job["dataset"].is_i64());
     signal(&worker, "TERM");
-    assert!(ended(&mut worker, 5).unwrap().success());
+    assert!(ended(&mut worker, 40).unwrap().success());
     assert_secret(&keep.said("worker"));
     package(objects_of(&keep, &bucket, "waiting"));
 }

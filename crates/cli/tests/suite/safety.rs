@@ -142,7 +142,7 @@ fn a_run_that_is_stopped_leaves_nothing() {
             let place = Place::new();
             let (mut child, feeder) = endless(&place, output);
             signal(&child, name);
-            let status = ended(&mut child, 20).unwrap_or_else(|| panic!("it went on after {name}"));
+            let status = ended(&mut child, 40).unwrap_or_else(|| panic!("it went on after {name}"));
             feeder.join().unwrap();
             assert!(!status.success(), "{name}");
             assert_eq!(place.names("."), Vec::<String>::new(), "{name}");
@@ -168,7 +168,7 @@ fn a_run_that_waits_for_its_input_can_be_stopped() {
     }
     signal(&child, "-INT");
     assert!(
-        ended(&mut child, 5).is_some(),
+        ended(&mut child, 40).is_some(),
         "nothing came through the pipe, and it could not be stopped"
     );
     assert_eq!(place.names("."), Vec::<String>::new());

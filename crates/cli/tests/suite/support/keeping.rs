@@ -193,7 +193,7 @@ impl Keep {
 
     /// Waits until a job is as wanted.
     pub fn wait_for(&self, name: &str, wanted: impl Fn(&Value) -> bool) -> Value {
-        for _ in 0..600 {
+        for _ in 0..4000 {
             let found = self.jobs().into_iter().find(|job| job["name"] == name);
             if let Some(job) = found.filter(|job| wanted(job)) {
                 return job;
