@@ -66,7 +66,7 @@ impl Connection {
             state.phase.store(SERVING, Ordering::Relaxed);
             state.entry.set_idle(false);
             let mut request = request
-                .map(|body| Body::new(ProjectCaller { body, ended: false, state: state.clone() }));
+                .map(|body| Body::new(RequestBody { body, ended: false, state: state.clone() }));
             request.extensions_mut().insert(peer);
             let (router, state) = (router.clone(), Arc::clone(&state));
             async move {
@@ -81,7 +81,7 @@ impl Connection {
                     // What is left of the request stands in the way of the next one.
                     response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
                 }
-                Ok::<_, Infallible>(response.map(|body| Answering { body, state }))
+                Ok::<_, Infallible>(response.map(|body| ResponseBody { body, state }))
             }
         });
         let mut builder = http1::Builder::new();
@@ -137,13 +137,13 @@ struct State {
 }
 
 /// A request's body, which tells when it is dropped too soon.
-struct ProjectCaller {
+struct RequestBody {
     body: Incoming,
     ended: bool,
     state: Arc<State>,
 }
 
-impl HttpBody for ProjectCaller {
+impl HttpBody for RequestBody {
     type Data = Bytes;
     type Error = hyper::Error;
 
@@ -165,7 +165,7 @@ impl HttpBody for ProjectCaller {
     }
 }
 
-impl Drop for ProjectCaller {
+impl Drop for RequestBody {
     fn drop(&mut self) {
         if !self.ended && !self.body.is_end_stream() {
             self.state.has_unread.store(true, Ordering::Relaxed);
@@ -174,12 +174,12 @@ impl Drop for ProjectCaller {
 }
 
 /// An answer's body, which tells when it has ended.
-struct Answering {
+struct ResponseBody {
     body: Body,
     state: Arc<State>,
 }
 
-impl HttpBody for Answering {
+impl HttpBody for ResponseBody {
     type Data = Bytes;
     type Error = axum::Error;
 
@@ -199,7 +199,7 @@ impl HttpBody for Answering {
     }
 }
 
-impl Drop for Answering {
+impl Drop for ResponseBody {
     fn drop(&mut self) {
         self.state.phase.store(IDLE, Ordering::Relaxed);
         self.state.entry.set_idle(true);
