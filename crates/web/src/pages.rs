@@ -1,4 +1,4 @@
-//! Pages, rendered here: every step works without JavaScript. One file a screen; what they share stands here.
+//! Pages, rendered here: every step works without JavaScript. One file a screen.
 
 mod account;
 mod analysis;
@@ -24,6 +24,7 @@ mod paging;
 mod project;
 mod receipt;
 mod records;
+mod response;
 mod runs;
 mod schedules;
 mod settings;
@@ -31,29 +32,15 @@ mod shared;
 mod taken;
 mod tasks;
 
-use askama::Template;
 use axum::Router;
-use axum::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION, SET_COOKIE};
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
-use axum::response::{IntoResponse, Response};
 use utoipa::openapi::OpenApi;
 
 use crate::app::App;
-use crate::problem::Problem;
 pub(crate) use message::explain;
-use message::{Message, trouble};
-
-/// What pages may load: what lies beside them, nothing else, and nothing that stands in them.
-const POLICY: HeaderValue = HeaderValue::from_static(
-    "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self' data:; \
-     form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
-);
-
-/// The same for the pages that one need not be signed in for, which have no scripts.
-const PUBLIC: HeaderValue = HeaderValue::from_static(
-    "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; base-uri 'none'; \
-     frame-ancestors 'none'",
-);
+use message::Message;
+use response::{
+    permanently, see_other, set_cookie, show, show_public, status_of, trouble,
+};
 
 /// The routes of the pages.
 pub fn routes(description: &OpenApi) -> Router<App> {
@@ -78,54 +65,4 @@ pub fn routes(description: &OpenApi) -> Router<App> {
         .merge(schedules::routes())
         .merge(settings::routes())
         .merge(shared::routes())
-}
-
-/// A page of someone who signed in.
-fn show(status: StatusCode, page: &impl Template) -> Response {
-    answer(status, page, POLICY)
-}
-
-/// A page without scripts that one need not be signed in for.
-fn show_public(status: StatusCode, page: &impl Template) -> Response {
-    answer(status, page, PUBLIC)
-}
-
-fn answer(status: StatusCode, page: &impl Template, policy: HeaderValue) -> Response {
-    match page.render() {
-        Ok(html) => {
-            let kind = HeaderValue::from_static("text/html; charset=utf-8");
-            let headers = [(CONTENT_TYPE, kind), (CONTENT_SECURITY_POLICY, policy)];
-            (status, headers, html).into_response()
-        }
-        Err(error) => Problem::internal(error).into_response(),
-    }
-}
-
-/// On to where a page always is.
-fn permanently(to: &str) -> Response {
-    let to = HeaderValue::from_str(to).unwrap_or(HeaderValue::from_static("/"));
-    (StatusCode::PERMANENT_REDIRECT, [(LOCATION, to)]).into_response()
-}
-
-/// On to another page of ours, with a cookie on the way.
-fn see_other(to: &str, cookie: Option<&str>) -> Response {
-    let mut headers = HeaderMap::new();
-    headers.insert(LOCATION, HeaderValue::from_str(to).unwrap_or(HeaderValue::from_static("/")));
-    if let Some(cookie) = cookie {
-        set_cookie(&mut headers, cookie);
-    }
-    (StatusCode::SEE_OTHER, headers).into_response()
-}
-
-/// The status of a page that says what is wrong, or of one that has nothing to say.
-fn status_of(problem: Option<&Problem>) -> StatusCode {
-    let status = problem.map_or(200, |problem| problem.kind().status);
-    StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
-}
-
-/// Adds a cookie, unless it cannot stand in a header.
-fn set_cookie(headers: &mut HeaderMap, cookie: &str) {
-    if let Ok(cookie) = HeaderValue::from_str(cookie) {
-        headers.append(SET_COOKIE, cookie);
-    }
 }

@@ -6,11 +6,11 @@ use axum::http::header::ACCEPT;
 use axum::http::request::Parts;
 use axum::http::{Method, StatusCode};
 use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 
 use super::display::sentence;
 use super::frame::{Frame, Visit, wants_json};
-use super::{permanently, show, show_public};
+use super::response::{Shown, permanently, show, show_public};
 use crate::app::App;
 use crate::problem::{Problem, kinds};
 use crate::requests::{HasBody, RequestId};
@@ -43,17 +43,6 @@ impl Message {
     pub(super) fn show(self, status: StatusCode) -> Response {
         show_public(status, &Bare { message: self })
     }
-}
-
-/// A problem that is shown as a page, whoever asked: [`explain`] renders it.
-#[derive(Clone)]
-struct Shown;
-
-/// A problem as a page.
-pub(super) fn trouble(problem: &Problem) -> Response {
-    let mut response = problem.clone().into_response();
-    response.extensions_mut().insert(Shown);
-    response
 }
 
 /// Renders the problems of pages, and every other that a browser met outside the API.
