@@ -13,8 +13,8 @@ use serde::Deserialize;
 
 use super::display::sentence;
 use super::frame::OTHER_SESSION;
+use super::response::{see_other, set_cookie, show, show_public, status_of, trouble};
 use super::taken::{Form, Query};
-use super::{see_other, set_cookie, show, show_public, status_of, trouble};
 use crate::api::account::{known_from, slow_down, slow_down_from};
 use crate::app::App;
 use crate::problem::Problem;

@@ -7,8 +7,9 @@ use axum::response::Response;
 use axum::routing::get;
 use utoipa::openapi::OpenApi;
 
+use super::message::Message;
+use super::response::{show_public, trouble};
 use super::taken::Path;
-use super::{Message, show_public, trouble};
 use crate::app::App;
 use crate::problem::{PROBLEMS, Problem};
 

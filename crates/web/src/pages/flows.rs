@@ -12,7 +12,7 @@ use retort_service::Flow;
 
 use super::display::{count, moment};
 use super::frame::{Frame, Visit};
-use super::{show, trouble};
+use super::response::{show, trouble};
 use crate::app::App;
 
 pub(super) fn routes() -> Router<App> {

@@ -12,8 +12,8 @@ use retort_service::{Caller, Signed};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+use super::response::{see_other, trouble};
 use super::taken::form;
-use super::{see_other, trouble};
 use crate::app::App;
 use crate::extract::{FORM, is_form, whole_body};
 use crate::problem::Problem;

@@ -6,7 +6,7 @@ use axum::response::Response;
 use retort_model::bounds::REQUEST_BYTES;
 use serde::de::DeserializeOwned;
 
-use super::trouble;
+use super::response::trouble;
 use crate::api::query::check_count;
 use crate::extract::{self, whole_body};
 use crate::problem::Problem;
