@@ -37,10 +37,6 @@ use utoipa::openapi::OpenApi;
 
 use crate::app::App;
 pub(crate) use message::explain;
-use message::Message;
-use response::{
-    permanently, see_other, set_cookie, show, show_public, status_of, trouble,
-};
 
 /// The routes of the pages.
 pub fn routes(description: &OpenApi) -> Router<App> {

@@ -10,7 +10,7 @@ use retort_model::{ConversationFilter, DocumentFilter, ProjectRole, RunFilter};
 
 use super::display::count;
 use super::frame::{Frame, Visit};
-use super::{permanently, show, trouble};
+use super::response::{permanently, show, trouble};
 use crate::app::App;
 
 pub(super) fn routes() -> Router<App> {

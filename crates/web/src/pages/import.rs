@@ -14,8 +14,8 @@ use serde::Serialize;
 
 use super::display::{capital, count, moment, percent};
 use super::frame::{Frame, Nothing, OTHER_SESSION, Posted, Visit, wants_json};
+use super::response::{see_other, show, status_of, trouble};
 use super::taken::Path;
-use super::{see_other, show, status_of, trouble};
 use crate::app::App;
 use crate::extract::Json;
 use crate::problem::Problem;

@@ -7,7 +7,7 @@ use axum::response::Response;
 use axum::routing::get;
 
 use super::frame::{Frame, Visit};
-use super::show;
+use super::response::show;
 use crate::app::App;
 
 const KEYS: [(&str, &str); 8] = [

@@ -15,8 +15,8 @@ use serde::Deserialize;
 use super::display::{capital, count, quoted};
 use super::frame::{Frame, Visit};
 use super::paging::Paging;
+use super::response::{show, trouble};
 use super::taken::{Path, Query};
-use super::{show, trouble};
 use crate::app::App;
 use crate::problem::Problem;
 

@@ -17,8 +17,8 @@ use super::flows::{Words, path, words};
 use super::frame::{Frame, Visit};
 use super::paging::Paging;
 use super::records::{Room, context, cut, pretty, rated};
+use super::response::{show, trouble};
 use super::taken::{Path, Query};
-use super::{show, trouble};
 use crate::app::App;
 use crate::problem::Problem;
 
