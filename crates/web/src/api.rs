@@ -2,7 +2,6 @@
 //! `/api/openapi.json` is made of that.
 
 pub mod account;
-mod answers;
 mod audit;
 mod conversations;
 mod datasets;
@@ -10,6 +9,7 @@ pub mod documents;
 mod events;
 mod exports;
 mod formats;
+mod idempotency;
 mod imports;
 mod intake;
 mod jobs;

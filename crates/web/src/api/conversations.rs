@@ -11,7 +11,7 @@ use serde::Deserialize;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::answers::{key_of, once};
+use super::idempotency::{key_of, once};
 use super::intake::{self, Intake};
 use super::line::{Around, WriteLine, no_line, with_line};
 use super::paging::{DatasetsPage, Page, Paged, length};

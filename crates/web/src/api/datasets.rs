@@ -10,7 +10,7 @@ use serde::Deserialize;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::answers::{key_of, once};
+use super::idempotency::{key_of, once};
 use super::paging::length;
 use super::{Answer, Params, Problems, raw};
 use crate::app::App;

@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::answers::{key_of, once};
+use super::idempotency::{key_of, once};
 use super::jobs::{Most, job, jobs};
 use super::{Answer, Params, Problems};
 use crate::app::App;

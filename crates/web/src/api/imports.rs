@@ -10,7 +10,7 @@ use retort_service::{Caller, Upload};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::answers::{key_of, once};
+use super::idempotency::{key_of, once};
 use super::intake::Intake;
 use super::jobs::{Most, job, jobs};
 use super::{Answer, Params, Problems};

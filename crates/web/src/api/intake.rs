@@ -8,7 +8,7 @@ use retort_model::{Grant, ItemKind};
 use retort_service::{Caller, IntakeRequest, Service, sources};
 use serde::Deserialize;
 
-use super::answers::{key_of, once};
+use super::idempotency::{key_of, once};
 use crate::app::App;
 use crate::extract::{refuse_multipart, whole_body};
 use crate::problem::{Problem, kinds};
