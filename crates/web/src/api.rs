@@ -2,6 +2,7 @@
 //! `/api/openapi.json` is made of that.
 
 pub mod account;
+mod answer;
 mod audit;
 mod conversations;
 mod datasets;
@@ -26,60 +27,18 @@ mod shares;
 mod tokens;
 mod traces;
 
-use std::collections::BTreeSet;
-
 use axum::Router;
-use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use retort_service::Caller;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityScheme};
-use utoipa::openapi::{RefOr, ResponseBuilder, ResponsesBuilder};
-use utoipa::{IntoResponses, Modify, OpenApi};
+use utoipa::{Modify, OpenApi};
 use utoipa_axum::router::OpenApiRouter;
 
+use answer::{Answer, Problems};
 use query::Params;
 
 use crate::app::App;
-use crate::extract::Json;
-use crate::problem::{PROBLEMS, Problem, ProblemBody};
-
-/// Whether a line for each item was announced.
-fn is_lines(headers: &HeaderMap) -> bool {
-    let kind = headers.get("content-type").and_then(|value| value.to_str().ok());
-    let kind = kind.and_then(|kind| kind.split(';').next()).unwrap_or_default().trim();
-    ["application/x-ndjson", "application/jsonl", "application/x-jsonlines"].contains(&kind)
-}
-
-/// The problems that any endpoint may answer with.
-pub struct Problems;
-
-impl IntoResponses for Problems {
-    fn responses() -> std::collections::BTreeMap<String, RefOr<utoipa::openapi::Response>> {
-        let mut responses = ResponsesBuilder::new();
-        let mut known: Vec<u16> = Vec::new();
-        for kind in PROBLEMS {
-            let status = kind.status;
-            if known.contains(&status) {
-                continue;
-            }
-            known.push(status);
-            let titles: Vec<&str> = PROBLEMS
-                .iter()
-                .filter(|other| other.status == kind.status)
-                .map(|other| other.title)
-                .collect();
-            let schema = utoipa::openapi::Ref::from_schema_name("Problem");
-            let content = utoipa::openapi::ContentBuilder::new().schema(Some(schema)).build();
-            let response = ResponseBuilder::new()
-                .description(titles.join("; "))
-                .content("application/problem+json", content)
-                .build();
-            responses = responses.response(status.to_string(), response);
-        }
-        responses.build().responses
-    }
-}
+use crate::problem::ProblemBody;
 
 /// What the description says of the whole.
 #[derive(OpenApi)]
@@ -142,22 +101,4 @@ pub fn openapi_route(description: &utoipa::openapi::OpenApi) -> Router<App> {
 
 async fn openapi(text: String) -> Response {
     ([(axum::http::header::CONTENT_TYPE, "application/json")], text).into_response()
-}
-
-/// Refuses to purge what a filter matches, unless the caller holds the store: a program's filter may match more than its
-/// author thought.
-fn check_purge(caller: &Caller, ids: &BTreeSet<String>) -> Result<(), Problem> {
-    if ids.is_empty() && caller.person().is_some() {
-        return Err(Problem::bad_request("purge takes ids only, not a filter"));
-    }
-    Ok(())
-}
-
-/// What a handler gives.
-type Answer<T> = Result<Json<T>, Problem>;
-
-/// JSON text as it stands.
-fn raw(line: Vec<u8>) -> Result<Box<serde_json::value::RawValue>, Problem> {
-    let text = String::from_utf8(line).map_err(Problem::internal)?;
-    serde_json::value::RawValue::from_string(text).map_err(Problem::internal)
 }

@@ -144,6 +144,13 @@ pub fn is_form(headers: &HeaderMap) -> bool {
     kind.is_some_and(|kind| kind.starts_with(FORM.as_bytes()))
 }
 
+/// Whether the body is JSON Lines.
+pub fn is_lines(headers: &HeaderMap) -> bool {
+    let kind = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let kind = kind.and_then(|kind| kind.split(';').next()).unwrap_or_default().trim();
+    ["application/x-ndjson", "application/jsonl", "application/x-jsonlines"].contains(&kind)
+}
+
 /// Refuses a form with files in it, whose own lines would be read as items.
 ///
 /// # Errors

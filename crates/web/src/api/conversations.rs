@@ -11,11 +11,12 @@ use serde::Deserialize;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::answer::{Answer, Problems};
 use super::idempotency::{key_of, once};
 use super::intake::{self, Intake};
 use super::line::{Around, WriteLine, no_line, with_line};
 use super::paging::{DatasetsPage, Page, Paged, length};
-use super::{Answer, Params, Problems, check_purge};
+use super::query::{Params, check_purge};
 use crate::app::App;
 use crate::blocking::take_memory;
 use crate::bounds::{BODY_COPIES, SLOW_BODY_BYTES};

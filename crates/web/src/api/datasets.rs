@@ -10,9 +10,10 @@ use serde::Deserialize;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::answer::{Answer, Problems, raw};
 use super::idempotency::{key_of, once};
 use super::paging::length;
-use super::{Answer, Params, Problems, raw};
+use super::query::Params;
 use crate::app::App;
 use crate::extract::{Json, Path};
 use crate::problem::Problem;

@@ -12,14 +12,15 @@ use serde::Deserialize;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::answer::{Answer, Problems};
 use super::imports::import_upload;
 use super::intake::{self, Intake};
 use super::paging::{Page, Paged, length};
-use super::{Answer, Params, Problems, is_lines};
+use super::query::Params;
 use crate::app::App;
 use crate::blocking::take_memory;
 use crate::bounds::BODY_COPIES;
-use crate::extract::{Json, Path};
+use crate::extract::{Json, Path, is_lines};
 use crate::problem::Problem;
 use crate::ranges::{Offer, copy_range, download};
 use crate::uploads::{take, too_large};

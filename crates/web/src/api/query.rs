@@ -1,8 +1,11 @@
 //! The query of a request.
 
+use std::collections::BTreeSet;
+
 use axum::extract::FromRequestParts;
 use axum::http::Uri;
 use axum::http::request::Parts;
+use retort_service::Caller;
 use serde::de::DeserializeOwned;
 use url::form_urlencoded::{Serializer, parse};
 
@@ -57,4 +60,16 @@ pub fn split<const N: usize>(parts: &Parts, part: impl Fn(&str) -> usize) -> [St
 pub fn read<T: DeserializeOwned>(query: &str) -> Result<T, Problem> {
     serde_html_form::from_str(query)
         .map_err(|error| Problem::bad_request(format!("in the query: {error}")))
+}
+
+/// Refuses to purge what a filter matches, unless the caller holds the store: a program's filter may match more than its
+/// author thought.
+///
+/// # Errors
+/// There are no ids, and the caller is a person.
+pub fn check_purge(caller: &Caller, ids: &BTreeSet<String>) -> Result<(), Problem> {
+    if ids.is_empty() && caller.person().is_some() {
+        return Err(Problem::bad_request("purge takes ids only, not a filter"));
+    }
+    Ok(())
 }

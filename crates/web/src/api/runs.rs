@@ -7,12 +7,13 @@ use serde::Deserialize;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::answer::{Answer, Problems, raw};
 use super::imports::import_upload;
 use super::intake::{self, Intake};
 use super::paging::{Page, Paged};
-use super::{Answer, Params, Problems, check_purge, is_lines, raw};
+use super::query::{Params, check_purge};
 use crate::app::App;
-use crate::extract::{Json, Path};
+use crate::extract::{Json, Path, is_lines};
 use crate::problem::Problem;
 use crate::who::ProjectCaller;
 use crate::wire;
