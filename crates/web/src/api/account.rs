@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{Answer, Problems};
+use super::answer::{Answer, Problems};
 use crate::app::App;
 use crate::extract::Json;
 use crate::problem::Problem;

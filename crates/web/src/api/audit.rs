@@ -12,8 +12,9 @@ use tokio::sync::mpsc;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::answer::{Answer, Problems};
 use super::paging::length;
-use super::{Answer, Params, Problems};
+use super::query::Params;
 use crate::app::App;
 use crate::extract::Json;
 use crate::problem::Problem;

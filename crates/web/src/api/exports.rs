@@ -9,9 +9,10 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::answer::{Answer, Problems};
 use super::idempotency::{key_of, once};
 use super::jobs::{Most, job, jobs};
-use super::{Answer, Params, Problems};
+use super::query::Params;
 use crate::app::App;
 use crate::extract::{Json, Path};
 use crate::problem::Problem;

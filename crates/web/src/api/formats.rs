@@ -5,7 +5,7 @@ use retort_service::{data, file, sources};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::Problems;
+use super::answer::Problems;
 use crate::app::App;
 use crate::extract::Json;
 use crate::wire;

@@ -10,10 +10,11 @@ use retort_service::{Caller, Upload};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::answer::{Answer, Problems};
 use super::idempotency::{key_of, once};
 use super::intake::Intake;
 use super::jobs::{Most, job, jobs};
-use super::{Answer, Params, Problems};
+use super::query::Params;
 use crate::app::App;
 use crate::extract::{Json, Path, refuse_multipart};
 use crate::problem::Problem;

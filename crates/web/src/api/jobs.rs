@@ -5,7 +5,7 @@ use retort_model::bounds::PAGE_ITEMS;
 use retort_service::{Caller, Service};
 use serde::Deserialize;
 
-use super::Answer;
+use super::answer::Answer;
 use super::paging::length;
 use crate::app::App;
 use crate::extract::Json;

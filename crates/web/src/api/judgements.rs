@@ -5,7 +5,7 @@ use retort_model::bounds::REQUEST_BYTES;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{Answer, Problems};
+use super::answer::{Answer, Problems};
 use crate::app::App;
 use crate::extract::{Json, refuse_multipart, whole_body};
 use crate::who::ProjectCaller;
