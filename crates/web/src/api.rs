@@ -34,9 +34,6 @@ use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, Secur
 use utoipa::{Modify, OpenApi};
 use utoipa_axum::router::OpenApiRouter;
 
-use answer::{Answer, Problems};
-use query::Params;
-
 use crate::app::App;
 use crate::problem::ProblemBody;
 

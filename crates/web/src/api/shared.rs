@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::Problems;
+use super::answer::Problems;
 use super::line::{Around, WriteLine, no_line, with_line};
 use crate::app::App;
 use crate::extract::Path;

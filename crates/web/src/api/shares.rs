@@ -7,7 +7,8 @@ use serde::Deserialize;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{Answer, Params, Problems};
+use super::answer::{Answer, Problems};
+use super::query::Params;
 use crate::app::App;
 use crate::extract::{Json, Path};
 use crate::problem::Problem;

@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Response};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{Answer, Problems};
+use super::answer::{Answer, Problems};
 use crate::app::App;
 use crate::extract::{Json, Path};
 use crate::problem::Problem;
