@@ -1,40 +1,15 @@
 //! Which job a worker takes next: people take turns, so that nobody waits behind all that someone else asked for.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
-
+pub(crate) use crate::served::{Served};
 use retort_model::Time;
 
 use crate::Store;
 use crate::dialect::{Connection, Value};
 use crate::error::Error;
-use crate::filter::Statement;
-use crate::jobs::{FAR_LEASE_MICROS, JOB, Job, end_abandoned, read_job};
-
-/// People of whom it is remembered when a job of theirs was last taken.
-const REMEMBERED: usize = 1000;
-
-/// Someone who asks for jobs: a project and a name.
-type Asker = (i64, String);
-
-/// Whose jobs this process took, and in which order.
-#[derive(Default)]
-pub(crate) struct Served(Mutex<HashMap<Asker, u64>>);
-
-impl Served {
-    fn last(&self, asker: &Asker) -> Option<u64> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(asker).copied()
-    }
-
-    fn note(&self, asker: Asker) {
-        let mut served = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let next = served.values().max().map_or(0, |last| last + 1);
-        if served.len() >= REMEMBERED {
-            served.retain(|_, last| next - *last < REMEMBERED as u64 / 2);
-        }
-        served.insert(asker, next);
-    }
-}
+use crate::job::{JOB, Job, read_job};
+use crate::jobs::{FAR_LEASE_MICROS, end_abandoned};
+use crate::served::Asker;
+use crate::statement::Statement;
 
 /// Which jobs a worker takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

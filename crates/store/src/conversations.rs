@@ -1,5 +1,7 @@
 //! Conversations coming in.
 
+pub(crate) use crate::columns::{EDITED_STATUS as STATUS, EDITED_TAGS as TAGS, EDITED_TITLE as TITLE, whole};
+pub(crate) use crate::statement::{insert, push_parameters};
 use std::collections::{BTreeSet, HashMap};
 
 use retort_model::bounds::ROWS_AT_ONCE;
@@ -7,22 +9,27 @@ use retort_model::{Features, ItemKind, Kind, Relation, Scope, Status, Time};
 
 use crate::answered::note_done;
 use crate::body::{BodyHead, PackedBody, Unpacker};
+use crate::columns::EDITED_STATUS;
+use crate::columns::EDITED_TAGS;
+use crate::columns::EDITED_TITLE;
+use crate::columns::PURGED;
+use crate::columns::array_of;
+use crate::columns::key_text;
+use crate::columns::micros;
+use crate::columns::number_of_kind;
+use crate::columns::number_of_status;
+use crate::columns::read_texts;
+use crate::columns::tag_texts;
+use crate::columns::title_text;
 use crate::dialect::{Connection, Dialect, Row, Value};
 use crate::error::Error;
 use crate::features::FeatureColumns;
-use crate::filter::{
-    PURGED, Statement, array_of, key_text, micros, number_of_kind, number_of_status, read_texts,
-    search_text, tag_texts, title_text,
-};
+use crate::filter::search_text;
 use crate::importer::Importer;
 use crate::items::{insert_bodies, unpack_incoming, unpack_stored, write_bodies};
 use crate::shares::end_shares;
+use crate::statement::Statement;
 use crate::store::{CHANGED_NOW, next, take_turn};
-
-/// Bits of `edited`: what was set here stands above what the source says.
-pub(crate) const TITLE: i64 = 1;
-pub(crate) const TAGS: i64 = 2;
-pub(crate) const STATUS: i64 = 4;
 
 /// A conversation as an import brings it.
 #[derive(Clone, Debug, Default)]
@@ -526,28 +533,6 @@ impl Known {
     }
 }
 
-/// `$first, $…` for `count` values.
-pub(crate) fn push_parameters(sql: &mut String, first: usize, count: usize) {
-    for number in first..first + count {
-        if number > first {
-            sql.push_str(", ");
-        }
-        sql.push('$');
-        sql.push_str(&number.to_string());
-    }
-}
-
-/// `INSERT INTO table (columns) VALUES (…), (…)`.
-pub(crate) fn insert(table: &str, columns: &[&str], rows: usize) -> String {
-    let mut sql = format!("INSERT INTO {table} ({}) VALUES ", columns.join(", "));
-    for row in 0..rows {
-        sql.push_str(if row == 0 { "(" } else { ", (" });
-        push_parameters(&mut sql, 1 + row * columns.len(), columns.len());
-        sql.push(')');
-    }
-    sql
-}
-
 /// A conversation's columns that have to be made.
 struct NewRow {
     id: String,
@@ -775,10 +760,6 @@ fn before_deletion(status: i64) -> i64 {
     if status == deleted { number_of_status(Status::Active) } else { status }
 }
 
-pub(crate) fn whole(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
-}
-
 /// Whether an export is under way, whose frozen bodies must stay.
 pub(crate) fn is_exporting(connection: &mut Connection) -> Result<bool, Error> {
     let sql = "SELECT COUNT(*) FROM job WHERE state IN ('queued', 'running') AND kind = 'export'";
@@ -798,11 +779,14 @@ fn update(
     write_bodies(connection, &inserts.body, std::iter::once(&one.body), body)?;
     drop_body(connection, known.body, exporting)?;
     let kept = |bit: i64| known.edited & bit != 0;
-    let title = if kept(TITLE) { known.title.clone() } else { made.title };
-    let tags = if kept(TAGS) { known.tags.clone() } else { made.tags };
+    let title = if kept(EDITED_TITLE) { known.title.clone() } else { made.title };
+    let tags = if kept(EDITED_TAGS) { known.tags.clone() } else { made.tags };
     let theirs = number_of_status(one.status);
-    let (status, was) =
-        if kept(STATUS) { (known.status, known.was) } else { (theirs, before_deletion(theirs)) };
+    let (status, was) = if kept(EDITED_STATUS) {
+        (known.status, known.was)
+    } else {
+        (theirs, before_deletion(theirs))
+    };
     let search = search_text(title.as_deref(), &read_texts(tags.as_deref().unwrap_or("[]")));
     forget_search(connection, known.key)?;
     let sql = format!(

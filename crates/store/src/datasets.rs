@@ -2,14 +2,13 @@
 
 use retort_model::{ItemKind, ProjectRole, Scope, Time};
 
-use crate::conversations::whole;
+use crate::columns::{moment, whole};
 use crate::dialect::{Connection, Row, Value};
 use crate::error::Error;
-use crate::filter::{Statement, moment};
-use crate::items::table;
-use crate::jobs::{Job, refuse_taken};
+use crate::items::{held_by, table};
+use crate::job::{JOB, Job, read_job, refuse_taken};
 use crate::page::{page_of, room_of};
-use crate::rebuild::{Without, made_by};
+use crate::statement::Statement;
 use crate::store::{next, take_turn};
 
 /// A dataset.
@@ -384,4 +383,38 @@ impl crate::Store {
         }
         Ok(false)
     }
+}
+
+/// What a rebuilt dataset is to leave out, besides what was purged since.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Without<'w> {
+    /// Nothing else.
+    #[default]
+    Purged,
+    /// The items with this id.
+    Id(&'w str),
+    /// What a person of this name owns, imported or holds.
+    Person(&'w str),
+    /// What a person of this name holds: what they own, and what they imported that has no owner.
+    Held(&'w str),
+}
+
+impl<'w> Without<'w> {
+    /// The columns of a kind of items that are compared with a text, and the text: an item is left out if one of them
+    /// has it.
+    pub(crate) fn columns(self, kind: ItemKind) -> (Vec<&'static str>, &'w str) {
+        match self {
+            Self::Purged => (Vec::new(), ""),
+            Self::Id(id) => (vec!["id"], id),
+            Self::Person(name) => (vec!["owner", "importer", "holder"], name),
+            Self::Held(name) => (vec![held_by(kind)], name),
+        }
+    }
+}
+
+/// The export that made a dataset.
+pub(crate) fn made_by(connection: &mut Connection, dataset: &Dataset) -> Result<Job, Error> {
+    let sql = format!("{JOB} WHERE id = $1 AND dataset = $2");
+    let values = [dataset.job.into(), dataset.id.into()];
+    connection.row(&sql, &values, read_job)?.ok_or(Error::ReplacedGone)
 }

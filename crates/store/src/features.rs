@@ -6,11 +6,11 @@ use retort_model::bounds::{ITEM_BYTES, MODELS, PAGE_ITEMS};
 use retort_model::{ConversationFilter, Features, ItemKind, Label, NumberRange, Rating, canonical};
 
 use crate::body::{BodyHead, Unpacker};
-use crate::conversations::whole;
+use crate::columns::{array_of, cut_tag, key_text, title_text, whole};
 use crate::dialect::{Connection, Dialect, Value};
 use crate::error::Error;
-use crate::filter::{Statement, array_of, cut_tag, key_text, push_array, title_text};
 use crate::items::unpack_stored;
+use crate::statement::{Statement, push_array};
 use crate::store::take_turn;
 
 const HAS_ERROR: i64 = 1;

@@ -1,124 +1,19 @@
 //! A selection as SQL.
 
+pub(crate) use crate::columns::{PURGED, UNKNOWN, array_of, column_text, cut_tag, key_text, kind_of, micros, moment, number_of_kind, number_of_status, read_texts, status_of, tag_texts, title_text};
+pub(crate) use crate::statement::{Held, Statement, push_array};
 use std::collections::BTreeSet;
 
-use retort_model::bounds::{TAG_CHARACTERS, TAGS, TITLE_CHARACTERS};
-use retort_model::{ConversationFilter, DateRange, Kind, Scope, Status, Time};
+use retort_model::{ConversationFilter, DateRange, Scope, Status, Time};
 
-use crate::dialect::{Dialect, Value};
+use crate::dialect::Dialect;
 use crate::features::push_features;
-
-/// The moment that stands for an unknown one: before all others.
-pub(crate) const UNKNOWN: i64 = i64::MIN;
-
-/// The status of a conversation that was purged: nothing is left but its id.
-pub(crate) const PURGED: i64 = 3;
-
-/// Longest id or owner that is kept whole, in characters: an index of PostgreSQL holds no more than 2,700 bytes.
-const KEY_CHARACTERS: usize = 250;
 
 /// Shortest text that the index of trigrams finds.
 const TRIGRAM: usize = 3;
 
 /// Trigrams of one text that are looked up: more leave hardly fewer rows.
 const TRIGRAMS_SOUGHT: usize = 24;
-
-/// A value that the filter holds.
-pub(crate) enum Held {
-    Int(i64),
-    Text(String),
-}
-
-/// A growing statement with its values.
-#[derive(Default)]
-pub(crate) struct Statement {
-    pub(crate) sql: String,
-    values: Vec<Held>,
-}
-
-impl Statement {
-    pub(crate) fn new(sql: impl Into<String>) -> Self {
-        Self { sql: sql.into(), values: Vec::new() }
-    }
-
-    /// Appends SQL.
-    pub(crate) fn push(&mut self, sql: &str) -> &mut Self {
-        self.sql.push_str(sql);
-        self
-    }
-
-    /// The number of the next parameter.
-    pub(crate) fn next(&self) -> usize {
-        self.values.len() + 1
-    }
-
-    /// Holds a value for a parameter that the SQL names itself.
-    pub(crate) fn hold(&mut self, value: Held) -> &mut Self {
-        self.values.push(value);
-        self
-    }
-
-    /// Appends a parameter with its value.
-    pub(crate) fn bind(&mut self, value: Held) -> &mut Self {
-        let number = self.next();
-        self.sql.push_str(&format!("${number}"));
-        self.hold(value)
-    }
-
-    pub(crate) fn int(&mut self, number: i64) -> &mut Self {
-        self.bind(Held::Int(number))
-    }
-
-    pub(crate) fn text(&mut self, text: &str) -> &mut Self {
-        self.bind(Held::Text(column_text(text).into_owned()))
-    }
-
-    /// Appends a parameter with an id or a name of a person.
-    pub(crate) fn key(&mut self, text: &str) -> &mut Self {
-        self.bind(Held::Text(key_text(text).into_owned()))
-    }
-
-    /// Appends `WHERE …` for the jobs or datasets in a scope: those that its person made.
-    pub(crate) fn made_in(&mut self, scope: &Scope) -> &mut Self {
-        self.push(" WHERE project = ").int(scope.project);
-        if let Some(owner) = &scope.owner {
-            self.push(" AND creator = ").text(owner);
-        }
-        self
-    }
-
-    /// Appends `WHERE …` for the items (`c`) in a scope: those that its person holds.
-    pub(crate) fn held_in(&mut self, scope: &Scope) -> &mut Self {
-        self.push(" WHERE c.project = ").int(scope.project);
-        self.held_by(scope)
-    }
-
-    /// Appends ` AND …` for the items (`c`) that the person of a scope holds, if it is a person's.
-    pub(crate) fn held_by(&mut self, scope: &Scope) -> &mut Self {
-        if let Some(owner) = &scope.owner {
-            self.push(" AND c.holder = ").key(owner);
-            if scope.only_imported {
-                self.push(" AND c.importer = ").key(owner);
-            }
-        }
-        self
-    }
-
-    /// Appends `LIMIT …`.
-    pub(crate) fn at_most(&mut self, most: usize) -> &mut Self {
-        self.push(" LIMIT ").int(i64::try_from(most).unwrap_or(i64::MAX))
-    }
-
-    pub(crate) fn values(&self) -> Vec<Value<'_>> {
-        self.values
-            .iter()
-            .map(|held| match held {
-                Held::Int(number) => Value::Int(*number),
-                Held::Text(text) => Value::Text(text),
-            })
-            .collect()
-    }
-}
 
 /// How titles and tags are searched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -247,20 +142,6 @@ pub(crate) fn push_ids(statement: &mut Statement, dialect: Dialect, ids: &BTreeS
     statement.hold(Held::Text(array_of(ids.iter().map(|id| key_text(id)))));
 }
 
-/// Appends that a column is one of these texts, if there are any.
-pub(crate) fn push_array(
-    statement: &mut Statement,
-    dialect: Dialect,
-    column: &str,
-    texts: Vec<String>,
-) {
-    if !texts.is_empty() {
-        let among = dialect.is_among(column, statement.next());
-        statement.push(" AND ").push(&among);
-        statement.hold(Held::Text(array_of(texts)));
-    }
-}
-
 pub(crate) fn push_among(
     statement: &mut Statement,
     column: &str,
@@ -305,76 +186,6 @@ fn like_pattern(text: &str) -> String {
     pattern
 }
 
-/// Texts as a JSON array.
-pub(crate) fn array_of(texts: impl IntoIterator<Item = impl AsRef<str>>) -> String {
-    let mut out = String::from("[");
-    for (index, text) in texts.into_iter().enumerate() {
-        if index > 0 {
-            out.push(',');
-        }
-        retort_json::write_string(text.as_ref(), &mut out);
-    }
-    out.push(']');
-    out
-}
-
-/// The texts of a JSON array that the store wrote.
-pub(crate) fn read_texts(array: &str) -> Vec<String> {
-    use retort_json::Value as Json;
-    match Json::parse(array) {
-        Ok(Json::Array(items)) => {
-            items.iter().filter_map(Json::as_str).map(str::to_owned).collect()
-        }
-        _ => Vec::new(),
-    }
-}
-
-/// Text for a column: PostgreSQL has no NUL.
-pub(crate) fn column_text(text: &str) -> std::borrow::Cow<'_, str> {
-    if text.contains('\0') { text.replace('\0', "\u{fffd}").into() } else { text.into() }
-}
-
-/// A text cut to so many characters, for its column: the body keeps it whole.
-fn cut_text(text: &str, characters: usize) -> std::borrow::Cow<'_, str> {
-    if text.char_indices().nth(characters).is_none() {
-        return text.into();
-    }
-    let end = text.char_indices().nth(characters.saturating_sub(1)).map_or(0, |(end, _)| end);
-    format!("{}…", text.get(..end).unwrap_or_default()).into()
-}
-
-/// A title or name for its column.
-pub(crate) fn title_text(title: &str) -> String {
-    column_text(&cut_text(title, TITLE_CHARACTERS)).into_owned()
-}
-
-/// Tags for their column: the first of them.
-pub(crate) fn tag_texts(tags: &[String]) -> Vec<String> {
-    tags.iter().take(TAGS).map(|tag| cut_tag(tag)).collect()
-}
-
-/// A tag for its column.
-pub(crate) fn cut_tag(tag: &str) -> String {
-    cut_text(tag, TAG_CHARACTERS).into_owned()
-}
-
-/// An id or the name of a person for its column: a very long one as its start and a hash. The body keeps it whole. What
-/// was shortened stays as it is, so that an id is found as lists show it, too.
-pub(crate) fn key_text(text: &str) -> std::borrow::Cow<'_, str> {
-    let Some((end, _)) = text.char_indices().nth(KEY_CHARACTERS) else { return column_text(text) };
-    if text.get(end..).is_some_and(is_key_end) {
-        return column_text(text);
-    }
-    let hash = retort_model::fnv1a(text);
-    format!("{}…{hash:016x}", column_text(text.get(..end).unwrap_or_default())).into()
-}
-
-/// Whether this is how [`key_text`] ends what it shortened.
-fn is_key_end(end: &str) -> bool {
-    let hash = end.strip_prefix('…');
-    hash.is_some_and(|hash| hash.len() == 16 && hash.bytes().all(|byte| byte.is_ascii_hexdigit()))
-}
-
 /// Between title and tags: what is sought does not reach across it.
 pub(crate) const SEPARATOR: char = '\u{1f}';
 
@@ -394,38 +205,4 @@ pub(crate) fn searchable(text: &str) -> String {
         text = text.replace(['\0', SEPARATOR], "\u{fffd}");
     }
     text
-}
-
-pub(crate) fn number_of_kind(kind: Kind) -> i64 {
-    match kind {
-        Kind::Chat => 0,
-        Kind::Agent => 1,
-        Kind::Graph => 2,
-    }
-}
-
-pub(crate) fn kind_of(number: i64) -> Kind {
-    Kind::ALL.iter().copied().find(|kind| number_of_kind(*kind) == number).unwrap_or_default()
-}
-
-pub(crate) fn number_of_status(status: Status) -> i64 {
-    match status {
-        Status::Active => 0,
-        Status::Favorite => 1,
-        Status::Deleted => 2,
-    }
-}
-
-pub(crate) fn status_of(number: i64) -> Status {
-    Status::ALL.iter().copied().find(|one| number_of_status(*one) == number).unwrap_or_default()
-}
-
-/// A moment as its column.
-pub(crate) fn micros(time: Option<Time>) -> i64 {
-    time.map_or(UNKNOWN, Time::unix_micros)
-}
-
-/// A column as its moment.
-pub(crate) fn moment(micros: i64) -> Option<Time> {
-    if micros == UNKNOWN { None } else { Time::from_unix_micros(micros) }
 }

@@ -1,44 +1,20 @@
 //! Datasets made again without some of their items.
 
+pub(crate) use crate::datasets::{Without, made_by};
 use std::collections::HashSet;
 
-use retort_model::{ItemKind, JobKind, Time};
+use retort_model::{JobKind, Time};
 
+use crate::columns::PURGED;
 use crate::cut::{cut, set_totals};
 use crate::datasets::Dataset;
 use crate::dialect::Connection;
 use crate::error::Error;
-use crate::filter::{PURGED, Statement};
-use crate::items::{held_by, table};
-use crate::jobs::{JOB, Job, add_job, read_job, refuse_taken};
+use crate::items::table;
+use crate::job::{Job, refuse_taken};
+use crate::jobs::add_job;
+use crate::statement::Statement;
 use crate::store::take_turn;
-
-/// What a rebuilt dataset is to leave out, besides what was purged since.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Without<'w> {
-    /// Nothing else.
-    #[default]
-    Purged,
-    /// The items with this id.
-    Id(&'w str),
-    /// What a person of this name owns, imported or holds.
-    Person(&'w str),
-    /// What a person of this name holds: what they own, and what they imported that has no owner.
-    Held(&'w str),
-}
-
-impl<'w> Without<'w> {
-    /// The columns of a kind of items that are compared with a text, and the text: an item is left out if one of them
-    /// has it.
-    pub(crate) fn columns(self, kind: ItemKind) -> (Vec<&'static str>, &'w str) {
-        match self {
-            Self::Purged => (Vec::new(), ""),
-            Self::Id(id) => (vec!["id"], id),
-            Self::Person(name) => (vec!["owner", "importer", "holder"], name),
-            Self::Held(name) => (vec![held_by(kind)], name),
-        }
-    }
-}
 
 /// A dataset that is to be made again.
 #[derive(Clone, Copy, Debug)]
@@ -123,13 +99,6 @@ impl crate::Store {
             Ok(job)
         })
     }
-}
-
-/// The export that made a dataset.
-pub(crate) fn made_by(connection: &mut Connection, dataset: &Dataset) -> Result<Job, Error> {
-    let sql = format!("{JOB} WHERE id = $1 AND dataset = $2");
-    let values = [dataset.job.into(), dataset.id.into()];
-    connection.row(&sql, &values, read_job)?.ok_or(Error::ReplacedGone)
 }
 
 fn number_of_items(connection: &mut Connection, job: i64) -> Result<u64, Error> {
