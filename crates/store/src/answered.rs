@@ -2,9 +2,9 @@
 
 use retort_model::Time;
 
+use crate::columns::{column_text, key_text};
 use crate::dialect::{Connection, Value};
 use crate::error::Error;
-use crate::filter::{column_text, key_text};
 use crate::store::next;
 
 /// How a request stands that came under a key.

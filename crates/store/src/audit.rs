@@ -2,10 +2,12 @@
 
 use retort_model::{Action, Time};
 
+use crate::columns::{column_text, moment};
 use crate::dialect::{Row, Value};
 use crate::error::Error;
-use crate::filter::{Statement, ceiling, column_text, moment};
+use crate::filter::ceiling;
 use crate::page::{page_of, room_of};
+use crate::statement::Statement;
 use crate::store::next;
 
 /// Something that was done, or refused.

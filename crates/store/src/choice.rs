@@ -4,9 +4,11 @@ use std::collections::BTreeSet;
 
 use retort_model::{ConversationFilter, Scope};
 
+use crate::columns::key_text;
 use crate::dialect::Value;
 use crate::error::Error;
-use crate::filter::{SearchBy, Statement, key_text, push_conversations, search_by};
+use crate::filter::{SearchBy, push_conversations, search_by};
+use crate::statement::Statement;
 
 impl crate::Store {
     /// What a person has chosen in a project, as the service wrote it.

@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::dialect::Connection;
 use crate::error::Error;
-use crate::filter::Statement;
+use crate::statement::Statement;
 
 /// Counts that are remembered.
 const COUNTS: usize = 256;

@@ -1,6 +1,6 @@
 //! Cuts the frozen selection of an export into parts.
 
-use crate::conversations::whole;
+use crate::columns::whole;
 use crate::dialect::{Connection, Value};
 use crate::error::Error;
 

@@ -4,17 +4,16 @@ use retort_model::bounds::PAGE_ITEMS;
 use retort_model::{DocumentFilter, EmbeddingStats, ItemKind, Scope, Time};
 
 use crate::body::{PackedBody, Unpacker};
-use crate::conversations::{Taken, drop_body, insert, is_exporting, whole};
+use crate::columns::{PURGED, key_text, micros, moment, title_text, whole};
+use crate::conversations::{Taken, drop_body, is_exporting};
 use crate::dialect::{Connection, Dialect, Row, Value};
 use crate::error::Error;
-use crate::filter::{
-    PURGED, SEPARATOR, Statement, key_text, micros, moment, push_ids, push_range, push_texts,
-    searchable, title_text,
-};
+use crate::filter::{SEPARATOR, push_ids, push_range, push_texts, searchable};
 use crate::importer::Importer;
 use crate::items::{insert_bodies, is_named, purge_bodies, write_bodies};
 use crate::listing::Cursor;
 use crate::page::{page_of, room_of};
+use crate::statement::{Statement, insert};
 use crate::store::{CHANGED_NOW, next, take_turn};
 
 /// The status of a document that is there.

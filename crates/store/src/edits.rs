@@ -1,25 +1,24 @@
 //! Conversations changed, deleted, restored and purged.
 
-use retort_model::bounds::{PAGE_ITEMS, TAG_CHARACTERS, TAGS as MOST_TAGS};
+use retort_model::bounds::{PAGE_ITEMS, TAG_CHARACTERS, TAGS};
 use retort_model::{ConversationFilter, ItemKind, Scope, Status, canonical};
 
 use crate::body::{BodyHead, Unpacker};
-use crate::conversations::{
-    STATUS, TAGS, TITLE, end_citations, forget_search, is_exporting, search_again, tags_column,
+use crate::columns::{
+    EDITED_STATUS, EDITED_TAGS, EDITED_TITLE, PURGED, column_text, number_of_status, read_texts,
 };
+use crate::conversations::{end_citations, forget_search, is_exporting, search_again, tags_column};
 use crate::dialect::{Connection, Value};
 use crate::error::Error;
-use crate::filter::{
-    PURGED, Statement, column_text, number_of_status, push_conversations, read_texts, search_by,
-    search_text,
-};
+use crate::filter::{push_conversations, search_by, search_text};
 use crate::items::{is_named, purge_bodies, unpack_stored};
 use crate::shares::end_shares;
+use crate::statement::Statement;
 use crate::store::{CHANGED_NOW, take_turn};
 use crate::traces::forget_imported;
 
 /// Bytes of the tags that are set for one conversation: as many as there may be, of the longest characters.
-const TAGS_BYTES: usize = MOST_TAGS * TAG_CHARACTERS * 4;
+const TAGS_BYTES: usize = TAGS * TAG_CHARACTERS * 4;
 
 /// What is to be changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -132,7 +131,7 @@ fn change(
             if title == one.title {
                 return Ok(false);
             }
-            retitle(connection, one, title.as_ref(), one.tags.as_ref(), TITLE)?;
+            retitle(connection, one, title.as_ref(), one.tags.as_ref(), EDITED_TITLE)?;
         }
         Edit::Tags { add, remove } => {
             let before = tags_of(connection, unpacker, one)?;
@@ -145,10 +144,10 @@ fn change(
             }
             let column = tags_column(&tags);
             let bytes = column.as_ref().map_or(0, String::len);
-            if tags == before || tags.len() > MOST_TAGS || bytes > TAGS_BYTES {
+            if tags == before || tags.len() > TAGS || bytes > TAGS_BYTES {
                 return Ok(false);
             }
-            retitle(connection, one, one.title.as_ref(), column.as_ref(), TAGS)?;
+            retitle(connection, one, one.title.as_ref(), column.as_ref(), EDITED_TAGS)?;
         }
         Edit::Favorite(favorite) => {
             let status =
@@ -185,7 +184,7 @@ fn change(
 
 fn set_status(connection: &mut Connection, key: i64, status: i64, was: i64) -> Result<(), Error> {
     let sql = format!(
-        "UPDATE conversation SET status = $1, was = $2, edited = edited | {STATUS}, {CHANGED_NOW}
+        "UPDATE conversation SET status = $1, was = $2, edited = edited | {EDITED_STATUS}, {CHANGED_NOW}
          WHERE key = $3"
     );
     connection.execute(&sql, &[status.into(), was.into(), key.into()]).map(|_| ())
@@ -199,8 +198,8 @@ fn tags_of(
 ) -> Result<Vec<String>, Error> {
     let tags = read_texts(one.tags.as_deref().unwrap_or("[]"));
     let may_be_cut = |tag: &String| tag.chars().nth(TAG_CHARACTERS - 1).is_some();
-    let is_whole = tags.len() < MOST_TAGS && !tags.iter().any(may_be_cut);
-    if is_whole || one.edited & TAGS != 0 {
+    let is_whole = tags.len() < TAGS && !tags.iter().any(may_be_cut);
+    if is_whole || one.edited & EDITED_TAGS != 0 {
         return Ok(tags);
     }
     let mut line = Vec::new();

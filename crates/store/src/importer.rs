@@ -2,7 +2,7 @@
 
 use retort_model::Scope;
 
-use crate::filter::key_text;
+use crate::columns::key_text;
 
 /// Someone who imports items into a project.
 #[derive(Clone, Debug)]

@@ -3,10 +3,10 @@
 use retort_model::ItemKind;
 
 use crate::body::{BodyHead, PackedBody, Unpacker};
-use crate::conversations::insert;
+use crate::columns::PURGED;
 use crate::dialect::{Connection, Value};
 use crate::error::Error;
-use crate::filter::PURGED;
+use crate::statement::insert;
 
 /// The column with the holder of an item: its owner, or its importer if it names no owner. Documents never name an owner.
 pub(crate) fn held_by(kind: ItemKind) -> &'static str {
@@ -17,7 +17,7 @@ pub(crate) fn held_by(kind: ItemKind) -> &'static str {
 }
 
 /// Where the items of a kind stand. Each of these tables has the columns `key`, `project`, `id`, `owner`,
-/// `importer`, `holder`, `status`, `size` and `body`; the status of a purged item is [`PURGED`](crate::filter::PURGED) in all of them.
+/// `importer`, `holder`, `status`, `size` and `body`; the status of a purged item is [`PURGED`](crate::columns::PURGED) in all of them.
 pub(crate) fn table(kind: ItemKind) -> &'static str {
     match kind {
         ItemKind::Conversation => "conversation",

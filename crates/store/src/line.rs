@@ -6,7 +6,8 @@ use std::sync::Arc;
 use retort_model::ItemKind;
 use zstd::zstd_safe::{DCtx, InBuffer, OutBuffer};
 
-use crate::body::{BodyHead, Dictionary, zstd_words};
+use crate::body::{BodyHead, zstd_words};
+use crate::dictionaries::Dictionary;
 use crate::error::Error;
 use crate::listing::Summary;
 

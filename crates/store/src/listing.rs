@@ -4,14 +4,12 @@ use retort_model::bounds::PAGE_ITEMS;
 use retort_model::{ConversationFilter, ItemKind, Kind, Scope, Status, Time};
 
 use crate::body::Unpacker;
-use crate::conversations::{TAGS, TITLE};
+use crate::columns::{EDITED_TAGS, EDITED_TITLE, PURGED, kind_of, moment, read_texts, status_of};
 use crate::dialect::{Connection, Dialect, Row};
 use crate::error::Error;
-use crate::filter::{
-    PURGED, SearchBy, Statement, kind_of, moment, push_conversations, read_texts, search_by,
-    status_of, trigram_query, walk_or,
-};
+use crate::filter::{SearchBy, push_conversations, search_by, trigram_query, walk_or};
 use crate::page::{page_of, room_of};
+use crate::statement::Statement;
 
 /// Conversations that the trigram index may find before looking at rows in order costs less for a page.
 pub(crate) const FEW_FOUND: i64 = 20_000;
@@ -114,7 +112,7 @@ impl Cursor {
             Order::Newest | Order::Oldest => one.created_at,
             Order::Changed => one.updated_at,
         };
-        Self { at: crate::filter::micros(at), key: one.key }
+        Self { at: crate::columns::micros(at), key: one.key }
     }
 }
 
@@ -173,8 +171,8 @@ pub(crate) fn read_summary(row: &Row<'_>) -> Result<Summary, Error> {
         body: row.int(14)?,
         importer: row.text_or_none(15)?,
         member: Some(row.text(16)?).filter(|space| !space.is_empty()),
-        title_is_set: edited & TITLE != 0,
-        tags_are_set: edited & TAGS != 0,
+        title_is_set: edited & EDITED_TITLE != 0,
+        tags_are_set: edited & EDITED_TAGS != 0,
     })
 }
 

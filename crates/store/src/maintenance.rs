@@ -5,9 +5,9 @@ use std::path::Path;
 use retort_model::{ItemKind, Status, Time};
 
 use crate::body::BodyHead;
+use crate::columns::{PURGED, number_of_status};
 use crate::dialect::{Connection, Value};
 use crate::error::Error;
-use crate::filter::{PURGED, number_of_status};
 use crate::items::table;
 use crate::private;
 
