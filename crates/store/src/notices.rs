@@ -2,9 +2,10 @@
 
 use retort_model::{JobState, Scope, Time};
 
+use crate::columns::{column_text, moment};
 use crate::dialect::{Connection, Row, Value};
 use crate::error::Error;
-use crate::filter::{Statement, column_text, moment};
+use crate::statement::Statement;
 use crate::store::next;
 
 /// Deliveries of one webhook that are told: enough to see what is wrong with it.

@@ -4,7 +4,7 @@ use retort_model::bounds::PAGE_BYTES;
 
 use crate::dialect::{Connection, Row};
 use crate::error::Error;
-use crate::filter::Statement;
+use crate::statement::Statement;
 
 /// Bytes of a row around its texts: names of fields, numbers and moments.
 const ROW_BYTES: usize = 768;

@@ -2,12 +2,13 @@
 
 use retort_model::{ItemKind, ProjectRole, Scope};
 
+use crate::columns::{PURGED, key_text};
 use crate::dialect::{Connection, Value};
 use crate::error::Error;
-use crate::filter::{PURGED, Statement, key_text};
 use crate::items::{held_by, table};
 use crate::notices::forget_webhooks;
 use crate::people::{end_credentials, end_webhooks, end_what_role_gave, refuse_last_owner};
+use crate::statement::Statement;
 use crate::store::{next, take_turn};
 use crate::traces;
 

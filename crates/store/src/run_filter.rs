@@ -2,13 +2,15 @@
 
 use retort_model::{NodeKind, RunFilter, RunSource, RunStatus, Scope};
 
+use crate::columns::{PURGED, column_text};
 use crate::dialect::{Connection, Dialect};
 use crate::error::Error;
 use crate::filter::{
-    PURGED, SEPARATOR, SearchBy, Statement, column_text, push_among, push_ids, push_range,
-    push_texts, searchable, texts_by, trigram_query,
+    SEPARATOR, SearchBy, push_among, push_ids, push_range, push_texts, searchable, texts_by,
+    trigram_query,
 };
 use crate::listing::FEW_FOUND;
+use crate::statement::Statement;
 
 /// Bits of `marks`.
 pub(crate) const HAS_FEEDBACK: i64 = 1;

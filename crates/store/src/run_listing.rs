@@ -6,16 +6,17 @@ use retort_model::bounds::{FLOW_PARTS_LISTED, FLOWS_LISTED, PAGE_ITEMS};
 use retort_model::{ItemKind, NodeKind, RunFilter, RunSource, RunStatus, Scope, Time};
 
 use crate::body::Unpacker;
-use crate::conversations::whole;
+use crate::columns::{PURGED, micros, moment, whole};
 use crate::dialect::{Connection, Dialect, Row};
 use crate::error::Error;
-use crate::filter::{PURGED, SearchBy, Statement, micros, moment, texts_by};
+use crate::filter::{SearchBy, texts_by};
 use crate::listing::Cursor;
 use crate::page::{page_of, room_of};
 use crate::run_filter::{
     HAS_ERROR, HAS_FEEDBACK, flows_meant, node_kind_of, number_of_source, page_by, push_runs,
     run_status_of, source_of,
 };
+use crate::statement::Statement;
 
 /// A run as lists show it.
 #[derive(Clone, Debug, Default, PartialEq)]

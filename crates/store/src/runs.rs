@@ -6,10 +6,11 @@ use retort_model::bounds::{PAGE_ITEMS, ROWS_AT_ONCE};
 use retort_model::{ItemKind, NodeKind, RunFilter, RunSource, RunStatus, Scope, Time};
 
 use crate::body::{BodyHead, PackedBody, Unpacker};
-use crate::conversations::{MANY, Taken, drop_body, insert, is_exporting, whole};
+use crate::columns::{PURGED, key_text, micros, whole};
+use crate::conversations::{MANY, Taken, drop_body, is_exporting};
 use crate::dialect::{Connection, Dialect, Value};
 use crate::error::Error;
-use crate::filter::{PURGED, SearchBy, Statement, key_text, micros};
+use crate::filter::SearchBy;
 use crate::importer::Importer;
 use crate::items::{
     insert_bodies, is_named, purge_bodies, unpack_incoming, unpack_stored, write_bodies,
@@ -18,6 +19,7 @@ use crate::run_filter::{
     HAS_ERROR, HAS_FEEDBACK, column, flows_meant, number_of_node_kind, number_of_run_status,
     number_of_source, push_runs, run_search_text,
 };
+use crate::statement::{Statement, insert};
 use crate::store::{CHANGED_NOW, next, take_turn};
 use crate::traces::forget_imported;
 

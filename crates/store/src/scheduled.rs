@@ -4,11 +4,12 @@ use retort_model::{ItemFilter, ItemKind, JobKind, JobState, ProjectRole, Scope, 
 
 use crate::dialect::{Connection, Value};
 use crate::error::Error;
-use crate::filter::Statement;
-use crate::jobs::{JOB, Job, NewExport, add_job, queue_export, read_job};
+use crate::job::{JOB, Job, read_job};
+use crate::jobs::{NewExport, add_job, queue_export};
 use crate::notices::notify;
 use crate::page::{page_of, room_of};
 use crate::schedules::{Schedule, Series, disable, run_ended, series_of};
+use crate::statement::Statement;
 use crate::store::{last_change, take_turn};
 use crate::within::{Within, count_late};
 

@@ -3,10 +3,10 @@
 use retort_model::bounds::SCHEDULE_FAILURES;
 use retort_model::{JobState, ScheduleState, Scope, Time, Window, retry_wait};
 
-use crate::conversations::whole;
+use crate::columns::{column_text, moment, whole};
 use crate::dialect::{Connection, Row, Value};
 use crate::error::Error;
-use crate::filter::{Statement, column_text, moment};
+use crate::statement::Statement;
 use crate::store::next;
 
 /// A next run that was planned this much later than now was planned by a clock that was wrong.

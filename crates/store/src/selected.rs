@@ -4,10 +4,9 @@ use retort_model::bounds::{BATCH_BYTES, SELECTED_ROWS};
 use retort_model::{ItemKind, Status};
 
 use crate::body::{BodyHead, Unpacker};
-use crate::conversations::whole;
+use crate::columns::{PURGED, read_texts, status_of, whole};
 use crate::dialect::{Connection, Value};
 use crate::error::Error;
-use crate::filter::{PURGED, read_texts, status_of};
 use crate::items::table;
 
 /// Some items of an export, as the store keeps them.

@@ -4,7 +4,7 @@ use retort_model::Time;
 
 use crate::dialect::{Connection, Value};
 use crate::error::Error;
-use crate::people::{PERSON, Person, read_person};
+use crate::person::{PERSON, Person, read_person};
 
 /// The SHA-256 of a secret; the secret itself is kept nowhere.
 pub type SecretHash = [u8; 32];

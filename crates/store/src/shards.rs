@@ -6,10 +6,11 @@ use retort_model::{JobState, Time};
 
 use crate::Store;
 use crate::claims::far;
-use crate::conversations::whole;
+use crate::columns::whole;
 use crate::dialect::{Connection, Row, Value};
 use crate::error::Error;
-use crate::jobs::{JOB, Job, held, read_job, still_held};
+use crate::job::{JOB, Job, read_job};
+use crate::jobs::{held, still_held};
 
 /// A part of an export: some items in a row.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
