@@ -2,10 +2,10 @@
 
 use retort_model::{ConversationFilter, Kind, Scope, Status, Time};
 
+use crate::columns::{kind_of, moment, read_texts, status_of};
 use crate::error::Error;
-use crate::filter::{
-    Statement, kind_of, moment, push_conversations, read_texts, search_by, status_of, walk_or,
-};
+use crate::filter::{push_conversations, search_by, walk_or};
+use crate::statement::Statement;
 
 /// What the columns say of one conversation.
 #[derive(Clone, Debug, Default, PartialEq)]

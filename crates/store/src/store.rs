@@ -5,11 +5,11 @@ use std::sync::{Mutex, PoisonError};
 
 use retort_model::Time;
 
-use crate::body::Dictionaries;
-use crate::claims::Served;
 use crate::counts::Counts;
 use crate::dialect::{self, Connection, Value};
+use crate::dictionaries::Dictionaries;
 use crate::error::Error;
+use crate::served::Served;
 use crate::stop::Stop;
 use crate::{private, schema};
 

@@ -2,11 +2,13 @@
 
 use retort_model::{Grant, Grants, ProjectRole, Time};
 
+use crate::columns::{column_text, moment};
 use crate::dialect::{Connection, Row, Value};
 use crate::error::Error;
-use crate::filter::{Statement, column_text, moment};
-use crate::people::{PERSON, PERSON_COLUMNS, Person, insert_person, read_person};
+use crate::people::insert_person;
+use crate::person::{PERSON, PERSON_COLUMNS, Person, read_person};
 use crate::sessions::SecretHash;
+use crate::statement::Statement;
 use crate::store::next;
 
 /// What lets a program act for someone in a project.

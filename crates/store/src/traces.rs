@@ -7,10 +7,9 @@
 use retort_model::Time;
 use retort_model::bounds::PAGE_ITEMS;
 
-use crate::conversations::whole;
+use crate::columns::{key_text, whole};
 use crate::dialect::{Connection, Row, Value};
 use crate::error::Error;
-use crate::filter::key_text;
 use crate::store::next;
 
 /// Bytes that are counted for the row of each part, besides the compressed spans.

@@ -4,8 +4,8 @@ use retort_model::ItemKind;
 
 use crate::dialect::Connection;
 use crate::error::Error;
-use crate::filter::Statement;
 use crate::items::table;
+use crate::statement::Statement;
 
 /// Which of the matching items are taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
