@@ -1,13 +1,12 @@
 //! Bodies: the canonical line of an item, compressed.
 
-pub(crate) use crate::dictionaries::{Dictionaries, Dictionary, SHIPPED};
 use std::sync::Arc;
 
 use retort_model::bounds::{ITEM_BYTES, PAGE_ITEMS};
 use zstd::zstd_safe::{CCtx, DCtx, get_frame_content_size};
 
 use crate::dialect::Value;
-use crate::dictionaries::NONE;
+use crate::dictionaries::{Dictionary, NONE, SHIPPED};
 use crate::error::Error;
 
 /// A body as the store keeps it.

@@ -1,6 +1,5 @@
 //! Which job a worker takes next: people take turns, so that nobody waits behind all that someone else asked for.
 
-pub(crate) use crate::served::{Served};
 use retort_model::Time;
 
 use crate::Store;

@@ -1,7 +1,5 @@
 //! Conversations coming in.
 
-pub(crate) use crate::columns::{EDITED_STATUS as STATUS, EDITED_TAGS as TAGS, EDITED_TITLE as TITLE, whole};
-pub(crate) use crate::statement::{insert, push_parameters};
 use std::collections::{BTreeSet, HashMap};
 
 use retort_model::bounds::ROWS_AT_ONCE;
@@ -9,18 +7,10 @@ use retort_model::{Features, ItemKind, Kind, Relation, Scope, Status, Time};
 
 use crate::answered::note_done;
 use crate::body::{BodyHead, PackedBody, Unpacker};
-use crate::columns::EDITED_STATUS;
-use crate::columns::EDITED_TAGS;
-use crate::columns::EDITED_TITLE;
-use crate::columns::PURGED;
-use crate::columns::array_of;
-use crate::columns::key_text;
-use crate::columns::micros;
-use crate::columns::number_of_kind;
-use crate::columns::number_of_status;
-use crate::columns::read_texts;
-use crate::columns::tag_texts;
-use crate::columns::title_text;
+use crate::columns::{
+    EDITED_STATUS, EDITED_TAGS, EDITED_TITLE, PURGED, array_of, key_text, micros, number_of_kind,
+    number_of_status, read_texts, tag_texts, title_text, whole,
+};
 use crate::dialect::{Connection, Dialect, Row, Value};
 use crate::error::Error;
 use crate::features::FeatureColumns;
@@ -28,7 +18,7 @@ use crate::filter::search_text;
 use crate::importer::Importer;
 use crate::items::{insert_bodies, unpack_incoming, unpack_stored, write_bodies};
 use crate::shares::end_shares;
-use crate::statement::Statement;
+use crate::statement::{Statement, insert};
 use crate::store::{CHANGED_NOW, next, take_turn};
 
 /// A conversation as an import brings it.

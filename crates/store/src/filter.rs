@@ -1,13 +1,13 @@
 //! A selection as SQL.
 
-pub(crate) use crate::columns::{PURGED, UNKNOWN, array_of, column_text, cut_tag, key_text, kind_of, micros, moment, number_of_kind, number_of_status, read_texts, status_of, tag_texts, title_text};
-pub(crate) use crate::statement::{Held, Statement, push_array};
 use std::collections::BTreeSet;
 
 use retort_model::{ConversationFilter, DateRange, Scope, Status, Time};
 
+use crate::columns::{UNKNOWN, array_of, key_text, number_of_kind, number_of_status};
 use crate::dialect::Dialect;
 use crate::features::push_features;
+use crate::statement::{Held, Statement};
 
 /// Shortest text that the index of trigrams finds.
 const TRIGRAM: usize = 3;

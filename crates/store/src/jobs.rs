@@ -1,6 +1,5 @@
 //! Jobs: the queue, the frozen selections of exports, their parts, and who holds what.
 
-pub(crate) use crate::job::{JOB, Job, JobProgress, read_job, refuse_taken};
 use std::collections::HashSet;
 
 use retort_model::bounds::{FAILED_JOB_DAYS, JOB_ATTEMPTS};
@@ -17,6 +16,7 @@ use crate::documents::push_documents;
 use crate::error::Error;
 use crate::filter::{SearchBy, push_conversations, search_by, texts_by, walk_or};
 use crate::items::table;
+use crate::job::{JOB, Job, JobProgress, read_job, refuse_taken};
 use crate::notices::notify;
 use crate::page::{page_of, room_of};
 use crate::run_filter::{flows_meant, page_by, push_runs};

@@ -1,12 +1,12 @@
 //! People, what a provider of identities calls them, and what they are in projects.
 
-pub(crate) use crate::person::{PERSON, PERSON_COLUMNS, Person, read_person};
 use retort_model::{ProjectRole, Scope, Time};
 
 use crate::columns::{column_text, key_text, moment};
 use crate::dialect::{Connection, Value};
 use crate::error::Error;
 use crate::notices::forget_webhooks;
+use crate::person::{PERSON, PERSON_COLUMNS, Person, read_person};
 use crate::sessions::{SecretHash, end_sessions};
 use crate::statement::Statement;
 use crate::store::{Project, next, take_turn};

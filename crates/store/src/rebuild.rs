@@ -1,13 +1,12 @@
 //! Datasets made again without some of their items.
 
-pub(crate) use crate::datasets::{Without, made_by};
 use std::collections::HashSet;
 
 use retort_model::{JobKind, Time};
 
 use crate::columns::PURGED;
 use crate::cut::{cut, set_totals};
-use crate::datasets::Dataset;
+use crate::datasets::{Dataset, Without, made_by};
 use crate::dialect::Connection;
 use crate::error::Error;
 use crate::items::table;
