@@ -64,7 +64,8 @@ pub use rejects::Rejects;
 pub use runs::{Latency, RunBar, RunCharts};
 pub use schedules::{SchedulePlan, Scheduled};
 pub use service::{Clock, Done, Quotas, Retention, Service, Settings, Worked, migrate};
-pub use shares::{Pass, ShareRequest, Shared, Shows};
+pub use shared_line::Shows;
+pub use shares::{Pass, ShareRequest, Shared};
 pub use traces::{SpansRequest, SpansTaken, TracesImported};
 
 /// What the engine does with files and packages.

@@ -12,13 +12,12 @@ use retort_engine::Redaction;
 use retort_model::bounds::SERVED_ITEM_BYTES;
 use retort_model::canonical::{self, Level, Piece};
 use retort_model::{Conversation, Role, Usage};
-use retort_store::{StoredLine, Summary};
+use retort_store::{Share, StoredLine, Summary};
 
 use crate::attachments::{Attachment, Files};
 use crate::browse::{edits_of, read};
 use crate::error::Error;
 use crate::line::{Excerpt, each_chunk, each_piece, line_head};
-use crate::shares::Shows;
 
 /// Lines up to this size are filtered once, as a whole. Longer ones are filtered each time that they are read.
 const WHOLE_BYTES: u64 = 16 << 20;
@@ -323,6 +322,39 @@ fn redacted(line: Vec<u8>) -> Result<(Vec<u8>, u64), Error> {
     };
     let found = rules.line(&String::from_utf8_lossy(&line));
     Ok(found.map_or((line, 0), |(redacted, count)| (redacted.into_bytes(), count)))
+}
+
+/// What of a conversation a link shows that is left out unless asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Shows {
+    /// System prompts.
+    pub system: bool,
+    /// Definitions of tools.
+    pub tools: bool,
+    /// Token counts.
+    pub usage: bool,
+    /// Secrets and personal data as they are, which are masked otherwise.
+    pub unredacted: bool,
+}
+
+impl Shows {
+    pub(crate) fn number(self) -> i64 {
+        i64::from(self.system)
+            | i64::from(self.tools) << 1
+            | i64::from(self.usage) << 2
+            | i64::from(self.unredacted) << 3
+    }
+
+    /// As the store keeps it.
+    pub fn of(share: &Share) -> Self {
+        let shows = share.shows;
+        Self {
+            system: shows & 1 != 0,
+            tools: shows & 2 != 0,
+            usage: shows & 4 != 0,
+            unredacted: shows & 8 != 0,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -15,40 +15,7 @@ use crate::line::Excerpt;
 use crate::memory::take_to_filter;
 use crate::secret::{hash, hash_any_password, is_password, new_secret};
 use crate::service::Service;
-use crate::shared_line::SharedLine;
-
-/// What of a conversation a link shows that is left out unless asked for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Shows {
-    /// System prompts.
-    pub system: bool,
-    /// Definitions of tools.
-    pub tools: bool,
-    /// Token counts.
-    pub usage: bool,
-    /// Secrets and personal data as they are, which are masked otherwise.
-    pub unredacted: bool,
-}
-
-impl Shows {
-    fn number(self) -> i64 {
-        i64::from(self.system)
-            | i64::from(self.tools) << 1
-            | i64::from(self.usage) << 2
-            | i64::from(self.unredacted) << 3
-    }
-
-    /// As the store keeps it.
-    pub fn of(share: &Share) -> Self {
-        let shows = share.shows;
-        Self {
-            system: shows & 1 != 0,
-            tools: shows & 2 != 0,
-            usage: shows & 4 != 0,
-            unredacted: shows & 8 != 0,
-        }
-    }
-}
+use crate::shared_line::{SharedLine, Shows};
 
 /// A link that is asked for.
 #[derive(Clone, Debug, Default)]
