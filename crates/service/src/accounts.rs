@@ -12,9 +12,10 @@ use retort_store::{
 };
 
 use crate::caller::{Caller, LOCAL, Origin};
+use crate::clock::later;
 use crate::error::Error;
 use crate::secret::{hash, hash_password, is_password, new_secret};
-use crate::service::{Service, later};
+use crate::service::Service;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 

@@ -8,20 +8,18 @@ use std::process::Command;
 use std::time::Duration;
 
 use percent_encoding::percent_decode_str;
-use retort_engine::Error as EngineError;
-use retort_engine::Objects;
-use retort_engine::read_through;
-use retort_engine::{Storage, hex};
+use retort_engine::{Error as EngineError, Objects, Storage, hex, read_through};
 use retort_model::{JobState, Scope};
 use retort_store::private::{make_file, make_folder};
 use retort_store::{Dataset, Finding, Job, Store};
 use sha2::{Digest, Sha256};
 use url::Url;
 
+use crate::clock::later;
 use crate::error::Error;
 use crate::export::prefix;
 use crate::rejects::{REJECTS, rejects_key};
-use crate::service::{Service, later};
+use crate::service::Service;
 
 /// Free room under which a disk is told of: what one part of an export and its file may take.
 const LOW_DISK_BYTES: u64 = 2 << 30;
@@ -45,6 +43,19 @@ fn finding(what: impl Into<String>, problem: impl Into<String>) -> Finding {
 }
 
 impl Service {
+    /// Bytes that are free on the disks of the store, the datasets and temporary files, as far as they are here.
+    pub fn free_bytes(&self) -> Vec<(&'static str, u64)> {
+        let temporary = std::env::temp_dir();
+        [
+            ("store", self.store.file().and_then(Path::parent)),
+            ("objects", self.objects.root()),
+            ("temporary", Some(&*temporary)),
+        ]
+        .into_iter()
+        .filter_map(|(name, folder)| Some((name, free_bytes(folder?).ok()?)))
+        .collect()
+    }
+
     /// Looks at the store, the objects, the leases and the disk. `deep` reads every conversation and every dataset;
     /// `repair` removes objects that belong to nothing.
     ///

@@ -11,10 +11,10 @@ use retort_model::ConversationFilter;
 use retort_store::{Job, Shard};
 use serde::{Deserialize, Serialize};
 
+use crate::clock::later;
 use crate::error::Error;
 use crate::lease::{Ending, LOOK, Lease};
 use crate::selected::SelectedFeed;
-use crate::service::later;
 
 /// What all parts of an export share, as the job keeps it. Decisions on duplicates and the sample are beside the parts.
 #[derive(Default, Serialize, Deserialize)]

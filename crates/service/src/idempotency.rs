@@ -7,8 +7,9 @@ use retort_model::bounds::{ANSWER_HOURS, ANSWER_STALE_SECONDS};
 use retort_store::Begun;
 
 use crate::caller::Caller;
+use crate::clock::earlier;
 use crate::error::Error;
-use crate::service::{Service, earlier};
+use crate::service::Service;
 
 impl Service {
     /// Begins a request under a key of the caller's, or says what was answered to it before. `fingerprint` tells

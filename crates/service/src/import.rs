@@ -6,15 +6,15 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use retort_engine::Error as EngineError;
 use retort_engine::panics::{caught_in, point};
 use retort_engine::pipeline::{
     BatchDone, Ends, Feed, InputsFeed, Job, More, Observer, Outlet, Progress, ReadItem, Sequencer,
     Source, Work, content_id, content_of, digest, in_order, parse, place_of, put_into_namespace,
     refuse_input,
 };
-use retort_engine::{IdHash, SeenIds, message_hasher};
-use retort_engine::{Input, Inputs, PassedOver, ReadOptions};
+use retort_engine::{
+    Error as EngineError, IdHash, Input, Inputs, PassedOver, ReadOptions, SeenIds, message_hasher,
+};
 use retort_formats::import::{ImportFormat, Refusal};
 use retort_formats::package::{Finding, InputCount, Reject, findings, write_reject};
 use retort_json::{Text, Value};
@@ -53,6 +53,13 @@ pub struct ImportPlan {
     pub names: bool,
     /// How the inputs are read.
     pub reading: ReadOptions,
+}
+
+/// What a caller who waits for an import passes to it, besides its job.
+pub(crate) struct Given<'g> {
+    pub(crate) plan: &'g ImportPlan,
+    /// Gets a line for each item that could not be read.
+    pub(crate) rejects: &'g mut (dyn Write + Send),
 }
 
 /// A conversation or run that an import met, and what became of it.

@@ -6,11 +6,12 @@ use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use retort_engine::Error as EngineError;
 use retort_engine::panics::point;
 use retort_engine::pipeline::{Nobody, Observer};
-use retort_engine::{Input, ReadOptions, is_packed};
-use retort_engine::{NewFile, Storage, Unchanged, hex, temporary_file};
+use retort_engine::{
+    Error as EngineError, Input, NewFile, ReadOptions, Storage, Unchanged, hex, is_packed,
+    temporary_file,
+};
 use retort_formats::import::{self, ImportFormat};
 use retort_model::bounds::{NAME_CHARACTERS, PAGE_ITEMS};
 use retort_model::{Action, Grant, ItemKind, JobKind, JobState, Scope};
@@ -20,12 +21,14 @@ use sha2::{Digest, Sha256};
 
 use crate::browse::with_next;
 use crate::caller::Caller;
+use crate::clock::{earlier, later};
 use crate::error::Error;
-use crate::import::{Destination, ImportPlan, ImportReport};
+use crate::import::{Destination, Given, ImportPlan, ImportReport};
 use crate::lease::Lease;
 use crate::memory::take_for_item;
 use crate::secret::chance;
-use crate::service::{Done, Service, earlier, later};
+use crate::service::Service;
+use crate::work::Done;
 
 /// What the job table keeps of an import that is to be done.
 #[derive(Default, Serialize, Deserialize)]
@@ -50,13 +53,6 @@ struct KeptImport {
     /// How files are read.
     #[serde(default)]
     reading: ReadOptions,
-}
-
-/// What a caller who waits for an import passes to it, besides its job.
-pub(crate) struct Given<'g> {
-    plan: &'g ImportPlan,
-    /// Gets a line for each item that could not be read.
-    rejects: &'g mut (dyn Write + Send),
 }
 
 /// What someone wants brought in by a request.

@@ -10,8 +10,8 @@ use retort_engine::pipeline::{Observer, Progress};
 use retort_model::{JobKind, Time};
 use retort_store::{Job, JobProgress, Shard, ShardsDone, Store};
 
+use crate::clock::{Clock, later};
 use crate::error::Error;
-use crate::service::{Clock, later};
 
 /// How often the wish to stop is looked at.
 pub(crate) const LOOK: Duration = Duration::from_millis(50);

@@ -10,6 +10,7 @@ mod audit_limits;
 mod browse;
 mod caller;
 mod choice;
+mod clock;
 mod datasets;
 mod doctor;
 mod documents;
@@ -38,9 +39,11 @@ mod schedules;
 mod secret;
 mod selected;
 mod service;
+mod settings;
 mod shared_line;
 mod shares;
 mod traces;
+mod work;
 
 pub use accounts::{Identity, Session, Signed, ThroughProvider, TokenRequest, Unknown};
 pub use analysis::{Analysis, Counts, Read};
@@ -48,6 +51,7 @@ pub use attachments::{Attachment, FileArchive, FileInfo};
 pub use browse::{first_question, keep_first_space};
 pub use caller::{Caller, LOCAL, Origin};
 pub use choice::{Choice, Chosen};
+pub use clock::Clock;
 pub use datasets::DatasetRef;
 pub use doctor::Diagnosis;
 pub use documents::NewOriginal;
@@ -63,10 +67,12 @@ pub use queue::ExportRequest;
 pub use rejects::Rejects;
 pub use runs::{Latency, RunBar, RunCharts};
 pub use schedules::{SchedulePlan, Scheduled};
-pub use service::{Clock, Done, Quotas, Retention, Service, Settings, Worked, migrate};
+pub use service::{Service, migrate};
+pub use settings::{Quotas, Retention, Settings};
 pub use shared_line::Shows;
 pub use shares::{Pass, ShareRequest, Shared};
 pub use traces::{SpansRequest, SpansTaken, TracesImported};
+pub use work::{Done, Worked};
 
 /// What the engine does with files and packages.
 pub use retort_engine::{

@@ -7,9 +7,10 @@ use retort_model::{Action, Grant};
 use retort_store::{Delivery, DeliveryState, Notice, Webhook};
 
 use crate::caller::Caller;
+use crate::clock::later;
 use crate::error::Error;
 use crate::secret::chance;
-use crate::service::{Service, later};
+use crate::service::Service;
 
 /// How long one attempt to deliver may take before another server may make it.
 const ATTEMPT: Duration = Duration::from_secs(120);

@@ -20,10 +20,11 @@ use retort_model::{Action, Grant, Scope, Time};
 use retort_store::{KeptSpans, NewAudit, NewSpans, OpenTrace, TraceSender, TraceStats, TraceTimes};
 
 use crate::caller::Caller;
+use crate::clock::later;
 use crate::error::Error;
 use crate::import::{Destination, ImportPlan};
 use crate::memory;
-use crate::service::{Service, later};
+use crate::service::Service;
 
 /// How long a trace waits after its root span arrived: exporters usually send every five seconds.
 const WHOLE: Duration = Duration::from_secs(10);

@@ -9,9 +9,9 @@ use retort_store::{Project, Wanted};
 use serde_json::{Value, json};
 
 use super::*;
+use crate::clock::Clock;
 use crate::export::{KeptExport, prefix};
 use crate::lease::Pulse;
-use crate::service::Clock;
 use crate::{Caller, Done, ExportRequest, IntakeRequest, Quotas, Retention, Service, Settings};
 
 struct Still;

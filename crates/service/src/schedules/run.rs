@@ -9,9 +9,10 @@ use retort_store::{Dataset, NewExport, NewRun, RunQueued, RunWindow, Schedule};
 
 use super::SchedulePlan;
 use crate::caller::{Caller, Origin};
+use crate::clock::earlier;
 use crate::error::Error;
 use crate::queue::{ExportRequest, neighbour};
-use crate::service::{Service, earlier};
+use crate::service::Service;
 
 /// How many names are tried for a dataset, as other exports may take them meanwhile.
 const NAMES_TRIED: usize = 4;
