@@ -165,17 +165,18 @@ impl Worker<'_> {
             let ordinal = items_before + one.place;
             let tools = &mut self.tools;
             let output = one.assigned.map_or(0, |assigned| assigned.output);
+            let name = self.shaping.split.name(output);
             let Some(OutputRows { rows, ids }) = outputs.get_mut(output) else { continue };
             let cells = rows.cells();
             let outcome = match &self.shaping.measure {
                 Some(measure) => {
-                    let mut measuring = Measuring { measure, shaping: self.shaping, tools };
+                    let mut measuring = Measuring { measure, shaping: self.shaping, output: name, tools };
                     measuring.shape(&item, &mut **rows, &mut done.account.seen)
                 }
                 None => {
                     let options = &self.shaping.shape_options;
                     let flat = !self.shaping.file_format.is_nested();
-                    let mut context = ShapeContext { options, flat, tools };
+                    let mut context = ShapeContext { options, flat, output: name, tools };
                     self.shaping.data_format.shape(&item, &mut context, &mut **rows)
                 }
             };

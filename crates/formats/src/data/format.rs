@@ -492,6 +492,8 @@ pub struct ShapeContext<'w> {
     pub options: &'w ShapeOptions,
     /// Whether the flat columns are wanted.
     pub flat: bool,
+    /// The name of the output that the records go to, if there are several.
+    pub output: Option<&'w str>,
     /// Tool definitions in their prepared form, remembered from one conversation to the next.
     pub tools: &'w mut ToolCache,
 }

@@ -82,8 +82,12 @@ fn csv(evaluator: Evaluator) -> String {
     let csv = file_format("csv").expect("CSV");
     let plain = FileOptions { csv: CsvDialect::Plain };
     let mut rows = csv.rows(&schema, plain);
-    let mut context =
-        ShapeContext { options: &options, flat: true, tools: &mut ToolCache::default() };
+    let mut context = ShapeContext {
+        options: &options,
+        flat: true,
+        output: None,
+        tools: &mut ToolCache::default(),
+    };
     format.shape(&Item::Run(read_run(&text)), &mut context, &mut *rows);
     let mut bytes = Vec::new();
     let mut writer = csv.writer(&schema, plain).expect("a writer");

@@ -51,6 +51,7 @@ fn written(format: &dyn DataFormat, file: &dyn FileFormat, items: &[Item<'_>]) -
     let mut context = ShapeContext {
         options: &options,
         flat: !file.is_nested(),
+        output: None,
         tools: &mut ToolCache::default(),
     };
     for item in items {

@@ -185,6 +185,7 @@ fn read_all(item: &str) {
                 let mut context = ShapeContext {
                     options: &options,
                     flat: false,
+                    output: None,
                     tools: &mut ToolCache::default(),
                 };
                 data_format.shape(&read, &mut context, &mut *rows);

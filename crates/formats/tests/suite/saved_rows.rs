@@ -54,6 +54,7 @@ fn saved_rows_are_encoded_as_those_that_were_never_saved() {
                 let mut context = ShapeContext {
                     options: &options,
                     flat: !format.is_nested(),
+                    output: None,
                     tools: &mut ToolCache::default(),
                 };
                 for item in items {

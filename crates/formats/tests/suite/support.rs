@@ -62,8 +62,12 @@ pub fn shape_item(item: &Item<'_>, data_format: &str, options: ShapeOptions) -> 
     let jsonl = file_format_named("jsonl").expect("JSON Lines");
     let schema = data_format.schema(&options, false);
     let mut rows = jsonl.rows(&schema, FileOptions::default());
-    let mut context =
-        ShapeContext { options: &options, flat: false, tools: &mut ToolCache::default() };
+    let mut context = ShapeContext {
+        options: &options,
+        flat: false,
+        output: None,
+        tools: &mut ToolCache::default(),
+    };
     let outcome = data_format.shape(item, &mut context, &mut *rows);
     assert_eq!(rows.count(), outcome.records.len(), "every row is told of");
     let mut bytes = Vec::new();
