@@ -6,6 +6,7 @@ use retort_json::Value;
 use retort_model::{Check, Item, ItemKind, LeftOut, Purpose, Reason, Repair, Warning, named};
 
 use super::chat_row::ChatRow;
+use super::record_file::RecordFile;
 use super::schema::{Schema, Sink};
 use super::tools::ToolCache;
 
@@ -71,6 +72,16 @@ pub trait DataFormat: Sync {
     /// What people who train on it should know, for the dataset card.
     fn card_notes(&self, _options: &ShapeOptions, _flat: bool) -> String {
         String::new()
+    }
+
+    /// The folder with a file for each record, where these files are what is read and the rows only list them.
+    fn records_folder(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// Whether its records have files beside their rows, so that a data file alone is not enough.
+    fn writes_files(&self, _options: &ShapeOptions) -> bool {
+        false
     }
 
     /// Whether the ids of the items are written to a separate file because the rows have no place for them.
@@ -498,6 +509,16 @@ pub struct ShapeContext<'w> {
     pub tools: &'w mut ToolCache,
 }
 
+impl ShapeContext<'_> {
+    /// The path of a record's file in a folder of the package, which has a folder for each output if there are several.
+    pub(super) fn path_in(&self, folder: &str, name: &str) -> String {
+        match self.output {
+            Some(output) => format!("{folder}/{output}/{name}"),
+            None => format!("{folder}/{name}"),
+        }
+    }
+}
+
 /// What came of one item.
 #[derive(Clone, Debug, Default)]
 pub struct Outcome {
@@ -526,6 +547,8 @@ pub struct RecordNotes {
     pub suffix: Option<String>,
     /// What the row could not hold and keeps no place for, as the JSON text of an object.
     pub extra: Option<String>,
+    /// The files that it has beside its row.
+    pub files: Vec<RecordFile>,
 }
 
 /// A repair or warning, and where it is.

@@ -17,6 +17,7 @@ mod history;
 mod json_schema;
 mod keys;
 mod kto;
+mod markdown;
 mod ms_swift;
 mod node_evaluation;
 mod node_optimization;
@@ -28,13 +29,16 @@ mod prompt_completion;
 mod prompt_only;
 mod recipe_evaluation;
 mod record;
+mod record_file;
 mod reference;
 mod repairs;
 mod retort;
 mod runs;
 mod schema;
+mod sessions;
 mod siblings;
 mod standard;
+mod sts;
 mod tools;
 mod turns;
 mod variables;
@@ -50,6 +54,7 @@ pub use format::{
     ShapeOptions, ToolsAs, ToolsOf, TrainerColumns,
 };
 pub use json_schema::json_schema;
+pub use record_file::RecordFile;
 pub use schema::{Column, Field, Schema, Sink, Type};
 pub use tools::ToolCache;
 
@@ -73,6 +78,8 @@ pub static FORMATS: &[&dyn DataFormat] = &[
     &documents::Documents,
     &documents::Chunks,
     &atif::Atif,
+    &sts::Sts,
+    &markdown::Markdown,
     &otlp::Otlp,
     &retort::Retort,
 ];

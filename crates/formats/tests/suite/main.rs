@@ -38,6 +38,7 @@ mod real_text;
 mod retort;
 mod runs;
 mod saved_rows;
+mod session_files;
 mod sessions;
 mod standard;
 mod template;

@@ -161,7 +161,9 @@ fn whatever_is_written_is_read() {
     let items = items();
     let items: Vec<_> = items.iter().map(|item| read_item(item)).collect();
     let mut wrong = Vec::new();
-    for format in data::FORMATS {
+    // Rows that list files are not what is read; `session_files.rs` reads the files.
+    let hold_items = |format: &&&dyn DataFormat| !format.writes_files(&options(**format));
+    for format in data::FORMATS.iter().filter(hold_items) {
         for name in format.file_formats() {
             let file = file::by_name(name).unwrap();
             let what = format!("{} {name}", format.name());
