@@ -2,6 +2,7 @@
 
 use std::io::{self, Seek, Write};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use retort_formats::data;
@@ -24,6 +25,7 @@ use crate::pipeline::{
 };
 use crate::plan::DatasetPlan;
 use crate::receipt::{Origin, manifest};
+use crate::record_files::RecordFiles;
 use crate::source::{Input, Inputs, PassedOver, ReadOptions};
 use crate::storage::write_text;
 
@@ -231,7 +233,8 @@ impl Making<'_> {
             plan.shard_bytes,
             plan.threads,
         );
-        let run = self.run(inputs, survey, rejects, &mut |delivery| part.take(delivery))?;
+        let files = part.record_files();
+        let run = self.run(inputs, survey, files, rejects, &mut |delivery| part.take(delivery))?;
         let Some((totals, feed)) = run else { return Ok(None) };
         let passed_over = plan.told(feed.passed_over);
         let part = part.finish()?;
@@ -253,7 +256,8 @@ impl Making<'_> {
         let draft = Draft::begin_parts(&plan.output, plan.force)?;
         let storage = draft.storage();
         let mut files = KeptFiles::begin(&storage, part)?;
-        let run = self.run(inputs, survey, rejects, &mut |delivery| {
+        let record_files = files.record_files();
+        let run = self.run(inputs, survey, record_files, rejects, &mut |delivery| {
             delivery.batch.map_or(Ok(()), |batch| files.take(&batch))
         })?;
         let Some((totals, feed)) = run else { return Ok(None) };
@@ -282,13 +286,14 @@ impl Making<'_> {
         &self,
         inputs: &'i Inputs,
         survey: Survey,
+        files: Arc<RecordFiles<'_>>,
         rejects: &mut (dyn Write + Send),
         take: &mut (dyn FnMut(Delivery) -> Result<(), Error> + Send),
     ) -> Result<Option<(Totals, InputsFeed<'i>)>, Error> {
         let mut feed = self.plan.feed(inputs);
         let totals = run(
             &mut feed,
-            &self.plan.shaping(),
+            &Shaping { record_files: Some(files), ..self.plan.shaping() },
             (Totals::default(), survey),
             self.observer,
             self.stopped,

@@ -3,7 +3,9 @@
 //! A part that is finished can be kept as it is described; what is put together never changes a part's files. So
 //! both can be taken up again after a kill, and give the same package.
 
+use std::collections::HashSet;
 use std::io::{self, Read, Write};
+use std::sync::Arc;
 
 use retort_formats::file::{Chunk, FileWriter};
 use retort_formats::package::{
@@ -18,6 +20,7 @@ use crate::panics::point;
 use crate::pipeline::{Delivery, Totals};
 use crate::plan::DatasetPlan;
 use crate::receipt::{Origin, Outputs, manifest};
+use crate::record_files::{RecordFiles, of_parts};
 use crate::split::{LeakTest, test_for_leaks};
 use crate::storage::{HashingFile, Storage, StoredFile, write_text};
 
@@ -40,6 +43,9 @@ pub struct Part {
     /// The groups of what was written to several outputs, and to which. They go into no package.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub groups: Option<StoredFile>,
+    /// The files of records, by their paths.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub record_files: Vec<StoredFile>,
 }
 
 /// The files of an output of a part.
@@ -59,6 +65,7 @@ impl Part {
         outputs
             .flat_map(|output| output.data.iter().chain(&output.ids))
             .chain(beside.into_iter().flatten())
+            .chain(&self.record_files)
     }
 
     /// The files of an output.
@@ -85,6 +92,7 @@ pub struct PartWriter<'p> {
     findings: Option<HashingFile>,
     extras: Option<HashingFile>,
     groups: Option<HashingFile>,
+    record_files: Arc<RecordFiles<'p>>,
 }
 
 /// Writes the files of one output.
@@ -134,10 +142,12 @@ impl<'p> PartWriter<'p> {
         shard_bytes: u64,
         threads: usize,
     ) -> Self {
+        let record_files = Arc::new(RecordFiles::new(storage, Self::folder(&part)));
         Self {
             plan,
             storage,
             part,
+            record_files,
             shard_bytes,
             threads,
             outputs: (0..plan.split.outputs()).map(|_| OutputWriter::default()).collect(),
@@ -156,6 +166,11 @@ impl<'p> PartWriter<'p> {
 
     fn key(&self, name: &str) -> String {
         format!("{}/{name}", Self::folder(&self.part))
+    }
+
+    /// Where the threads that shape write the files of records.
+    pub fn record_files(&self) -> Arc<RecordFiles<'p>> {
+        Arc::clone(&self.record_files)
     }
 
     /// Writes what the pipeline delivers.
@@ -234,6 +249,7 @@ impl<'p> PartWriter<'p> {
             findings: beside(self.findings, FINDINGS)?,
             extras: beside(self.extras, EXTRA)?,
             groups: beside(self.groups, GROUPS)?,
+            record_files: self.record_files.files(),
         })
     }
 }
@@ -306,6 +322,7 @@ pub fn assemble(
     files.extend(beside(EXTRA, |part| &part.extras)?);
     files.extend(beside(REJECTS, |part| &part.rejects)?);
     files.extend(beside(FINDINGS, |part| &part.findings)?);
+    files.extend(of_parts(parts.iter().map(|part| &*part.record_files))?);
     let columns = plan.data_format.trainer_columns(&plan.shape_options, plan.is_flat());
     // Cells that were guarded for spreadsheets are not what a model said, so a trainer is not told of them.
     if totals.account.warned.count(Warning::GuardedCell) == 0 {
@@ -353,11 +370,11 @@ fn leaks(plan: &DatasetPlan, storage: &dyn Storage, parts: &[Part]) -> Result<Le
 /// Removes what the parts held and the package does not. From then on the parts cannot be put together again, so
 /// `files` must be known for good.
 pub fn clear_up(storage: &dyn Storage, parts: &[Part], files: &[StoredFile]) -> Result<(), Error> {
-    let is_kept = |made: &StoredFile| files.iter().any(|file| file.key == made.key);
+    let kept: HashSet<&str> = files.iter().map(|file| &*file.key).collect();
     parts
         .iter()
         .flat_map(Part::files)
-        .filter(|made| !is_kept(made))
+        .filter(|made| !kept.contains(&*made.key))
         .try_for_each(|made| storage.remove(&made.key))
 }
 
@@ -470,6 +487,11 @@ impl Found {
         let (path, pattern) = match files {
             1 => (data_path(plan, output, 0, 1), data_path(plan, output, 0, 1)),
             _ => (data.clone(), format!("{data}/*.{}", plan.ending())),
+        };
+        let pattern = match (plan.data_format.records_folder(), plan.split.name(output)) {
+            (None, _) => pattern,
+            (Some(folder), None) => format!("{folder}/*.jsonl"),
+            (Some(folder), Some(name)) => format!("{folder}/{name}/*.jsonl"),
         };
         let (name, split) = match plan.split.name(output) {
             None => (plan.dataset_name.to_string(), "train".to_owned()),

@@ -200,6 +200,14 @@ impl Found {
             stopped,
             &mut |delivery| writer.take(delivery).map(|()| More::Wanted),
         )?;
+        let record_files = writer.record_files();
+        for (number, part) in &self.parts {
+            let from = Folder::new(part.folder.clone());
+            for (path, file) in part.kept.record_files(*number) {
+                record_files
+                    .copy(&path, &file.sha256, &mut || Ok(Box::new(from.open(&file.path)?)))?;
+            }
+        }
         let part = writer.finish()?;
         let named = named_for(&dataset, self.plan.file_name_by_kind, &totals.account);
         let origin = self.plan.origin(&totals, &passed_over);

@@ -111,6 +111,13 @@ impl DatasetPlan {
                 output.display()
             )));
         }
+        if self.data_format.writes_files(&self.shape_options) {
+            return Err(Error::Choice(format!(
+                "`{}` writes files beside the rows, and `{}` is one file; name a folder or a `.zip`",
+                self.data_format.name(),
+                output.display()
+            )));
+        }
         if self.split.is_split() {
             return Err(Error::Choice(format!(
                 "`--split` writes several data files, and `{}` is one; name a folder or a `.zip`",

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::io::{BufReader, Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use retort_formats::import;
 use retort_formats::import::{ImportFormat, Refusal};
@@ -23,6 +24,7 @@ use crate::options::REDACTION_KEY;
 use crate::pipeline::{Decisions, Extent, PartBatch, PartNumber, SourceCount, Totals};
 use crate::plan::DatasetPlan;
 use crate::receipt::Origin;
+use crate::record_files::RecordFiles;
 use crate::sorter::{Sorter, read_row, write_row};
 use crate::source::{Inputs, PassedOver, ReadOptions};
 use crate::storage::{Folder, HashingFile, Storage, StoredFile, hex};
@@ -36,6 +38,8 @@ pub const BATCHES: &str = "batches";
 pub const ITEMS: &str = "items";
 /// The verdicts on repeated ids that were followed, in the order of the items.
 pub const VERDICTS: &str = "verdicts";
+/// The folder of the files that records have beside their rows.
+const RECORD_FILES: &str = "files";
 
 /// Everything that the bytes of a dataset depend on. All parts of a dataset have the same one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -244,6 +248,16 @@ pub struct KeptPart {
     pub files: Vec<DataFile>,
 }
 
+impl KeptPart {
+    /// The files of the records of a part of this number, each with its path in the package.
+    pub fn record_files(&self, number: u32) -> impl Iterator<Item = (String, &DataFile)> {
+        let folder = path_of(number, RECORD_FILES) + "/";
+        self.files
+            .iter()
+            .filter_map(move |file| Some((file.path.strip_prefix(&folder)?.to_owned(), file)))
+    }
+}
+
 /// The content of [`PART`].
 #[derive(Serialize, Deserialize)]
 pub struct Parts {
@@ -281,17 +295,30 @@ impl Parts {
 }
 
 /// Writes the files of one part.
-pub struct KeptFiles {
+pub struct KeptFiles<'s> {
     part: PartNumber,
     batches: HashingFile,
     verdicts: HashingFile,
     items: Sorter,
+    record_files: Arc<RecordFiles<'s>>,
 }
 
-impl KeptFiles {
-    pub fn begin(storage: &dyn Storage, part: PartNumber) -> Result<Self, Error> {
+impl<'s> KeptFiles<'s> {
+    pub fn begin(storage: &'s dyn Storage, part: PartNumber) -> Result<Self, Error> {
         let file = |name| HashingFile::create(storage, path_of(part.number, name));
-        Ok(Self { part, batches: file(BATCHES)?, verdicts: file(VERDICTS)?, items: Sorter::new() })
+        let record_files = RecordFiles::new(storage, path_of(part.number, RECORD_FILES));
+        Ok(Self {
+            part,
+            batches: file(BATCHES)?,
+            verdicts: file(VERDICTS)?,
+            items: Sorter::new(),
+            record_files: Arc::new(record_files),
+        })
+    }
+
+    /// Where the threads that shape write the files of records.
+    pub fn record_files(&self) -> Arc<RecordFiles<'s>> {
+        Arc::clone(&self.record_files)
     }
 
     pub fn take(&mut self, batch: &PartBatch) -> Result<(), Error> {
@@ -314,10 +341,12 @@ impl KeptFiles {
             items.append_row(&row.map_err(sorting)?)?;
         }
         let files = [(self.batches, BATCHES), (items, ITEMS), (self.verdicts, VERDICTS)];
-        let files: Vec<StoredFile> = files
+        let mut files: Vec<StoredFile> = files
             .into_iter()
             .map(|(file, name)| file.finish(path_of(number, name), None))
             .collect::<Result<_, _>>()?;
+        let at_key = |file: StoredFile| StoredFile { path: file.key.clone(), ..file };
+        files.extend(self.record_files.files().into_iter().map(at_key));
         let delta = Delta::of(totals, passed_over, extent);
         let kept = KeptPart { delta, files: files.iter().map(DataFile::from).collect() };
         Ok((Parts { plan, count, parts: BTreeMap::from([(number, kept)]) }, files))

@@ -147,6 +147,12 @@ impl DatasetPlan {
                 "`--tools array` is for the data format `standard` as `jsonl`".into(),
             ));
         }
+        if self.data_format.records_folder() == Some(&*self.file_name.to_string()) {
+            return Err(Error::Choice(format!(
+                "the files of `{data}` are in the folder `{}`; give the data file another name",
+                self.file_name
+            )));
+        }
         let layout = self.shape_options.layout;
         let has_layouts = match layout {
             Layout::Trl => true,

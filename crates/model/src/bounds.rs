@@ -57,6 +57,10 @@ pub const THREADS: usize = 64;
 /// record that completes the types must stand before that.
 pub const INFERENCE_BYTES: u64 = 8 << 20;
 
+/// Files that the records of one dataset may have beside their rows: more than the Hugging Face Hub advises for a
+/// repository, and their list must fit into memory.
+pub const RECORD_FILES: usize = 100_000;
+
 /// Bytes after which a dataset's data file continues in a next shard.
 pub const SHARD_BYTES: u64 = 4 << 30;
 

@@ -231,6 +231,7 @@ impl Making<'_> {
         shaping.inference_bytes = known.inference_bytes();
         let name = part_name(shard.number, shard.attempt);
         let mut writer = PartWriter::begin(plan, &storage, name, u64::MAX, self.threads);
+        shaping.record_files = Some(writer.record_files());
         let mut feed = SelectedFeed { store: lease.store, job: self.job.id, shard, ends };
         let survey = kept_survey(self.plan, &storage).ok_or_else(|| {
             EngineError::bug("the decisions on all items are not beside the parts")

@@ -13,6 +13,7 @@ use crate::decontaminate::Benchmarks;
 use crate::dedup::Dedup;
 use crate::measure::Measure;
 use crate::plan::DatasetPlan;
+use crate::record_files::RecordFiles;
 use crate::sampling::Sampling;
 use crate::split::{GroupBy, Split};
 
@@ -59,6 +60,8 @@ pub struct Shaping<'p> {
     pub redactor: Option<Arc<Redactor>>,
     /// How many of its hits are listed.
     pub hits_listed: usize,
+    /// Where the files of records are written; none if only the rows are wanted.
+    pub record_files: Option<Arc<RecordFiles<'p>>>,
 }
 
 impl<'p> Shaping<'p> {
@@ -85,6 +88,7 @@ impl<'p> Shaping<'p> {
             sampling: plan.sampling,
             redactor: plan.redaction.redactor(),
             hits_listed: 0,
+            record_files: None,
         }
     }
 }

@@ -81,8 +81,11 @@ impl Worker<'_> {
             }
             None => return false,
         };
-        if is_wanted {
-            self.shape(&read, &source, items_before, &mut outputs, &mut done);
+        if is_wanted
+            && let Err(error) = self.shape(&read, &source, items_before, &mut outputs, &mut done)
+        {
+            self.ends.fail(error);
+            return false;
         }
         if let Some(redactor) = &self.shaping.redactor {
             done.redact(redactor);
@@ -121,7 +124,7 @@ impl Worker<'_> {
         items_before: u64,
         outputs: &mut [OutputRows],
         done: &mut BatchDone,
-    ) {
+    ) -> Result<(), Error> {
         point("shape");
         for one in read {
             if one.standing == Standing::NotSelected {
@@ -170,7 +173,8 @@ impl Worker<'_> {
             let cells = rows.cells();
             let outcome = match &self.shaping.measure {
                 Some(measure) => {
-                    let mut measuring = Measuring { measure, shaping: self.shaping, output: name, tools };
+                    let mut measuring =
+                        Measuring { measure, shaping: self.shaping, output: name, tools };
                     measuring.shape(&item, &mut **rows, &mut done.account.seen)
                 }
                 None => {
@@ -180,6 +184,10 @@ impl Worker<'_> {
                     self.shaping.data_format.shape(&item, &mut context, &mut **rows)
                 }
             };
+            if let Some(files) = &self.shaping.record_files {
+                let written = outcome.records.iter().flat_map(|record| &record.files);
+                written.into_iter().try_for_each(|file| files.write(file))?;
+            }
             if done.lists_findings {
                 for ((warning, before), after) in CELLS.into_iter().zip(cells).zip(rows.cells()) {
                     done.list_cells(warning, after - before, at);
@@ -194,6 +202,7 @@ impl Worker<'_> {
             let ids = self.shaping.data_format.has_ids_apart().then_some(ids);
             done.count(at, outcome, ids);
         }
+        Ok(())
     }
 
     /// Whether the filter would match an item if it asked for deleted ones.
