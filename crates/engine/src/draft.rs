@@ -1,5 +1,6 @@
 //! Packages being written: under a temporary name, and published whole.
 
+use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -185,13 +186,13 @@ fn is_replaceable(path: &Path) -> bool {
         |path: &Path| fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none());
     if let Some(listed) = Parts::names_in(path) {
         let names = storage_at(path).and_then(|storage| storage.keys());
+        let listed: HashSet<String> = listed.into_iter().collect();
         return names.is_ok_and(|names| names.iter().all(|name| listed.contains(name)));
     }
     let Ok(package) = Package::open(path) else { return path.is_dir() && is_empty(path) };
-    let listed = |name: &String| {
-        name == MANIFEST || package.manifest().files.iter().any(|file| file.path == *name)
-    };
-    package.names().is_ok_and(|names| names.iter().all(listed))
+    let listed: HashSet<&str> =
+        package.manifest().files.iter().map(|file| &*file.path).chain([MANIFEST]).collect();
+    package.names().is_ok_and(|names| names.iter().all(|name| listed.contains(&**name)))
 }
 
 /// Moves files from where they were made to their paths in the package.

@@ -1,6 +1,6 @@
 //! Where datasets lie: a local folder, or a bucket of S3, Google Cloud Storage or Azure.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -522,13 +522,13 @@ impl Seek for ObjectReader {
 pub struct DatasetFiles {
     objects: Prefix,
     /// Path in the package, and key of the object.
-    files: Vec<(String, String)>,
+    files: BTreeMap<String, String>,
 }
 
 impl DatasetFiles {
     /// A package whose files are these objects: each with its path and its key.
     pub fn new(objects: Prefix, files: Vec<(String, String)>) -> Self {
-        Self { objects, files }
+        Self { objects, files: files.into_iter().collect() }
     }
 }
 
@@ -538,14 +538,11 @@ impl Storage for DatasetFiles {
     }
 
     fn keys(&self) -> Result<Vec<String>, Error> {
-        let mut keys: Vec<String> = self.files.iter().map(|(path, _)| path.clone()).collect();
-        keys.sort();
-        Ok(keys)
+        Ok(self.files.keys().cloned().collect())
     }
 
     fn open(&self, key: &str) -> Result<Box<dyn ReadSeek>, Error> {
-        let found = self.files.iter().find(|(path, _)| path == key);
-        let (_, object) = found.ok_or_else(|| {
+        let object = self.files.get(key).ok_or_else(|| {
             Error::read(&self.describe(key), io::Error::other("the dataset has no such file"))
         })?;
         self.objects.open(object)

@@ -21,6 +21,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::UNIX_EPOCH;
 
+use retort_formats::data;
 use retort_formats::import::{self, Entry, ImportFormat, Refusal, Side, Sides};
 use retort_formats::package::{CARD, MANIFEST, Manifest};
 use retort_model::bounds::{FOLDER_DEPTH, ITEM_BYTES, REQUEST_UNPACKED_BYTES, ZSTD_WINDOW_BYTES};
@@ -388,6 +389,7 @@ impl Inputs {
             }
         };
         let package = package_in(folder, &names);
+        let item_files = package.as_ref().map(ItemFiles::of);
         if package.is_some() && depth > 0 {
             return self.passed_over.add(PassedOver::Package, prefix.trim_end_matches('/'));
         }
@@ -401,7 +403,7 @@ impl Inputs {
                 continue;
             }
             if let Some(package) = &package
-                && !package.files.iter().any(|file| file.path == name && file.records.is_some())
+                && item_files.as_ref().is_some_and(|items| !items.has(&name))
             {
                 // What is written beside the data is read with it.
                 if name != MANIFEST && package.files.iter().all(|file| file.path != name) {
@@ -523,6 +525,31 @@ fn list(folder: &Path) -> io::Result<Vec<(String, PathBuf)>> {
     }
     names.sort();
     Ok(names)
+}
+
+/// The files of a package that hold its items: the data, or the files of records that the data only lists.
+struct ItemFiles {
+    folder: Option<&'static str>,
+    data: BTreeSet<String>,
+}
+
+impl ItemFiles {
+    fn of(package: &Manifest) -> Self {
+        let data = package.files.iter().filter(|file| file.records.is_some());
+        Self {
+            folder: data::by_name(&package.data_format).and_then(data::DataFormat::records_folder),
+            data: data.map(|file| file.path.clone()).collect(),
+        }
+    }
+
+    fn has(&self, path: &str) -> bool {
+        match self.folder {
+            Some(folder) => path
+                .strip_prefix(folder)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/')),
+            None => self.data.contains(path),
+        }
+    }
 }
 
 /// The receipt of the package that a folder is, if it is one that Retort wrote.

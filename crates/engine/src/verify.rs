@@ -1,5 +1,6 @@
 //! `verify`: reads a package whole and holds it against its receipt.
 
+use std::collections::HashSet;
 use std::io::{self, BufReader, Read, Seek};
 use std::path::Path;
 
@@ -63,9 +64,9 @@ pub fn verify_package(package: &mut Package) -> Result<Verified, Error> {
     if !manifest.balances() {
         verified.differ(MANIFEST, "its counts do not balance".into());
     }
+    let listed: HashSet<&str> = manifest.files.iter().map(|file| &*file.path).collect();
     for name in &package.names()? {
-        let listed = name == MANIFEST || manifest.files.iter().any(|file| file.path == *name);
-        if !listed {
+        if name != MANIFEST && !listed.contains(&**name) {
             verified.differ(name, "it stands in the package, but not in the receipt".into());
         }
     }

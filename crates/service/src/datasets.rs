@@ -1,5 +1,7 @@
 //! Datasets that were made: looked at, renamed, deleted, traced.
 
+use std::collections::HashMap;
+
 use retort_engine::DatasetFiles;
 use retort_engine::Error as EngineError;
 use retort_engine::Package;
@@ -165,10 +167,11 @@ impl Service {
     pub fn verify_dataset(&self, dataset: &Dataset) -> Result<Verified, Error> {
         let mut package = self.open_dataset(dataset)?;
         let mut verified = verify_package(&mut package)?;
+        let listed = verified.manifest.files.iter().map(|one| (&*one.path, &*one.sha256));
+        let listed: HashMap<&str, &str> = listed.collect();
         for file in self.store.dataset_files(dataset)? {
-            let listed = verified.manifest.files.iter().find(|one| one.path == file.path);
-            let found = match listed {
-                Some(listed) => listed.sha256.clone(),
+            let found = match listed.get(&*file.path) {
+                Some(&listed) => listed.to_owned(),
                 None if file.path == MANIFEST => {
                     let fail = |source| EngineError::Unpack { name: MANIFEST.into(), source };
                     read_through(&mut package.file(MANIFEST).map_err(fail)?).map_err(fail)?.1

@@ -6,21 +6,26 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::sync::Arc;
 
 use retort_formats::import::{Refusal, is_text_file};
-use retort_formats::package::{CARD, DATASET_INFO, EXTRA, FINDINGS, IDS, MANIFEST, REJECTS};
+use retort_formats::package::{
+    CARD, DATASET_INFO, EXTRA, FINDINGS, IDS, MANIFEST, Manifest, REJECTS,
+};
 use retort_model::bounds::ARCHIVE_ENTRIES;
 use zip::CompressionMethod;
 use zip::result::ZipError;
 
 use super::beside::Beside;
 use super::bytes::{Bounded, Budget, damaged, unsupported};
-use super::open::{Opener, Place, Start, spool};
+use super::open::{Opener, Place, Start, spool, temporary};
 use super::sqlite::{LOG, MAGIC, is_log, log_of};
 use super::workbook::WORKBOOK;
-use super::{PassedOver, sides_among};
+use super::{ItemFiles, PassedOver, sides_among};
 use crate::error::Error;
 
 /// Files that Retort writes beside the data of a package: no histories.
 const PACKAGE_FILES: [&str; 7] = [CARD, DATASET_INFO, EXTRA, FINDINGS, IDS, MANIFEST, REJECTS];
+
+/// Bytes of a receipt that are read: one of as many files as a dataset may have is a third of that.
+const RECEIPT_BYTES: u64 = 64 << 20;
 
 /// What is told of an entry without its content being read.
 struct Entry {
@@ -52,6 +57,7 @@ impl Opener<'_> {
         let index_of =
             |name: &str| entries.iter().find(|entry| entry.name == name).map(|entry| entry.index);
         let is_package = index_of(MANIFEST).is_some() && index_of(CARD).is_some();
+        let receipt = index_of(MANIFEST).filter(|_| is_package);
         for name in repeated {
             if !self.pass_over(&place.entry(&name), PassedOver::RepeatedEntry)? {
                 return Ok(false);
@@ -64,6 +70,8 @@ impl Opener<'_> {
         if index_of(WORKBOOK).is_some() {
             return self.workbook(place, &mut archive);
         }
+        let receipt = receipt_of(&mut archive, receipt, &self.budget)?;
+        let item_files = receipt.as_ref().map(ItemFiles::of);
         if is_package {
             let ids = kept(&mut archive, index_of(IDS), &self.budget)?;
             let extras = kept(&mut archive, index_of(EXTRA), &self.budget)?;
@@ -76,6 +84,9 @@ impl Opener<'_> {
             .collect();
         for Entry { index, name, refused, .. } in entries {
             if is_package && PACKAGE_FILES.contains(&name.as_str()) || name.ends_with(['/', '\\']) {
+                continue;
+            }
+            if item_files.as_ref().is_some_and(|items| !items.has(&name)) {
                 continue;
             }
             let place = place.entry(&name).declared(sides.of(&name));
@@ -204,6 +215,18 @@ fn kept(
 ) -> Result<Option<File>, Error> {
     let Some(Ok(inner)) = index.map(|index| archive.by_index(index)) else { return Ok(None) };
     Ok(spool(&mut Bounded { inner, budget: Arc::clone(budget) })?.ok())
+}
+
+/// The receipt of the package that an archive is.
+fn receipt_of(
+    archive: &mut zip::ZipArchive<impl Read + Seek>,
+    index: Option<usize>,
+    budget: &Arc<Budget>,
+) -> Result<Option<Manifest>, Error> {
+    let Some(file) = kept(archive, index, budget)? else { return Ok(None) };
+    let mut bytes = Vec::new();
+    file.take(RECEIPT_BYTES).read_to_end(&mut bytes).map_err(temporary)?;
+    Ok(Manifest::parse(&String::from_utf8_lossy(&bytes)).ok())
 }
 
 /// The databases of a tar archive, and their logs by name.

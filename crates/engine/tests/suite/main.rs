@@ -11,6 +11,7 @@ mod measure;
 mod merge;
 mod otlp_protobuf;
 mod preview;
+mod record_files;
 mod sqlite;
 mod verify;
 mod workbook;

@@ -2,10 +2,10 @@
 
 use std::sync::atomic::AtomicBool;
 
-use retort_model::{ConversationFilter, JobKind, JobState};
-use retort_service::{Edit, Error, Nobody, Wanted};
+use retort_model::{ConversationFilter, ItemFilter, JobKind, JobState};
+use retort_service::{Edit, Error, ExportRequest, Nobody, Wanted};
 
-use crate::support::{Office, chat, named};
+use crate::support::{Office, chat, named, plan};
 
 #[test]
 fn an_export_is_queued_made_verified_and_downloaded() {
@@ -95,4 +95,27 @@ fn a_worker_that_is_stopped_gives_its_job_back() {
     assert_eq!(office.service.job(&caller, job).unwrap().state, JobState::Queued);
     office.work().unwrap();
     assert_eq!(office.service.job(&caller, job).unwrap().state, JobState::Completed);
+}
+
+#[test]
+fn files_of_records_are_in_the_dataset_of_several_parts_and_in_its_download() {
+    let office = Office::with_parts_of(1);
+    let caller = office.local();
+    let chats: Vec<_> = (0..20).map(|number| chat(&format!("c{number}"))).collect();
+    office.import(&chats, None);
+    let selection = ItemFilter::Conversations(ConversationFilter::default());
+    let dataset = plan("sessions", &[("data_format", "sts")]);
+    let request = ExportRequest { selection, dataset };
+    office.service.submit_export(&caller, &request).unwrap();
+    office.work().unwrap();
+    let dataset = office.service.dataset(&caller, "sessions").unwrap();
+    let verified = office.service.verify_dataset(&dataset).unwrap();
+    assert!(verified.differences.is_empty(), "{:?}", verified.differences);
+    let files = verified.manifest.files.iter().filter(|file| file.path.starts_with("sessions/"));
+    assert_eq!(files.count(), 20);
+    let (_, archive) = office.service.download(&caller, "sessions").unwrap();
+    let mut bytes = Vec::new();
+    archive.write(0..archive.bytes(), &mut bytes).unwrap();
+    let name = b"sessions/c7.jsonl";
+    assert!(bytes.windows(name.len()).any(|window| window == name));
 }

@@ -68,6 +68,13 @@ impl Office {
         Self::of(Service::open_scratch(settings, Box::new(clock.clone())).unwrap(), clock)
     }
 
+    /// With exports in parts of so many bytes.
+    pub fn with_parts_of(part_bytes: u64) -> Self {
+        let clock = SetClock::new();
+        let settings = Settings { part_bytes, ..settings() };
+        Self::of(Service::open_scratch(settings, Box::new(clock.clone())).unwrap(), clock)
+    }
+
     /// With these quotas.
     pub fn with_quotas(quotas: Quotas) -> Self {
         let clock = SetClock::new();
