@@ -12,6 +12,7 @@ from datetime import datetime
 from pathlib import Path
 
 import datasets
+from datasets.packaged_modules.json.json import AGENT_TRACES_FEATURES
 from jsonschema import Draft202012Validator
 
 import readers
@@ -240,6 +241,33 @@ def check_history_of_uiuc_chat(retort, source):
     check(f"{source.name} as history and back", faults())
 
 
+def check_sessions(retort, source):
+    """A file for each session, which `datasets` takes for a trace, also where the first is as plain as can be."""
+    plain = retort.work / "plain.jsonl"
+    chat = [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}]
+    plain.write_text(json.dumps({"id": "p", "messages": chat}), encoding="utf-8")
+    for history in (source, plain):
+        folder = retort.convert(history, "sts")
+        if folder is None:
+            continue
+        rows = lines(data_file(folder, "jsonl"))
+        there = sorted(path.relative_to(folder).as_posix() for path in folder.glob("sessions/*"))
+        builder = datasets.load_dataset_builder(str(folder))
+        (split,) = builder._split_generators(datasets.DownloadManager())
+        found = len(split.gen_kwargs["original_files"])
+        check(
+            f"{history.name} as sts",
+            [
+                sorted(row["file"] for row in rows) != there and f"{len(rows)} rows, {len(there)} files",
+                builder.info.features != AGENT_TRACES_FEATURES and "not taken for traces",
+                found != len(there) and f"{found} files found of {len(there)}",
+                retort.run("verify", folder).returncode and "verify",
+            ],
+        )
+        back = retort.convert(folder, "history")
+        check(f"{history.name} as sts and back", [back and len(lines(data_file(back, "jsonl"))) != len(rows)])
+
+
 def check_runs(retort, formats, source):
     """Runs, for every purpose; the evaluation files as evaluators take them."""
     print(f"==> {source.name}", flush=True)
@@ -313,6 +341,7 @@ def main():
         print(f"passed over: no rules for the data format `{name}` yet")
 
     check_source(retort, formats, examples, own_examples=True)
+    check_sessions(retort, examples)
     check_runs(retort, formats, examples.parents[1] / "crates/formats/tests/data/runs.jsonl")
     check_answers(retort, formats, examples.parents[1] / "crates/formats/tests/data/answers.jsonl")
     check_documents(retort, formats, examples.parents[1] / "crates/formats/tests/data/documents.jsonl")

@@ -4,7 +4,7 @@ from typing import Literal, TypedDict
 
 
 class Options(TypedDict, total=False):
-    data_format: Literal["standard", "openai", "chat", "prompt-completion", "preference", "kto", "prompt-only", "alpaca", "ms-swift", "history", "runs", "recipe-evaluation", "evaluation", "node-evaluation", "node-optimization", "documents", "chunks", "atif", "otlp", "retort"]
+    data_format: Literal["standard", "openai", "chat", "prompt-completion", "preference", "kto", "prompt-only", "alpaca", "ms-swift", "history", "runs", "recipe-evaluation", "evaluation", "node-evaluation", "node-optimization", "documents", "chunks", "atif", "sts", "markdown", "otlp", "retort"]
     purpose: Literal["export-dataset", "recipe-evaluation", "node-evaluation", "node-optimization", "fine-tuning"]
     for_: Literal["ragas", "deepeval", "inspect", "promptfoo", "openai-evals"]
     node: str
