@@ -283,6 +283,13 @@ pub const SEARCH_TEXTS: usize = 20;
 /// Characters of a text that is searched for: more than any title that lists show.
 pub const SEARCH_CHARACTERS: usize = 1_000;
 
+/// Bytes of the words of one conversation that a search looks at, questions and answers first: PostgreSQL keeps the words of
+/// a row in less than 1 MB, with as much again for where they stand.
+pub const WORD_BYTES: usize = 512 << 10;
+
+/// Characters of a word that a search looks at: longer ones are keys, hashes and encoded files.
+pub const WORD_CHARACTERS: usize = 64;
+
 /// Places that one conversation is written down as citing: far more than people read.
 pub const CITATIONS: usize = 1000;
 

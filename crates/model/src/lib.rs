@@ -27,6 +27,7 @@ mod run_update;
 mod schedule;
 mod scope;
 mod time;
+mod words;
 
 pub use access::{Action, Grant, Grants, ProjectRole};
 pub use conversation::{Conversation, Kind, Parent, Round, Status, Task, Usage};
@@ -56,3 +57,4 @@ pub use schedule::{
 };
 pub use scope::Scope;
 pub use time::{Time, TimeError};
+pub use words::{BREAK, WordPart, Words};
