@@ -48,7 +48,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let one = service.caller(&service.by_header(name)?, Some(&project.name), Origin::default())?;
 
     let searches: [&[&str]; 6] =
-        [&[], &["weather"], &["server request"], &["旅行"], &["zzzz"], &["a"]];
+        [&[], &["weather"], &["\"server request\""], &["旅行"], &["zzzz"], &["the -weather"]];
     let ranges = ["..", "2024-03-01..2024-04-01", "2021-01-01..", "..2019-02-01"];
     let kinds: [&[Kind]; 3] = [&[], &[Kind::Graph], &[Kind::Chat, Kind::Agent]];
     let statuses: [&[Status]; 3] = [&[], &[Status::Favorite], &[Status::Deleted, Status::Active]];
@@ -64,7 +64,10 @@ fn main() -> Result<(), Box<dyn Error>> {
                 for kind in kinds {
                     for status in statuses {
                         let selection = ConversationFilter {
-                            search: search.iter().map(|&text| text.to_owned()).collect(),
+                            search: search
+                                .iter()
+                                .map(|text| text.parse())
+                                .collect::<Result<_, _>>()?,
                             created: range.parse::<DateRange>()?,
                             kinds: kind.to_vec(),
                             statuses: status.to_vec(),

@@ -274,14 +274,23 @@ pub const IDS_PER_REQUEST: usize = 100_000;
 /// Models of one conversation that filters find: real ones name a few.
 pub const MODELS: usize = 100;
 
+/// Tools that one conversation is listed and found as calling.
+pub const TOOLS: usize = 1000;
+
 /// Values of one field of a filter, at most, but for ids: each is one more comparison of every row.
 pub const FIELD_VALUES: usize = 200;
 
-/// Texts that one search looks for: each is looked for in every title that the rest of the filter leaves.
+/// Queries or texts that one search looks for: each is looked for in every item that the rest of the filter leaves.
 pub const SEARCH_TEXTS: usize = 20;
 
-/// Characters of a text that is searched for: more than any title that lists show.
+/// Characters of a query or a text that is searched for: more than any title that lists show.
 pub const SEARCH_CHARACTERS: usize = 1_000;
+
+/// Words and fields of one query: each is a list of the index that has to be read.
+pub const QUERY_PARTS: usize = 100;
+
+/// Letters that have to stand before the `*` of a word: fewer begin words of most conversations, all of which would be read.
+pub const QUERY_START: usize = 3;
 
 /// Bytes of the words of one conversation that a search looks at, questions and answers first: PostgreSQL keeps the words of
 /// a row in less than 1 MB, with as much again for where they stand.

@@ -24,6 +24,8 @@ pub struct Features {
     pub language: Option<&'static str>,
     /// The models that the conversation or one of the rounds names.
     pub models: BTreeSet<String>,
+    /// The tools that are called.
+    pub tools: BTreeSet<String>,
     /// Labels of the conversation and of its messages.
     pub labels: BTreeSet<Label>,
     /// What people thought of the answers.
@@ -121,6 +123,11 @@ impl Features {
             }
             features.turns += u64::from(message.role == Role::User);
             features.calls += message.tool_calls.len() as u64;
+            for call in message.tool_calls.iter().filter(|call| !call.name.is_empty()) {
+                if !features.tools.contains(&*call.name.decoded()) {
+                    features.tools.insert(call.name.decoded().into_owned());
+                }
+            }
             features.labels.extend(message.label);
             features.ratings.extend(message.feedback.as_ref().and_then(|one| one.verdict()));
             features.has_error |= message.error.is_some();

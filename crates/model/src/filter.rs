@@ -13,6 +13,7 @@ use crate::item::ItemKind;
 mod conversation;
 mod document;
 mod field;
+mod query;
 mod range;
 mod run;
 mod serial;
@@ -20,8 +21,12 @@ mod serial;
 pub use conversation::ConversationFilter;
 pub use document::DocumentFilter;
 pub use field::{Filter, FilterField, FilterValues};
+pub use query::{Phrase, Query, condition};
 pub use range::{DateRange, DecimalRange, NumberRange};
 pub use run::RunFilter;
+
+/// The name of the field whose texts are bounded by [`check_search`].
+const SEARCH: &str = "search";
 
 /// Which items of one kind are meant.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -36,7 +36,7 @@ pub use features::{Features, Rating};
 pub use fields::Fields;
 pub use filter::{
     ConversationFilter, DateRange, DecimalRange, DocumentFilter, Filter, FilterField, FilterValues,
-    ItemFilter, NumberRange, RunFilter, check_search,
+    ItemFilter, NumberRange, Phrase, Query, RunFilter, check_search, condition,
 };
 pub use finding::{Check, LeftOut, Reason, Repair, Warning};
 pub use hash::fnv1a;

@@ -192,7 +192,7 @@ mod tests {
     #[test]
     fn a_choice_comes_back_as_it_was_kept() {
         let filter = ConversationFilter {
-            search: vec!["a".into()],
+            search: vec!["a".parse().unwrap()],
             created: "2024-01-01..2024-02-01".parse().unwrap(),
             statuses: vec![Status::Deleted],
             ..ConversationFilter::default()

@@ -21,7 +21,7 @@ use retort_json::{Text, Value};
 use retort_model::bounds::{CITATIONS, COMMIT_BYTES, COMMIT_ITEMS, IDS_LISTED, RUN_EXCERPT};
 use retort_model::{
     Again, Conversation, Document, Features, Item, ItemKind, Messages, NodeKind, NodeRun, Run,
-    Scope, Tally, Time, Warning, canonical,
+    Scope, Tally, Time, Warning, Words, canonical,
 };
 use retort_store::{
     Compared, Comparing, Importer, Incoming, IncomingDocument, IncomingRun, PackedBody, Packer,
@@ -436,6 +436,7 @@ pub(crate) fn incoming_of(
         rounds: conversation.rounds.len() as u64,
         messages: count,
         features: Features::with_language(conversation),
+        words: Words::of(conversation),
         digest: digest(line),
         size: line.len() as u64,
         body: PackedBody::default(),

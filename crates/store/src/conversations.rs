@@ -3,23 +3,23 @@
 use std::collections::{BTreeSet, HashMap};
 
 use retort_model::bounds::ROWS_AT_ONCE;
-use retort_model::{Features, ItemKind, Kind, Relation, Scope, Status, Time};
+use retort_model::{Features, ItemKind, Kind, Relation, Scope, Status, Time, Words};
 
 use crate::answered::note_done;
 use crate::body::{BodyHead, PackedBody, Unpacker};
 use crate::columns::{
     EDITED_STATUS, EDITED_TAGS, EDITED_TITLE, PURGED, array_of, key_text, micros, number_of_kind,
-    number_of_status, read_texts, tag_texts, title_text, whole,
+    number_of_status, tag_texts, title_text, whole,
 };
-use crate::dialect::{Connection, Dialect, Row, Value};
+use crate::dialect::{Connection, Row, Value};
 use crate::error::Error;
 use crate::features::FeatureColumns;
-use crate::filter::search_text;
 use crate::importer::Importer;
 use crate::items::{insert_bodies, unpack_incoming, unpack_stored, write_bodies};
 use crate::shares::end_shares;
 use crate::statement::{Statement, insert};
 use crate::store::{CHANGED_NOW, next, take_turn};
+use crate::words::{RowWords, add_words, head_words, remove_stored_words};
 
 /// A conversation as an import brings it.
 #[derive(Clone, Debug, Default)]
@@ -50,6 +50,8 @@ pub struct Incoming {
     pub messages: u64,
     /// What filters ask beyond that.
     pub features: Features,
+    /// The words of its line.
+    pub words: Words,
     /// A hash of its canonical line.
     pub digest: [u8; 16],
     /// Bytes of its canonical line.
@@ -143,7 +145,6 @@ const COLUMNS: [&str; 31] = [
     "edited",
     "title",
     "tags",
-    "search",
     "model",
     "created_at",
     "updated_at",
@@ -153,6 +154,7 @@ const COLUMNS: [&str; 31] = [
     "calls",
     "marks",
     "models",
+    "tools",
     "tokens",
     "least_score",
     "most_score",
@@ -189,7 +191,7 @@ impl crate::Store {
             let known = known(connection, importer, incoming)?;
             let mut deciding = Deciding::new(importer, incoming, (&mut unpacker, &mut *compare));
             let taken = deciding.decide(connection, known)?;
-            let Deciding { new, updated, rewritten, .. } = deciding;
+            let Deciding { new, updated, rewritten, unpacker, .. } = deciding;
             add(connection, importer, incoming, &new)?;
             if !updated.is_empty() {
                 let exporting = is_exporting(connection)?;
@@ -197,7 +199,9 @@ impl crate::Store {
                 for (place, known) in &updated {
                     if let Some(one) = rewritten.get(place).or(incoming.get(*place)) {
                         let made = NewRow::updating(one, known, importer);
-                        update(connection, &inserts, one, made, known, exporting)?;
+                        let context =
+                            Updating { inserts: &inserts, unpacker: &mut *unpacker, exporting };
+                        update(connection, context, one, made, known)?;
                     }
                 }
             }
@@ -245,6 +249,7 @@ impl crate::Store {
         statement.held_in(scope).push(" AND c.key = ").int(key);
         statement.push(" AND c.body = ").int(expected_body);
         statement.push(&format!(" AND c.status <> {PURGED}"));
+        let mut unpacker = self.unpacker();
         self.write(|connection| {
             take_turn(connection)?;
             let known = connection.row(&statement.sql, &statement.values(), read_known)?;
@@ -257,7 +262,9 @@ impl crate::Store {
                 space: known.space.clone(),
                 ..NewRow::of(item)
             };
-            update(connection, &Inserts::of(1), item, made, &known, exporting)?;
+            let inserts = Inserts::of(1);
+            let context = Updating { inserts: &inserts, unpacker: &mut unpacker, exporting };
+            update(connection, context, item, made, &known)?;
             if let Some((person, key)) = request {
                 note_done(connection, person, key)?;
             }
@@ -528,7 +535,6 @@ struct NewRow {
     id: String,
     title: Option<String>,
     tags: Option<String>,
-    search: String,
     model: Option<String>,
     owner: Option<String>,
     importer: Option<String>,
@@ -569,7 +575,6 @@ impl NewRow {
         let (title, tags) = (one.title.as_deref().map(title_text), tag_texts(&one.tags));
         Self {
             id: key_text(&one.id).into_owned(),
-            search: search_text(title.as_deref(), &tags),
             title,
             tags: tags_column(&tags),
             model: one.model.as_deref().map(title_text),
@@ -592,7 +597,6 @@ struct Inserts {
     rows: usize,
     body: String,
     conversation: String,
-    search: String,
 }
 
 impl Inserts {
@@ -601,7 +605,6 @@ impl Inserts {
             rows,
             body: insert_bodies(rows),
             conversation: insert("conversation", &COLUMNS, rows),
-            search: insert("conversation_search", &["rowid", "search"], rows),
         }
     }
 }
@@ -632,8 +635,9 @@ fn add(
         }
         write_bodies(connection, &inserts.body, rows.iter().map(|(one, _)| &one.body), body)?;
         write_rows(connection, &inserts, importer.scope.project, &rows, key, body)?;
-        write_search(connection, &inserts, &rows, key)?;
-        for (key, (one, _)) in (key..).zip(&rows) {
+        for (key, (one, made)) in (key..).zip(&rows) {
+            let head = head_words(made.title.as_deref(), made.tags.as_deref());
+            add_words(connection, key, RowWords { body: &one.words, head: &head })?;
             cite(connection, key, &one.cites)?;
         }
         key += some.len() as i64;
@@ -668,7 +672,6 @@ fn write_rows(
             Value::Int(0),
             made.title.as_ref().into(),
             made.tags.as_ref().into(),
-            Value::Text(&made.search),
             made.model.as_ref().into(),
             Value::Int(micros(one.created_at)),
             Value::Int(micros(one.updated_at)),
@@ -683,22 +686,6 @@ fn write_rows(
         ]);
     }
     connection.execute(&inserts.conversation, &values).map(|_| ())
-}
-
-fn write_search(
-    connection: &mut Connection,
-    inserts: &Inserts,
-    rows: &[(&Incoming, NewRow)],
-    first_key: i64,
-) -> Result<(), Error> {
-    if connection.dialect() == Dialect::Postgres {
-        return Ok(());
-    }
-    let mut values = Vec::with_capacity(rows.len() * 2);
-    for (key, (_, made)) in (first_key..).zip(rows) {
-        values.extend([Value::Int(key), Value::Text(&made.search)]);
-    }
-    connection.execute(&inserts.search, &values).map(|_| ())
 }
 
 /// Writes down what a conversation cites.
@@ -717,33 +704,6 @@ pub(crate) fn end_citations(connection: &mut Connection, key: i64) -> Result<(),
     connection.execute(sql, &[key.into()]).map(|_| ())
 }
 
-/// Takes the conversation's text out of the search index, which has to be done before it changes.
-pub(crate) fn forget_search(connection: &mut Connection, key: i64) -> Result<(), Error> {
-    if connection.dialect() == Dialect::Postgres {
-        return Ok(());
-    }
-    let sql = "SELECT search FROM conversation WHERE key = $1";
-    let Some(search) = connection.row(sql, &[key.into()], |row| row.text(0))? else {
-        return Ok(());
-    };
-    let sql = "INSERT INTO conversation_search (conversation_search, rowid, search)
-               VALUES ('delete', $1, $2)";
-    connection.execute(sql, &[key.into(), Value::Text(&search)]).map(|_| ())
-}
-
-/// Puts the conversation's new text into the search index; every row has its place there.
-pub(crate) fn search_again(
-    connection: &mut Connection,
-    key: i64,
-    search: &str,
-) -> Result<(), Error> {
-    if connection.dialect() == Dialect::Postgres {
-        return Ok(());
-    }
-    let sql = "INSERT INTO conversation_search (rowid, search) VALUES ($1, $2)";
-    connection.execute(sql, &[key.into(), search.into()]).map(|_| ())
-}
-
 /// The status to go back to when a deletion is undone.
 fn before_deletion(status: i64) -> i64 {
     let deleted = number_of_status(Status::Deleted);
@@ -756,15 +716,27 @@ pub(crate) fn is_exporting(connection: &mut Connection) -> Result<bool, Error> {
     Ok(connection.row(sql, &[], |row| row.int(0))?.unwrap_or(0) > 0)
 }
 
+/// What updates need besides what is updated.
+struct Updating<'u, 's> {
+    inserts: &'u Inserts,
+    unpacker: &'u mut Unpacker<'s>,
+    /// Whether an export is under way, whose frozen bodies must stay.
+    exporting: bool,
+}
+
 /// Puts another state in the place of an earlier one.
 fn update(
     connection: &mut Connection,
-    inserts: &Inserts,
+    Updating { inserts, unpacker, exporting }: Updating<'_, '_>,
     one: &Incoming,
     made: NewRow,
     known: &Known,
-    exporting: bool,
 ) -> Result<(), Error> {
+    let head = head_words(known.title.as_deref(), known.tags.as_deref());
+    let size = i64::try_from(known.head.size).unwrap_or(0);
+    if known.body != 0 {
+        remove_stored_words(connection, unpacker, known.key, (known.body, size), &head)?;
+    }
     let body = next(connection, "body", 1)?;
     write_bodies(connection, &inserts.body, std::iter::once(&one.body), body)?;
     drop_body(connection, known.body, exporting)?;
@@ -777,17 +749,18 @@ fn update(
     } else {
         (theirs, before_deletion(theirs))
     };
-    let search = search_text(title.as_deref(), &read_texts(tags.as_deref().unwrap_or("[]")));
-    forget_search(connection, known.key)?;
+    let head = head_words(title.as_deref(), tags.as_deref());
+    add_words(connection, known.key, RowWords { body: &one.words, head: &head })?;
     let sql = format!(
         "UPDATE conversation SET owner = $1, kind = $2, status = $3, was = $4, edited = $5, title = $6,
-                   tags = $7, search = $8, model = $9, created_at = $10, updated_at = $11, rounds = $12,
-                   messages = $13, digest = $14, size = $15, body = $16, importer = $17, holder = $18, space = $19,
-                   turns = $20, calls = $21, marks = $22, models = $23, tokens = $24, least_score = $25,
+                   tags = $7, model = $8, created_at = $9, updated_at = $10, rounds = $11,
+                   messages = $12, digest = $13, size = $14, body = $15, importer = $16, holder = $17, space = $18,
+                   turns = $19, calls = $20, marks = $21, models = $22, tools = $23, tokens = $24, least_score = $25,
                    most_score = $26, language = $27, {CHANGED_NOW}
                WHERE key = $28"
     );
-    let [turns, calls, marks, models, tokens, least, most, language] = made.features.values();
+    let [turns, calls, marks, models, tools, tokens, least, most, language] =
+        made.features.values();
     connection.execute(
         &sql,
         &[
@@ -798,7 +771,6 @@ fn update(
             Value::Int(known.edited),
             title.as_ref().into(),
             tags.as_ref().into(),
-            Value::Text(&search),
             made.model.as_ref().into(),
             Value::Int(micros(one.created_at)),
             Value::Int(micros(one.updated_at)),
@@ -814,6 +786,7 @@ fn update(
             calls,
             marks,
             models,
+            tools,
             tokens,
             least,
             most,
@@ -825,8 +798,7 @@ fn update(
         end_shares(connection, known.key)?;
     }
     end_citations(connection, known.key)?;
-    cite(connection, known.key, &one.cites)?;
-    search_again(connection, known.key, &search)
+    cite(connection, known.key, &one.cites)
 }
 
 /// Takes away a body that nothing needs any more, at once or when the exports under way have ended.

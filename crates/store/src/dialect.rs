@@ -132,6 +132,29 @@ impl Dialect {
         }
     }
 
+    /// What makes the words of conversations searchable, in place of what made titles and tags searchable. The texts stand
+    /// in the bodies alone.
+    pub(crate) fn words_schema(self) -> &'static str {
+        match self {
+            // The words come with spaces between them and are not cut again. What is deleted is gone from the index at
+            // once.
+            Self::Sqlite => {
+                "DROP TABLE conversation_search;
+                 ALTER TABLE conversation DROP COLUMN search;
+                 CREATE VIRTUAL TABLE conversation_words USING fts5(
+                     question, answer, other, names, content='', columnsize=0, tokenize='ascii');
+                 INSERT INTO conversation_words (conversation_words, rank) VALUES ('secure-delete', 1);
+                 INSERT INTO conversation_words (conversation_words, rank) VALUES ('automerge', 16)"
+            }
+            Self::Postgres => {
+                "DROP INDEX conversation_search;
+                 ALTER TABLE conversation DROP COLUMN search;
+                 CREATE TABLE conversation_words (key BIGINT PRIMARY KEY, words tsvector NOT NULL);
+                 CREATE INDEX conversation_words_words ON conversation_words USING gin (words)"
+            }
+        }
+    }
+
     /// What lets the audit log only be added to.
     pub(crate) fn audit_schema(self) -> &'static str {
         match self {

@@ -7,15 +7,16 @@ use crate::body::{BodyHead, Unpacker};
 use crate::columns::{
     EDITED_STATUS, EDITED_TAGS, EDITED_TITLE, PURGED, column_text, number_of_status, read_texts,
 };
-use crate::conversations::{end_citations, forget_search, is_exporting, search_again, tags_column};
+use crate::conversations::{end_citations, is_exporting, tags_column};
 use crate::dialect::{Connection, Value};
 use crate::error::Error;
-use crate::filter::{push_conversations, search_by, search_text};
+use crate::filter::{push_conversations, search_by};
 use crate::items::{is_named, purge_bodies, unpack_stored};
 use crate::shares::end_shares;
 use crate::statement::Statement;
 use crate::store::{CHANGED_NOW, take_turn};
 use crate::traces::forget_imported;
+use crate::words::{head_words, remove_stored_words, replace_head};
 
 /// Bytes of the tags that are set for one conversation: as many as there may be, of the longest characters.
 const TAGS_BYTES: usize = TAGS * TAG_CHARACTERS * 4;
@@ -177,7 +178,7 @@ fn change(
             }
             set_status(connection, one.key, one.was, one.was)?;
         }
-        Edit::Purge => purge(connection, one, exporting)?,
+        Edit::Purge => purge(connection, unpacker, one, exporting)?,
     }
     Ok(true)
 }
@@ -218,35 +219,37 @@ fn retitle(
     tags: Option<&String>,
     bit: i64,
 ) -> Result<(), Error> {
-    let search =
-        search_text(title.map(String::as_str), &read_texts(tags.map_or("[]", String::as_str)));
+    let was = head_words(one.title.as_deref(), one.tags.as_deref());
+    let becomes = head_words(title.map(String::as_str), tags.map(String::as_str));
+    replace_head(connection, one.key, &was, &becomes)?;
     let sql = format!(
-        "UPDATE conversation SET title = $1, tags = $2, search = $3, edited = edited | {bit}, {CHANGED_NOW}
-         WHERE key = $4"
+        "UPDATE conversation SET title = $1, tags = $2, edited = edited | {bit}, {CHANGED_NOW} WHERE key = $3"
     );
-    let values = [title.into(), tags.into(), Value::Text(&search), one.key.into()];
-    forget_search(connection, one.key)?;
-    connection.execute(&sql, &values)?;
-    search_again(connection, one.key, &search)
+    connection.execute(&sql, &[title.into(), tags.into(), one.key.into()]).map(|_| ())
 }
 
 /// Takes everything of a conversation away, also from exports under way; its bare id stays if a dataset names it.
-fn purge(connection: &mut Connection, one: &Edited, exporting: bool) -> Result<(), Error> {
+fn purge(
+    connection: &mut Connection,
+    unpacker: &mut Unpacker<'_>,
+    one: &Edited,
+    exporting: bool,
+) -> Result<(), Error> {
     let key = Value::Int(one.key);
+    let head = head_words(one.title.as_deref(), one.tags.as_deref());
+    remove_stored_words(connection, unpacker, one.key, (one.body, one.size), &head)?;
     purge_bodies(connection, (one.key, one.body), exporting)?;
     end_shares(connection, one.key)?;
     end_citations(connection, one.key)?;
-    forget_search(connection, one.key)?;
     if !is_named(connection, one.key)? {
         return connection.execute("DELETE FROM conversation WHERE key = $1", &[key]).map(|_| ());
     }
     let sql = format!(
         "UPDATE conversation SET status = {PURGED}, was = 0, edited = 0, owner = NULL, importer = NULL,
              holder = NULL, title = NULL, tags = NULL,
-             search = '', model = NULL, rounds = 0, messages = 0, turns = 0, calls = 0, marks = 0, models = NULL,
+             model = NULL, rounds = 0, messages = 0, turns = 0, calls = 0, marks = 0, models = NULL, tools = NULL,
              tokens = 0, least_score = NULL, most_score = NULL, language = NULL, digest = $1, size = 0, body = 0
          WHERE key = $2"
     );
-    connection.execute(&sql, &[Value::Bytes(&[]), key])?;
-    search_again(connection, one.key, "")
+    connection.execute(&sql, &[Value::Bytes(&[]), key]).map(|_| ())
 }

@@ -1,8 +1,10 @@
 //! The columns that say what filters ask of a conversation beyond its own fields. Conversations that were taken in before
-//! there were such columns get theirs when the store is opened the first time: page by page, so that a kill loses
-//! no more than a page.
+//! there were such columns get theirs, and their words in the index, when the store is opened the first time: page by page,
+//! so that a kill loses no more than a page.
 
-use retort_model::bounds::{ITEM_BYTES, MODELS, PAGE_ITEMS};
+use std::collections::BTreeSet;
+
+use retort_model::bounds::{ITEM_BYTES, MODELS, PAGE_ITEMS, TOOLS};
 use retort_model::{ConversationFilter, Features, ItemKind, Label, NumberRange, Rating, canonical};
 
 use crate::body::{BodyHead, Unpacker};
@@ -12,6 +14,7 @@ use crate::error::Error;
 use crate::items::unpack_stored;
 use crate::statement::{Statement, push_array};
 use crate::store::take_turn;
+use crate::words::{RowWords, add_words, head_words, words_of_line};
 
 const HAS_ERROR: i64 = 1;
 const HAS_ATTACHMENT: i64 = 2;
@@ -30,12 +33,13 @@ fn rating_bit(rating: Rating) -> i64 {
     }
 }
 
-/// The columns `turns`, `calls`, `marks`, `models`, `tokens`, `least_score`, `most_score` and `language`.
+/// The columns `turns`, `calls`, `marks`, `models`, `tools`, `tokens`, `least_score`, `most_score` and `language`.
 pub(crate) struct FeatureColumns {
     pub(crate) turns: i64,
     pub(crate) calls: i64,
     pub(crate) marks: i64,
     pub(crate) models: Option<String>,
+    pub(crate) tools: Option<String>,
     pub(crate) tokens: i64,
     pub(crate) scores: [Option<i64>; 2],
     pub(crate) language: Option<&'static str>,
@@ -52,12 +56,16 @@ impl From<&Features> for FeatureColumns {
         let labels = features.labels.iter().copied().map(label_bit);
         let ratings = features.ratings.iter().copied().map(rating_bit);
         marks |= labels.chain(ratings).sum::<i64>();
-        let models = features.models.iter().take(MODELS).map(|model| title_text(model));
+        let listed = |names: &BTreeSet<String>, most| {
+            let names = (!names.is_empty()).then(|| names.iter().take(most));
+            names.map(|names| array_of(names.map(|name| title_text(name))))
+        };
         Self {
             turns: whole(features.turns),
             calls: whole(features.calls),
             marks,
-            models: (!features.models.is_empty()).then(|| array_of(models)),
+            models: listed(&features.models, MODELS),
+            tools: listed(&features.tools, TOOLS),
             tokens: whole(features.tokens),
             scores: features.scores.map_or([None; 2], |scores| scores.map(Some)),
             language: features.language,
@@ -67,13 +75,14 @@ impl From<&Features> for FeatureColumns {
 
 impl FeatureColumns {
     /// The values, in the order of the columns.
-    pub(crate) fn values(&self) -> [Value<'_>; 8] {
+    pub(crate) fn values(&self) -> [Value<'_>; 9] {
         let [least, most] = self.scores;
         [
             self.turns.into(),
             self.calls.into(),
             self.marks.into(),
             self.models.as_ref().into(),
+            self.tools.as_ref().into(),
             self.tokens.into(),
             least.into(),
             most.into(),
@@ -119,6 +128,8 @@ pub(crate) fn push_features(
     push_elements(statement, dialect, "c.tags", &tags);
     let models: Vec<_> = filter.models.iter().map(|model| title_text(model)).collect();
     push_elements(statement, dialect, "c.models", &models);
+    let tools: Vec<_> = filter.tools.iter().map(|tool| title_text(tool)).collect();
+    push_elements(statement, dialect, "c.tools", &tools);
 }
 
 fn push_numbers(statement: &mut Statement, column: &str, range: NumberRange) {
@@ -168,11 +179,14 @@ impl crate::Store {
 /// Reads the features of a page of conversations; says whether there were any.
 fn read_page(connection: &mut Connection, unpacker: &mut Unpacker<'_>) -> Result<bool, Error> {
     let sql = format!(
-        "SELECT key, size, body FROM conversation WHERE marks IS NULL ORDER BY key LIMIT {PAGE_ITEMS}"
+        "SELECT key, size, body, title, tags FROM conversation WHERE marks IS NULL ORDER BY key LIMIT {PAGE_ITEMS}"
     );
-    let page = connection.rows(&sql, &[], |row| Ok((row.int(0)?, row.int(1)?, row.int(2)?)))?;
+    let page = connection.rows(&sql, &[], |row| {
+        let texts = (row.text_or_none(3)?, row.text_or_none(4)?);
+        Ok((row.int(0)?, row.int(1)?, row.int(2)?, texts))
+    })?;
     let mut page_bytes = 0;
-    for (key, size, body) in &page {
+    for (key, size, body, (title, tags)) in &page {
         let mut line = Vec::new();
         let size = usize::try_from(*size).unwrap_or(0);
         let head = BodyHead { size, ..BodyHead::default() };
@@ -186,12 +200,15 @@ fn read_page(connection: &mut Connection, unpacker: &mut Unpacker<'_>) -> Result
             canonical::read(text).map(|one| Features::with_language(&one)).unwrap_or_default();
         let columns = FeatureColumns::from(&features);
         let sql =
-            "UPDATE conversation SET turns = $1, calls = $2, marks = $3, models = $4, tokens = $5,
-                       least_score = $6, most_score = $7, language = $8
-                   WHERE key = $9";
+            "UPDATE conversation SET turns = $1, calls = $2, marks = $3, models = $4, tools = $5, tokens = $6,
+                       least_score = $7, most_score = $8, language = $9
+                   WHERE key = $10";
         let mut values: Vec<Value<'_>> = columns.values().into();
         values.push(Value::Int(*key));
         connection.execute(sql, &values)?;
+        let body = words_of_line(&line);
+        let head = head_words(title.as_deref(), tags.as_deref());
+        add_words(connection, *key, RowWords { body: &body, head: &head })?;
         page_bytes += line.len();
         if page_bytes > ITEM_BYTES {
             break;

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use retort_model::{ConversationFilter, DateRange, Scope, Status, Time};
+use retort_model::{ConversationFilter, DateRange, Query, Scope, Status, Time};
 
-use crate::columns::{UNKNOWN, array_of, key_text, number_of_kind, number_of_status};
+use crate::columns::{PURGED, UNKNOWN, array_of, key_text, number_of_kind, number_of_status};
 use crate::dialect::Dialect;
 use crate::features::push_features;
 use crate::statement::{Held, Statement};
+use crate::words::{leading, push_sought};
 
 /// Shortest text that the index of trigrams finds.
 const TRIGRAM: usize = 3;
@@ -15,12 +16,12 @@ const TRIGRAM: usize = 3;
 /// Trigrams of one text that are looked up: more leave hardly fewer rows.
 const TRIGRAMS_SOUGHT: usize = 24;
 
-/// How titles and tags are searched.
+/// How texts are searched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SearchBy {
-    /// By the index of their trigrams, which then leads the query.
-    Trigrams,
-    /// By looking at each row that the rest of the filter leaves.
+    /// By their index, which then leads the query.
+    Index,
+    /// By looking at the rows that the rest of the filter leaves.
     Rows,
     /// By looking at all rows, in the order in which they lie.
     Walk,
@@ -32,16 +33,17 @@ pub(crate) fn walk_or(by: SearchBy, scope: &Scope, selection: &ConversationFilte
     if by == SearchBy::Rows && is_wide { SearchBy::Walk } else { by }
 }
 
-/// How the texts of a selection can be searched.
+/// How the words of a selection can be searched.
 pub(crate) fn search_by(dialect: Dialect, selection: &ConversationFilter) -> SearchBy {
-    if selection.or.is_empty() { texts_by(dialect, &selection.search) } else { SearchBy::Rows }
+    // PostgreSQL's planner chooses by itself.
+    if leading(dialect, selection).is_some() { SearchBy::Index } else { SearchBy::Rows }
 }
 
 /// How any of these texts can be searched.
 pub(crate) fn texts_by(dialect: Dialect, texts: &[String]) -> SearchBy {
     let long = |text: &String| text.to_lowercase().chars().count() >= TRIGRAM;
     match dialect {
-        Dialect::Sqlite if !texts.is_empty() && texts.iter().all(long) => SearchBy::Trigrams,
+        Dialect::Sqlite if !texts.is_empty() && texts.iter().all(long) => SearchBy::Index,
         // PostgreSQL's planner chooses by itself.
         Dialect::Sqlite | Dialect::Postgres => SearchBy::Rows,
     }
@@ -73,11 +75,14 @@ pub(crate) fn push_conversations(
     selection: &ConversationFilter,
     search_by: SearchBy,
 ) {
-    if search_by == SearchBy::Trigrams {
+    let leads = leading(dialect, selection).filter(|_| search_by == SearchBy::Index);
+    // What leads need not be looked at again, unless it finds more than one query asks for.
+    let is_found = leads.is_some() && selection.search.len() == 1;
+    if let Some(question) = leads {
         statement
-            .push(" FROM conversation_search s CROSS JOIN conversation c ON c.key = s.rowid")
-            .push(" WHERE s.conversation_search MATCH ")
-            .text(&trigram_query(&selection.search))
+            .push(" FROM conversation_words s CROSS JOIN conversation c ON c.key = s.rowid")
+            .push(" WHERE s.conversation_words MATCH ")
+            .text(&question)
             // The plus keeps the index on projects out: the search leads.
             .push(" AND +c.project = ");
     } else {
@@ -86,11 +91,11 @@ pub(crate) fn push_conversations(
     }
     statement.int(scope.project).held_by(scope);
     if selection.or.is_empty() {
-        push_conditions(statement, dialect, selection);
+        push_conditions(statement, dialect, selection, is_found);
     } else {
         for (index, one) in std::iter::once(selection).chain(&selection.or).enumerate() {
             statement.push(if index == 0 { " AND ((1 = 1" } else { " OR (1 = 1" });
-            push_conditions(statement, dialect, one);
+            push_conditions(statement, dialect, one, false);
             statement.push(")");
         }
         statement.push(")");
@@ -102,16 +107,68 @@ pub(crate) fn push_conversations(
     }
 }
 
-/// Appends ` AND …` for what one filter means, without its alternatives.
-fn push_conditions(statement: &mut Statement, dialect: Dialect, selection: &ConversationFilter) {
-    let statuses = match selection.statuses.as_slice() {
-        // Who names one by its id means it, deleted or not.
-        [] if !selection.ids.is_empty() => Status::ALL,
-        [] => &[Status::Active, Status::Favorite],
-        some => some,
-    };
-    let statuses = statuses.iter().copied().map(number_of_status);
-    push_among(statement, "c.status", statuses);
+/// Appends ` AND …` for what one filter means, without its alternatives. `is_found` says that the index leads and has
+/// found its only query.
+fn push_conditions(
+    statement: &mut Statement,
+    dialect: Dialect,
+    selection: &ConversationFilter,
+    is_found: bool,
+) {
+    statement.push(&format!(" AND c.status <> {PURGED}"));
+    push_fields(statement, dialect, selection);
+    match selection.search.as_slice() {
+        [] => push_default_status(statement, selection, None),
+        [one] => push_query(statement, dialect, selection, one, is_found),
+        several => {
+            for (index, one) in several.iter().enumerate() {
+                statement.push(if index == 0 { " AND ((1 = 1" } else { " OR (1 = 1" });
+                push_query(statement, dialect, selection, one, false);
+                statement.push(")");
+            }
+            statement.push(")");
+        }
+    }
+}
+
+/// Appends ` AND …` for what one query of a filter means.
+fn push_query(
+    statement: &mut Statement,
+    dialect: Dialect,
+    selection: &ConversationFilter,
+    query: &Query,
+    is_found: bool,
+) {
+    push_default_status(statement, selection, Some(query));
+    push_fields(statement, dialect, &query.wanted);
+    for one in &query.unwanted {
+        // What is not known is not what is unwanted.
+        statement.push(" AND NOT COALESCE((1 = 1");
+        push_fields(statement, dialect, one);
+        statement.push("), FALSE)");
+    }
+    if !is_found {
+        push_sought(statement, dialect, query);
+    }
+}
+
+/// Appends that deleted conversations are left out, unless someone asked for them.
+fn push_default_status(
+    statement: &mut Statement,
+    selection: &ConversationFilter,
+    query: Option<&Query>,
+) {
+    if selection.has_default_status(query) {
+        let statuses = [Status::Active, Status::Favorite].map(number_of_status);
+        push_among(statement, "c.status", statuses);
+    }
+}
+
+/// Appends ` AND …` for what the fields of a filter ask for, without its queries; without a status, any.
+fn push_fields(statement: &mut Statement, dialect: Dialect, selection: &ConversationFilter) {
+    if !selection.statuses.is_empty() {
+        push_among(statement, "c.status", selection.statuses.iter().copied().map(number_of_status));
+    }
     if !selection.kinds.is_empty() {
         push_among(statement, "c.kind", selection.kinds.iter().copied().map(number_of_kind));
     }
@@ -121,7 +178,6 @@ fn push_conditions(statement: &mut Statement, dialect: Dialect, selection: &Conv
         push_ids(statement, dialect, &selection.ids);
     }
     push_features(statement, dialect, selection);
-    push_texts(statement, &selection.search);
 }
 
 /// Appends that any of these texts is in what is searched, if there are any.
@@ -186,18 +242,8 @@ fn like_pattern(text: &str) -> String {
     pattern
 }
 
-/// Between title and tags: what is sought does not reach across it.
+/// Between texts that are searched together: what is sought does not reach across it.
 pub(crate) const SEPARATOR: char = '\u{1f}';
-
-/// What search looks at: title and tags in lower case.
-pub(crate) fn search_text(title: Option<&str>, tags: &[String]) -> String {
-    let mut text = searchable(title.unwrap_or_default());
-    for tag in tags {
-        text.push(SEPARATOR);
-        text.push_str(&searchable(tag));
-    }
-    text
-}
 
 pub(crate) fn searchable(text: &str) -> String {
     let mut text = text.to_lowercase();

@@ -54,6 +54,7 @@ mod tls;
 mod tokens;
 mod traces;
 mod within;
+mod words;
 
 pub use answered::Begun;
 pub use audit::{AuditEntry, AuditFilter, NewAudit};

@@ -7,11 +7,12 @@ use crate::body::Unpacker;
 use crate::columns::{EDITED_TAGS, EDITED_TITLE, PURGED, kind_of, moment, read_texts, status_of};
 use crate::dialect::{Connection, Dialect, Row};
 use crate::error::Error;
-use crate::filter::{SearchBy, push_conversations, search_by, trigram_query, walk_or};
+use crate::filter::{SearchBy, push_conversations};
 use crate::page::{page_of, room_of};
 use crate::statement::Statement;
+use crate::words::leading;
 
-/// Conversations that the trigram index may find before looking at rows in order costs less for a page.
+/// Items that an index may find before looking at rows in order costs less for a page.
 pub(crate) const FEW_FOUND: i64 = 20_000;
 
 /// A conversation as lists show it.
@@ -207,11 +208,7 @@ impl crate::Store {
         self.look(|connection| {
             let dialect = connection.dialect();
             let mut statement = Statement::new("SELECT COUNT(*)");
-            let mut by = search_by(dialect, selection);
-            if !selection.search.is_empty() {
-                // Each row has to be looked at: best in the order in which they lie.
-                by = walk_or(by, scope, selection);
-            }
+            let by = page_search(connection, selection)?;
             push_conversations(&mut statement, dialect, scope, selection, by);
             self.counts.of(connection, &statement)
         })
@@ -281,21 +278,20 @@ impl crate::Store {
     }
 }
 
-/// How a page is best searched: what is found often is soon found in order, too.
+/// How conversations are best searched: what is found often is soon found in order, too.
 fn page_search(
     connection: &mut Connection,
     selection: &ConversationFilter,
 ) -> Result<SearchBy, Error> {
-    let by = search_by(connection.dialect(), selection);
-    if by != SearchBy::Trigrams {
-        return Ok(by);
-    }
+    let Some(question) = leading(connection.dialect(), selection) else {
+        return Ok(SearchBy::Rows);
+    };
     let mut statement = Statement::new(
-        "SELECT COUNT(*) FROM (SELECT 1 FROM conversation_search WHERE conversation_search MATCH ",
+        "SELECT COUNT(*) FROM (SELECT 1 FROM conversation_words WHERE conversation_words MATCH ",
     );
-    statement.text(&trigram_query(&selection.search)).push(" LIMIT ").int(FEW_FOUND).push(")");
+    statement.text(&question).push(" LIMIT ").int(FEW_FOUND).push(")");
     let found = connection.row(&statement.sql, &statement.values(), |row| row.int(0))?;
-    Ok(if found.unwrap_or(0) < FEW_FOUND { SearchBy::Trigrams } else { SearchBy::Rows })
+    Ok(if found.unwrap_or(0) < FEW_FOUND { SearchBy::Index } else { SearchBy::Rows })
 }
 
 fn page(

@@ -95,6 +95,7 @@ impl crate::Store {
     /// (`docs/server.md`).
     pub(crate) fn erase(&self) -> Result<(), Error> {
         self.rewrite_bodies()?;
+        self.renew_words_if_due()?;
         self.rewrite_now_or_later()?;
         self.empty_log()
     }
@@ -169,7 +170,7 @@ fn structure(connection: &mut Connection, found: &mut Vec<Finding>) -> Result<()
         ));
     }
     for (index, what) in
-        [("conversation_search", "the search index"), ("run_search", "the search index of runs")]
+        [("conversation_words", "the search index"), ("run_search", "the search index of runs")]
     {
         let sql = format!("INSERT INTO {index} ({index}) VALUES ('integrity-check')");
         if let Err(error) = connection.execute(&sql, &[]) {

@@ -115,7 +115,12 @@ impl crate::Store {
         if self.file().is_none() {
             return Ok(());
         }
-        self.read(|connection| connection.script("VACUUM"))?;
+        // In one piece, the index of words keeps no word that nothing has any more.
+        self.read(|connection| {
+            connection.script(
+                "INSERT INTO conversation_words (conversation_words) VALUES ('optimize'); VACUUM",
+            )
+        })?;
         self.write(|connection| {
             connection.execute("DELETE FROM meta WHERE name = 'rewrite'", &[]).map(|_| ())
         })?;

@@ -96,14 +96,14 @@ pub(crate) fn page_by(
     selection: &RunFilter,
 ) -> Result<SearchBy, Error> {
     let by = texts_by(connection.dialect(), &selection.search);
-    if by != SearchBy::Trigrams {
+    if by != SearchBy::Index {
         return Ok(by);
     }
     let mut statement =
         Statement::new("SELECT COUNT(*) FROM (SELECT 1 FROM run_search WHERE run_search MATCH ");
     statement.text(&trigram_query(&selection.search)).push(" LIMIT ").int(FEW_FOUND).push(") s");
     let found = connection.row(&statement.sql, &statement.values(), |row| row.int(0))?;
-    Ok(if found.unwrap_or(0) < FEW_FOUND { SearchBy::Trigrams } else { SearchBy::Rows })
+    Ok(if found.unwrap_or(0) < FEW_FOUND { SearchBy::Index } else { SearchBy::Rows })
 }
 
 /// Appends `FROM … WHERE …` for the runs (`c`) that scope and selection mean, without the limit. `flows` is what
@@ -120,7 +120,7 @@ pub(crate) fn push_runs(
     let one_flow = flows.filter(|flows| flows.len() == 1 && scope.owner.is_none());
     let flow_leads = one_flow.is_some() && selection.ids.is_empty() && by == SearchBy::Rows;
     match by {
-        SearchBy::Trigrams => {
+        SearchBy::Index => {
             statement
                 .push(" FROM run_search s CROSS JOIN run c ON c.key = s.rowid WHERE s.run_search MATCH ")
                 .text(&trigram_query(&selection.search))

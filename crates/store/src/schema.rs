@@ -6,7 +6,7 @@ use crate::dialect::{Connection, Dialect, Value};
 use crate::error::Error;
 
 /// The steps, in order; the schema's number is how many were taken.
-const STEPS: [&str; 13] = [
+const STEPS: [&str; 14] = [
     include_str!("schema/0001.sql"),
     include_str!("schema/0002.sql"),
     include_str!("schema/0003.sql"),
@@ -20,6 +20,7 @@ const STEPS: [&str; 13] = [
     include_str!("schema/0011.sql"),
     include_str!("schema/0012.sql"),
     include_str!("schema/0013.sql"),
+    include_str!("schema/0014.sql"),
 ];
 
 /// The number of the newest schema.
@@ -97,6 +98,9 @@ fn take_steps(connection: &mut Connection, identity: &str) -> Result<(i64, i64),
             }
             if number == 5 {
                 hash_links(connection)?;
+            }
+            if number == 14 {
+                connection.script(dialect.words_schema())?;
             }
             if number == 6 {
                 widen_unique(connection, "conversation", "project, id, source", "space")?;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 use clap::builder::PossibleValuesParser;
-use retort_model::ConversationFilter;
+use retort_model::{ConversationFilter, Query};
 use retort_service::Order;
 use retort_web::wire;
 
@@ -19,6 +19,10 @@ use crate::filters::FilterArgs;
 /// List the conversations in the store.
 #[derive(Args)]
 pub struct List {
+    /// Only conversations that match this query: words, "phrases", `-exclusions` and `field:value`; short for `--search`.
+    #[arg(value_name = "QUERY", value_parser = |text: &str| text.parse::<Query>())]
+    query: Option<Query>,
+
     /// Print only the number of matches.
     #[arg(long, conflicts_with_all = ["lines", "all", "after"])]
     count: bool,
@@ -61,7 +65,15 @@ struct Paging {
 impl List {
     pub fn run(self) -> Result<ExitCode, Failure> {
         let client = self.keeping.client()?;
-        let selection = self.filtering.0;
+        let mut selection = self.filtering.0;
+        if let Some(query) = self.query {
+            if !selection.search.is_empty() {
+                return Err("give the query as an argument or as `--search`, not both"
+                    .to_owned()
+                    .into());
+            }
+            selection.search.push(query);
+        }
         let mut out = std::io::stdout().lock();
         if self.count {
             let total = client.count(&selection)?;

@@ -159,8 +159,9 @@ fn a_list_is_filtered_as_the_specification_says() {
         (&["--search", "ärger"], &["c2"]),
         (&["--search", "TRAVEL"], &["c2", "c1"]),
         (&["--search", "旅"], &["c5"]),
-        (&["--search", "0% sure_"], &["c6"]),
-        (&["--search", "%"], &["c6"]),
+        (&["--search", "100% sure_"], &["c6"]),
+        (&["kyoto travel"], &["c1"]),
+        (&["--query", "tag:travel -kyoto"], &["c2"]),
         (&["--search", "kyoto", "--search", "notes"], &["c3", "c1"]),
         (&["--search", "nobody"], &[]),
         (&["--type", "chat"], &["c5", "c1"]),
@@ -229,6 +230,8 @@ fn wrong_choices_of_a_list_are_told_in_words() {
         (&["list", "--created-from", "yesterday"], "not a date or time"),
         (&["list", "--data", "elsewhere"], "`retort import` makes one"),
         (&["list", "--search", &"x".repeat(1001)], "at most 1000 characters"),
+        (&["list", "tga:travel"], "unknown field `tga`; did you mean `tag`?"),
+        (&["list", "%"], "`%` has no letters or digits to search for"),
     ] {
         assert!(place.refused(args, words).out.is_empty());
     }

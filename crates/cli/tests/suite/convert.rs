@@ -238,7 +238,7 @@ fn filters_choose_as_they_say() {
         assert_eq!(manifest["conversations"]["selected"], expect.len(), "{args:?}");
     };
     check(&[], &["a", "b", "d", "e"]);
-    check(&["--search", "zug"], &["a", "b"]);
+    check(&["--search", "zug*"], &["a", "b"]);
     check(&["--search", "ärger", "--search", "LATER"], &["a", "d"]);
     check(&["--created-from", "2024-01-01"], &["a", "b", "d"]);
     check(&["--created-from", "2024-01-01", "--created-before", "2024-02-01"], &["a", "b"]);

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use retort_json::Text;
 
 use super::field::{Filter, FilterField, FilterValues, add, flag, limit, list, one, range, time};
-use super::{DateRange, DecimalRange, NumberRange};
+use super::{DateRange, DecimalRange, NumberRange, Query};
 use crate::conversation::{Conversation, Kind, Status};
 use crate::features::{Features, Rating};
 use crate::item::ItemKind;
@@ -16,8 +16,8 @@ use crate::message::Label;
 /// the fields must all match.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ConversationFilter {
-    /// Texts sought in title or tags, whatever their case.
-    pub search: Vec<String>,
+    /// Queries, of which one has to match; none means all.
+    pub search: Vec<Query>,
     /// When it was created.
     pub created: DateRange,
     /// Types; none means all.
@@ -28,6 +28,8 @@ pub struct ConversationFilter {
     pub tags: Vec<String>,
     /// Names of models, of which one is named; none means any.
     pub models: Vec<String>,
+    /// Names of tools, of which one is called; none means any.
+    pub tools: Vec<String>,
     /// Who held it; none means anyone.
     pub owners: Vec<String>,
     /// Import formats; none means all.
@@ -66,11 +68,11 @@ impl Filter for ConversationFilter {
     const FIELDS: &'static [FilterField<Self>] = &[
         list!(
             "search",
-            "Only conversations with this text in the title or tags",
+            "Only conversations that match this query: words, \"phrases\", `-exclusions` and `field:value`",
             FilterValues::Text,
             search
         )
-        .formerly(&[], &["select-search"]),
+        .formerly(&["q", "query"], &["query", "select-search"]),
         one!(
             "created_from",
             "Only conversations created at or after this date or time",
@@ -102,6 +104,7 @@ impl Filter for ConversationFilter {
         .formerly(&["statuses"], &["select-status"]),
         list!("tag", "Only conversations with this tag", FilterValues::Text, tags),
         list!("model", "Only conversations that name this model", FilterValues::Text, models),
+        list!("tool", "Only conversations that call this tool", FilterValues::Text, tools),
         list!(
             "owner",
             "Only conversations owned by this person, by e-mail or name",
@@ -174,7 +177,9 @@ impl Filter for ConversationFilter {
 impl ConversationFilter {
     /// Whether it depends on when a conversation was created.
     pub fn asks_for_dates(&self) -> bool {
-        self.created != DateRange::default() || self.or.iter().any(Self::asks_for_dates)
+        self.created != DateRange::default()
+            || self.search.iter().any(Query::asks_for_dates)
+            || self.or.iter().any(Self::asks_for_dates)
     }
 
     /// Whether the conversation is meant; the limit is for whoever counts.
@@ -198,20 +203,37 @@ impl ConversationFilter {
     }
 
     fn leaves_out_deleted(&self) -> bool {
-        self.statuses.is_empty() && self.ids.is_empty()
+        let leaves_out = |query: &Query| self.has_default_status(Some(query));
+        self.has_default_status(None)
+            && (self.search.is_empty() || self.search.iter().any(leaves_out))
+    }
+
+    /// Whether deleted conversations are left out because nobody asked for them, in the filter or in this query of it: no
+    /// status is named, and no id.
+    pub fn has_default_status(&self, query: Option<&Query>) -> bool {
+        self.statuses.is_empty()
+            && self.ids.is_empty()
+            && query.is_none_or(|query| !query.names_status())
     }
 
     fn is_match(&self, conversation: &Conversation<'_>) -> bool {
-        let status = if self.statuses.is_empty() {
-            conversation.status != Status::Deleted || !self.ids.is_empty()
-        } else {
-            self.statuses.contains(&conversation.status)
+        let has_status = |query: Option<&Query>| {
+            conversation.status != Status::Deleted || !self.has_default_status(query)
         };
-        status
+        let matches = |query: &Query| has_status(Some(query)) && query.is_match(conversation);
+        self.fields_match(conversation)
+            && match self.search.as_slice() {
+                [] => has_status(None),
+                queries => queries.iter().any(matches),
+            }
+    }
+
+    /// Whether the conversation has what the fields other than the queries ask for; without a status, any.
+    pub(super) fn fields_match(&self, conversation: &Conversation<'_>) -> bool {
+        is_any(&self.statuses, |status| *status == conversation.status)
             && is_any(&self.kinds, |kind| *kind == conversation.kind)
             && self.created.contains(conversation.created_at)
             && (self.ids.is_empty() || self.ids.contains(&*conversation.id.decoded()))
-            && self.finds(conversation)
             && is_one_of(&self.formats, Some(&conversation.source))
             && is_one_of(&self.owners, conversation.owner.as_ref())
             && (self.tags.is_empty()
@@ -225,6 +247,7 @@ impl ConversationFilter {
     /// Whether it depends on more than the conversation's own fields.
     fn asks_for_features(&self) -> bool {
         !self.models.is_empty()
+            || !self.tools.is_empty()
             || !self.turns.is_all()
             || !self.calls.is_all()
             || !self.tokens.is_all()
@@ -244,21 +267,11 @@ impl ConversationFilter {
                     .scores
                     .is_some_and(|ends| ends.iter().all(|end| self.scores.contains(*end))))
             && is_any(&self.models, |one| features.models.contains(one))
+            && is_any(&self.tools, |one| features.tools.contains(one))
             && is_any(&self.labels, |one| features.labels.contains(one))
             && is_any(&self.ratings, |one| features.ratings.contains(one))
             && self.has_error.is_none_or(|wanted| wanted == features.has_error)
             && self.has_attachment.is_none_or(|wanted| wanted == features.has_attachment)
-    }
-
-    fn finds(&self, conversation: &Conversation<'_>) -> bool {
-        is_any(&self.search, |text| {
-            let sought = text.to_lowercase();
-            conversation
-                .title
-                .iter()
-                .chain(&conversation.tags)
-                .any(|text| text.decoded().to_lowercase().contains(&sought))
-        })
     }
 }
 
@@ -312,11 +325,33 @@ mod tests {
     }
 
     #[test]
-    fn search_looks_in_title_and_tags_whatever_the_case() {
-        for (sought, found) in [("äRGER", true), ("旅", true), ("Flug", false)] {
-            let selection =
-                ConversationFilter { search: vec![sought.into()], ..ConversationFilter::default() };
-            assert_eq!(selection.matches(&conversation(Status::Active)), found, "{sought}");
+    fn one_of_several_queries_has_to_match() {
+        for (queries, found) in
+            [(&["äRGER"][..], true), (&["旅"], true), (&["Flug"], false), (&["Flug", "zug"], true)]
+        {
+            let search = queries.iter().map(|query| query.parse().unwrap()).collect();
+            let selection = ConversationFilter { search, ..ConversationFilter::default() };
+            assert_eq!(selection.matches(&conversation(Status::Active)), found, "{queries:?}");
+        }
+    }
+
+    #[test]
+    fn a_query_that_names_a_status_or_an_id_means_deleted_conversations_as_well() {
+        for (query, found) in [
+            ("zug", false),
+            ("status:deleted zug", true),
+            ("id:c-1", true),
+            ("-status:active", false),
+            ("status:active", false),
+        ] {
+            let search = vec![query.parse().unwrap()];
+            let selection = ConversationFilter { search, ..ConversationFilter::default() };
+            assert_eq!(selection.matches(&conversation(Status::Deleted)), found, "{query}");
+            assert_eq!(
+                selection.with_deleted().is_some(),
+                !query.contains(':') || query.starts_with('-'),
+                "{query}"
+            );
         }
     }
 

@@ -187,7 +187,7 @@ pub trait Filter: Clone + Default + PartialEq + Send + Sync + 'static {
     fn check(&self) -> Result<(), String> {
         for field in Self::FIELDS.iter().filter(|field| field.is_list) {
             let values = field.values_in(self);
-            if field.name == SEARCH {
+            if field.name == super::SEARCH {
                 check_search(&values)?;
             }
             let most = if field.name == ID { IDS_PER_REQUEST } else { FIELD_VALUES };
@@ -202,23 +202,30 @@ pub trait Filter: Clone + Default + PartialEq + Send + Sync + 'static {
     }
 }
 
-/// The name of the field whose texts are bounded by [`check_search`].
-const SEARCH: &str = "search";
-
 /// The name of the field of ids, of which there may be many.
 const ID: &str = "id";
 
 /// Says that a name is not known, and which one may have been meant.
-fn unknown(name: &str, known: impl Iterator<Item = &'static str>) -> String {
+pub(super) fn unknown(name: &str, known: impl Iterator<Item = &'static str>) -> String {
     let known: Vec<_> = known.collect();
     let near = known
         .iter()
         .map(|one| (distance(name, one), *one))
         .min()
-        .filter(|(distance, one)| *distance <= 1 + one.len() / 4);
+        .filter(|(distance, one)| *distance <= 1 + one.len() / 4 || is_shuffled(name, one));
     let hint = near.map(|(_, one)| format!("; did you mean `{one}`?")).unwrap_or_default();
     let names: Vec<_> = known.iter().map(|one| format!("`{one}`")).collect();
     format!("unknown field `{name}`{hint}, expected one of {}", names.join(", "))
+}
+
+/// Whether two names have the same letters in another order.
+fn is_shuffled(one: &str, other: &str) -> bool {
+    let sorted = |name: &str| {
+        let mut bytes = name.as_bytes().to_vec();
+        bytes.sort_unstable();
+        bytes
+    };
+    one.len() == other.len() && sorted(one) == sorted(other)
 }
 
 /// How many characters must be added, taken away or replaced to make one text of the other, of names up to 40

@@ -13,7 +13,7 @@ fn ids(some: &[&str]) -> ConversationFilter {
 }
 
 fn sought(text: &str) -> ConversationFilter {
-    ConversationFilter { search: vec![text.to_owned()], ..ConversationFilter::default() }
+    ConversationFilter { search: vec![text.parse().unwrap()], ..ConversationFilter::default() }
 }
 
 fn filled(place: &Place) {

@@ -163,14 +163,13 @@ fn the_selection_of_an_export_is_that_of_a_list() {
             })
             .collect();
         place.take(&some);
-        let searches =
-            [vec![], vec!["reise".to_owned()], vec!["%".into()], vec!["東京".into(), "RGE".into()]];
+        let searches = [&[][..], &["reise"], &["100 -x"], &["東京", "ÄRGER -status:favorite"]];
         let mut number = 0;
         for search in searches {
             for limit in [None, Some(0), Some(7), Some(1000)] {
                 for scope in [place.scope(), Scope::person(place.project, "ann")] {
                     let selection =
-                        ConversationFilter { search: search.clone(), limit, ..everything() };
+                        ConversationFilter { search: queries(search), limit, ..everything() };
                     number += 1;
                     let name = format!("d{number}");
                     let new = NewExport {

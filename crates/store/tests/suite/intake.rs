@@ -129,10 +129,11 @@ fn a_nul_is_no_fault() {
         assert_eq!(place.text("i\0d"), "l\0ine");
         assert_eq!(place.all(&ids(&["i\0d"])).len(), 1);
         let sought = |text: &str| {
-            let selection = ConversationFilter { search: vec![text.into()], ..everything() };
+            let selection =
+                ConversationFilter { search: vec![text.parse().unwrap()], ..everything() };
             place.all(&selection).len()
         };
-        assert_eq!((sought("\0"), sought("A\0B"), sought("\0a")), (1, 1, 0));
+        assert_eq!((sought("t"), sought("A\0B"), sought("\0b a")), (1, 1, 1));
         let scope = Scope::person(place.project, "o\0");
         assert_eq!(place.store.count(&scope, &everything()).unwrap(), 1);
         let edit = |edit| place.store.edit(&place.scope(), &everything(), &edit).unwrap();
@@ -197,10 +198,14 @@ fn what_was_edited_here_stands_above_what_comes() {
         assert_eq!(place.store.edit(&place.scope(), &deleted, &Edit::Restore).unwrap(), 1);
         expect("mine", "tag 2,more", Status::Favorite, "line 4");
         let finds = |text: &str| {
-            let selection = ConversationFilter { search: vec![text.into()], ..everything() };
+            let selection =
+                ConversationFilter { search: vec![text.parse().unwrap()], ..everything() };
             place.all(&selection).len()
         };
-        assert_eq!((finds("mine"), finds("more"), finds("title 4"), finds("tag 4")), (1, 1, 0, 0));
+        assert_eq!(
+            (finds("mine"), finds("more"), finds("\"title 4\""), finds("\"tag 4\"")),
+            (1, 1, 0, 0)
+        );
     });
 }
 
@@ -220,7 +225,7 @@ fn a_purged_one_comes_back_as_new() {
             assert_eq!(place.take(&[one.clone(), one.clone()]), [Taken::New, Taken::Same]);
             assert_eq!(place.one("c").title.as_deref(), Some("its title"));
             assert_eq!(place.text("c"), "line");
-            let sought = ConversationFilter { search: vec!["title".into()], ..everything() };
+            let sought = ConversationFilter { search: queries(&["title"]), ..everything() };
             assert_eq!(place.all(&sought).len(), 1);
         }
         assert_eq!(place.store.check(true, at(0)).unwrap(), []);

@@ -2,11 +2,13 @@
 
 use retort_model::{
     Content, Conversation, ConversationFilter, DateRange, Features, Feedback, Kind, Label, Message,
-    Part, PartKind, Rating, Role, Round, Scope, Status, Time, ToolCall, canonical,
+    Part, PartKind, Query, Rating, Role, Round, Scope, Status, Time, ToolCall, canonical,
 };
 use retort_store::{Cursor, Edit, Incoming, Order, Summary};
 
 use crate::support::*;
+
+use std::fmt::Write;
 
 const WORDS: [&str; 26] = [
     "Reise",
@@ -47,44 +49,40 @@ struct Known {
 }
 
 fn made(place: &Place, project: i64, n: usize, dice: &mut Dice) -> Known {
-    let words = |dice: &mut Dice, most: usize| -> String {
-        let count = dice.below(most + 1);
-        let some: Vec<_> = (0..count).map(|_| *dice.one(&WORDS)).collect();
-        some.join(if dice.happens(70) { " " } else { "" })
-    };
     let title = dice.happens(80).then(|| words(dice, 4));
     let tags: Vec<String> = (0..dice.below(3)).map(|_| words(dice, 2)).collect();
     // Few moments, so that many share one.
     let moment = |dice: &mut Dice| dice.happens(85).then(|| at(dice.below(40) as i64));
-    let seen = featured(dice);
+    let seen = Conversation { id: format!("c{}", n % 250).into(), ..featured(dice) };
+    let owner = dice.one(&OWNERS).map(str::to_owned);
+    let seen = Conversation { owner: owner.clone().map(Into::into), ..seen };
     let incoming = Incoming {
         features: Features::with_language(&seen),
         model: seen.model.as_ref().map(|model| model.decoded().into_owned()),
         source: (*dice.one(&["x", "y"])).into(),
-        owner: dice.one(&OWNERS).map(str::to_owned),
+        owner,
         kind: *dice.one(Kind::ALL),
         status: *dice.one(&[Status::Active, Status::Active, Status::Favorite, Status::Deleted]),
         title,
         tags,
         created_at: moment(dice),
         updated_at: moment(dice),
-        ..place.incoming(&format!("c{}", n % 250), "x")
+        ..place.made_of(&seen)
     };
     let seen = Conversation {
-        id: incoming.id.clone().into(),
         source: incoming.source.clone().into(),
         kind: incoming.kind,
         status: incoming.status,
         title: incoming.title.clone().map(Into::into),
         tags: incoming.tags.iter().cloned().map(Into::into).collect(),
         created_at: incoming.created_at,
-        owner: incoming.owner.clone().map(Into::into),
         ..seen
     };
     Known { project, incoming, seen }
 }
 
 const MODELS: [&str; 4] = ["m", "m-1", "m\"1", ","];
+const TOOLS: [&str; 4] = ["", "look_up", "reise", "t\"1"];
 
 /// A conversation with what filters ask for beyond its own fields.
 fn featured(dice: &mut Dice) -> Conversation<'static> {
@@ -94,8 +92,12 @@ fn featured(dice: &mut Dice) -> Conversation<'static> {
         let rating = *dice.one(&["true", "0", "3"]);
         Message {
             role: if is_user { Role::User } else { Role::Assistant },
-            content: dice.happens(10).then(|| Content::Parts(vec![image])),
-            tool_calls: (0..dice.below(3)).map(|_| ToolCall::default()).collect(),
+            content: match dice.below(10) {
+                0 => Some(Content::Parts(vec![image])),
+                1..=6 => Some(Content::Text(words(dice, 6).into())),
+                _ => None,
+            },
+            tool_calls: (0..dice.below(3)).map(|_| call(dice)).collect(),
             label: dice.happens(10).then(|| *dice.one(Label::ALL)),
             error: dice.happens(10).then(|| "no".into()),
             feedback: dice.happens(15).then(|| {
@@ -119,10 +121,26 @@ fn featured(dice: &mut Dice) -> Conversation<'static> {
     }
 }
 
+fn call(dice: &mut Dice) -> ToolCall<'static> {
+    ToolCall {
+        name: (*dice.one(&TOOLS)).into(),
+        arguments: "{\"about\":\"reise\"}".into(),
+        ..ToolCall::default()
+    }
+}
+
+/// Up to `most` words, some of them grown together.
+fn words(dice: &mut Dice, most: usize) -> String {
+    let count = dice.below(most + 1);
+    let some: Vec<_> = (0..count).map(|_| *dice.one(&WORDS)).collect();
+    some.join(if dice.happens(70) { " " } else { "" })
+}
+
 /// Adds one of the filters that ask for more than lists show.
 fn ask_for_features(known: &[Known], filter: &mut ConversationFilter, dice: &mut Dice) {
     let numbers = ["2", "..1", "3..", "1..4"];
-    match dice.below(13) {
+    match dice.below(14) {
+        13 => filter.tools = vec![(*dice.one(&TOOLS)).into(), "look_up".into()],
         10 => filter.tokens = dice.one(&["0", "5..", "..7"]).parse().unwrap(),
         11 => filter.scores = dice.one(&["1", "-1..0.5", "2..", "..3"]).parse().unwrap(),
         12 => filter.languages = vec![(*dice.one(&["en", "de", "zh"])).into()],
@@ -146,7 +164,7 @@ fn random_selection(known: &[Known], dice: &mut Dice) -> ConversationFilter {
     let mut selection = ConversationFilter::default();
     if dice.happens(50) {
         for _ in 0..1 + dice.below(2) {
-            selection.search.push(sought(known, dice));
+            selection.search.push(query(known, dice));
         }
     }
     if dice.happens(30) {
@@ -170,25 +188,59 @@ fn random_selection(known: &[Known], dice: &mut Dice) -> ConversationFilter {
     selection
 }
 
-/// A few characters out of some title or tag, or what has a meaning in some language of patterns.
+/// Conditions of fields.
+const CONDITIONS: [&str; 18] = [
+    "tag:reise",
+    "tag:\"旅行 旅行\"",
+    "-tag:Straße",
+    "model:m-1",
+    "-model:m",
+    "tool:look_up",
+    "tool:reise",
+    "-tool:look_up",
+    "type:chat",
+    "-type:agent",
+    "status:deleted",
+    "-status:favorite",
+    "turns:1..",
+    "-turns:2",
+    "has_error:true",
+    "-score:1..",
+    "owner:ann",
+    "created_from:1970-01-01T00:00:10Z",
+];
+
+/// A query with some of what queries may have.
+fn query(known: &[Known], dice: &mut Dice) -> Query {
+    let mut text = String::new();
+    for _ in 0..1 + dice.below(3) {
+        if dice.happens(25) {
+            write!(text, " {}", dice.one(&CONDITIONS)).unwrap();
+            continue;
+        }
+        let sought = sought(known, dice);
+        // What has no letters is refused.
+        if sought.parse::<Query>().is_err() {
+            continue;
+        }
+        let exclusion = if dice.happens(20) { "-" } else { "" };
+        let field = *dice.one(&["", "", "", "title:", "question:", "answer:", "text:"]);
+        let start = if dice.happens(20) { "*" } else { "" };
+        write!(text, " {exclusion}{field}\"{sought}\"{start}").unwrap();
+    }
+    text.parse().unwrap_or_else(|_| "旅".parse().unwrap())
+}
+
+/// A few characters out of some title, tag or message, or what has a meaning in some language of queries.
 fn sought(known: &[Known], dice: &mut Dice) -> String {
     if dice.happens(25) {
         return (*dice.one(&[
-            "%",
-            "_",
-            "\\",
-            "\"",
             "'",
             "''",
             "*",
             "a OR b",
             "NOT",
             "^a",
-            "%%%",
-            "___",
-            "\\\\\\",
-            "\"\"\"",
-            "💬",
             "a_b",
             "A%",
             "missing",
@@ -198,18 +250,30 @@ fn sought(known: &[Known], dice: &mut Dice) -> String {
             "ß",
             "SS",
             "é",
-            "\n",
             "e\u{301}",
-            "🦀🦀🦀",
+            "m-1",
+            "look up",
+            "ann",
+            "c17",
+            "NEAR(a b)",
+            "a & b",
+            "a:*",
+            "\\",
+            "reise*",
         ]))
         .into();
     }
-    let one = &dice.one(known).incoming;
-    let texts: Vec<&String> = one.title.iter().chain(&one.tags).collect();
-    let Some(text) = texts.first().filter(|text| !text.is_empty()) else { return "旅".into() };
-    let characters: Vec<char> = text.chars().collect();
+    let one = dice.one(known);
+    let said = one.seen.messages().map(|message| message.words().decoded().into_owned());
+    let texts: Vec<String> =
+        said.chain(one.incoming.title.clone()).chain(one.incoming.tags.iter().cloned()).collect();
+    let text = if texts.is_empty() { "" } else { dice.one(&texts).as_str() };
+    let characters: Vec<char> = text.chars().filter(|one| *one != '"').collect();
+    if characters.is_empty() {
+        return "旅".into();
+    }
     let start = dice.below(characters.len());
-    let length = 1 + dice.below(5);
+    let length = 1 + dice.below(12);
     let part: String = characters.iter().skip(start).take(length).collect();
     match dice.below(3) {
         0 => part.to_uppercase(),
@@ -331,15 +395,14 @@ fn what_is_sought_stays_within_a_title_or_a_tag() {
         place.take(&[one]);
         for (sought, found) in [
             ("endeeins", 0),
-            ("ende\neins", 0),
-            ("ende\u{1f}eins", 0),
-            ("e\u{1f}", 0),
+            ("\"ende eins\"", 0),
             ("ENDE", 1),
             ("eins", 1),
-            ("einszwei", 0),
-            ("g e", 1),
+            ("\"eins zwei\"", 0),
+            ("\"anfang ende\"", 1),
+            ("eins zwei ende", 1),
         ] {
-            let selection = ConversationFilter { search: vec![sought.into()], ..everything() };
+            let selection = ConversationFilter { search: queries(&[sought]), ..everything() };
             assert_eq!(place.all(&selection).len(), found, "{sought:?}");
             assert_eq!(place.store.count(&place.scope(), &selection).unwrap(), found as u64);
         }
@@ -483,7 +546,7 @@ fn lists_are_read_from_an_index() {
             // By id and by text the few that are found are sorted.
             for selection in [
                 ids(&["c1", "c2"]),
-                ConversationFilter { search: vec!["reise".into()], ..everything() },
+                ConversationFilter { search: queries(&["reise"]), ..everything() },
             ] {
                 let plan =
                     place.store.explain(&scope, &selection, Order::Newest).unwrap().join("\n");
@@ -514,7 +577,7 @@ fn a_count_asked_for_again_follows_what_others_change() {
                 ..ConversationFilter::default()
             };
             let sought =
-                ConversationFilter { search: vec!["neu".into()], ..ConversationFilter::default() };
+                ConversationFilter { search: queries(&["neu*"]), ..ConversationFilter::default() };
             [ConversationFilter::default(), deleted, sought].map(|one| {
                 let count = place.store.count(&scope, &one).unwrap();
                 assert_eq!(place.store.count(&scope, &one).unwrap(), count);

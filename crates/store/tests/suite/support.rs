@@ -2,7 +2,10 @@
 
 use std::path::PathBuf;
 
-use retort_model::{Action, ConversationFilter, JobState, Relation, Scope, Time};
+use retort_model::{
+    Action, Conversation, ConversationFilter, JobState, Message, Query, Relation, Role, Round,
+    Scope, Time, Words, canonical,
+};
 use retort_store::{
     Compared, Comparing, Error, Importer, Incoming, Job, NewAudit, NewDataset, NewExport, NewShare,
     Store, Summary, Taken, Wanted,
@@ -88,6 +91,24 @@ impl Place {
             size: text.len() as u64,
             body,
             ..Incoming::default()
+        }
+    }
+
+    /// One in which a user says `text`.
+    pub fn speaking(&self, id: &str, text: &str) -> Incoming {
+        let messages = vec![Message::text(Role::User, text.to_owned())];
+        let rounds = vec![Round { messages, ..Round::default() }];
+        self.made_of(&Conversation { id: id.to_owned().into(), rounds, ..Conversation::default() })
+    }
+
+    /// One with the line and the words of a conversation, otherwise bare.
+    pub fn made_of(&self, conversation: &Conversation<'_>) -> Incoming {
+        let mut line = Vec::new();
+        canonical::write(conversation, &mut line);
+        let line = String::from_utf8(line).unwrap();
+        Incoming {
+            words: Words::of(conversation),
+            ..self.incoming(&conversation.id.decoded(), &line)
         }
     }
 
@@ -240,4 +261,9 @@ impl Dice {
     pub fn happens(&mut self, percent: usize) -> bool {
         self.below(100) < percent
     }
+}
+
+/// Queries, any of which may match.
+pub fn queries(texts: &[&str]) -> Vec<Query> {
+    texts.iter().map(|text| text.parse().unwrap()).collect()
 }

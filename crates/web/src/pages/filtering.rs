@@ -174,6 +174,9 @@ impl<F: Filter> Filtering<F> {
         let hint = match field.values {
             FilterValues::Range => "4..10",
             FilterValues::Decimals => "0.5..4",
+            _ if field.name == "search" && F::KIND == ItemKind::Conversation => {
+                "refund \"late delivery\" -spam tag:done"
+            }
             _ => "",
         };
         let (name, label, about) = (form_name(field), label(field), field.about);
@@ -210,9 +213,7 @@ fn label<F: Filter>(field: &FilterField<F>) -> String {
     match (field.values, F::KIND) {
         (FilterValues::Time, _) if field.name.ends_with("_from") => "From (UTC)".into(),
         (FilterValues::Time, _) => "To (UTC)".into(),
-        (FilterValues::Text, ItemKind::Conversation) if field.name == "search" => {
-            "Search title or tags".into()
-        }
+        (FilterValues::Text, ItemKind::Conversation) if field.name == "search" => "Search".into(),
         (FilterValues::Text, ItemKind::Document) if field.name == "search" => {
             "Search name, URL or path".into()
         }

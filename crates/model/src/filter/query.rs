@@ -1,0 +1,405 @@
+//! The query language of searches: words, phrases, exclusions, and fields.
+//!
+//! ```text
+//! refund "late delivery" deliver* -spam question:invoice tool:search -tag:done turns:4..
+//! ```
+//!
+//! All parts must match. A word is found wherever it stands: in messages, title, tags, names of tools, models, owner or id. A
+//! phrase is words in a row. `*` stands for the rest of a word. `title:`, `question:`, `answer:` and `text:` say where; every
+//! field of [`ConversationFilter`] says the same as in the filter itself, where one of several values has to match.
+
+use std::fmt;
+use std::str::FromStr;
+
+use super::ConversationFilter;
+use super::field::{Filter, FilterField, unknown};
+use crate::bounds::{QUERY_PARTS, QUERY_START, SEARCH_CHARACTERS};
+use crate::conversation::Conversation;
+use crate::words::{WordPart, each_word_of, words_sought};
+
+/// A query, as it was written and as it is understood.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Query {
+    text: String,
+    /// What has to be found.
+    pub all: Vec<Phrase>,
+    /// What must not be found.
+    pub none: Vec<Phrase>,
+    /// What fields must say.
+    pub wanted: Box<ConversationFilter>,
+    /// What fields must not say: nothing that matches one of these.
+    pub unwanted: Vec<ConversationFilter>,
+}
+
+/// Words in a row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Phrase {
+    /// Where they have to stand: in any of these parts.
+    pub parts: &'static [WordPart],
+    /// The words, by the rule of [`Words`](crate::Words).
+    pub words: Vec<String>,
+    /// Whether the last word is only the start of one.
+    pub is_start: bool,
+}
+
+const ANYWHERE: &[WordPart] = &[
+    WordPart::Question,
+    WordPart::Answer,
+    WordPart::Other,
+    WordPart::Title,
+    WordPart::Tag,
+    WordPart::Tool,
+    WordPart::Name,
+];
+
+/// The fields of texts, and where they look.
+const TEXTS: &[(&str, &[WordPart])] = &[
+    ("title", &[WordPart::Title]),
+    ("text", &[WordPart::Question, WordPart::Answer, WordPart::Other]),
+    ("question", &[WordPart::Question]),
+    ("answer", &[WordPart::Answer]),
+];
+
+/// Words that other query languages have for what is written otherwise here.
+const OPERATORS: &[(&str, &str)] = &[
+    ("OR", "for alternatives, use several queries"),
+    ("AND", "all words must match anyway"),
+    ("NOT", "write `-word` to exclude a word"),
+];
+
+/// A part of a query, as it is written.
+struct Written<'t> {
+    is_excluded: bool,
+    field: Option<&'t str>,
+    value: &'t str,
+    is_quoted: bool,
+    is_start: bool,
+}
+
+impl Query {
+    /// The names of the fields that only queries have, each with where it looks.
+    pub fn text_fields() -> impl Iterator<Item = &'static str> {
+        TEXTS.iter().map(|(name, _)| *name)
+    }
+
+    /// The fields of filters that queries have as well.
+    pub fn fields() -> impl Iterator<Item = &'static FilterField<ConversationFilter>> {
+        ConversationFilter::conditions().filter(|field| field.name != super::SEARCH)
+    }
+
+    /// The query as it was written.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// Whether it asks for deleted conversations, or for some by their ids, deleted or not.
+    pub(super) fn names_status(&self) -> bool {
+        !self.wanted.statuses.is_empty() || !self.wanted.ids.is_empty()
+    }
+
+    /// Whether it depends on when a conversation was created.
+    pub(super) fn asks_for_dates(&self) -> bool {
+        self.wanted.asks_for_dates() || self.unwanted.iter().any(ConversationFilter::asks_for_dates)
+    }
+
+    /// Whether the conversation matches.
+    pub(super) fn is_match(&self, conversation: &Conversation<'_>) -> bool {
+        self.wanted.fields_match(conversation)
+            && !self.unwanted.iter().any(|one| one.fields_match(conversation))
+            && self.finds(conversation)
+    }
+
+    fn finds(&self, conversation: &Conversation<'_>) -> bool {
+        if self.all.is_empty() && self.none.is_empty() {
+            return true;
+        }
+        let mut found = vec![false; self.all.len()];
+        let mut excluded = false;
+        let mut words: Vec<String> = Vec::new();
+        each_word_of(conversation, &mut |part, word| match word {
+            Some(word) => words.push(word.to_owned()),
+            None => {
+                let stands = |phrase: &Phrase| phrase.stands_in(part, &words);
+                for (phrase, found) in self.all.iter().zip(&mut found) {
+                    *found |= stands(phrase);
+                }
+                excluded |= self.none.iter().any(stands);
+                words.clear();
+            }
+        });
+        !excluded && found.iter().all(|found| *found)
+    }
+
+    fn add(&mut self, written: &Written<'_>) -> Result<(), String> {
+        let Some(name) = written.field else { return self.add_phrase(ANYWHERE, written) };
+        if let Some((_, parts)) = TEXTS.iter().find(|(text, _)| *text == name) {
+            return self.add_phrase(parts, written);
+        }
+        let known = || Self::fields().map(|field| field.name);
+        let is_named = |field: &&FilterField<ConversationFilter>| {
+            field.name == name || field.former.contains(&name)
+        };
+        let Some(field) = Self::fields().find(is_named) else {
+            let names = Self::text_fields().chain(known());
+            let value = if written.value.is_empty() { "…" } else { written.value };
+            return Err(format!(
+                "{}; to search for the text, put it in quotes: `\"{name}:{value}\"`",
+                unknown(name, names)
+            ));
+        };
+        if written.is_start {
+            return Err(format!("`{name}:` takes whole values; `*` is for words of texts"));
+        }
+        if written.value.is_empty() {
+            return Err(format!("`{name}:` needs {}", field.values.words()));
+        }
+        if written.is_excluded {
+            let mut one = ConversationFilter::default();
+            field.set(&mut one, written.value)?;
+            self.unwanted.push(one);
+            return Ok(());
+        }
+        if !field.is_list && !field.values_in(&self.wanted).is_empty() {
+            return Err(format!("`{name}:` is given twice"));
+        }
+        field.set(&mut self.wanted, written.value)
+    }
+
+    fn add_phrase(
+        &mut self,
+        parts: &'static [WordPart],
+        written: &Written<'_>,
+    ) -> Result<(), String> {
+        let operator = OPERATORS.iter().find(|(word, _)| *word == written.value);
+        if let Some((word, instead)) = operator.filter(|_| !written.is_quoted) {
+            return Err(format!(
+                "`{word}` is no operator: {instead}; to search for the word, put it in quotes"
+            ));
+        }
+        let (words, is_start) = words_sought(written.value);
+        if words.is_empty() {
+            return Err(format!("`{}` has no letters or digits to search for", written.value));
+        }
+        let letters = words.last().map_or(0, |word| word.chars().count());
+        if written.is_start && !is_start && letters < QUERY_START {
+            return Err(format!(
+                "`{}*` needs at least {QUERY_START} letters before the `*`",
+                written.value
+            ));
+        }
+        let is_start = is_start || written.is_start;
+        let phrase = Phrase { parts, words, is_start };
+        if written.is_excluded { &mut self.none } else { &mut self.all }.push(phrase);
+        Ok(())
+    }
+}
+
+impl Phrase {
+    fn stands_in(&self, part: WordPart, words: &[String]) -> bool {
+        let Some((last, before)) = self.words.split_last() else { return false };
+        self.parts.contains(&part)
+            && words.windows(self.words.len()).any(|window| {
+                window.split_last().is_some_and(|(end, start)| {
+                    start == before
+                        && (end == last || self.is_start && end.starts_with(last.as_str()))
+                })
+            })
+    }
+}
+
+impl FromStr for Query {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let text = text.trim();
+        if text.is_empty() {
+            return Err("`search` is empty".into());
+        }
+        if text.chars().nth(SEARCH_CHARACTERS).is_some() {
+            return Err(format!("a query has at most {SEARCH_CHARACTERS} characters"));
+        }
+        let mut query = Self {
+            text: text.to_owned(),
+            all: Vec::new(),
+            none: Vec::new(),
+            wanted: Box::default(),
+            unwanted: Vec::new(),
+        };
+        let (mut rest, mut fields) = (text, 0);
+        while !rest.is_empty() {
+            let (written, after) = next(rest)?;
+            query.add(&written)?;
+            fields += usize::from(written.field.is_some());
+            rest = after.trim_start();
+        }
+        let words = query.all.iter().chain(&query.none).map(|phrase| phrase.words.len());
+        if words.sum::<usize>() + fields > QUERY_PARTS {
+            return Err(format!("a query has at most {QUERY_PARTS} words and fields"));
+        }
+        Ok(query)
+    }
+}
+
+impl fmt::Display for Query {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+/// Takes the first part off a query that does not start with a space.
+fn next(text: &str) -> Result<(Written<'_>, &str), String> {
+    let (is_excluded, rest) = match text.strip_prefix('-') {
+        Some(rest) if rest.starts_with(|first: char| !first.is_whitespace()) => (true, rest),
+        _ => (false, text),
+    };
+    let (field, rest) = match rest.split_once(':') {
+        // An address has no spaces around its colon, either.
+        Some((name, value)) if is_field_name(name) && !value.starts_with("//") => {
+            (Some(name), value)
+        }
+        _ => (None, rest),
+    };
+    let mut written = Written { is_excluded, field, value: "", is_quoted: false, is_start: false };
+    if let Some(quoted) = rest.strip_prefix('"') {
+        let (value, after) = quoted
+            .split_once('"')
+            .ok_or_else(|| format!("the quote before `{}` is not closed", quoted.trim()))?;
+        let start = after.strip_prefix('*');
+        (written.value, written.is_quoted, written.is_start) = (value, true, start.is_some());
+        return Ok((written, start.unwrap_or(after)));
+    }
+    let end = rest.find(char::is_whitespace).unwrap_or(rest.len());
+    let (value, after) = rest.split_at(end);
+    let start = value.strip_suffix('*').filter(|value| !value.is_empty());
+    (written.value, written.is_start) = (start.unwrap_or(value), start.is_some());
+    Ok((written, after))
+}
+
+fn is_field_name(name: &str) -> bool {
+    name.starts_with(|first: char| first.is_ascii_alphabetic())
+        && name.bytes().all(|byte| byte.is_ascii_alphabetic() || matches!(byte, b'_' | b'-'))
+}
+
+/// A condition as a query has it: `name:value`, with quotes where they are needed. None if a query cannot hold the value.
+pub fn condition(name: &str, value: &str) -> Option<String> {
+    let is_plain = !value.is_empty()
+        && !value.starts_with('"')
+        && !value.ends_with('*')
+        && !value.starts_with("//")
+        && !value.contains(char::is_whitespace);
+    if is_plain {
+        return Some(format!("{name}:{value}"));
+    }
+    (!value.contains('"')).then(|| format!("{name}:\"{value}\""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::conversation::{Round, Status};
+    use crate::message::{Message, Role};
+
+    fn conversation() -> Conversation<'static> {
+        let messages = vec![
+            Message::text(Role::System, "You help with invoices."),
+            Message::text(Role::User, "Where is my refund? It is a late delivery to 東京都."),
+            Message::text(Role::Assistant, "It was sent on Monday. Delivery takes days."),
+        ];
+        Conversation {
+            id: "c-17".into(),
+            owner: Some("ann@example.org".into()),
+            title: Some("Money back".into()),
+            tags: vec!["to review".into(), "done".into()],
+            status: Status::Favorite,
+            rounds: vec![Round { messages, model: Some("gpt-4o".into()), ..Round::default() }],
+            ..Conversation::default()
+        }
+    }
+
+    #[test]
+    fn a_query_finds_words_phrases_and_fields() {
+        let conversation = conversation();
+        for (query, found) in [
+            ("REFUND monday", true),
+            ("refund tuesday", false),
+            ("\"late delivery\"", true),
+            ("\"delivery late\"", false),
+            // No phrase reaches from one message into the next.
+            ("\"都 it\"", false),
+            ("\"monday delivery\"", true),
+            ("deliv*", true),
+            ("deliv", false),
+            ("\"late deliv\"*", true),
+            ("-refund", false),
+            ("-tuesday", true),
+            ("-\"late delivery\" refund", false),
+            ("question:refund answer:monday", true),
+            ("answer:refund", false),
+            ("text:invoices", true),
+            ("question:invoices", false),
+            ("title:money", true),
+            ("title:refund", false),
+            ("-title:refund", true),
+            ("東京", true),
+            ("京", true),
+            ("京都東", false),
+            ("review", true),
+            ("gpt-4o", true),
+            ("ann@example.org", true),
+            ("c-17", true),
+            ("model:gpt-4o tag:done", true),
+            ("model:gpt-4", false),
+            ("tag:nope tag:done", true),
+            ("tag:\"to review\"", true),
+            ("-tag:done", false),
+            ("-tag:nope turns:1..", true),
+            ("turns:2", false),
+            ("status:favorite", true),
+            ("-status:favorite", false),
+            ("http://refund", false),
+            ("id:c-17 owner:ann@example.org", true),
+        ] {
+            let parsed: Query = query.parse().unwrap();
+            assert_eq!(parsed.is_match(&conversation), found, "{query}");
+            assert_eq!(parsed.to_string(), query);
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_understood_is_refused_with_what_to_write_instead() {
+        for (query, expect) in [
+            ("", "empty"),
+            ("tga:done", "unknown field `tga`; did you mean `tag`?"),
+            ("Tool:x", "did you mean `tool`?"),
+            ("note:this", "put it in quotes: `\"note:this\"`"),
+            ("search:x", "unknown field `search`"),
+            ("limit:3", "unknown field `limit`"),
+            ("\"open", "the quote before `open` is not closed"),
+            ("tag:", "`tag:` needs a text"),
+            ("tag:do*", "`tag:` takes whole values"),
+            ("turns:many", "is not a range of whole numbers"),
+            ("type:poem", "unknown type of conversation"),
+            ("turns:1 turns:2", "`turns:` is given twice"),
+            ("a OR b", "`OR` is no operator: for alternatives"),
+            ("!!", "`!!` has no letters or digits"),
+            ("-", "`-` has no letters or digits"),
+            ("ab*", "`ab*` needs at least 3 letters"),
+            (&"a ".repeat(101), "at most 100 words"),
+            (&"tag:a ".repeat(101), "at most 100 words"),
+            (&"a".repeat(1001), "at most 1000 characters"),
+        ] {
+            let error = query.parse::<Query>().unwrap_err();
+            assert!(error.contains(expect), "{query}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_condition_is_read_as_it_is_written() {
+        for value in ["done", "to do", "a:b", "-x", "a*", "//x", "*", "東"] {
+            let text = condition("tag", value).unwrap();
+            let query: Query = text.parse().unwrap();
+            assert_eq!(query.wanted.tags, [value], "{text}");
+        }
+        assert_eq!(condition("tag", "a \"b\""), None);
+    }
+}
