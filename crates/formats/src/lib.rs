@@ -4,6 +4,7 @@
 //! A foreign shape lives in one file here and nowhere else. Nothing here opens a path: it gets `Read` and
 //! `Write`.
 
+pub mod attachment;
 pub mod data;
 pub mod file;
 pub mod import;

@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::io::Write;
 use std::ops::Range;
 
+use retort_formats::attachment::{ending, inline};
 use retort_formats::package::{Archive, Entry, Segment};
 use retort_model::{Message, PartKind};
 use sha2::{Digest, Sha256};
@@ -161,54 +162,6 @@ impl FileNames {
     }
 }
 
-/// The bytes that a part holds itself: as a `data:` URL anywhere in it, or as Base64 beside its type.
-fn inline(value: &serde_json::Value) -> Option<(String, Vec<u8>)> {
-    use base64::Engine;
-    let decode = |text: &str| {
-        let text: String = text.chars().filter(|c| !c.is_ascii_whitespace()).collect();
-        let engines = [
-            base64::engine::general_purpose::STANDARD,
-            base64::engine::general_purpose::STANDARD_NO_PAD,
-        ];
-        engines.iter().find_map(|engine| engine.decode(&text).ok())
-    };
-    match value {
-        serde_json::Value::String(text) => {
-            let (head, data) = text.strip_prefix("data:")?.split_once(',')?;
-            let media_type = head.split(';').next().unwrap_or_default();
-            let bytes = if head.ends_with(";base64") {
-                decode(data)?
-            } else {
-                percent_encoding::percent_decode_str(data).collect()
-            };
-            Some((media_type_of(media_type), bytes))
-        }
-        serde_json::Value::Object(fields) => {
-            let text = |key: &str| fields.get(key).and_then(serde_json::Value::as_str);
-            if let (Some(data), Some(kind)) =
-                (text("data"), text("media_type").or(text("mime_type")).or(text("format")))
-                && !data.starts_with("data:")
-            {
-                let kind = if kind.contains('/') { kind.into() } else { format!("audio/{kind}") };
-                return Some((media_type_of(&kind), decode(data)?));
-            }
-            fields.values().find_map(inline)
-        }
-        serde_json::Value::Array(values) => values.iter().find_map(inline),
-        _ => None,
-    }
-}
-
-/// The media type, if it is safe in a header.
-fn media_type_of(text: &str) -> String {
-    let is_fit = |text: &str| {
-        (3..=100).contains(&text.len())
-            && text.matches('/').count() == 1
-            && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"/+-._".contains(&b))
-    };
-    if is_fit(text) { text.to_ascii_lowercase() } else { "application/octet-stream".into() }
-}
-
 fn name_in(value: &serde_json::Value) -> Option<String> {
     match value {
         serde_json::Value::Object(fields) => ["filename", "file_name", "name"]
@@ -229,17 +182,6 @@ fn file_name(name: &str) -> String {
         .take(120)
         .collect();
     kept.trim_matches([' ', '.']).to_owned()
-}
-
-fn ending(media_type: &str) -> &str {
-    match media_type {
-        "image/jpeg" => "jpg",
-        "image/svg+xml" => "svg",
-        "text/plain" => "txt",
-        "audio/mpeg" => "mp3",
-        "application/octet-stream" => "bin",
-        other => other.rsplit(['/', '+', '-', '.']).next().unwrap_or("bin"),
-    }
 }
 
 #[cfg(test)]
