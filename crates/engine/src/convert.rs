@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use retort_formats::data;
+use retort_formats::data::{self, Attachments};
 use retort_formats::import::{ImportFormat, Refusal};
 use retort_formats::package::{DataFile, MANIFEST, Manifest};
 use retort_model::bounds::{BESIDE_BYTES, INFERENCE_BYTES, SHARD_BYTES};
@@ -26,7 +26,7 @@ use crate::pipeline::{
 use crate::plan::DatasetPlan;
 use crate::receipt::{Origin, manifest};
 use crate::record_files::RecordFiles;
-use crate::source::{Input, Inputs, PassedOver, ReadOptions};
+use crate::source::{AttachedFiles, Input, Inputs, PassedOver, ReadOptions};
 use crate::storage::write_text;
 
 /// What is to be done.
@@ -293,7 +293,11 @@ impl Making<'_> {
         let mut feed = self.plan.feed(inputs);
         let totals = run(
             &mut feed,
-            &Shaping { record_files: Some(files), ..self.plan.shaping() },
+            &Shaping {
+                record_files: Some(files),
+                attached: self.plan.attached(inputs),
+                ..self.plan.shaping()
+            },
             (Totals::default(), survey),
             self.observer,
             self.stopped,
@@ -505,6 +509,12 @@ impl ConvertPlan {
             passed_over.rename(&|name| redactor.name(name).into_owned());
         }
         passed_over
+    }
+
+    /// The files among the inputs, if pictures and the like are to go with the rows.
+    pub(crate) fn attached(&self, inputs: &Inputs) -> Option<Arc<AttachedFiles>> {
+        let keeps = self.dataset.shape_options.attachments == Attachments::Keep;
+        keeps.then(|| Arc::new(AttachedFiles::of(inputs)))
     }
 
     pub(crate) fn shaping(&self) -> Shaping<'_> {

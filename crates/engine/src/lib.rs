@@ -73,7 +73,8 @@ pub use seen::{IdHash, SeenIds, message_hasher};
 pub use sought::SoughtTexts;
 pub use source::search::{FoundText, Search, Searched};
 pub use source::{
-    Input, Inputs, NamedInputs, PassedOver, ReadOptions, SourceName, files_of, is_packed,
+    AttachedFiles, Input, Inputs, NamedInputs, PassedOver, ReadOptions, SourceName, files_of,
+    is_packed,
 };
 pub use split::{GroupBy, LeakTest, Split};
 pub use storage::{NewFile, Storage, StoredFile, hex, write_text};

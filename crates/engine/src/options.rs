@@ -289,7 +289,7 @@ pub static OPTIONS: &[ExportOption] = &[
     .before("extra"),
     ExportOption::record(
         "attachments",
-        "What to do with answers to messages whose image, sound or file is not in the rows",
+        "What to do with the images, sound and files of messages, and with the answers to them",
         words!(Attachments),
         word!(shape_options.attachments),
     )

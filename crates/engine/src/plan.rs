@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use retort_formats::data::{self, DataFormat, Layout, Schema, ShapeOptions, ToolsAs};
+use retort_formats::data::{self, Attachments, DataFormat, Layout, Schema, ShapeOptions, ToolsAs};
 use retort_formats::file::{CsvDialect, FileFormat, FileOptions};
 use retort_model::{DatasetName, FileName, Purpose, Time, named};
 
@@ -103,6 +103,7 @@ impl DatasetPlan {
     /// # Errors
     /// [`Error::Choice`] with what does not.
     pub fn check(&self) -> Result<(), Error> {
+        self.check_attachments()?;
         self.redaction.check()?;
         self.sampling.check()?;
         let (data, file) = (self.data_format.name(), self.file_format.name());
@@ -163,6 +164,32 @@ impl DatasetPlan {
             return Err(Error::Choice(format!("`{data}` has no layout `{layout}`")));
         }
         Ok(())
+    }
+
+    /// Whether attachments can be kept, if that is asked.
+    fn check_attachments(&self) -> Result<(), Error> {
+        if self.shape_options.attachments != Attachments::Keep {
+            return Ok(());
+        }
+        let carry = |format: &&&dyn DataFormat| format.carries_attachments();
+        let why = if !self.data_format.carries_attachments() {
+            let formats: Vec<_> = data::FORMATS
+                .iter()
+                .filter(carry)
+                .map(|format| format!("`{}`", format.name()))
+                .collect();
+            let (data, formats) = (self.data_format.name(), formats.join(", "));
+            format!(
+                "`{data}` has no place for images and sound, so `--attachments keep` is for {formats}"
+            )
+        } else if self.is_flat() {
+            "`csv` has no place for images and sound; use `--attachments keep` with jsonl or parquet".into()
+        } else if self.redaction.is_any() {
+            "`--attachments keep` cannot be used with `--redact`, which does not look into images and sound".into()
+        } else {
+            return Ok(());
+        };
+        Err(Error::Choice(why))
     }
 
     /// The node of runs that it is made of, for the purposes that need one.

@@ -180,6 +180,7 @@ fn look_once(
         threads: 1,
         tells_account: true,
         hits_listed: HITS,
+        attached: plan.attached(inputs),
         ..plan.shaping()
     };
     let mut first = First::of(&plan.dataset)?;

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Read};
 use std::sync::{Mutex, PoisonError};
 
-use retort_formats::data::RecordFile;
+use retort_formats::data::{FileContent, RecordFile};
 use retort_model::bounds::RECORD_FILES;
 use sha2::{Digest, Sha256};
 
@@ -39,8 +39,16 @@ impl<'s> RecordFiles<'s> {
     /// # Errors
     /// Failing I/O; a file of the same path with other content; more files than a dataset may have.
     pub(crate) fn write(&self, file: &RecordFile) -> Result<(), Error> {
-        let sha256 = hex(&Sha256::digest(&file.content));
-        self.copy(&file.path, &sha256, &mut || Ok(Box::new(&*file.content)))
+        match &file.content {
+            FileContent::Bytes(bytes) => {
+                let sha256 = hex(&Sha256::digest(bytes));
+                self.copy(&file.path, &sha256, &mut || Ok(Box::new(&**bytes)))
+            }
+            FileContent::Given(given) => self.copy(&file.path, &given.sha256, &mut || {
+                let fail = |source| Error::Unpack { name: given.name.clone(), source };
+                (given.open)().map(|file| file as Box<dyn Read>).map_err(fail)
+            }),
+        }
     }
 
     /// Writes the file of this path and hash that `open` opens, unless it is there.
@@ -132,7 +140,7 @@ mod tests {
     use crate::storage::Folder;
 
     fn file(path: &str, content: &str) -> RecordFile {
-        RecordFile { path: path.into(), content: content.into() }
+        RecordFile { path: path.into(), content: FileContent::Bytes(content.into()) }
     }
 
     #[test]

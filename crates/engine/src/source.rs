@@ -4,6 +4,7 @@
 //! one after another, and whatever cannot be read is refused, or passed over with a reason, without an end to the rest.
 
 mod archive;
+mod attached;
 mod beside;
 mod bytes;
 #[cfg(test)]
@@ -28,6 +29,7 @@ use retort_model::bounds::{FOLDER_DEPTH, ITEM_BYTES, REQUEST_UNPACKED_BYTES, ZST
 use retort_model::{Tally, Time, named};
 use serde::{Deserialize, Serialize};
 
+pub use self::attached::AttachedFiles;
 use self::beside::Beside;
 use self::bytes::Budget;
 pub use self::bytes::{is_packed, refusal_of};
@@ -126,6 +128,8 @@ pub struct Inputs {
     kept: Vec<Arc<tempfile::NamedTempFile>>,
     /// Links that were met, each with the folder that was named.
     links: Vec<Link>,
+    /// What the packages among them keep beside their rows, which is no history.
+    attached: Vec<(String, PathBuf)>,
 }
 
 /// A link in a folder.
@@ -406,6 +410,7 @@ impl Inputs {
                 && item_files.as_ref().is_some_and(|items| !items.has(&name))
             {
                 // What is written beside the data is read with it.
+                self.list_attached(&path, &label);
                 if name != MANIFEST && package.files.iter().all(|file| file.path != name) {
                     self.passed_over.add(PassedOver::NotAHistory, &label);
                 }
@@ -440,6 +445,18 @@ impl Inputs {
                 }
             } else {
                 self.passed_over.add(PassedOver::Special, &label);
+            }
+        }
+    }
+
+    /// Lists the files in a folder of a package.
+    fn list_attached(&mut self, folder: &Path, label: &str) {
+        let Ok(metadata) = fs::symlink_metadata(folder) else { return };
+        if metadata.is_file() {
+            self.attached.push((label.to_owned(), folder.to_owned()));
+        } else if metadata.is_dir() && label.matches('/').count() < FOLDER_DEPTH {
+            for (name, path) in list(folder).unwrap_or_default() {
+                self.list_attached(&path, &format!("{label}/{name}"));
             }
         }
     }

@@ -57,6 +57,9 @@ pub const THREADS: usize = 64;
 /// record that completes the types must stand before that.
 pub const INFERENCE_BYTES: u64 = 8 << 20;
 
+/// Largest picture, video or sound beside a history that is read: an archive may unpack to anything.
+pub const ATTACHMENT_BYTES: u64 = 1 << 30;
+
 /// Files that the records of one dataset may have beside their rows: more than the Hugging Face Hub advises for a
 /// repository, and their list must fit into memory.
 pub const RECORD_FILES: usize = 100_000;

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use retort_formats::data::{
-    Outcome, RecordLeftOut, RecordNotes, RowsPer, ShapeContext, Sink, ToolCache,
+    GivenFiles, Outcome, RecordLeftOut, RecordNotes, RowsPer, ShapeContext, Sink, ToolCache,
 };
 use retort_formats::file::{Rows, by_name as file_format_named};
 use retort_formats::template::TokenCount;
@@ -21,6 +21,8 @@ pub(super) struct Measuring<'m> {
     pub(super) shaping: &'m Shaping<'m>,
     /// The name of the output, if there are several.
     pub(super) output: Option<&'m str>,
+    /// The files beside the history.
+    pub(super) given: Option<&'m dyn GivenFiles>,
     pub(super) tools: &'m mut ToolCache,
 }
 
@@ -54,8 +56,13 @@ impl Measuring<'_> {
         let format = self.shaping.data_format;
         let options = &self.shaping.shape_options;
         let mut rows = aside.rows(&format.schema(options, false), self.shaping.file_options);
-        let mut context =
-            ShapeContext { options, flat: false, output: self.output, tools: self.tools };
+        let mut context = ShapeContext {
+            options,
+            flat: false,
+            output: self.output,
+            given: self.given,
+            tools: self.tools,
+        };
         let outcome = format.shape(item, &mut context, &mut *rows);
         let measured = |index| {
             let row = rows.row(index).and_then(|row| std::str::from_utf8(row).ok());
@@ -75,7 +82,13 @@ impl Measuring<'_> {
     ) -> Outcome {
         let options = &self.shaping.shape_options;
         let flat = !self.shaping.file_format.is_nested();
-        let mut context = ShapeContext { options, flat, output: self.output, tools: self.tools };
+        let mut context = ShapeContext {
+            options,
+            flat,
+            output: self.output,
+            given: self.given,
+            tools: self.tools,
+        };
         let skipped: Vec<bool> = lengths.iter().map(Result::is_err).collect();
         let mut some = NotSkipped { rows, skipped: &skipped, at: 0, skips: false };
         let outcome = self.shaping.data_format.shape(item, &mut context, &mut some);

@@ -15,6 +15,7 @@ use crate::measure::Measure;
 use crate::plan::DatasetPlan;
 use crate::record_files::RecordFiles;
 use crate::sampling::Sampling;
+use crate::source::AttachedFiles;
 use crate::split::{GroupBy, Split};
 
 /// What happens to each item.
@@ -60,6 +61,8 @@ pub struct Shaping<'p> {
     pub redactor: Option<Arc<Redactor>>,
     /// How many of its hits are listed.
     pub hits_listed: usize,
+    /// The files among the inputs, where histories may name them.
+    pub attached: Option<Arc<AttachedFiles>>,
     /// Where the files of records are written; none if only the rows are wanted.
     pub record_files: Option<Arc<RecordFiles<'p>>>,
 }
@@ -88,6 +91,7 @@ impl<'p> Shaping<'p> {
             sampling: plan.sampling,
             redactor: plan.redaction.redactor(),
             hits_listed: 0,
+            attached: None,
             record_files: None,
         }
     }

@@ -2,7 +2,7 @@
 
 use std::sync::mpsc::SyncSender;
 
-use retort_formats::data::{ShapeContext, ToolCache};
+use retort_formats::data::{GivenFiles, ShapeContext, ToolCache};
 use retort_formats::import::split::Batch;
 use retort_model::{ConversationFilter, Item, Status, Warning};
 
@@ -126,6 +126,8 @@ impl Worker<'_> {
         done: &mut BatchDone,
     ) -> Result<(), Error> {
         point("shape");
+        let beside = self.shaping.attached.as_ref().map(|all| all.beside(&source.name.label));
+        let given = beside.as_ref().map(|beside| beside as &dyn GivenFiles);
         for one in read {
             if one.standing == Standing::NotSelected {
                 done.account.deleted += u64::from(self.is_left_out_as_deleted(&one.item));
@@ -174,13 +176,13 @@ impl Worker<'_> {
             let outcome = match &self.shaping.measure {
                 Some(measure) => {
                     let mut measuring =
-                        Measuring { measure, shaping: self.shaping, output: name, tools };
+                        Measuring { measure, shaping: self.shaping, output: name, given, tools };
                     measuring.shape(&item, &mut **rows, &mut done.account.seen)
                 }
                 None => {
                     let options = &self.shaping.shape_options;
                     let flat = !self.shaping.file_format.is_nested();
-                    let mut context = ShapeContext { options, flat, output: name, tools };
+                    let mut context = ShapeContext { options, flat, output: name, given, tools };
                     self.shaping.data_format.shape(&item, &mut context, &mut **rows)
                 }
             };

@@ -3,6 +3,7 @@
 
 mod support;
 
+mod attached;
 mod branches;
 mod bson;
 mod convert;

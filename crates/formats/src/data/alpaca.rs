@@ -103,7 +103,7 @@ impl DataFormat for Alpaca {
             // With a row for each answer, the trainer masks the history.
             let unlearnt =
                 if draft.answer_at.is_some() { Unlearnt::Context } else { Unlearnt::Refused };
-            let voice = Voice { unlearnt, has_reasoning: false };
+            let voice = Voice { unlearnt, has_reasoning: false, has_media: false };
             let speech = speak(draft, voice, context, &mut Vec::new())?;
             let has_tools =
                 |message: &Spoken<'_>| !message.calls.is_empty() || message.role == "tool";

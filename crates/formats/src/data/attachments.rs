@@ -42,6 +42,15 @@ fn is_sent(key: &Text<'_>, raw: &RawJson<'_>) -> bool {
         && !is_nothing(raw)
 }
 
+/// The fields in which a message keeps pictures, sound and files beside its parts.
+pub(super) fn sent_with<'m, 'a>(message: &'m Message<'a>) -> impl Iterator<Item = &'m RawJson<'a>> {
+    let asks = message.role == Role::User;
+    let fields = message.metadata.iter();
+    fields
+        .filter(move |(key, raw)| is_attachment(key, raw) || asks && is_sent(key, raw))
+        .map(|(_, raw)| raw)
+}
+
 /// Pictures, sound and files of a message, as JSON: its parts, and the fields in which some systems keep them.
 pub(super) fn attachments_of<'m>(message: &'m Message<'_>) -> impl Iterator<Item = &'m str> {
     let parts = message.attachments().filter_map(|part| part.raw.as_ref()).map(RawJson::as_str);

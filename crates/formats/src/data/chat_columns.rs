@@ -78,7 +78,7 @@ fn reasoning_field(options: &ShapeOptions) -> Option<ReasoningField> {
 
 /// What such messages can say.
 pub(super) fn voice(unlearnt: Unlearnt) -> Voice {
-    Voice { unlearnt, has_reasoning: true }
+    Voice { unlearnt, has_reasoning: true, has_media: false }
 }
 
 /// Which of the fields that not all messages have are written.

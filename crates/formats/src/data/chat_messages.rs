@@ -9,6 +9,7 @@ use retort_model::{Check, Item, LeftOut, Message, Reason, Repair, Role, ToolCall
 
 use super::arguments::object_of;
 use super::attachments::has_attachments;
+use super::carried::{Carried, Media};
 use super::extra::{Held, extra};
 use super::format::{CallText, Outcome, ReasoningAs, RecordNotes, ShapeContext, ShapeOptions};
 use super::record::{Draft, Examined, NO_RESULT, examine, settle, shape_records};
@@ -34,6 +35,8 @@ pub(super) struct Voice {
     pub(super) unlearnt: Unlearnt,
     /// Whether there is a field for reasoning.
     pub(super) has_reasoning: bool,
+    /// Whether there are columns for images, videos and sound.
+    pub(super) has_media: bool,
 }
 
 /// Longest tool name that OpenAI and Mistral take.
@@ -44,6 +47,8 @@ pub(super) struct Speech<'c> {
     pub(super) messages: Vec<Spoken<'c>>,
     /// The definitions of tools as a JSON array; empty if there are none.
     pub(super) tools: String,
+    /// What the messages show, where there are columns for it.
+    pub(super) media: Media,
     pub(super) notes: RecordNotes,
 }
 
@@ -83,8 +88,10 @@ pub(super) fn speak<'c>(
 ) -> Result<Speech<'c>, LeftOut> {
     let options = context.options;
     let mends = options.check != Check::Off;
+    let (carried, files) = Carried::of(draft, context, voice.has_media);
+    let rules = Rules { unlearnt: voice.unlearnt, ..RULES };
     let Examined { turns, tools, mut repairs, mut hopeless } =
-        examine(draft, context.tools, options, Rules { unlearnt: voice.unlearnt, ..RULES })?;
+        examine(draft, context.tools, options, rules, &carried)?;
     let mut names = Names::default();
     let mut row = Row {
         options,
@@ -94,6 +101,7 @@ pub(super) fn speak<'c>(
         calls: 0,
         repairs: &mut repairs,
         hopeless: &mut hopeless,
+        carried: &carried,
     };
     let definitions = row.definitions(&turns.turns, &mut names);
     let mut messages = row.spoken(turns.system, &turns.turns, &mut names);
@@ -104,10 +112,16 @@ pub(super) fn speak<'c>(
         answers.next();
         answers.for_each(|message| message.is_learnt = Some(false));
     }
+    let media = carried.media(turns.turns.iter().flat_map(Turn::messages));
+    if voice.has_media {
+        let texts = messages.iter().map(|message| message.content.decoded());
+        hopeless = hopeless.or_else(|| media.strays(texts, options));
+    }
     let mut notes = settle(draft, options.check, hopeless, &repairs)?;
+    notes.files = files.of_messages(turns.turns.iter().flat_map(Turn::messages));
     let mut all = turns.turns.iter().flat_map(Turn::messages).chain(turns.system);
     for (warning, message) in [
-        (Warning::AttachmentLeftBehind, all.find(|message| has_attachments(message))),
+        (Warning::AttachmentLeftBehind, all.find(|one| has_attachments(one) && !carried.has(one))),
         (Warning::CutContexts, turns.with_more_contexts(options.max_contexts)),
         (Warning::ReasoningLeftBehind, reasoning.left_behind(&turns.turns)),
     ] {
@@ -127,7 +141,7 @@ pub(super) fn speak<'c>(
     };
     notes.extra =
         Some(extra(draft, &turns, &tools, options, held)).filter(|extra| !extra.is_empty());
-    Ok(Speech { messages, tools: definitions, notes })
+    Ok(Speech { messages, tools: definitions, media, notes })
 }
 
 /// A message as it is written.
@@ -269,6 +283,7 @@ struct Row<'n, 'c> {
     calls: usize,
     repairs: &'n mut Repairs<'c>,
     hopeless: &'n mut Option<LeftOut>,
+    carried: &'n Carried,
 }
 
 impl<'c> Row<'_, 'c> {
@@ -344,7 +359,7 @@ impl<'c> Row<'_, 'c> {
             Some(message) if message.role == Role::System => "system".into(),
             _ => "user".into(),
         };
-        let mut content = turn.text();
+        let mut content = self.carried.text_of(turn);
         if self.mends && self.options.fill && content.is_blank() {
             self.repairs.add_at(Repair::MarkedEmpty, turn.first);
             content = if turn.has_attachments() { "[attachment]".into() } else { "[empty]".into() };

@@ -5,6 +5,7 @@ use retort_json::{RawJson, Text, write_escaped, write_string};
 use retort_model::{Feedback, Message, Run, ToolCall};
 
 use super::attachments::{attachments_of, has_attachments, is_attachment};
+use super::carried::Carried;
 use super::format::{ReasoningAs, ShapeOptions};
 use super::object::{Lazy, list};
 use super::record::Draft;
@@ -91,7 +92,7 @@ pub(super) fn extra(
     let mut before = None;
     for (at, turn) in system.iter().chain(&turns.turns).enumerate() {
         let mut entry = String::new();
-        if turn_extra(at, turn, before, options, held, &mut entry) {
+        if turn_extra(at, turn, before, options, (held, &turns.carried), &mut entry) {
             told.push(entry);
         }
         before = Some(turn);
@@ -236,7 +237,7 @@ fn turn_extra(
     turn: &Turn<'_>,
     before: Option<&Turn<'_>>,
     options: &ShapeOptions,
-    held: Held,
+    (held, carried): (Held, &Carried),
     out: &mut String,
 ) -> bool {
     let mut object = Lazy::new(out);
@@ -291,7 +292,8 @@ fn turn_extra(
             message.words().write_string(out);
         });
     }
-    let mut attachments = turn.messages().flat_map(attachments_of).peekable();
+    let left = turn.messages().filter(|message| !carried.has(message));
+    let mut attachments = left.flat_map(attachments_of).peekable();
     if attachments.peek().is_some() {
         list(object.key("attachments"), attachments, |raw, out| {
             out.push_str(raw);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use retort_json::Value;
 use retort_model::{Check, Item, ItemKind, LeftOut, Purpose, Reason, Repair, Warning, named};
 
+use super::carried::GivenFiles;
 use super::chat_row::ChatRow;
 use super::record_file::RecordFile;
 use super::schema::{Schema, Sink};
@@ -80,7 +81,12 @@ pub trait DataFormat: Sync {
     }
 
     /// Whether its records have files beside their rows, so that a data file alone is not enough.
-    fn writes_files(&self, _options: &ShapeOptions) -> bool {
+    fn writes_files(&self, options: &ShapeOptions) -> bool {
+        self.carries_attachments() && options.attachments == Attachments::Keep
+    }
+
+    /// Whether its rows have a place for images, videos and sound.
+    fn carries_attachments(&self) -> bool {
         false
     }
 
@@ -356,24 +362,35 @@ impl RowsPer {
     }
 }
 
-/// What to do with answers to an image, sound or file that is not in the row.
+/// What to do with the images, sound and files of messages, and with the answers to them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Attachments {
     /// They are not trained on, as they may describe what only the attachment shows.
     #[default]
     LeaveOut,
+    /// Images, videos and sound go with the row, as files or URLs. Answers to what cannot are not trained on.
+    Keep,
     /// The attachment is dropped, and they are trained on as if it had never been there.
     Drop,
 }
 
-named!(Attachments, "treatment of attachments", LeaveOut = "leave-out", Drop = "drop");
+named!(
+    Attachments,
+    "treatment of attachments",
+    LeaveOut = "leave-out",
+    Keep = "keep",
+    Drop = "drop"
+);
 
 impl Attachments {
     /// What it does, in words.
     pub fn words(self) -> &'static str {
         match self {
-            Self::LeaveOut => "do not train on such answers",
-            Self::Drop => "drop the attachment and train on the answers",
+            Self::LeaveOut => "do not train on answers to them",
+            Self::Keep => {
+                "keep images, videos and sound: as files in the package, or as URLs; do not train on answers to others"
+            }
+            Self::Drop => "drop them and train on the answers",
         }
     }
 }
@@ -505,6 +522,8 @@ pub struct ShapeContext<'w> {
     pub flat: bool,
     /// The name of the output that the records go to, if there are several.
     pub output: Option<&'w str>,
+    /// The files beside the history that the item is from, if there may be some.
+    pub given: Option<&'w dyn GivenFiles>,
     /// Tool definitions in their prepared form, remembered from one conversation to the next.
     pub tools: &'w mut ToolCache,
 }

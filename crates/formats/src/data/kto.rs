@@ -159,7 +159,7 @@ fn write_sharegpt(
     context: &mut ShapeContext<'_>,
     out: &mut dyn Sink,
 ) -> Result<RecordNotes, LeftOut> {
-    let said = say(draft, context, Rules { unlearnt: Unlearnt::Context, ..RULES })?;
+    let said = say(draft, context, Rules { unlearnt: Unlearnt::Context, ..RULES }, false)?;
     out.begin_row();
     said.write_messages(usize::MAX, out);
     out.bool(is_good);

@@ -4,6 +4,7 @@ mod alpaca;
 mod arguments;
 mod atif;
 mod attachments;
+mod carried;
 mod chat;
 mod chat_columns;
 mod chat_messages;
@@ -45,6 +46,7 @@ mod variables;
 
 use retort_model::{ItemKind, Purpose};
 
+pub use carried::{GivenFile, GivenFiles, Open};
 pub use chat_row::{ChatMessage, ChatRow};
 pub use documents::vector_json;
 pub(crate) use documents::write_vector;
@@ -54,7 +56,7 @@ pub use format::{
     ShapeOptions, ToolsAs, ToolsOf, TrainerColumns,
 };
 pub use json_schema::json_schema;
-pub use record_file::RecordFile;
+pub use record_file::{FileContent, RecordFile};
 pub use schema::{Column, Field, Schema, Sink, Type};
 pub use tools::ToolCache;
 

@@ -3,6 +3,7 @@
 use retort_json::{Text, Value};
 use retort_model::{Item, ItemKind};
 
+use super::carried::COLUMNS;
 use super::chat_messages::{Spoken, Voice, shape_speech};
 use super::chat_row::ChatRow;
 use super::format::{DataFormat, Outcome, ShapeContext, ShapeOptions};
@@ -12,7 +13,7 @@ use super::turns::Unlearnt;
 /// The format.
 pub(super) struct MsSwift;
 
-static SCHEMA: Schema = Schema::of(&[
+const FIELDS: [Field; 2] = [
     Field::required(
         "messages",
         Type::List(&Type::Struct(&[
@@ -22,7 +23,8 @@ static SCHEMA: Schema = Schema::of(&[
         ])),
     ),
     Field::optional("tools", Type::Word),
-]);
+];
+static SCHEMA: Schema = Schema::of(&FIELDS);
 
 impl DataFormat for MsSwift {
     fn name(&self) -> &'static str {
@@ -33,8 +35,11 @@ impl DataFormat for MsSwift {
         "messages for ms-swift: one `tool_call` message per call, and `loss` on each answer"
     }
 
-    fn schema(&self, _options: &ShapeOptions, _flat: bool) -> Schema {
-        SCHEMA.clone()
+    fn schema(&self, options: &ShapeOptions, _flat: bool) -> Schema {
+        match self.writes_files(options) {
+            true => Schema::chosen([&FIELDS[..], &COLUMNS].concat()),
+            false => SCHEMA.clone(),
+        }
     }
 
     fn file_formats(&self) -> &'static [&'static str] {
@@ -46,6 +51,10 @@ impl DataFormat for MsSwift {
     }
 
     fn is_for_training(&self) -> bool {
+        true
+    }
+
+    fn carries_attachments(&self) -> bool {
         true
     }
 
@@ -66,7 +75,8 @@ impl DataFormat for MsSwift {
         context: &mut ShapeContext<'_>,
         out: &mut dyn Sink,
     ) -> Outcome {
-        let voice = Voice { unlearnt: Unlearnt::Marked, has_reasoning: false };
+        let has_media = self.writes_files(context.options);
+        let voice = Voice { unlearnt: Unlearnt::Marked, has_reasoning: false, has_media };
         shape_speech(item, voice, context, out, |_, speech, out| {
             out.open_list();
             for message in &speech.messages {
@@ -77,6 +87,9 @@ impl DataFormat for MsSwift {
                 out.absent();
             } else {
                 out.str(&speech.tools);
+            }
+            if has_media {
+                speech.media.write(out);
             }
         })
     }

@@ -17,7 +17,7 @@ pub(super) struct OpenAi;
 static SCHEMA: Schema =
     Schema::of(&[Field::required("messages", WEIGHTED), Field::optional("tools", Type::Json)]);
 
-const VOICE: Voice = Voice { unlearnt: Unlearnt::Marked, has_reasoning: false };
+const VOICE: Voice = Voice { unlearnt: Unlearnt::Marked, has_reasoning: false, has_media: false };
 
 impl DataFormat for OpenAi {
     fn name(&self) -> &'static str {

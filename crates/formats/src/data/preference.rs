@@ -177,7 +177,11 @@ fn write_spoken(
     out: &mut dyn Sink,
 ) -> Result<RecordNotes, LeftOut> {
     let options = context.options;
-    let voice = Voice { unlearnt: Unlearnt::Context, has_reasoning: options.layout == Layout::Trl };
+    let voice = Voice {
+        unlearnt: Unlearnt::Context,
+        has_reasoning: options.layout == Layout::Trl,
+        has_media: false,
+    };
     let chosen = speak(better, voice, context, renamed_tools)?;
     let rejected = speak(worse, voice, context, renamed_tools)?;
     let alike = chosen.messages.iter().zip(&rejected.messages);
@@ -214,8 +218,8 @@ fn write_ranking(
     out: &mut dyn Sink,
 ) -> Result<RecordNotes, LeftOut> {
     let rules = Rules { unlearnt: Unlearnt::Context, ..RULES };
-    let chosen = say(better, context, rules)?;
-    let rejected = say(worse, context, rules)?;
+    let chosen = say(better, context, rules, false)?;
+    let rejected = say(worse, context, rules, false)?;
     let sides = chosen.turns.turns.iter().zip(&rejected.turns.turns);
     let alike = chosen.contents.iter().zip(&rejected.contents).zip(sides);
     let is_alike = |((one, other), (turn, twin)): &((&Text<'_>, &Text<'_>), (&_, &_))| {

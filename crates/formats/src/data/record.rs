@@ -2,6 +2,7 @@
 //! the data formats that trainers read.
 
 use std::collections::HashSet;
+use std::rc::Rc;
 
 use retort_json::Text;
 use retort_model::{
@@ -10,6 +11,7 @@ use retort_model::{
 };
 
 use super::attachments::lists_attachments;
+use super::carried::Carried;
 use super::execution::conversation_of;
 use super::format::{
     Attachments, Branches, Noted, Outcome, RecordLeftOut, RecordNotes, RowsPer, ShapeOptions,
@@ -345,16 +347,17 @@ pub(super) struct Examined<'c> {
     pub hopeless: Option<LeftOut>,
 }
 
-/// Puts the turns of a draft in order. With the check off they stay as they are, and what it would have taken is
+/// Puts the turns of a draft in order; `carried` is what goes with its row. With the check off they stay as they are, and what it would have taken is
 /// only told.
 pub(super) fn examine<'c>(
     draft: &Draft<'c>,
     bench: &mut ToolCache,
     options: &ShapeOptions,
     rules: Rules,
+    carried: &Rc<Carried>,
 ) -> Result<Examined<'c>, LeftOut> {
     // The files of a run were put into it for its nodes; what the answer rests on are its contexts.
-    let needs_attachments = options.attachments == Attachments::LeaveOut && draft.run.is_none();
+    let needs_attachments = options.attachments != Attachments::Drop && draft.run.is_none();
     let last_is_learnt = draft.answer_at.is_some();
     let rules = Rules { fill: options.fill, needs_attachments, last_is_learnt, ..rules };
     let messages = || draft.messages();
@@ -362,7 +365,7 @@ pub(super) fn examine<'c>(
         Check::Off => LateSystems::Stay,
         Check::Repair | Check::Reject => LateSystems::Move,
     };
-    let mut turns = collect(messages(), late_systems);
+    let mut turns = Turns { carried: Rc::clone(carried), ..collect(messages(), late_systems) };
     let tools = match options.tools_of {
         ToolsOf::Conversation => {
             bench.prepare(draft.rounds.iter().flat_map(|round| round.tools.iter()))
@@ -375,11 +378,12 @@ pub(super) fn examine<'c>(
         hopeless = hopeless.or_else(|| Some(why()));
     }
     if needs_attachments && lists_attachments(draft.conversation) {
-        hopeless = hopeless.or_else(|| Some(needs_attachment()));
+        hopeless = hopeless.or_else(|| Some(needs_attachment(None)));
     }
     if options.check == Check::Off {
         // Mended aside, to be able to say what a trainer would refuse.
-        let mut aside = collect(messages(), LateSystems::Move);
+        let collected = collect(messages(), LateSystems::Move);
+        let mut aside = Turns { carried: Rc::clone(carried), ..collected };
         if let Err(why) = aside.mend(rules) {
             hopeless = hopeless.or(Some(why));
         }

@@ -2,13 +2,24 @@
 
 use sha2::{Digest, Sha256};
 
+use super::carried::GivenFile;
+
 /// A file that a record has beside its row.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct RecordFile {
     /// Its path in the package, with `/`. Records that share a file give it the same path and content.
     pub path: String,
-    /// Its bytes.
-    pub content: Vec<u8>,
+    /// What is in it.
+    pub content: FileContent,
+}
+
+/// The content of a file.
+#[derive(Clone, Debug)]
+pub enum FileContent {
+    /// Bytes at hand.
+    Bytes(Vec<u8>),
+    /// A file beside the history.
+    Given(GivenFile),
 }
 
 /// Longest name that is made of an id, without the ending: file systems take 255 bytes.

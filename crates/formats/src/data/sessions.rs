@@ -7,7 +7,7 @@ use retort_model::{Conversation, LeftOut, Message, Reason, Round, Task};
 
 use super::format::{Branches, Noted, Outcome, RecordLeftOut, RecordNotes, ShapeContext};
 use super::record::{is_silent, left_behind};
-use super::record_file::{RecordFile, file_name_of};
+use super::record_file::{FileContent, RecordFile, file_name_of};
 use super::schema::{Field, Schema, Sink, Type};
 
 /// The columns of the rows that list the files.
@@ -75,7 +75,7 @@ pub(super) fn shape_sessions(
             return outcome.left_out.push(RecordLeftOut { part, why });
         }
         row(&session, &path, out);
-        notes.files.push(RecordFile { path, content: text.into_bytes() });
+        notes.files.push(RecordFile { path, content: FileContent::Bytes(text.into_bytes()) });
         outcome.records.push(RecordNotes { part, suffix, ..notes });
     });
     if let Some(first) = outcome.records.first_mut() {

@@ -9,6 +9,7 @@ use retort_model::{
 
 use super::arguments::object_of;
 use super::attachments::has_attachments;
+use super::carried::{COLUMNS, Carried, Media};
 use super::chat_messages::{ReasoningPlace, with_reasoning};
 use super::chat_row::ChatRow;
 use super::extra::{Held, extra};
@@ -31,7 +32,7 @@ pub(super) const MESSAGES: Type = Type::List(&Type::Struct(&[
 const TEXTS: Type = Type::List(&Type::Word);
 
 macro_rules! columns {
-    ($tools:expr $(, $flat:literal)*) => {
+    ($tools:expr $(, $more:expr)*) => {
         Schema::of(&[
                 Field::required("data_source", Type::Word),
                 Field::required("ability", TEXTS),
@@ -40,14 +41,22 @@ macro_rules! columns {
                 Field::required("model", Type::Word),
                 Field::required("conversation_id", Type::Text),
                 Field::required("extra", Type::Text),
-                $(Field::required($flat, Type::Text)),*
+                $($more),*
         ])
     };
 }
 
 static NESTED: Schema = columns!(Type::Word);
 static WITH_TOOL_ARRAY: Schema = columns!(Type::Json);
-static FLAT: Schema = columns!(Type::Word, "instruction", "input", "output", "system");
+static FLAT: Schema = columns!(
+    Type::Word,
+    Field::required("instruction", Type::Text),
+    Field::required("input", Type::Text),
+    Field::required("output", Type::Text),
+    Field::required("system", Type::Text)
+);
+static WITH_MEDIA: Schema = columns!(Type::Word, COLUMNS[0], COLUMNS[1], COLUMNS[2]);
+static WITH_TOOL_ARRAY_AND_MEDIA: Schema = columns!(Type::Json, COLUMNS[0], COLUMNS[1], COLUMNS[2]);
 
 /// The words for roles, as LLaMA-Factory is told of them.
 pub(super) const TAGS: &[(&str, &str)] = &[
@@ -60,11 +69,21 @@ pub(super) const TAGS: &[(&str, &str)] = &[
     ("system_tag", "system"),
 ];
 
-static NESTED_COLUMNS: TrainerColumns = TrainerColumns {
+const NESTED_COLUMNS: TrainerColumns = TrainerColumns {
     formatting: "sharegpt",
     ranking: false,
     columns: &[("messages", "messages"), ("tools", "tools")],
     tags: TAGS,
+};
+static MEDIA_COLUMNS: TrainerColumns = TrainerColumns {
+    columns: &[
+        ("messages", "messages"),
+        ("tools", "tools"),
+        ("images", "images"),
+        ("videos", "videos"),
+        ("audios", "audios"),
+    ],
+    ..NESTED_COLUMNS
 };
 static FLAT_COLUMNS: TrainerColumns = TrainerColumns {
     formatting: "alpaca",
@@ -100,11 +119,14 @@ impl DataFormat for Standard {
     }
 
     fn schema(&self, options: &ShapeOptions, flat: bool) -> Schema {
-        match (flat, options.tools) {
-            (true, _) => FLAT.clone(),
-            (false, ToolsAs::Text) => NESTED.clone(),
-            (false, ToolsAs::Array) => WITH_TOOL_ARRAY.clone(),
-        }
+        let schema = match (flat, options.tools, self.writes_files(options)) {
+            (true, ..) => &FLAT,
+            (false, ToolsAs::Text, false) => &NESTED,
+            (false, ToolsAs::Array, false) => &WITH_TOOL_ARRAY,
+            (false, ToolsAs::Text, true) => &WITH_MEDIA,
+            (false, ToolsAs::Array, true) => &WITH_TOOL_ARRAY_AND_MEDIA,
+        };
+        schema.clone()
     }
 
     fn items(&self) -> &'static [ItemKind] {
@@ -119,8 +141,16 @@ impl DataFormat for Standard {
         false
     }
 
-    fn trainer_columns(&self, _options: &ShapeOptions, flat: bool) -> Option<TrainerColumns> {
-        Some(if flat { FLAT_COLUMNS } else { NESTED_COLUMNS })
+    fn carries_attachments(&self) -> bool {
+        true
+    }
+
+    fn trainer_columns(&self, options: &ShapeOptions, flat: bool) -> Option<TrainerColumns> {
+        Some(match (flat, self.writes_files(options)) {
+            (true, _) => FLAT_COLUMNS,
+            (false, true) => MEDIA_COLUMNS,
+            (false, false) => NESTED_COLUMNS,
+        })
     }
 
     fn chats(&self, row: &Value<'_>) -> Option<Vec<ChatRow>> {
@@ -139,6 +169,12 @@ impl DataFormat for Standard {
              `assistant`, `function_call` and `tool`; the content of a `function_call` is the JSON text of a list of \
              calls. `extra` holds as JSON text what the columns cannot.",
         );
+        if self.writes_files(options) {
+            notes.push_str(
+                "\n\n`images`, `videos` and `audios` list what the messages show, in the order of the marks `<image>`, \
+                 `<video>` and `<audio>` in them: as paths of files in this folder, or as URLs.",
+            );
+        }
         if options.tools == ToolsAs::Array {
             notes.push_str(
                 "\n\n`tools` is a bare array here, which LLaMA-Factory does not take, and where definitions differ in \
@@ -172,6 +208,8 @@ pub(super) struct Said<'c> {
     pub notes: RecordNotes,
     /// What the messages do not hold, as JSON text; empty if nothing.
     pub extra: String,
+    /// What the messages show, where there are columns for it.
+    pub media: Media,
 }
 
 /// Puts a draft into the words of ShareGPT.
@@ -179,18 +217,27 @@ pub(super) fn say<'c>(
     draft: &Draft<'c>,
     context: &mut ShapeContext<'_>,
     rules: Rules,
+    has_media: bool,
 ) -> Result<Said<'c>, LeftOut> {
     let options = context.options;
+    let (carried, files) = Carried::of(draft, context, has_media);
     let Examined { turns, tools, mut repairs, mut hopeless } =
-        examine(draft, context.tools, options, rules)?;
+        examine(draft, context.tools, options, rules, &carried)?;
     let reasoning = ReasoningPlace::of(options, false);
     let contents = contents(&turns, &tools, options, reasoning, &mut repairs, &mut hopeless);
+    let media = carried.media(turns.turns.iter().flat_map(Turn::messages));
+    if has_media {
+        let system = turns.system.map(|system| system.words());
+        let texts = contents.iter().chain(&system).map(Text::decoded);
+        hopeless = hopeless.or_else(|| media.strays(texts, options));
+    }
     let mut notes = settle(draft, options.check, hopeless, &repairs)?;
+    notes.files = files.of_messages(turns.turns.iter().flat_map(Turn::messages));
     warn(draft, &turns, options, &mut notes.warnings);
     let held = Held { call_text: false, reasoning: reasoning != ReasoningPlace::Extra };
     let extra = extra(draft, &turns, &tools, options, held);
     let system = turns.system.map(|system| system.words());
-    Ok(Said { system, turns, contents, tools, notes, extra })
+    Ok(Said { system, turns, contents, tools, notes, extra, media })
 }
 
 impl Said<'_> {
@@ -232,8 +279,9 @@ fn write(
 ) -> Result<RecordNotes, LeftOut> {
     // With a row for each answer, the trainer masks the history.
     let unlearnt = if draft.answer_at.is_some() { Unlearnt::Context } else { RULES.unlearnt };
-    let said = say(draft, context, Rules { unlearnt, ..RULES })?;
     let options = context.options;
+    let has_media = Standard.writes_files(options);
+    let said = say(draft, context, Rules { unlearnt, ..RULES }, has_media)?;
     out.begin_row();
     out.str(conversation.kind.as_str());
     out.open_list();
@@ -254,6 +302,9 @@ fn write(
         None => out.text(&conversation.id),
     }
     out.str(&said.extra);
+    if has_media && !context.flat {
+        said.media.write(out);
+    }
     if context.flat {
         flat(&said.turns, &said.contents, out);
     }
@@ -295,7 +346,8 @@ fn contents<'c>(
     let mut contents = Vec::with_capacity(turns.turns.len());
     for turn in &turns.turns {
         let content = match turn.side {
-            Side::Question | Side::Answer => turn.text(),
+            Side::Question => turns.carried.text_of(turn),
+            Side::Answer => turn.text(),
             Side::Call => {
                 if let Some(message) = turn.messages().find(|one| !super::turns::is_blank(one)) {
                     repairs.add_at(Repair::MovedCallText, Some(message));
@@ -392,10 +444,14 @@ fn warn(
     warnings: &mut Vec<Noted<Warning>>,
 ) {
     let messages = || turns.system.into_iter().chain(turns.turns.iter().flat_map(Turn::messages));
-    let empty = turns.turns.iter().find(|turn| turn.is_empty_question());
+    let carries = |turn: &Turn<'_>| turn.messages().any(|one| turns.carried.has(one));
+    let empty = turns.turns.iter().find(|turn| turn.is_empty_question() && !carries(turn));
     for (warning, message) in [
         (Warning::TemplateMark, messages().find(|message| has_template_mark(message))),
-        (Warning::AttachmentLeftBehind, messages().find(|message| has_attachments(message))),
+        (
+            Warning::AttachmentLeftBehind,
+            messages().find(|one| has_attachments(one) && !turns.carried.has(one)),
+        ),
         (
             Warning::ReasoningLeftBehind,
             ReasoningPlace::of(options, false).left_behind(&turns.turns),

@@ -3,11 +3,13 @@
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
 
 use retort_json::{Text, Value};
 use retort_model::{Content, Label, LeftOut, Message, Reason, Repair, Role};
 
 use super::attachments::has_attachments;
+use super::carried::Carried;
 use super::repairs::Repairs;
 
 /// Who has the turn.
@@ -90,6 +92,8 @@ pub(super) struct Turns<'c> {
     pub prose_call: Option<&'c Message<'c>>,
     /// Why the first answer that is not to be learnt is not.
     pub not_learnt: Option<LeftOut>,
+    /// What of the attachments goes with the row.
+    pub carried: Rc<Carried>,
 }
 
 impl<'c> Turn<'c> {
@@ -204,8 +208,8 @@ fn call_in_words(message: &Message<'_>) -> LeftOut {
 }
 
 /// Why an answer is not to be learnt that rests on what the row does not carry.
-pub(super) fn needs_attachment() -> LeftOut {
-    LeftOut::new(Reason::NeedsAttachment, "it follows images, sound or files")
+pub(super) fn needs_attachment(missing: Option<&str>) -> LeftOut {
+    LeftOut::new(Reason::NeedsAttachment, missing.unwrap_or("it follows images, sound or files"))
 }
 
 /// What a tool gave back, with its error.
@@ -601,12 +605,16 @@ impl<'c> Turns<'c> {
 
     /// Cuts questions that say nothing, with all that answers them.
     fn cut_empty_questions(&mut self, rules: Rules) {
-        let mut empty = self.turns.iter().filter(|turn| turn.is_empty_question()).peekable();
+        let carried = Rc::clone(&self.carried);
+        let is_empty = |turn: &Turn<'_>| {
+            turn.is_empty_question() && !turn.messages().any(|message| carried.has(message))
+        };
+        let mut empty = self.turns.iter().filter(|turn| is_empty(turn)).peekable();
         if empty.peek().is_none() {
             return;
         }
         if rules.needs_attachments && empty.any(Turn::has_attachments) {
-            self.not_learnt.get_or_insert_with(needs_attachment);
+            self.not_learnt.get_or_insert_with(|| needs_attachment(carried.missing()));
         }
         let turns = std::mem::take(&mut self.turns);
         // Where the turns stand once those before them are cut.
@@ -614,7 +622,7 @@ impl<'c> Turns<'c> {
         let (mut cut, mut cuts) = (Vec::new(), false);
         for turn in turns {
             places.push(self.turns.len());
-            cuts = if turn.side == Side::Question { turn.is_empty_question() } else { cuts };
+            cuts = if turn.side == Side::Question { is_empty(&turn) } else { cuts };
             if cuts {
                 cut.extend(turn.messages().map(|message| (self.turns.len(), message)));
             } else {
@@ -677,11 +685,13 @@ impl<'c> Turns<'c> {
         let (mut is_blind, mut lacks_result) = (false, false);
         let mut blind = |by: bool| {
             is_blind |= by && rules.needs_attachments;
-            is_blind.then(needs_attachment)
+            is_blind.then(|| needs_attachment(self.carried.missing()))
         };
-        blind(self.system.is_some_and(|system| has_attachments(system)));
+        let is_unseen =
+            |message: &Message<'_>| has_attachments(message) && !self.carried.has(message);
+        blind(self.system.is_some_and(is_unseen));
         let why = |turn: &Turn<'c>| {
-            let rests_on_more = blind(turn.has_attachments());
+            let rests_on_more = blind(turn.messages().any(is_unseen));
             match turn.side {
                 Side::Question => lacks_result = false,
                 Side::Results => lacks_result |= turn.lacks_results() && !rules.fill,

@@ -34,7 +34,8 @@ fn written(item: &Item<'_>, format: &str, kind: &str, options: &ShapeOptions) ->
     let schema = format.schema(options, false);
     let mut rows = kind.rows(&schema, FileOptions::default());
     let mut tools = ToolCache::default();
-    let mut context = ShapeContext { options, flat: false, output: None, tools: &mut tools };
+    let mut context =
+        ShapeContext { options, flat: false, output: None, given: None, tools: &mut tools };
     let outcome = format.shape(item, &mut context, &mut *rows);
     assert_eq!(outcome.records.len(), rows.count());
     let count = rows.count();

@@ -86,6 +86,7 @@ fn csv(evaluator: Evaluator) -> String {
         options: &options,
         flat: true,
         output: None,
+        given: None,
         tools: &mut ToolCache::default(),
     };
     format.shape(&Item::Run(read_run(&text)), &mut context, &mut *rows);

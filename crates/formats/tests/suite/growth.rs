@@ -105,7 +105,7 @@ fn shape(item: &Item<'_>, data_format: &dyn data::DataFormat, options: &ShapeOpt
     let schema = data_format.schema(options, flat);
     let mut rows = file_format.rows(&schema, FileOptions::default());
     let tools = &mut ToolCache::default();
-    let mut context = ShapeContext { options, flat, output: None, tools };
+    let mut context = ShapeContext { options, flat, output: None, given: None, tools };
     data_format.each_variable(item, options, &mut |_| {});
     data_format.shape(item, &mut context, &mut *rows);
     file_format.encode(vec![rows], FileOptions::default()).unwrap();

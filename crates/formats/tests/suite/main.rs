@@ -13,6 +13,7 @@ mod agents;
 mod api_logs;
 mod arrow;
 mod atif;
+mod attachments;
 mod chat;
 mod chatgpt;
 mod claude;

@@ -52,6 +52,7 @@ fn written(format: &dyn DataFormat, file: &dyn FileFormat, items: &[Item<'_>]) -
         options: &options,
         flat: !file.is_nested(),
         output: None,
+        given: None,
         tools: &mut ToolCache::default(),
     };
     for item in items {

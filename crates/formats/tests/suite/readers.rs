@@ -186,6 +186,7 @@ fn read_all(item: &str) {
                     options: &options,
                     flat: false,
                     output: None,
+                    given: None,
                     tools: &mut ToolCache::default(),
                 };
                 data_format.shape(&read, &mut context, &mut *rows);

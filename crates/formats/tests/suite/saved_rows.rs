@@ -55,6 +55,7 @@ fn saved_rows_are_encoded_as_those_that_were_never_saved() {
                     options: &options,
                     flat: !format.is_nested(),
                     output: None,
+                    given: None,
                     tools: &mut ToolCache::default(),
                 };
                 for item in items {

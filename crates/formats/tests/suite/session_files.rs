@@ -1,6 +1,6 @@
 //! Conversations as files of their own: `sts`, which the Hub shows, and `markdown`, which people read.
 
-use retort_formats::data::{Branches, ShapeOptions};
+use retort_formats::data::{Branches, FileContent, ShapeOptions};
 use retort_formats::import::{Entry, Notes, by_name};
 use retort_json::Text;
 use retort_model::{Content, Conversation, Item, Role};
@@ -31,7 +31,8 @@ fn agent_of(source: &'static str) -> Conversation<'static> {
 fn file(shaped: &Shaped) -> (&str, &str) {
     let [record] = &*shaped.outcome.records else { panic!("{} records", shaped.rows.len()) };
     let [file] = &*record.files else { panic!("{} files", record.files.len()) };
-    (&file.path, std::str::from_utf8(&file.content).unwrap())
+    let FileContent::Bytes(content) = &file.content else { panic!("no text") };
+    (&file.path, std::str::from_utf8(content).unwrap())
 }
 
 /// The session of a file, as an import reads it.

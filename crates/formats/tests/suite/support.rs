@@ -66,6 +66,7 @@ pub fn shape_item(item: &Item<'_>, data_format: &str, options: ShapeOptions) -> 
         options: &options,
         flat: false,
         output: None,
+        given: None,
         tools: &mut ToolCache::default(),
     };
     let outcome = data_format.shape(item, &mut context, &mut *rows);
