@@ -17,7 +17,7 @@ class Options(TypedDict, total=False):
     layout: Literal["trl", "llama-factory", "openai"]
     pairs: Literal["shown", "rated"]
     call_text: Literal["keep", "extra"]
-    attachments: Literal["leave-out", "drop"]
+    attachments: Literal["leave-out", "keep", "drop"]
     tools: Literal["text", "array"]
     tools_of: Literal["conversation", "answer"]
     tasks: bool
