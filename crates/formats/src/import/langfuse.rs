@@ -15,7 +15,8 @@ use super::otlp::{parse, session_fragment};
 use super::raw_spans::parsed;
 use super::runs::kind_of_word;
 use super::sniff::{Entry, Sniff};
-use super::spans::{Score, Span, Trace, read_all_messages};
+use super::span_rows::{Traces, kept};
+use super::spans::{Score, Span, Trace};
 
 /// The format.
 pub(super) struct Langfuse;
@@ -141,7 +142,7 @@ fn only_trace(batch: &[RawJson<'_>]) -> Option<String> {
 }
 
 fn read_traces(fragments: &[RawJson<'_>], notes: &mut Notes) -> Vec<Trace> {
-    let mut traces: Vec<Trace> = Vec::new();
+    let mut traces = Traces::default();
     for raw in fragments {
         let Some(map) = FieldMap::of(raw, notes) else { continue };
         let mut map = map.owned();
@@ -161,13 +162,10 @@ fn read_traces(fragments: &[RawJson<'_>], notes: &mut Notes) -> Vec<Trace> {
             read_row(map, &mut traces, notes);
         }
     }
-    for trace in &mut traces {
-        read_all_messages(trace, "observations", notes);
-    }
-    traces
+    traces.with_messages("observations", notes)
 }
 
-fn read_event(mut event: FieldMap<'static>, traces: &mut Vec<Trace>, notes: &mut Notes) {
+fn read_event(mut event: FieldMap<'static>, traces: &mut Traces, notes: &mut Notes) {
     let word = event.take(&["event", "type"], RawJson::text).unwrap_or_default();
     let word = word.decoded().into_owned();
     let body = event.take(&["body"], fields::map);
@@ -181,7 +179,7 @@ fn read_event(mut event: FieldMap<'static>, traces: &mut Vec<Trace>, notes: &mut
         Some("trace") => {
             body.take_id(&TRACE_ID);
             let id = body.take_id(&["id"]).unwrap_or_default();
-            with_trace(&id.decoded(), traces, |trace| read_trace(body, trace, notes));
+            traces.with(&id.decoded(), |trace| read_trace(body, trace, notes));
         }
         Some("score") => read_row(body, traces, notes),
         Some(what) => {
@@ -189,30 +187,18 @@ fn read_event(mut event: FieldMap<'static>, traces: &mut Vec<Trace>, notes: &mut
                 body.put("type", RawJson::string(&what.to_ascii_uppercase()));
             }
             let id = body.take_id(&TRACE_ID).unwrap_or_default();
-            with_trace(&id.decoded(), traces, |trace| read_observation(body, trace));
+            traces.with(&id.decoded(), |trace| read_observation(body, trace));
         }
         None => {}
     }
 }
 
-/// The trace of that id, which is added if it is new, to do something with it.
-fn with_trace(id: &str, traces: &mut Vec<Trace>, act: impl FnOnce(&mut Trace)) {
-    let known = traces.iter().position(|trace| trace.id == id);
-    let place = known.unwrap_or_else(|| {
-        traces.push(Trace { id: id.to_owned(), ..Trace::default() });
-        traces.len() - 1
-    });
-    if let Some(trace) = traces.get_mut(place) {
-        act(trace);
-    }
-}
-
 /// Reads a row of one of the tables, or a download.
-fn read_row(mut map: FieldMap<'static>, traces: &mut Vec<Trace>, notes: &mut Notes) {
+fn read_row(mut map: FieldMap<'static>, traces: &mut Traces, notes: &mut Notes) {
     let observations = map.take(&["observations"], list);
     let of_trace = map.take(&["trace"], fields::map);
     if let Some(id) = map.take_id(&TRACE_ID) {
-        with_trace(&id.decoded(), traces, |trace| {
+        traces.with(&id.decoded(), |trace| {
             if map.has(&["data_type", "dataType"]) || !map.has(&STARTED) && map.has(&["value"]) {
                 trace.scores.extend(score(map));
             } else {
@@ -232,7 +218,7 @@ fn read_row(mut map: FieldMap<'static>, traces: &mut Vec<Trace>, notes: &mut Not
     });
     let observations = observations.or(own);
     let id = trace_map.take_id(&["id"]).unwrap_or_default();
-    with_trace(&id.decoded(), traces, |trace| {
+    traces.with(&id.decoded(), |trace| {
         read_trace(trace_map, trace, notes);
         for one in observations.unwrap_or_default() {
             if let Some(mut one) = FieldMap::of(&one, notes).map(FieldMap::owned) {
@@ -283,12 +269,6 @@ fn read_trace(mut map: FieldMap<'static>, trace: &mut Trace, notes: &mut Notes) 
         }
     }
     trace.metadata.extend(kept(map));
-}
-
-/// What is left and says something; what a JSON text holds is kept as that.
-fn kept(mut map: FieldMap<'static>) -> retort_model::Fields<'static> {
-    map.retain(|_, raw| !matches!(raw.as_str(), "null" | "\"\"" | "[]" | "{}"));
-    map.rest().into_iter().map(|(key, raw)| (key, fields::unquoted(&raw))).collect()
 }
 
 fn score(mut map: FieldMap<'static>) -> Option<Score> {

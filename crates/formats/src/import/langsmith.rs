@@ -14,7 +14,8 @@ use super::otlp::{parse, session_fragment};
 use super::raw_spans::parsed;
 use super::runs::kind_of_word;
 use super::sniff::{Entry, Sniff};
-use super::spans::{Score, Span, Trace, read_all_messages};
+use super::span_rows::{Traces, text, value};
+use super::spans::{Score, Span, Trace};
 
 /// The format.
 pub(super) struct LangSmith;
@@ -94,7 +95,7 @@ fn trace_id(map: &mut FieldMap<'_>) -> Option<String> {
 }
 
 fn read_traces(fragments: &[RawJson<'_>], notes: &mut Notes) -> Vec<Trace> {
-    let mut traces: Vec<Trace> = Vec::new();
+    let mut traces = Traces::default();
     for raw in fragments {
         let Some(mut map) = FieldMap::of(raw, notes).map(FieldMap::owned) else { continue };
         let mut runs = Vec::new();
@@ -102,46 +103,30 @@ fn read_traces(fragments: &[RawJson<'_>], notes: &mut Notes) -> Vec<Trace> {
             runs.extend(map.take(&[name], list).unwrap_or_default());
         }
         if runs.is_empty() {
-            read_run(map, &mut traces, notes);
+            read_row(map, &mut traces, notes);
         }
         for one in runs {
             if let Some(run) = FieldMap::of(&one, notes).map(FieldMap::owned) {
-                read_run(run, &mut traces, notes);
+                read_row(run, &mut traces, notes);
             }
         }
     }
-    for trace in &mut traces {
-        read_all_messages(trace, "runs", notes);
-        for span in &mut trace.spans {
-            usage_of_output(span);
-            retrieved(span);
-        }
+    let mut traces = traces.with_messages("runs", notes);
+    for span in traces.iter_mut().flat_map(|trace| &mut trace.spans) {
+        usage_of_output(span);
+        retrieved(span);
     }
     traces
 }
 
-fn text(map: &mut FieldMap<'static>, names: &[&str]) -> Option<String> {
-    let found = map.take(names, |raw| fields::id(raw).filter(|text| !text.is_blank()));
-    found.map(|text| text.decoded().into_owned())
-}
-
-/// A value, or what the JSON text of it holds; an empty one is none.
-fn value(map: &mut FieldMap<'static>, name: &str) -> Option<RawJson<'static>> {
-    let found = map.take(&[name], |raw| Some(fields::unquoted(raw)));
-    found.filter(|raw| !matches!(raw.as_str(), "{}" | "\"\""))
-}
-
-fn read_run(mut map: FieldMap<'static>, traces: &mut Vec<Trace>, notes: &mut Notes) {
-    if !map.has(&["run_type", "inputs", "outputs", "dotted_order", "trace_id"]) {
-        return;
+fn read_row(mut map: FieldMap<'static>, traces: &mut Traces, notes: &mut Notes) {
+    if map.has(&["run_type", "inputs", "outputs", "dotted_order", "trace_id"]) {
+        let trace_id = trace_id(&mut map).unwrap_or_default();
+        traces.with(&trace_id, |trace| read_run(map, trace, notes));
     }
-    let trace_id = trace_id(&mut map).unwrap_or_default();
-    let known = traces.iter().position(|trace| trace.id == trace_id);
-    let place = known.unwrap_or_else(|| {
-        traces.push(Trace { id: trace_id, ..Trace::default() });
-        traces.len() - 1
-    });
-    let Some(trace) = traces.get_mut(place) else { return };
+}
+
+fn read_run(mut map: FieldMap<'static>, trace: &mut Trace, notes: &mut Notes) {
     let id = text(&mut map, &["id", "run_id"]).unwrap_or_default();
     let parent = text(&mut map, &["parent_run_id"]).unwrap_or_default();
     let mut span = Span { id, parent, ..Span::default() };

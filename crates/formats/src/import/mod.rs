@@ -87,6 +87,7 @@ mod sharegpt;
 mod side;
 mod silly_tavern;
 mod sniff;
+mod span_rows;
 mod spans;
 pub mod split;
 mod streams;
