@@ -12,6 +12,7 @@ mod answers;
 mod atif;
 mod autogen;
 mod bfcl;
+mod braintrust;
 pub mod bson;
 mod calls;
 mod chat;
@@ -63,6 +64,7 @@ mod open_webui;
 mod openai;
 mod opencode;
 mod openhands;
+mod opik;
 mod otlp;
 pub(crate) mod otlp_names;
 pub mod otlp_protobuf;
@@ -103,6 +105,7 @@ mod uiuc_chat;
 mod unplaced;
 mod vector;
 mod vscode_chat;
+mod weave;
 mod windsurf;
 mod wrapped;
 mod xlam;
@@ -125,6 +128,9 @@ pub static FORMATS: &[&dyn ImportFormat] = &[
     &mlflow::MlFlow,
     &langfuse::Langfuse,
     &langsmith::LangSmith,
+    &opik::Opik,
+    &weave::Weave,
+    &braintrust::Braintrust,
     &otlp::Otlp,
     &open_webui::OpenWebUi,
     &librechat::LibreChat,

@@ -79,6 +79,9 @@ pub(super) struct Trace {
     pub(super) output: Option<RawJson<'static>>,
     pub(super) ground_truth: Option<RawJson<'static>>,
     pub(super) started_at: Option<Time>,
+    pub(super) finished_at: Option<Time>,
+    /// Why it failed, where its source says that of the trace itself.
+    pub(super) error: Option<String>,
     pub(super) tags: Vec<Text<'static>>,
     pub(super) scores: Vec<Score>,
     pub(super) metadata: Fields<'static>,
@@ -217,12 +220,16 @@ impl Trace {
             let mut errors = self.spans.iter().filter_map(|span| span.node.error.clone());
             failed.then(|| errors.next_back()).flatten()
         });
+        let told = self.error.map(Text::from);
+        let status = status.or_else(|| told.is_some().then_some(RunStatus::Failure));
+        let error = error.or(told);
         let started = self.spans.iter().filter_map(|span| span.node.started_at).min();
         let started_at = root.and_then(|root| root.node.started_at).or(started);
         let finished_at = match root {
             Some(root) => root.node.finished_at,
             None => self.spans.iter().filter_map(|span| span.node.finished_at).max(),
         };
+        let finished_at = finished_at.or(self.finished_at);
         let name = self.name.clone().or_else(|| Some(root?.node.node.decoded().into_owned()));
         let mut metadata = Fields::new();
         if let Some(name) = name.filter(|name| !name.is_empty()) {
@@ -996,7 +1003,9 @@ pub(super) fn answered(raw: &RawJson<'_>, notes: &mut Notes) -> Option<Vec<Messa
         if let Some(generations) = map.take(&["generations"], list) {
             return generation(&generations, notes);
         }
-        let is_message = map.has(&["role"]) || map.has(&["type"]) && map.has(&["content"]);
+        let is_message = map.has(&["role"])
+            || map.has(&["type"]) && map.has(&["content"])
+            || map.peek("content").is_some_and(|raw| super::parts::are_parts(raw.as_str()));
         if is_message && !map.has(&["choices", "output"]) {
             return messages_of(
                 &RawJson::array(&[raw.clone().into_owned()]),
