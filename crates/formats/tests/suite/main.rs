@@ -44,5 +44,6 @@ mod sessions;
 mod standard;
 mod template;
 mod tool_sets;
+mod trace_tables;
 mod traces;
 mod understanding;

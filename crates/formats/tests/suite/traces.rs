@@ -11,7 +11,10 @@ use retort_model::{
 use retort_testing::{files_below, real_data};
 
 /// Reads texts as the pipeline does: the fragments of one trace together, and then the traces of one session.
-fn read(format: &str, texts: &[String]) -> (Vec<Run<'static>>, Vec<Conversation<'static>>) {
+pub fn read(
+    format: &str,
+    texts: &[String],
+) -> (Vec<Run<'static>>, Vec<Conversation<'static>>) {
     let format = by_name(format).unwrap();
     let mut groups: Vec<(String, Vec<String>)> = Vec::new();
     let mut alone = Vec::new();
@@ -102,7 +105,7 @@ fn request(trace: &str, spans: &[&str]) -> String {
 }
 
 /// What a conversation says, a line a message: role, words, calls.
-fn said(conversation: &Conversation<'_>) -> Vec<String> {
+pub fn said(conversation: &Conversation<'_>) -> Vec<String> {
     let path = conversation.active_path();
     let rounds = path.into_iter().filter_map(|at| conversation.rounds.get(at));
     rounds.flat_map(|round| &round.messages).map(line).collect()
