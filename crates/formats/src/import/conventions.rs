@@ -4,7 +4,7 @@
 //! Attributes are flat: names with dots, lists by number (`llm.input_messages.0.message.role`). Each convention's names
 //! are looked for in the order in which the lists below have them; what none takes stays in the node's metadata.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use retort_json::{Kind as JsonKind, RawJson, Text, write_string};
 use retort_model::{Message, NodeKind, Role, RunStatus};
@@ -716,6 +716,7 @@ fn take_numbered(map: &mut FieldMap<'static>, stem: &str) -> Option<Vec<RawJson<
 struct Branch {
     value: Option<RawJson<'static>>,
     below: Vec<(String, Branch)>,
+    places: HashMap<String, usize>,
 }
 
 impl Branch {
@@ -724,8 +725,8 @@ impl Branch {
             self.value = Some(raw.clone());
             return;
         };
-        let place = self.below.iter().position(|(name, _)| name == first);
-        let place = place.unwrap_or_else(|| {
+        let place = self.places.get(*first).copied().unwrap_or_else(|| {
+            self.places.insert((*first).to_owned(), self.below.len());
             self.below.push(((*first).to_owned(), Self::default()));
             self.below.len() - 1
         });

@@ -6,6 +6,7 @@
 //! <https://github.com/Arize-ai/openinference/tree/main/spec>
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 
 use retort_json::{Kind, Parser, RawJson, write_string};
 
@@ -171,19 +172,21 @@ pub(super) fn parse(
         }
     } else {
         let mut traces = read(std::slice::from_ref(&raw), notes);
-        let mut sessions: Vec<(String, Vec<Trace>)> = Vec::new();
+        let mut sessions: Vec<Vec<Trace>> = Vec::new();
+        let mut places: HashMap<String, usize> = HashMap::new();
         for trace in &mut traces {
             trace.settle();
             let Some(session) = trace.session.clone() else { continue };
-            match sessions.iter_mut().find(|(id, _)| *id == session) {
-                Some((_, traces)) => traces.push(trace.clone()),
-                None => sessions.push((session, vec![trace.clone()])),
+            let place = *places.entry(session).or_insert(sessions.len());
+            sessions.resize_with(sessions.len().max(place + 1), Vec::new);
+            if let Some(of_session) = sessions.get_mut(place) {
+                of_session.push(trace.clone());
             }
         }
         for trace in traces {
             items.append(trace.into_items());
         }
-        items.extend(sessions.iter().filter_map(|(_, traces)| converse(traces)));
+        items.extend(sessions.iter().filter_map(|traces| converse(traces)));
     }
     if items.is_empty() {
         return Err(ItemError::new(Refusal::UnknownShape, 0, "no spans in the item"));

@@ -16,7 +16,7 @@
 //!    other histories is the conversation, and the rest are tasks, too.
 //! 5. A result that no later call repeats is taken from the span of its tool.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use retort_json::{Kind as JsonKind, RawJson, Text, Value};
@@ -191,9 +191,9 @@ impl Trace {
     }
 
     fn into_run(self) -> Run<'static> {
-        let carriers = self.carriers();
-        let main: Vec<usize> =
-            carriers.iter().copied().filter(|&at| self.tool_above(at).is_none()).collect();
+        let tools = self.tools_above();
+        let is_main = |at: &usize| tools.get(*at).is_some_and(Option::is_none);
+        let main: Vec<usize> = self.carriers().into_iter().filter(is_main).collect();
         let root = self.spans.first().filter(|_| self.spans.iter().skip(1).all(Span::is_inside));
         let input = self.input.clone().or_else(|| root?.node.input.clone());
         let output = self.output.clone().or_else(|| root?.node.output.clone());
@@ -319,9 +319,13 @@ impl Trace {
         let mut carriers: Vec<usize> =
             calls.into_iter().filter(|&at| is_above.get(at) == Some(&false)).collect();
         if carriers.is_empty() {
-            let agents = (0..self.spans.len()).filter(|at| speaks(at, NodeKind::Agent));
-            carriers = agents
-                .filter(|&at| !self.above(at).any(|above| speaks(&above, NodeKind::Agent)))
+            let is_agent: Vec<bool> =
+                (0..self.spans.len()).map(|at| speaks(&at, NodeKind::Agent)).collect();
+            let inside = self.nearest_above(&is_agent);
+            carriers = (0..self.spans.len())
+                .filter(|&at| {
+                    is_agent.get(at) == Some(&true) && inside.get(at).is_some_and(Option::is_none)
+                })
                 .collect();
         }
         carriers.sort_by_key(|&at| {
@@ -340,11 +344,27 @@ impl Trace {
         self.spans.get(at)?.node.parent
     }
 
-    /// The tool inside which a span ran.
-    fn tool_above(&self, at: usize) -> Option<usize> {
-        let is_tool =
-            |at: &usize| self.spans.get(*at).is_some_and(|span| span.node.kind == NodeKind::Tool);
-        self.above(at).find(is_tool)
+    /// Of each span, the tool inside which it ran.
+    fn tools_above(&self) -> Vec<Option<usize>> {
+        let is_tool: Vec<bool> =
+            self.spans.iter().map(|span| span.node.kind == NodeKind::Tool).collect();
+        self.nearest_above(&is_tool)
+    }
+
+    /// Of each span, the innermost of those that it ran inside for which this holds. Parents are before what is in them.
+    fn nearest_above(&self, holds: &[bool]) -> Vec<Option<usize>> {
+        let mut nearest: Vec<Option<usize>> = Vec::with_capacity(self.spans.len());
+        for span in &self.spans {
+            let above = span.node.parent.and_then(|parent| {
+                if holds.get(parent) == Some(&true) {
+                    Some(parent)
+                } else {
+                    *nearest.get(parent)?
+                }
+            });
+            nearest.push(above);
+        }
+        nearest
     }
 }
 
@@ -427,14 +447,17 @@ fn text_under(raw: &RawJson<'_>, names: &[&str]) -> Option<Text<'static>> {
 pub(super) fn converse(traces: &[Trace]) -> Option<Conversation<'static>> {
     let mut order: Vec<&Trace> = traces.iter().collect();
     order.sort_by_key(|trace| trace.begins());
-    let mut histories: Vec<History<'_>> = Vec::new();
-    for (place, trace) in order.iter().enumerate() {
-        for at in trace.carriers() {
-            let Some(span) = trace.spans.get(at) else { continue };
-            let call = Call { trace, place, span, tool: trace.tool_above(at) };
-            follow(&mut histories, &call);
+    let traced: Vec<Traced<'_>> = order.iter().map(|trace| Traced::of(trace)).collect();
+    let mut histories = Histories::default();
+    for (place, traced) in traced.iter().enumerate() {
+        let tools = traced.trace.tools_above();
+        for at in traced.trace.carriers() {
+            let Some(span) = traced.trace.spans.get(at) else { continue };
+            let tool = tools.get(at).copied().flatten();
+            histories.follow(&Call { traced, place, span, tool });
         }
     }
+    let mut histories = histories.all;
     for history in &mut histories {
         history.settle_calls(None);
     }
@@ -504,9 +527,71 @@ fn unread(traces: &[&Trace], conversation: &mut Conversation<'static>) {
     }
 }
 
+/// A trace with its tools, as calls without a result look for them.
+struct Traced<'t> {
+    trace: &'t Trace,
+    /// Positions of the tools that answer a call, by its id.
+    by_call: HashMap<&'t str, Vec<usize>>,
+    /// Positions of all tools, by when they began.
+    by_start: Vec<(Option<Time>, usize)>,
+}
+
+impl<'t> Traced<'t> {
+    fn of(trace: &'t Trace) -> Self {
+        let mut by_call: HashMap<&str, Vec<usize>> = HashMap::new();
+        let mut by_start = Vec::new();
+        for (at, span) in trace.spans.iter().enumerate() {
+            if span.node.kind != NodeKind::Tool {
+                continue;
+            }
+            if let Some(id) = &span.call_id {
+                by_call.entry(id).or_default().push(at);
+            }
+            by_start.push((span.node.started_at, at));
+        }
+        by_start.sort_unstable();
+        Self { trace, by_call, by_start }
+    }
+
+    /// The tool that answers a call of a span, and began before some moment, among those that are not used.
+    fn tool_of(
+        &self,
+        call: &ToolCall<'_>,
+        span: &Span,
+        before: Option<Time>,
+        used: &HashSet<usize>,
+    ) -> Option<(usize, &'t Span)> {
+        let named = self.by_call.get(&*call.id.decoded()).filter(|_| !call.id.is_empty());
+        if let Some(&at) = named.into_iter().flatten().find(|at| !used.contains(at)) {
+            return Some((at, self.trace.spans.get(at)?));
+        }
+        let from = self.by_start.partition_point(|(start, _)| *start < span.node.started_at);
+        let in_time = self.by_start.iter().skip(from).take(TOOLS_LOOKED_AT);
+        let in_time =
+            in_time.take_while(|(start, _)| before.is_none_or(|before| *start < Some(before)));
+        let mut tools = in_time.filter_map(|(_, at)| Some((*at, self.trace.spans.get(*at)?)));
+        tools.find(|(at, tool)| {
+            let is_named = tool.call_id.is_some() && !call.id.is_empty();
+            !is_named
+                && !used.contains(at)
+                && tool.node.node.decoded().contains(&*call.name.decoded())
+        })
+    }
+}
+
+/// Tools that are looked at for a call that they do not name: of those that began after it, the first.
+const TOOLS_LOOKED_AT: usize = 1000;
+
+/// Messages in which calls without a result are looked for: those at the end of a history. Models call fewer at once.
+const OPEN_ENTRIES: usize = 1000;
+
+/// Histories that one call is compared with, of those that share its first message, or end with one of its messages: the
+/// latest.
+const COMPARED: usize = 100;
+
 /// A model call of a conversation.
 struct Call<'t> {
-    trace: &'t Trace,
+    traced: &'t Traced<'t>,
     /// Position of the trace among those of the session.
     place: usize,
     span: &'t Span,
@@ -514,10 +599,131 @@ struct Call<'t> {
     tool: Option<usize>,
 }
 
+/// The tool inside which a history was, as trace and span.
+type Within = Option<(usize, usize)>;
+
+/// The histories of a session, with what finds those that a call may go on with by what it shares with them: a trace may
+/// have any number of calls that share nothing.
+#[derive(Default)]
+struct Histories<'t> {
+    all: Vec<History<'t>>,
+    /// By the key of a first message.
+    by_first: HashMap<(Within, u64), Vec<usize>>,
+    /// By the key of a message that was the last one. It may not be any more.
+    by_last: HashMap<(Within, u64), Vec<usize>>,
+    /// By their instructions.
+    by_system: HashMap<(Within, u64), BTreeSet<usize>>,
+    latest: HashMap<Within, usize>,
+    /// Those that no call of the trace at hand went on with, and the same by their instructions.
+    older: BTreeSet<usize>,
+    older_by_system: HashMap<u64, BTreeSet<usize>>,
+    /// The others.
+    current: Vec<usize>,
+    place: usize,
+}
+
+impl<'t> Histories<'t> {
+    fn follow(&mut self, call: &Call<'t>) {
+        if self.place != call.place {
+            self.place = call.place;
+            for at in std::mem::take(&mut self.current) {
+                let system = self.all.get(at).map_or(0, |history| system_key(&history.system));
+                self.older.insert(at);
+                self.older_by_system.entry(system).or_default().insert(at);
+            }
+        }
+        let asked = call.span.asked.as_deref().unwrap_or_default();
+        let begins = asked.iter().take_while(|message| message.role == Role::System).count();
+        let (system, asked) = asked.split_at(begins);
+        let keys: Vec<u64> = asked.iter().map(key_of).collect();
+        let tool = call.tool.map(|at| (call.place, at));
+        let mut best: Option<(usize, Fit)> = None;
+        for at in self.candidates(tool, system, &keys).into_iter().rev() {
+            let fit = self.all.get(at).and_then(|one| one.fit(system, asked, &keys, call.place));
+            if let Some(fit) = fit
+                && best.is_none_or(|(_, best)| best.shared < fit.shared)
+            {
+                best = Some((at, fit));
+            }
+        }
+        let (at, fit) = best.unwrap_or_else(|| {
+            self.all.push(History {
+                tool,
+                agent: call.span.agent.clone(),
+                system: Vec::new(),
+                tools: String::new(),
+                entries: Vec::new(),
+                by_parent: HashMap::new(),
+                leaf: None,
+                place: call.place,
+            });
+            (self.all.len() - 1, Fit { shared: 0, at: None, skip: 0 })
+        });
+        let Some(history) = self.all.get_mut(at) else { return };
+        let (before, entries) = (system_key(&history.system), history.entries.len());
+        history.add(call, system, asked, &keys, fit);
+        for entry in history.entries.iter().skip(entries).filter(|one| one.parent.is_none()) {
+            self.by_first.entry((tool, entry.key)).or_default().push(at);
+        }
+        if let Some(last) = history.leaf.and_then(|leaf| history.entries.get(leaf)) {
+            self.by_last.entry((tool, last.key)).or_default().push(at);
+        }
+        let after = system_key(&history.system);
+        if before != after
+            && let Some(some) = self.by_system.get_mut(&(tool, before))
+        {
+            some.remove(&at);
+        }
+        self.by_system.entry((tool, after)).or_default().insert(at);
+        let latest = self.latest.entry(tool).or_default();
+        *latest = at.max(*latest);
+        if self.older.remove(&at)
+            && let Some(some) = self.older_by_system.get_mut(&before)
+        {
+            some.remove(&at);
+        }
+        if tool.is_none() && self.current.last() != Some(&at) {
+            self.current.push(at);
+        }
+    }
+
+    /// The histories that a call may go on with, each once.
+    fn candidates(&self, tool: Within, system: &[Message<'_>], keys: &[u64]) -> BTreeSet<usize> {
+        let mut found = BTreeSet::new();
+        let under = |key: u64| self.by_system.get(&(tool, key)).and_then(|some| some.last());
+        if keys.is_empty() {
+            let latest = if system.is_empty() { self.latest.get(&tool) } else { None };
+            found.extend(latest.or_else(|| under(system_key(system))));
+            return found;
+        }
+        let first = keys.first().and_then(|key| self.by_first.get(&(tool, *key)));
+        found.extend(first.into_iter().flatten().rev().take(COMPARED));
+        let ends = keys.iter().rev().filter_map(|key| self.by_last.get(&(tool, *key)));
+        found.extend(ends.flat_map(|some| some.iter().rev().take(COMPARED)).take(COMPARED));
+        if tool.is_none() {
+            let older = |key: u64| self.older_by_system.get(&key).and_then(|some| some.last());
+            if system.is_empty() {
+                found.extend(self.older.last());
+            } else {
+                found.extend(older(system_key(system)).max(older(system_key(&[]))));
+            }
+        }
+        found
+    }
+}
+
+/// What instructions have in common that say the same.
+fn system_key(system: &[Message<'_>]) -> u64 {
+    let mut hash = DefaultHasher::new();
+    for message in system {
+        message.words().decoded().hash(&mut hash);
+    }
+    hash.finish()
+}
+
 /// Messages of calls that go on with each other: a tree, as some are answered anew.
 struct History<'t> {
-    /// The tool inside which it was, as trace and span.
-    tool: Option<(usize, usize)>,
+    tool: Within,
     agent: Option<String>,
     /// The instructions under which it goes on, and whether there were several.
     system: Vec<Message<'static>>,
@@ -537,7 +743,7 @@ struct Entry<'t> {
     /// Instructions that stand before it.
     system: Vec<Message<'static>>,
     /// The call that added it, and whether that was as its answer.
-    trace: &'t Trace,
+    traced: &'t Traced<'t>,
     span: &'t Span,
     is_answer: bool,
     /// Definitions of tools that were offered from here on.
@@ -555,39 +761,6 @@ struct Fit {
     skip: usize,
 }
 
-fn follow<'t>(histories: &mut Vec<History<'t>>, call: &Call<'t>) {
-    let asked = call.span.asked.as_deref().unwrap_or_default();
-    let begins = asked.iter().take_while(|message| message.role == Role::System).count();
-    let (system, asked) = asked.split_at(begins);
-    let keys: Vec<u64> = asked.iter().map(key_of).collect();
-    let tool = call.tool.map(|at| (call.place, at));
-    let mut best: Option<(usize, Fit)> = None;
-    for (at, history) in histories.iter().enumerate().rev() {
-        if history.tool == tool
-            && let Some(fit) = history.fit(system, asked, &keys, call.place)
-            && best.is_none_or(|(_, best)| best.shared < fit.shared)
-        {
-            best = Some((at, fit));
-        }
-    }
-    let (at, fit) = best.unwrap_or_else(|| {
-        histories.push(History {
-            tool,
-            agent: call.span.agent.clone(),
-            system: Vec::new(),
-            tools: String::new(),
-            entries: Vec::new(),
-            by_parent: HashMap::new(),
-            leaf: None,
-            place: call.place,
-        });
-        (histories.len() - 1, Fit { shared: 0, at: None, skip: 0 })
-    });
-    if let Some(history) = histories.get_mut(at) {
-        history.add(call, system, asked, &keys, fit);
-    }
-}
-
 impl<'t> History<'t> {
     fn fit(
         &self,
@@ -596,10 +769,7 @@ impl<'t> History<'t> {
         keys: &[u64],
         place: usize,
     ) -> Option<Fit> {
-        let words = |all: &[Message<'_>]| -> Vec<String> {
-            all.iter().map(|one| one.words().decoded().into_owned()).collect()
-        };
-        let is_same = system.is_empty() || words(system) == words(&self.system);
+        let is_same = system.is_empty() || system_key(system) == system_key(&self.system);
         if asked.is_empty() {
             return is_same.then_some(Fit { shared: 0, at: self.leaf, skip: 0 });
         }
@@ -661,7 +831,7 @@ impl<'t> History<'t> {
                 key: *key,
                 message,
                 system,
-                trace: call.trace,
+                traced: call.traced,
                 span: call.span,
                 is_answer: false,
                 tools: std::mem::take(&mut tools),
@@ -681,7 +851,7 @@ impl<'t> History<'t> {
                 key: key_of(&message),
                 message,
                 system: std::mem::take(&mut before),
-                trace: call.trace,
+                traced: call.traced,
                 span: call.span,
                 is_answer: true,
                 tools: std::mem::take(&mut tools),
@@ -704,44 +874,34 @@ impl<'t> History<'t> {
 
     /// Adds the results of the calls at the end, from the spans of the tools that ended before then.
     fn settle_calls(&mut self, before: Option<Time>) {
-        let (mut open, mut answered): (Vec<ToolCall<'static>>, Vec<String>) = Default::default();
+        let (mut open, mut answered): (Vec<ToolCall<'static>>, HashSet<String>) =
+            Default::default();
         let mut at = self.leaf;
         let mut of = None;
-        while let Some(entry) = at.and_then(|at| self.entries.get(at)) {
+        for _ in 0..OPEN_ENTRIES {
+            let Some(entry) = at.and_then(|at| self.entries.get(at)) else { break };
             match entry.message.role {
                 Role::Tool => {
                     let id = entry.message.tool_call_id.as_ref();
                     answered.extend(id.map(|id| id.decoded().into_owned()));
                 }
                 Role::Assistant if !entry.message.tool_calls.is_empty() => {
-                    let calls = entry.message.tool_calls.iter().cloned();
-                    open.splice(0..0, calls);
-                    of = of.or(Some((entry.trace, entry.span)));
+                    open.extend(entry.message.tool_calls.iter().rev().cloned());
+                    of = of.or(Some((entry.traced, entry.span)));
                 }
                 Role::Assistant if open.is_empty() => {}
                 _ => break,
             }
             at = entry.parent;
         }
-        let Some((trace, span)) = of else { return };
-        let mut used: Vec<usize> = Vec::new();
-        for call in open {
-            if answered.contains(&call.id.decoded().into_owned()) {
+        let Some((traced, span)) = of else { return };
+        let mut used: HashSet<usize> = HashSet::new();
+        for call in open.into_iter().rev() {
+            if answered.contains(&*call.id.decoded()) {
                 continue;
             }
-            let is_result = |(at, tool): &(usize, &Span)| {
-                let is_tool = tool.node.kind == NodeKind::Tool && !used.contains(at);
-                let named = tool.call_id.as_ref().filter(|_| !call.id.is_empty());
-                let in_time = tool.node.started_at >= span.node.started_at
-                    && before.is_none_or(|before| tool.node.started_at < Some(before));
-                is_tool
-                    && match named {
-                        Some(id) => *id == call.id.decoded(),
-                        None => in_time && tool.node.node.decoded().contains(&*call.name.decoded()),
-                    }
-            };
-            let Some((at, tool)) = trace.spans.iter().enumerate().find(is_result) else { continue };
-            used.push(at);
+            let Some((at, tool)) = traced.tool_of(&call, span, before, &used) else { continue };
+            used.insert(at);
             let failed = tool.node.status == RunStatus::Failure;
             let message = Message {
                 role: Role::Tool,
@@ -762,7 +922,7 @@ impl<'t> History<'t> {
                 key,
                 message,
                 system,
-                trace,
+                traced,
                 span: tool,
                 is_answer: false,
                 tools,
@@ -785,23 +945,19 @@ impl<'t> History<'t> {
         let current = self.leaf.map(|leaf| Text::from(leaf.to_string()));
         let (mut tree, _) = Tree::of(&links, current.as_ref());
         let mut grown: Vec<Round<'static>> = Vec::new();
-        let mut told: Vec<Vec<&str>> = Vec::new();
+        let mut told: HashSet<(usize, &str)> = HashSet::new();
         for at in tree.order() {
             let Some(entry) = self.entries.get(at) else { continue };
             let asks = entry.message.role == Role::User;
             let place = tree.enter(at, asks, !asks);
             grown.resize_with(grown.len().max(place + 1), Round::default);
-            told.resize_with(told.len().max(place + 1), Vec::new);
-            let (Some(round), Some(told)) = (grown.get_mut(place), told.get_mut(place)) else {
-                continue;
-            };
+            let Some(round) = grown.get_mut(place) else { continue };
             round.messages.extend(entry.system.iter().cloned());
             round.messages.push(entry.message.clone());
             if round.tools.is_empty() {
                 round.tools.clone_from(&entry.tools);
             }
-            if entry.is_answer && !told.contains(&entry.span.id.as_str()) {
-                told.push(&entry.span.id);
+            if entry.is_answer && told.insert((place, &entry.span.id)) {
                 let node = &entry.span.node;
                 round.model = node.model.clone().or_else(|| round.model.take());
                 round.agent = entry.span.agent.clone().map(Text::from).or(round.agent.take());

@@ -11,10 +11,7 @@ use retort_model::{
 use retort_testing::{files_below, real_data};
 
 /// Reads texts as the pipeline does: the fragments of one trace together, and then the traces of one session.
-pub fn read(
-    format: &str,
-    texts: &[String],
-) -> (Vec<Run<'static>>, Vec<Conversation<'static>>) {
+pub fn read(format: &str, texts: &[String]) -> (Vec<Run<'static>>, Vec<Conversation<'static>>) {
     let format = by_name(format).unwrap();
     let mut groups: Vec<(String, Vec<String>)> = Vec::new();
     let mut alone = Vec::new();
@@ -435,15 +432,77 @@ fn traces_of_mlflow_have_their_assessments() {
 
 #[test]
 fn a_trace_of_many_spans_is_read_in_time() {
-    let spans: Vec<String> = (0..20_000)
+    // One inside another.
+    let spans: Vec<String> = (0..100_000)
         .map(|at| {
-            format!("{at:x}<{:x} step 01 02 {{\"x\":\"y\"}}", if at == 0 { 99_999 } else { at - 1 })
+            format!(
+                "{at:x}<{:x} step 01 02 {{\"x\":\"y\"}}",
+                if at == 0 { 999_999 } else { at - 1 }
+            )
         })
         .collect();
     let spans: Vec<&str> = spans.iter().map(String::as_str).collect();
     let run = read("otlp", &[request("f1", &spans)]).0.remove(0);
-    assert_eq!(run.nodes.len(), 20_000);
-    assert_eq!(run.nodes[19_999].parent, Some(19_998));
+    assert_eq!(run.nodes.len(), 100_000);
+    assert_eq!(run.nodes[99_999].parent, Some(99_998));
+}
+
+#[test]
+fn calls_that_share_nothing_or_end_alike_are_read_in_time() {
+    const CALLS: usize = 10_000;
+    let system = |text: &str| one("system", text);
+    type Asked<'a> = &'a dyn Fn(usize) -> String;
+    let cases: [(Asked<'_>, usize); 4] = [
+        // Each asks something else, under the same instructions or under its own.
+        (&|at| format!("[{},{}]", system("S"), one("user", &format!("q{at}"))), CALLS),
+        (&|at| format!("[{},{}]", system(&format!("S{at}")), one("user", "q")), CALLS),
+        // None asks anything.
+        (&|_| "[]".to_owned(), 1),
+        // All begin alike, and go on in their own way.
+        (&|at| format!("[{},{}]", one("user", "q"), one("assistant", &format!("b{at}"))), 1),
+    ];
+    for (asked, histories) in cases {
+        let spans: Vec<String> = (0..CALLS)
+            .map(|at| {
+                let answered = format!("[{}]", one("assistant", &format!("a{at}")));
+                call(&format!("{at:x}<f"), "01 02", &asked(at), &answered)
+            })
+            .collect();
+        let spans: Vec<&str> = spans.iter().map(String::as_str).collect();
+        let (runs, conversations) = read("otlp", &[request("f1", &spans)]);
+        assert_eq!(runs[0].nodes.len(), CALLS);
+        assert_eq!(conversations[0].tasks.len() + 1, histories);
+    }
+}
+
+#[test]
+fn calls_of_many_tools_find_their_results_in_time() {
+    const CALLS: usize = 5_000;
+    let mut spans = Vec::new();
+    for at in 0..CALLS {
+        let part = format!(
+            r#"{{"role":"assistant","parts":[{{"type":"tool_call","id":"k{at}","name":"f","arguments":{{}}}}]}}"#
+        );
+        let asked = format!("[{}]", one("user", &format!("q{at}")));
+        spans.push(call(&format!("c{at:x}<f"), "01 02", &asked, &format!("[{part}]")));
+        spans.push(format!(
+            r#"d{at:x}<f f 03 04 {{"gen_ai.operation.name":"execute_tool","gen_ai.tool.name":"f","gen_ai.tool.call.id":"k{at}","gen_ai.tool.call.result":"r{at}"}}"#
+        ));
+    }
+    let spans: Vec<&str> = spans.iter().map(String::as_str).collect();
+    let (_, conversations) = read("otlp", &[request("f1", &spans)]);
+    let results = |rounds: &[retort_model::Round<'_>]| -> Vec<String> {
+        let messages = rounds.iter().flat_map(|round| &round.messages);
+        messages.filter(|one| one.role == Role::Tool).map(line).collect()
+    };
+    let mut found = results(&conversations[0].rounds);
+    for task in &conversations[0].tasks {
+        found.extend(results(&task.rounds));
+    }
+    found.sort();
+    let mut expect: Vec<_> = (0..CALLS).map(|at| format!("tool: r{at}")).collect();
+    expect.sort();
+    assert_eq!(found, expect);
 }
 
 /// The texts of a file: one a line, or the value or the elements that it holds.
