@@ -8,6 +8,7 @@ use crate::conversation::Conversation;
 use crate::language::language_of;
 use crate::message::{Feedback, Label, Role};
 use crate::named;
+use crate::run::Run;
 
 /// Counts and marks of a conversation. They are of the branch that is shown, without the histories of sub-agents.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -133,6 +134,38 @@ impl Features {
             features.has_error |= message.error.is_some();
             features.has_attachment |= message.attachments().next().is_some();
         }
+        features
+    }
+}
+
+/// What filters ask of a run that none of its own fields says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RunFeatures {
+    /// The models that its nodes called.
+    pub models: BTreeSet<String>,
+    /// The lowest and the highest rating by a number, of its answer or of a node, in millionths.
+    pub scores: Option<[i64; 2]>,
+    /// Where it ran, as its trace says.
+    pub environment: Option<String>,
+}
+
+impl RunFeatures {
+    /// Those of a run.
+    pub fn of(run: &Run<'_>) -> Self {
+        let mut features = Self::default();
+        let models = run.nodes.iter().filter_map(|node| node.model.as_ref());
+        for model in models.map(|model| model.decoded()).filter(|model| !model.is_empty()) {
+            if !features.models.contains(&*model) {
+                features.models.insert(model.into_owned());
+            }
+        }
+        let judged = run.nodes.iter().filter_map(|node| node.feedback.as_ref());
+        for score in run.feedback.iter().chain(judged).filter_map(|feedback| feedback.score()) {
+            let [least, most] = features.scores.unwrap_or([score; 2]);
+            features.scores = Some([least.min(score), most.max(score)]);
+        }
+        let environment = run.metadata.get("environment").and_then(RawJson::as_text);
+        features.environment = environment.filter(|word| !word.is_empty());
         features
     }
 }

@@ -32,7 +32,7 @@ mod words;
 pub use access::{Action, Grant, Grants, ProjectRole};
 pub use conversation::{Conversation, Kind, Parent, Round, Status, Task, Usage};
 pub use document::{Chunk, Document, Embedding, EmbeddingStats, Vector};
-pub use features::{Features, Rating};
+pub use features::{Features, Rating, RunFeatures};
 pub use fields::Fields;
 pub use filter::{
     ConversationFilter, DateRange, DecimalRange, DocumentFilter, Filter, FilterField, FilterValues,

@@ -21,7 +21,7 @@ use retort_json::{Text, Value};
 use retort_model::bounds::{CITATIONS, COMMIT_BYTES, COMMIT_ITEMS, IDS_LISTED, RUN_EXCERPT};
 use retort_model::{
     Again, Conversation, Document, Features, Item, ItemKind, Messages, NodeKind, NodeRun, Run,
-    Scope, Tally, Time, Warning, Words, canonical,
+    RunFeatures, Scope, Tally, Time, Warning, Words, canonical,
 };
 use retort_store::{
     Compared, Comparing, Importer, Incoming, IncomingDocument, IncomingRun, PackedBody, Packer,
@@ -480,6 +480,7 @@ pub(crate) fn incoming_run(run: &Run<'_>, line: &[u8], body: PackedBody) -> Inco
         status: run.status,
         has_feedback: run.has_feedback(),
         has_error: run.has_error(),
+        features: RunFeatures::of(run),
         started_at: run.started_at,
         finished_at: run.finished_at,
         node_count: run.nodes.len() as u64,

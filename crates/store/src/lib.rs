@@ -35,6 +35,7 @@ pub mod private;
 mod raw;
 mod rebuild;
 mod removal;
+mod run_features;
 mod run_filter;
 mod run_listing;
 mod runs;

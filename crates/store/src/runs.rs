@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use retort_model::bounds::{PAGE_ITEMS, ROWS_AT_ONCE};
-use retort_model::{ItemKind, NodeKind, RunFilter, RunSource, RunStatus, Scope, Time};
+use retort_model::{ItemKind, NodeKind, RunFeatures, RunFilter, RunSource, RunStatus, Scope, Time};
 
 use crate::body::{BodyHead, PackedBody, Unpacker};
 use crate::columns::{PURGED, key_text, micros, whole};
@@ -15,6 +15,7 @@ use crate::importer::Importer;
 use crate::items::{
     insert_bodies, is_named, purge_bodies, unpack_incoming, unpack_stored, write_bodies,
 };
+use crate::run_features::RunFeatureColumns;
 use crate::run_filter::{
     HAS_ERROR, HAS_FEEDBACK, column, flows_meant, number_of_node_kind, number_of_run_status,
     number_of_source, push_runs, run_search_text,
@@ -46,6 +47,8 @@ pub struct IncomingRun {
     pub has_feedback: bool,
     /// Whether it failed or names an error.
     pub has_error: bool,
+    /// What filters ask beyond that.
+    pub features: RunFeatures,
     /// When it began.
     pub started_at: Option<Time>,
     /// When it ended.
@@ -109,7 +112,7 @@ struct State {
     next: Option<Box<IncomingRun>>,
 }
 
-const COLUMNS: [&str; 23] = [
+const COLUMNS: [&str; 27] = [
     "key",
     "project",
     "id",
@@ -133,6 +136,10 @@ const COLUMNS: [&str; 23] = [
     "digest",
     "size",
     "body",
+    "models",
+    "least_score",
+    "most_score",
+    "environment",
 ];
 
 impl crate::Store {
@@ -437,6 +444,7 @@ struct NewRow {
     answer: Option<String>,
     error: Option<String>,
     search: String,
+    features: RunFeatureColumns,
 }
 
 impl NewRow {
@@ -464,6 +472,7 @@ impl NewRow {
             answer: column(run.answer.as_ref()),
             error: column(run.error.as_ref()),
             search: run_search_text(&key_text(&run.id), texts),
+            features: RunFeatureColumns::from(&run.features),
         })
     }
 }
@@ -538,6 +547,7 @@ fn add(
                 Value::Int(whole(run.size)),
                 Value::Int(body + offset),
             ]);
+            values.extend(made.features.values());
         }
         connection.execute(&inserts.run, &values)?;
         if connection.dialect() == Dialect::Sqlite {
@@ -570,9 +580,11 @@ fn change(
     let sql = format!(
         "UPDATE run SET variant = $1, owner = $2, thread = $3, status = $4, marks = $5, started_at = $6,
                    finished_at = $7, nodes = $8, files = $9, question = $10, answer = $11, error = $12,
-                   search = $13, digest = $14, size = $15, body = $16, importer = $17, holder = $18, {CHANGED_NOW}
-               WHERE key = $19"
+                   search = $13, digest = $14, size = $15, body = $16, importer = $17, holder = $18, models = $19,
+                   least_score = $20, most_score = $21, environment = $22, {CHANGED_NOW}
+               WHERE key = $23"
     );
+    let [models, least, most, environment] = made.features.values();
     let values = [
         Value::Int(made.variant),
         made.owner.as_ref().into(),
@@ -592,6 +604,10 @@ fn change(
         Value::Int(body),
         imported.as_ref().into(),
         holder.as_ref().into(),
+        models,
+        least,
+        most,
+        environment,
         Value::Int(row),
     ];
     connection.execute(&sql, &values).map(|_| ())
@@ -620,7 +636,8 @@ fn purge(connection: &mut Connection, runs: &[[i64; 4]]) -> Result<(), Error> {
         }
         let sql = format!(
             "UPDATE run SET variant = 0, owner = NULL, importer = NULL, holder = NULL, thread = NULL, status = {PURGED}, marks = 0, nodes = 0,
-                 files = 0, question = NULL, answer = NULL, error = NULL, search = '', digest = $1, size = 0, body = 0
+                 files = 0, question = NULL, answer = NULL, error = NULL, search = '', digest = $1, size = 0, body = 0,
+                 models = '[]', least_score = NULL, most_score = NULL, environment = NULL
              WHERE key = $2"
         );
         connection.execute(&sql, &[Value::Bytes(&[]), key])?;

@@ -149,6 +149,7 @@ impl Store {
         let served = Served::default();
         let store = Self { place, idle, looking, dictionaries, counts, served, identity };
         store.read_features()?;
+        store.read_run_features()?;
         store.renew_words_if_due()?;
         Ok(store)
     }
