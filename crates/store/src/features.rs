@@ -143,7 +143,12 @@ fn push_numbers(statement: &mut Statement, column: &str, range: NumberRange) {
 
 /// Appends that one of these texts is an element of a column's JSON array. The store wrote it without spaces, so that an
 /// element stands between commas once the brackets are commas, too.
-fn push_elements(statement: &mut Statement, dialect: Dialect, column: &str, texts: &[String]) {
+pub(crate) fn push_elements(
+    statement: &mut Statement,
+    dialect: Dialect,
+    column: &str,
+    texts: &[String],
+) {
     let position = dialect.position();
     for (index, text) in texts.iter().enumerate() {
         statement.push(if index == 0 { " AND (" } else { " OR " });

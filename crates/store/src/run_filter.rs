@@ -2,15 +2,16 @@
 
 use retort_model::{NodeKind, RunFilter, RunSource, RunStatus, Scope};
 
-use crate::columns::{PURGED, column_text};
+use crate::columns::{PURGED, column_text, key_text, title_text};
 use crate::dialect::{Connection, Dialect};
 use crate::error::Error;
+use crate::features::push_elements;
 use crate::filter::{
     SEPARATOR, SearchBy, push_among, push_ids, push_range, push_texts, searchable, texts_by,
     trigram_query,
 };
 use crate::listing::FEW_FOUND;
-use crate::statement::Statement;
+use crate::statement::{Statement, push_array};
 
 /// Bits of `marks`.
 pub(crate) const HAS_FEEDBACK: i64 = 1;
@@ -162,6 +163,7 @@ pub(crate) fn push_runs(
     }
     push_range(statement, "c.started_at", selection.started);
     push_variants(statement, scope, selection);
+    push_run_features(statement, dialect, selection);
     if !selection.ids.is_empty() {
         statement.push(" AND ");
         push_ids(statement, dialect, &selection.ids);
@@ -169,18 +171,36 @@ pub(crate) fn push_runs(
     push_texts(statement, &selection.search);
 }
 
-/// Appends that the variant has one of the versions and the node.
+/// Appends ` AND …` for models, scores, thread, owner and environment.
+fn push_run_features(statement: &mut Statement, dialect: Dialect, selection: &RunFilter) {
+    let models: Vec<_> = selection.models.iter().map(|model| title_text(model)).collect();
+    push_elements(statement, dialect, "c.models", &models);
+    // Both columns are null without scores, and null is in no range.
+    if let Some(from) = selection.scores.from {
+        statement.push(" AND c.least_score >= ").int(from);
+    }
+    if let Some(to) = selection.scores.to {
+        statement.push(" AND c.most_score <= ").int(to);
+    }
+    let keys = |texts: &[String]| texts.iter().map(|text| key_text(text).into_owned()).collect();
+    push_array(statement, dialect, "c.thread", keys(&selection.threads));
+    push_array(statement, dialect, "c.owner", keys(&selection.owners));
+    push_array(statement, dialect, "c.environment", keys(&selection.environments));
+}
+
+/// Appends that the variant has one of the versions, the node, and one of the kinds of nodes.
 fn push_variants(statement: &mut Statement, scope: &Scope, selection: &RunFilter) {
-    if selection.versions.is_empty() && selection.node.is_none() {
+    let (versions, kinds) = (&selection.versions, &selection.node_kinds);
+    if versions.is_empty() && kinds.is_empty() && selection.node.is_none() {
         return;
     }
     statement
         .push(" AND c.variant IN (SELECT v.key FROM variant v JOIN flow f ON f.key = v.flow WHERE f.project = ")
         .int(scope.project);
-    for (index, version) in selection.versions.iter().enumerate() {
+    for (index, version) in versions.iter().enumerate() {
         statement.push(if index == 0 { " AND v.version IN (" } else { ", " }).key(version);
     }
-    if !selection.versions.is_empty() {
+    if !versions.is_empty() {
         statement.push(")");
     }
     if let Some(node) = &selection.node {
@@ -188,6 +208,11 @@ fn push_variants(statement: &mut Statement, scope: &Scope, selection: &RunFilter
             .push(" AND v.key IN (SELECT n.variant FROM variant_node n WHERE n.node = ")
             .key(node)
             .push(")");
+    }
+    if !kinds.is_empty() {
+        statement.push(" AND v.key IN (SELECT n.variant FROM variant_node n WHERE 1 = 1");
+        push_among(statement, "n.kind", kinds.iter().copied().map(number_of_node_kind));
+        statement.push(")");
     }
     statement.push(")");
 }

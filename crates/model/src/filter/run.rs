@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use super::DateRange;
-use super::field::{Filter, FilterField, FilterValues, add, flag, limit, list, one, time};
+use super::field::{Filter, FilterField, FilterValues, add, flag, limit, list, one, range, time};
+use super::{DateRange, DecimalRange};
 use crate::item::ItemKind;
-use crate::run::{Run, RunSource, RunStatus};
+use crate::run::{NodeKind, Run, RunSource, RunStatus};
 
 /// A choice of runs: all that match, at most `limit` of them. Within one field any value may match; the fields must
 /// all match.
@@ -29,6 +29,18 @@ pub struct RunFilter {
     pub has_error: Option<bool>,
     /// A node that they passed.
     pub node: Option<String>,
+    /// Kinds of nodes, of which they passed one; none means any.
+    pub node_kinds: Vec<NodeKind>,
+    /// Names of models, of which one was called; none means any.
+    pub models: Vec<String>,
+    /// In which all their scores lie.
+    pub scores: DecimalRange,
+    /// The threads or sessions that they belong to; none means all.
+    pub threads: Vec<String>,
+    /// Who started them; none means anyone.
+    pub owners: Vec<String>,
+    /// Where they ran; none means anywhere.
+    pub environments: Vec<String>,
     /// Request ids; none means all.
     pub ids: BTreeSet<String>,
     /// At most this many, the most recent.
@@ -103,6 +115,32 @@ impl Filter for RunFilter {
         ),
         one!("passed_node", "Only runs that executed this node", FilterValues::Text, node, text)
             .formerly(&["node"], &["passed"]),
+        list!(
+            "node_kind",
+            "Only runs that executed a node of this kind",
+            FilterValues::Words(|| NodeKind::ALL.iter().map(|kind| kind.as_str()).collect()),
+            node_kinds
+        ),
+        list!("model", "Only runs that called this model", FilterValues::Text, models),
+        range!(
+            "score",
+            "Only runs with feedback that is a number, on the answer or a node, all in this range",
+            FilterValues::Decimals,
+            scores
+        ),
+        list!(
+            "thread",
+            "Only runs of this thread, session or conversation",
+            FilterValues::Text,
+            threads
+        ),
+        list!("owner", "Only runs that this person or user started", FilterValues::Text, owners),
+        list!(
+            "environment",
+            "Only runs in this environment, such as `production`, as their trace says",
+            FilterValues::Text,
+            environments
+        ),
         list!("id", "Only the run with this request id", FilterValues::Text, ids)
             .formerly(&["ids"], &[]),
         one!("limit", "At most this many runs, newest first", FilterValues::Limit, limit, limit),

@@ -2,7 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use retort_model::{DateRange, ItemKind, NodeKind, RunFilter, RunSource, RunStatus, Scope};
+use retort_json::RawJson;
+use retort_model::{
+    DateRange, DecimalRange, Feedback, ItemKind, NodeKind, NodeRun, Run, RunFeatures, RunFilter,
+    RunSource, RunStatus, Scope, canonical,
+};
 use retort_store::{
     Importer, IncomingRun, JobProgress, NewDataset, NewExport, RunSummary, Taken, Updated,
 };
@@ -214,6 +218,19 @@ fn told(place: &Place, number: usize, project: i64, dice: &mut Dice) -> Told {
         status,
         has_feedback: dice.happens(30),
         has_error: failed || dice.happens(10),
+        features: RunFeatures {
+            models: ["m-1", "m-2", "m\"[,"]
+                .into_iter()
+                .filter(|_| dice.happens(30))
+                .map(str::to_owned)
+                .collect(),
+            scores: dice.happens(40).then(|| {
+                let least = dice.below(5) as i64;
+                [least, least + dice.below(5) as i64].map(|score| score * 1_000_000)
+            }),
+            environment: dice.happens(50).then(|| (*dice.one(&["prod", "test"])).to_owned()),
+        },
+        thread: dice.happens(50).then(|| (*dice.one(&["t-1", "t-2", "旅"])).to_owned()),
         started_at: dice.happens(90).then(|| at(dice.below(40) as i64)),
         finished_at: dice.happens(50).then(|| at(50)),
         node_count: nodes.len() as u64,
@@ -246,7 +263,28 @@ fn matches(told: &Told, scope: &Scope, selection: &RunFilter) -> bool {
         && selection.has_feedback.is_none_or(|has| run.has_feedback == has)
         && selection.has_error.is_none_or(|has| run.has_error == has)
         && selection.node.as_ref().is_none_or(|node| run.nodes.iter().any(|(one, _)| one == node))
+        && (selection.node_kinds.is_empty()
+            || run.nodes.iter().any(|(_, kind)| selection.node_kinds.contains(kind)))
+        && (selection.models.is_empty()
+            || selection.models.iter().any(|model| run.features.models.contains(model)))
+        && run.features.scores.map_or(selection.scores.is_all(), |scores| {
+            scores.into_iter().all(|score| selection.scores.contains(score))
+        })
+        && is_among(&selection.threads, run.thread.as_ref())
+        && is_among(&selection.owners, run.owner.as_ref())
+        && is_among(&selection.environments, run.features.environment.as_ref())
         && (selection.ids.is_empty() || selection.ids.contains(&run.id))
+}
+
+/// Whether nothing is asked, or a value is one of those.
+fn is_among(asked: &[String], value: Option<&String>) -> bool {
+    asked.is_empty() || value.is_some_and(|value| asked.contains(value))
+}
+
+/// Nothing as a rule, else one or two of these.
+fn some_of<T: Clone>(dice: &mut Dice, all: &[T]) -> Vec<T> {
+    let count = if dice.happens(15) { 1 + dice.below(2) } else { 0 };
+    (0..count).map(|_| dice.one(all).clone()).collect()
 }
 
 fn selection(dice: &mut Dice) -> RunFilter {
@@ -269,6 +307,16 @@ fn selection(dice: &mut Dice) -> RunFilter {
         has_feedback: maybe(dice),
         has_error: maybe(dice),
         node: dice.happens(20).then(|| (*dice.one(&["suche", "検索", "none"])).to_owned()),
+        node_kinds: some_of(dice, NodeKind::ALL),
+        models: some_of(dice, &["m-1".to_owned(), "m\"[,".to_owned(), "m".to_owned()]),
+        scores: if dice.happens(20) {
+            (*dice.one(&["1..3", "2..", "..2", "4"])).parse().unwrap()
+        } else {
+            DecimalRange::default()
+        },
+        threads: some_of(dice, &["t-1".to_owned(), "旅".to_owned()]),
+        owners: some_of(dice, &["ann".to_owned(), "none".to_owned()]),
+        environments: some_of(dice, &["prod".to_owned(), "test".to_owned()]),
         ids: if dice.happens(10) {
             (0..20).map(|n| format!("r-{}", n * 3)).collect()
         } else {
@@ -530,5 +578,42 @@ fn a_page_of_runs_is_read_from_an_index() {
                 assert!(!plan.contains("TEMP B-TREE"), "{scope:?} {asked:?}: {plan}");
             }
         }
+    });
+}
+
+#[test]
+fn runs_of_an_earlier_release_are_found_by_what_they_hold() {
+    on_both(|place| {
+        let judged =
+            Feedback { rating: Some(RawJson::owned("0.5").unwrap()), ..Feedback::default() };
+        let mut whole = Run {
+            request_id: "old".into(),
+            source_id: "helper".into(),
+            nodes: vec![NodeRun { model: Some("m-1".into()), ..NodeRun::default() }],
+            feedback: Some(Box::new(judged)),
+            ..Run::default()
+        };
+        whole.metadata.put("environment".into(), RawJson::string("prod"));
+        let mut line = Vec::new();
+        canonical::write_run(&whole, &mut line);
+        let scope = Scope::project(place.project);
+        let old = run(place, "old", std::str::from_utf8(&line).unwrap());
+        take(place, &scope, &[old, run(place, "damaged", "no run")]);
+        assert_eq!(place.sql("UPDATE run SET models = NULL"), 2);
+        let filters = [
+            RunFilter { models: vec!["m-1".into()], ..RunFilter::default() },
+            RunFilter { scores: "0.5..1".parse().unwrap(), ..RunFilter::default() },
+            RunFilter { environments: vec!["prod".into()], ..RunFilter::default() },
+        ];
+        for filter in &filters {
+            assert_eq!(all(place, filter).len(), 0);
+        }
+        let again = retort_store::Store::open_existing(&place.url).unwrap();
+        for filter in &filters {
+            let found = again.runs(&scope, filter, None, 9).unwrap();
+            let ids: Vec<_> = found.runs.iter().map(|one| one.id.as_str()).collect();
+            assert_eq!(ids, ["old"]);
+        }
+        assert_eq!(all(place, &RunFilter::default()).len(), 2);
     });
 }
