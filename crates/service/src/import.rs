@@ -17,7 +17,7 @@ use retort_engine::{
 };
 use retort_formats::import::{ImportFormat, Refusal};
 use retort_formats::package::{Finding, InputCount, Reject, findings, write_reject};
-use retort_json::{Text, Value};
+use retort_json::{RawJson, Text, Value};
 use retort_model::bounds::{CITATIONS, COMMIT_BYTES, COMMIT_ITEMS, IDS_LISTED, RUN_EXCERPT};
 use retort_model::{
     Again, Conversation, Document, Features, Item, ItemKind, Messages, NodeKind, NodeRun, Run,
@@ -41,6 +41,8 @@ pub struct ImportPlan {
     pub from: Option<&'static dyn ImportFormat>,
     /// Who owns the items that do not say who does; nobody, if none is named.
     pub owner: Option<String>,
+    /// Whether a member's import takes in what names another owner: the member owns it then, and its metadata say `user`.
+    pub adopts: bool,
     /// What keeps the ids of these sources apart from others: an id becomes `NAMESPACE/ID`.
     pub namespace: Option<String>,
     /// Whether what comes replaces what is there under its id, even another conversation.
@@ -320,6 +322,9 @@ fn pack(
     let (mut incoming, mut runs) = (Vec::new(), Vec::new());
     let (mut documents, mut foreign) = (Vec::new(), Vec::new());
     for (one, repeated) in read.iter_mut().zip(repeated) {
+        if plan.adopts {
+            adopt(&mut one.item, to.scope);
+        }
         if !is_allowed(&mut one.item, to.scope) {
             foreign.push(ImportedItem {
                 id: one.item.id().decoded().into_owned(),
@@ -358,6 +363,21 @@ fn is_allowed(item: &mut Item<'_>, scope: &Scope) -> bool {
     let Some(member) = &scope.owner else { return true };
     let owner = item.owner_mut();
     owner.is_some_and(|owner| owner.as_ref().is_none_or(|owner| owner.decoded() == **member))
+}
+
+/// Makes a member the owner of what names another one, who is noted in the metadata.
+fn adopt(item: &mut Item<'_>, scope: &Scope) {
+    let Some(member) = &scope.owner else { return };
+    let (owner, metadata) = match item {
+        Item::Conversation(one) => (&mut one.owner, &mut one.metadata),
+        Item::Run(one) => (&mut one.owner, &mut one.metadata),
+        Item::Document(_) => return,
+    };
+    let other = owner.take_if(|owner| owner.decoded() != **member);
+    if let Some(other) = other {
+        metadata.put("user".into(), RawJson::string(&other.decoded()));
+        *owner = Some(member.clone().into());
+    }
 }
 
 /// Says of each item whether its id came before. One without an id gets one from its content: the same

@@ -201,6 +201,7 @@ impl Service {
             inputs: vec![Input::Bytes(lines.into(), LABEL.into())],
             from: by_name("otlp"),
             owner: None,
+            adopts: true,
             namespace: None,
             replace: false,
             threads: self.settings.threads,

@@ -85,6 +85,7 @@ impl Import {
             inputs: self.reading.inputs(),
             from: self.reading.from(),
             owner: self.owner,
+            adopts: false,
             namespace: self.reading.namespace.clone(),
             replace: self.replace,
             threads: opened.settings.threads,

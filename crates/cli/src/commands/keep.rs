@@ -153,6 +153,7 @@ fn import(
         inputs: pass.names.iter().map(|name| Input::Path(archive.folder().join(name))).collect(),
         from: None,
         owner: None,
+        adopts: false,
         namespace: None,
         replace: false,
         threads: opened.settings.threads,
