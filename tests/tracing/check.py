@@ -1,8 +1,12 @@
-"""Traces a small agent with real SDKs into a running server, and takes it to datasets: check.py RETORT WORK"""
+"""Traces a small agent with real SDKs into a running server, and takes it to datasets: check.py RETORT WORK [JS]
+
+JS is a folder with `app.mjs` and its packages.
+"""
 
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -12,9 +16,13 @@ import zipfile
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-RETORT, WORK = sys.argv[1:]
+RETORT, WORK, *JS = sys.argv[1:]
 DATA = os.path.join(WORK, "data")
-AGENTS = [("openinference", "protobuf", "gzip"), ("openllmetry", "json", "none")]
+# An instrumentation, its command, its compression, and the name of the span that all others are inside.
+AGENTS = [
+    ("openinference", [sys.executable, os.path.join(HERE, "app.py"), "openinference", "protobuf"], "gzip", "answer"),
+    ("openllmetry", [sys.executable, os.path.join(HERE, "app.py"), "openllmetry", "json"], "none", "answer"),
+] + [("vercel", ["node", os.path.join(folder, "app.mjs")], "none", "ai.generateText") for folder in JS]
 CALL = {"id": "call-1", "type": "function", "function": {"name": "find_room", "arguments": '{"lamp":"blue"}'}}
 
 
@@ -47,11 +55,11 @@ class Model(BaseHTTPRequestHandler):
         pass
 
 
-def retort(*arguments, of=None):
+def retort(*arguments, of=None, within=None):
     """What a command prints: of the store, or of the server and token that are named."""
     where = ["--data", DATA] if of is None else ["--server", of[0]]
     environment = os.environ if of is None else {**os.environ, "RETORT_TOKEN": of[1]}
-    done = subprocess.run([RETORT, *arguments, *where], capture_output=True, text=True, env=environment)
+    done = subprocess.run([RETORT, *arguments, *where], capture_output=True, text=True, env=environment, cwd=within)
     if done.returncode:
         sys.exit(f"retort {' '.join(arguments)}: {done.stderr}")
     return done.stdout
@@ -95,7 +103,31 @@ def export(of, name, *arguments):
         return [json.loads(line) for line in files.read(data).splitlines()]
 
 
-def check_agent(run, name):
+def plain(message):
+    """What a message says; of a tool the value, as each SDK writes its JSON in its own way."""
+    content = message.get("content") or None
+    return json.loads(content) if message["role"] == "tool" else content
+
+
+def documented(of, name, session, node):
+    """Runs the commands of docs/tracing.md that follow a trace to datasets, with the names of an agent."""
+    with open(os.path.join(HERE, "../../docs/tracing.md"), encoding="utf-8") as file:
+        [block] = re.findall(r"```sh not-run: tests/tracing runs it[^\n]*\n(.*?)```", file.read(), re.DOTALL)
+    names = {"my-agent": f"lamps-{name}", "chat-42": session, "production": "test", "gpt-4o": "m-1", "ChatCompletion": node}
+    printed = []
+    for line in block.splitlines():
+        words = [names.get(word, word) for word in shlex.split(line)]
+        check(words[0] == "retort", "a command of the documentation", line)
+        printed.append(retort(*words[1:], of=of, within=WORK))
+    return printed
+
+
+def rows_of(archive, name):
+    with zipfile.ZipFile(os.path.join(WORK, archive)) as files:
+        return [json.loads(line) for line in files.read(name).splitlines()]
+
+
+def check_agent(run, name, root):
     nodes = {node["node"]: node for node in run["nodes"]}
     kinds = sorted(node["kind"] for node in run["nodes"])
     check(kinds == ["agent", "model-call", "model-call", "tool"], f"{name}: every span is a node", kinds)
@@ -104,7 +136,7 @@ def check_agent(run, name):
     calls = [node for node in run["nodes"] if node["kind"] == "model-call"]
     check(all(call["model"] == "m-1" and call["input_tokens"] == 40 for call in calls), f"{name}: model and tokens", calls)
     parents = [run["nodes"][node["parent"]]["node"] for node in run["nodes"] if "parent" in node]
-    check(parents == ["answer"] * 3 and "find_room" in nodes, f"{name}: nodes nest", parents)
+    check(parents == [root] * 3 and "find_room" in nodes, f"{name}: nodes nest", parents)
 
 
 def main():
@@ -113,7 +145,7 @@ def main():
     server, base = serve(os.path.join(WORK, "log"))
     try:
         token = retort("tokens", "add", "tracing", "--scope", "write", "--scope", "read", "--scope", "export").strip().splitlines()[-1]
-        for name, encoding, compression in AGENTS:
+        for name, command, compression, _ in AGENTS:
             environment = {
                 **os.environ,
                 "FAKE_OPENAI": f"http://127.0.0.1:{model.server_port}/v1",
@@ -121,20 +153,18 @@ def main():
                 "OTEL_EXPORTER_OTLP_HEADERS": f"Authorization=Bearer%20{token}",
                 "OTEL_EXPORTER_OTLP_COMPRESSION": compression,
             }
-            app = [sys.executable, os.path.join(HERE, "app.py"), name, encoding, f"session-{name}"]
-            subprocess.run(app, env=environment, check=True)
+            subprocess.run([*command, f"session-{name}"], env=environment, check=True)
         # What was answered with 200 is on disk, whatever becomes of the server.
         server.send_signal(signal.SIGKILL)
         server.wait()
-        check(retort("runs", "list", "--lines") == "", "no run is there before its trace is whole")
         server, base = serve(os.path.join(WORK, "log"))
         of = base, token
         runs = wait_for_runs(len(AGENTS), of)
         check(len(runs) == len(AGENTS), "a killed server lost no span", runs)
         rows = export(of, "runs", "--runs", "--purpose", "export-dataset")
-        for name, *_ in AGENTS:
+        for name, _, _, root in AGENTS:
             [run] = [row for row in rows if row["source_id"] == f"lamps-{name}"]
-            check_agent(run, name)
+            check_agent(run, name, root)
             [call] = {node["node"] for node in run["nodes"] if node["kind"] == "model-call"}
             flow = ["--application", f"lamps-{name}"]
             evaluation = export(of, f"eval-{name}", "--purpose", "node-evaluation", "--node", call, *flow)
@@ -143,12 +173,12 @@ def main():
         conversations = export(of, "train", "--purpose", "fine-tuning", "--data-format", "openai")
         check(len(conversations) == len(AGENTS), "each session is a conversation", conversations)
         for row in conversations:
-            said = [(message["role"], message.get("content") or None) for message in row["messages"]]
+            said = [(message["role"], plain(message)) for message in row["messages"]]
             expect = [
                 ("system", "You know every lamp."),
                 ("user", "Where is the blue lamp?"),
                 ("assistant", None),
-                ("tool", '{"room": "kitchen"}'),
+                ("tool", {"room": "kitchen"}),
                 ("assistant", "In the kitchen."),
             ]
             check(said == expect, "the training row has every message once", said)
@@ -156,6 +186,15 @@ def main():
             function = call["function"]
             check(function["name"] == "find_room" and json.loads(function["arguments"]) == {"lamp": "blue"}, "and the call", call)
             check([tool["function"]["name"] for tool in row["tools"]] == ["find_room"], "and the tool's definition", row)
+        # The same with nothing but what the documentation says.
+        name = AGENTS[0][0]
+        [run] = [row for row in rows if row["source_id"] == f"lamps-{name}"]
+        [call] = {node["node"] for node in run["nodes"] if node["kind"] == "model-call"}
+        printed = documented(of, name, f"session-{name}", call)
+        check(all(run["request_id"][:8] in lists for lists in printed[:3]), "the documented filters find the run", printed[:3])
+        calls, chats = rows_of("calls.zip", "runs.jsonl"), rows_of("chats.zip", "conversations.jsonl")
+        check(len(calls) == 2 and "In the kitchen." in str(calls[1]["output"]), "the documented evaluation", calls)
+        check(len(chats) == 1 and plain(chats[0]["messages"][-1]) == "In the kitchen.", "the documented training row", chats)
     finally:
         server.kill()
 
