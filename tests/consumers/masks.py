@@ -150,6 +150,18 @@ def trl_dpo(rows, template="qwen2_5"):
             yield (*spread(tokens, ids, learnt), answers)
 
 
+def trl_kto(rows, template="qwen2_5"):
+    tokens = tokenizer(trl_template(template))
+    tokenize = nested("trl.trainer.kto_trainer", "tokenize_fn")
+    for row in rows:
+        made = tokenize(copy.deepcopy(row), tokens)
+        ids = made["prompt_ids"] + made["completion_ids"]
+        learnt = [0] * len(made["prompt_ids"]) + [1] * len(made["completion_ids"])
+        answers = [(pieces_of(one), False) for one in row["prompt"] if one["role"] == "assistant"]
+        answers += [(pieces_of(one), True) for one in row["completion"]]
+        yield (*spread(tokens, ids, learnt), answers)
+
+
 def axolotl(rows):
     from axolotl.prompt_strategies.chat_template import ChatTemplatePrompter, ChatTemplateStrategy
 
@@ -214,6 +226,7 @@ TRAINERS = [
     ("TRL, SFT", "prompt-completion", ["--rows", "per-answer"], lambda rows: trl_sft(rows, "qwen2_5")),
     ("TRL, SFT with reasoning", "prompt-completion", ["--rows", "per-answer"], lambda rows: trl_sft(rows, "qwen3")),
     ("TRL, DPO", "preference", [], trl_dpo),
+    ("TRL, KTO", "kto", [], trl_kto),
     ("Axolotl", "openai", [], axolotl),
     ("Axolotl, a row for each answer", "openai", ["--rows", "per-answer"], axolotl),
     ("LLaMA-Factory", "standard", [], lambda rows: llama_factory(rows, "qwen", False)),
@@ -265,13 +278,64 @@ def check_words(retort, source, work):
     """What the source marks as not to be learnt is learnt by nobody."""
     global CHECKED
     for trainer, data_format, options, run in TRAINERS:
-        for text, mask, _ in run(rows_of(retort, source, work, data_format, options)):
+        # From a completion that is labelled as bad a model learns to avoid it.
+        rows = [row for row in rows_of(retort, source, work, data_format, options) if row.get("label") is not False]
+        for text, mask, _ in run(rows):
             CHECKED += 1
             learnt = bytes(byte for byte, is_learnt in zip(text, mask) if is_learnt).decode(errors="replace")
             found = [words for words in NEVER if words in learnt]
             if found:
                 FAILED.append(trainer)
                 print(f"FAILED: {trainer} learns {found}")
+
+
+# The smallest pictures and sounds do: nothing but their number and their places is looked at.
+SHOWN = [
+    {"messages": [{"role": "user", "content": "<image>Who is it?"}, {"role": "assistant", "content": "A cat."},
+                  {"role": "user", "content": "And here?<image>"}, {"role": "assistant", "content": "Again."}],
+     "images": ["data/1.jpg", "data/1.jpg"]},
+    {"messages": [{"role": "user", "content": "<video><audio>What is said?"}, {"role": "assistant", "content": "Hello."}],
+     "videos": ["data/2.mp4"], "audios": ["data/3.mp3"]},
+    {"messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello."}]},
+]  # fmt: skip
+
+
+def check_media(retort, source, work):
+    """LLaMA-Factory finds every picture, video and sound of a history that is kept, and as many marks as there are."""
+    global CHECKED
+    from llamafactory.data.converter import get_dataset_converter
+    from llamafactory.data.mm_plugin import BasePlugin
+    from llamafactory.data.parser import get_dataset_list
+
+    folder = work / f"media-{source.stem}"
+    history = folder / "in"
+    history.mkdir(parents=True)
+    rows = json.loads(source.read_text(encoding="utf-8")) if source.exists() else SHOWN
+    (history / "history.json").write_text(json.dumps(rows), encoding="utf-8")
+    for name in {name for row in rows for kind in ("images", "videos", "audios") for name in row.get(kind) or []}:
+        (history / name).parent.mkdir(parents=True, exist_ok=True)
+        (history / name).write_text(name, encoding="utf-8")
+    package = folder / "package"
+    command = [retort, "convert", history, "-o", package, "--name", "media", "--attachments", "keep", "-q"]
+    subprocess.run([*map(str, command)], check=True)
+    (dataset,) = get_dataset_list(["media"], str(package))
+    convert = get_dataset_converter(dataset.formatting, dataset, SimpleNamespace(media_dir=str(package)))
+    written = [json.loads(line) for line in (package / dataset.dataset_name).read_text(encoding="utf-8").splitlines()]
+    CHECKED += 1
+    found = [len(written) != len(rows) and f"{len(written)} rows of {len(rows)}"]
+    for number, row in enumerate(written, 1):
+        made = convert(row)
+        said = made["_prompt"] + made["_response"]
+        media = [made[f"_{kind}"] or [] for kind in ("images", "videos", "audios")]
+        found += [f"row {number}: no file {name}" for name in sum(media, []) if not Path(name).is_file()]
+        try:
+            BasePlugin._validate_messages(None, said, *media)
+        except ValueError as error:
+            found.append(f"row {number}: {error}")
+    found = [one for one in found if one]
+    if found:
+        FAILED.append(source.name)
+        print(f"FAILED: LLaMA-Factory, what {source.name} shows: {'; '.join(found[:3])}")
 
 
 def main():
@@ -283,7 +347,10 @@ def main():
     for source in (root / "examples/conversations", data / "answers.jsonl", marks):
         check(retort, source, work)
     check_words(retort, marks, work)
+    check_media(retort, Path("shown.json"), work)
     real = os.environ.get("RETORT_REAL_DATA")
+    for path in sorted(Path(real).rglob("mllm*demo.json")) if real else ():
+        check_media(retort, path, work)
     for path in sorted(Path(real).rglob("*")) if real else ():
         if path.is_file() and path.suffix in HISTORY_ENDINGS:
             check(retort, path, work)
