@@ -251,3 +251,16 @@ fn alpaca_rows_of_others_are_read() {
     let shaped = shape(&ranked, "preference", checked(Repair));
     assert_eq!(shaped.rows[0]["rejected"], json!([say("assistant", "b")]));
 }
+
+#[test]
+fn a_tag_for_reasoning_in_the_text_of_an_answer_stays_text() {
+    let text = "<think>\nHm.\n</think>\n\nUse `<think>` in HTML? No.";
+    let input = json!({"messages": [say("user", "q"), say("assistant", text)]});
+    for option in [ReasoningAs::Keep, ReasoningAs::Extra, ReasoningAs::Think, ReasoningAs::Drop] {
+        for format in ["chat", "openai", "standard", "ms-swift"] {
+            let shaped = shape(&input, format, reasoning(option));
+            assert_eq!(shaped.rows[0]["messages"][1]["content"], text, "{format}");
+            assert_eq!(shaped.findings(), "", "{format}");
+        }
+    }
+}
