@@ -575,6 +575,15 @@ pub struct Duplicates {
     next: Option<(u64, LeftOut)>,
 }
 
+/// How many items are duplicates of others.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DuplicateCounts {
+    /// They say the same as another.
+    pub exact: u64,
+    /// They say almost the same as another, or are its beginning.
+    pub near: u64,
+}
+
 impl Duplicates {
     /// Those of rows that the decisions on duplicates made.
     pub fn of(
@@ -583,6 +592,22 @@ impl Duplicates {
         let mut duplicates = Self { rows: Box::new(rows), next: None };
         duplicates.advance()?;
         Ok(duplicates)
+    }
+
+    /// How many items are duplicates of others.
+    ///
+    /// # Errors
+    /// The temporary file with the decisions cannot be read.
+    pub fn count(mut self) -> io::Result<DuplicateCounts> {
+        let mut counts = DuplicateCounts::default();
+        while let Some((_, why)) = self.next.take() {
+            match why.reason {
+                Reason::Duplicate => counts.exact += 1,
+                _ => counts.near += 1,
+            }
+            self.advance()?;
+        }
+        Ok(counts)
     }
 
     /// Keeps the rows beside the parts of a dataset, for [`Self::kept_in`]: a worker that resumes it must not decide again.

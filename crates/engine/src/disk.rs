@@ -25,6 +25,15 @@ pub fn make_private_folder(path: &Path) -> io::Result<()> {
 /// How the names of temporary files and folders start, so that those which a killed process left are found.
 pub const TEMPORARY_PREFIX: &str = "retort-tmp-";
 
+/// A temporary folder that only its owner may open; dropping it removes it.
+pub fn temporary_folder() -> io::Result<tempfile::TempDir> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(TEMPORARY_PREFIX);
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o700));
+    builder.tempdir()
+}
+
 /// A temporary file that other code opens by its path; dropping it removes it.
 pub fn temporary_file() -> io::Result<tempfile::NamedTempFile> {
     tempfile::Builder::new().prefix(TEMPORARY_PREFIX).tempfile()

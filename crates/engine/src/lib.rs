@@ -40,16 +40,17 @@ mod sorter;
 mod sought;
 mod source;
 mod split;
+mod stats;
 mod storage;
 mod verify;
 
 pub use checkpoint::{Checkpoint, Known, STORE};
 pub use convert::{AskedPart, ByKind, ConvertPlan, Found, Report, convert};
 pub use decontaminate::{Benchmarks, Contaminated};
-pub use dedup::{Dedup, Duplicates};
+pub use dedup::{Dedup, DuplicateCounts, Duplicates};
 pub use deflate::{deflate, is_worth_packing};
 pub use diff::{About, Change, Diff, ReceiptChange, RecordChange, diff};
-pub use disk::{TEMPORARY_PREFIX, make_private_folder, temporary_file};
+pub use disk::{TEMPORARY_PREFIX, make_private_folder, temporary_file, temporary_folder};
 pub use draft::discard;
 pub use error::{Error, io_reason};
 pub use files::{Assembled, OutputFiles, Part, PartWriter, assemble};
@@ -77,5 +78,6 @@ pub use source::{
     is_packed,
 };
 pub use split::{GroupBy, LeakTest, Split};
+pub use stats::{Stats, stats, stats_of, stats_of_package};
 pub use storage::{NewFile, Storage, StoredFile, hex, write_text};
 pub use verify::{Difference, Verified, read_through, rows_of, verify, verify_package};

@@ -10,7 +10,7 @@ use retort_model::{Account, Item, ItemKind, LeftOut, Reason, Tally, Warning};
 
 use super::item::{Assigned, ReadItem};
 use super::job::Source;
-use super::totals::ListedHit;
+use super::totals::{Contents, ListedHit};
 use crate::split::write_group;
 
 /// What the cells of a batch are counted by.
@@ -37,6 +37,8 @@ pub struct BatchDone {
     pub(super) without_records: Vec<u64>,
     /// The first hits of redaction, where they are listed.
     pub(super) hits: Vec<ListedHit>,
+    /// What is in the items, where that is counted.
+    pub(super) contents: Option<Box<Contents>>,
 }
 
 /// An item, and where it is.

@@ -1,8 +1,11 @@
-//! What is in a feed, counted: formats, roles, calls, models, dates, and what was not understood.
+//! What is in a feed, counted: kinds, turns, roles, calls, tokens, models, languages, dates, lengths, and what was not
+//! understood.
 
 use std::collections::{BTreeMap, HashSet};
 
-use retort_model::{Conversation, Item, Message, Role, Run, Time, language_of};
+use retort_model::{
+    Conversation, Document, Item, Message, Role, Run, SeenLengths, Time, Usage, language_of,
+};
 use serde::Serialize;
 
 use super::look::Looked;
@@ -26,6 +29,10 @@ pub struct Facts {
     pub rounds: u64,
     /// Conversations with other answers or edits beside the path that is shown.
     pub branched: u64,
+    /// Messages of users, on all branches.
+    pub turns: u64,
+    /// What sources say about tokens.
+    pub tokens: Tokens,
     /// Messages by role. A word of the source that Retort does not know is there as it is.
     pub roles: BTreeMap<String, u64>,
     /// Parts other than text, by kind.
@@ -48,6 +55,15 @@ pub struct Facts {
     pub models: BTreeMap<String, u64>,
     /// Conversations by the code of their language, where it is sure.
     pub languages: BTreeMap<String, u64>,
+    /// Items by the month in which they began, as `2026-11`.
+    pub months: BTreeMap<String, u64>,
+    /// Messages in each conversation, nodes in each run, chunks in each document.
+    #[serde(skip)]
+    pub messages_each: SeenLengths,
+    /// Characters in each item: what is said and called in a conversation, the question and the answer of a run, the text
+    /// of a document.
+    #[serde(skip)]
+    pub characters_each: SeenLengths,
     /// When the first item began.
     #[serde(skip)]
     pub first: Option<Time>,
@@ -58,6 +74,17 @@ pub struct Facts {
     pub undated: u64,
     /// What was not understood, by its path without numbers, with the id of the first item.
     pub not_understood: BTreeMap<String, Unknown>,
+}
+
+/// Tokens as sources counted them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Tokens {
+    /// Conversations that tell tokens.
+    pub conversations: u64,
+    /// Tokens of prompts.
+    pub input: u64,
+    /// Tokens of answers.
+    pub output: u64,
 }
 
 /// Something that was not understood.
@@ -92,6 +119,13 @@ impl Facts {
         facts
     }
 
+    /// What is in one item.
+    pub(super) fn of_one(item: &Item<'_>) -> Self {
+        let mut facts = Self::default();
+        facts.count(item);
+        facts
+    }
+
     fn count(&mut self, item: &Item<'_>) {
         self.items += 1;
         self.understood += u64::from(item.not_understood().is_empty());
@@ -108,9 +142,12 @@ impl Facts {
                 self.run(run);
                 run.started_at.or(run.finished_at)
             }
-            Item::Document(_) => return,
+            Item::Document(document) => return self.document(document),
         };
         self.undated += u64::from(time.is_none());
+        if let Some(time) = time {
+            bump(&mut self.months, time.to_string().get(..7).unwrap_or_default(), 1);
+        }
         self.time(time, time);
     }
 
@@ -146,17 +183,39 @@ impl Facts {
         if let Some(language) = language_of(conversation) {
             bump(&mut self.languages, language, 1);
         }
+        let usages = || conversation.rounds.iter().map(|round| round.usage);
+        let sum = |count: fn(Usage) -> Option<u64>| {
+            usages().filter_map(count).fold(0_u64, u64::saturating_add)
+        };
+        self.tokens.add(Tokens {
+            conversations: u64::from(
+                usages().any(|usage| usage.input_tokens.or(usage.output_tokens).is_some()),
+            ),
+            input: sum(|usage| usage.input_tokens),
+            output: sum(|usage| usage.output_tokens),
+        });
+        let (mut number, mut characters) = (0, 0);
         let tasks = conversation.tasks.iter().flat_map(|task| &task.rounds);
         let messages = conversation.messages().chain(tasks.flat_map(|round| &round.messages));
         let mut answered: HashSet<String> = HashSet::new();
         let mut called = Vec::new();
         for message in messages {
             self.message(message);
+            number += 1;
+            characters += characters_of(message);
             called.extend(message.tool_calls.iter().map(|call| call.id.decoded().into_owned()));
             answered.extend(message.tool_call_id.as_ref().map(|id| id.decoded().into_owned()));
         }
         self.calls_without_result +=
             called.iter().filter(|id| !answered.contains(*id)).count() as u64;
+        self.messages_each.add(number, 0);
+        self.characters_each.add(characters, 0);
+    }
+
+    fn document(&mut self, document: &Document<'_>) {
+        self.messages_each.add(document.chunks.len() as u64, 0);
+        let chunks = document.chunks.iter();
+        self.characters_each.add(chunks.map(|chunk| length(&chunk.text.decoded())).sum(), 0);
     }
 
     fn message(&mut self, message: &Message<'_>) {
@@ -173,6 +232,7 @@ impl Facts {
         }
         self.reasoning += u64::from(message.reasoning.is_some());
         self.results += u64::from(message.role == Role::Tool);
+        self.turns += u64::from(message.role == Role::User);
         self.ratings += u64::from(message.feedback.is_some());
         let failed = message.error.is_some() || message.is_cut_off();
         self.failed += u64::from(failed && message.role == Role::Assistant);
@@ -182,6 +242,9 @@ impl Facts {
         self.rounds += run.nodes.len() as u64;
         self.ratings += u64::from(run.feedback.is_some());
         self.failed += u64::from(run.error.is_some());
+        self.messages_each.add(run.nodes.len() as u64, 0);
+        let texts = [&run.question, &run.answer].into_iter().flatten();
+        self.characters_each.add(texts.map(|text| length(&text.decoded())).sum(), 0);
     }
 
     pub(super) fn add(&mut self, other: Self) {
@@ -192,6 +255,7 @@ impl Facts {
             (&mut self.calls, other.calls),
             (&mut self.models, other.models),
             (&mut self.languages, other.languages),
+            (&mut self.months, other.months),
         ] {
             other.iter().for_each(|(name, count)| bump(own, name, *count));
         }
@@ -203,6 +267,7 @@ impl Facts {
             (&mut self.understood, other.understood),
             (&mut self.rounds, other.rounds),
             (&mut self.branched, other.branched),
+            (&mut self.turns, other.turns),
             (&mut self.reasoning, other.reasoning),
             (&mut self.results, other.results),
             (&mut self.calls_without_result, other.calls_without_result),
@@ -213,8 +278,30 @@ impl Facts {
         ] {
             *own += other;
         }
+        self.tokens.add(other.tokens);
+        self.messages_each.merge(other.messages_each);
+        self.characters_each.merge(other.characters_each);
         self.time(other.first, other.last);
     }
+}
+
+impl Tokens {
+    fn add(&mut self, other: Self) {
+        self.conversations += other.conversations;
+        self.input = self.input.saturating_add(other.input);
+        self.output = self.output.saturating_add(other.output);
+    }
+}
+
+/// Characters of what a message says, thinks and calls.
+fn characters_of(message: &Message<'_>) -> u64 {
+    let reasoning = message.reasoning.iter().map(|text| length(&text.decoded()));
+    let calls = message.tool_calls.iter().map(|call| length(&call.arguments.decoded()));
+    length(&message.words().decoded()) + reasoning.sum::<u64>() + calls.sum::<u64>()
+}
+
+fn length(text: &str) -> u64 {
+    text.chars().count() as u64
 }
 
 /// A path with `[]` for each place in a list: what is wrong with many items is counted once.

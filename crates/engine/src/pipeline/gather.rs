@@ -118,6 +118,9 @@ impl Gathering {
         self.totals.account.merge(std::mem::take(&mut done.account));
         self.totals.refused.merge(std::mem::take(&mut done.refused));
         self.totals.without_records.append(&mut done.without_records);
+        if let Some(contents) = done.contents.take() {
+            self.totals.contents.get_or_insert_default().add(*contents);
+        }
         done.rejects.sort_by_key(|reject| reject.index);
         let mut rejects = Vec::new();
         for reject in &done.rejects {

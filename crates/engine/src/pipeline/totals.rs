@@ -6,6 +6,8 @@ use retort_formats::import::Refusal;
 use retort_model::bounds::RENAMED_TOOLS_LISTED;
 use retort_model::{Account, ItemKind, Tally};
 
+use super::facts::Facts;
+
 /// By reason, where the first item stands that was refused for it, and what is wrong with it.
 pub type FirstRefused = BTreeMap<String, String>;
 
@@ -28,6 +30,8 @@ pub struct Totals {
     pub without_records: Vec<u64>,
     /// The first hits of redaction, where they are listed.
     pub hits: Vec<ListedHit>,
+    /// What is in the items, where that is counted.
+    pub contents: Option<Box<Contents>>,
     /// Whether an id is repeated on which nothing was decided, so that all has to begin again.
     pub is_undecided: bool,
 }
@@ -40,6 +44,22 @@ impl Totals {
                 self.renamed_tools.insert(from, to);
             }
         }
+    }
+}
+
+/// What is in the items before and after all that a dataset leaves out.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Contents {
+    /// In those that the selection chose.
+    pub selected: Facts,
+    /// In those of which something was written, as they were written: with what redaction replaced.
+    pub written: Facts,
+}
+
+impl Contents {
+    pub(super) fn add(&mut self, other: Self) {
+        self.selected.add(other.selected);
+        self.written.add(other.written);
     }
 }
 

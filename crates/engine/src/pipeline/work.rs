@@ -8,6 +8,7 @@ use retort_model::{ConversationFilter, Item, Status, Warning};
 
 use super::delivery::Delivery;
 use super::done::{BatchDone, CELLS, Located};
+use super::facts::Facts;
 use super::gather::{Gathering, Shaped};
 use super::item::{ReadItem, Standing};
 use super::job::{Job, Source};
@@ -41,6 +42,7 @@ impl Worker<'_> {
         let mut done =
             BatchDone { lists_findings: self.shaping.lists_findings, ..BatchDone::default() };
         done.account.outputs = self.shaping.split.portions();
+        done.contents = self.shaping.counts_contents.then(Box::default);
         let schema = self
             .shaping
             .data_format
@@ -133,6 +135,10 @@ impl Worker<'_> {
                 done.account.deleted += u64::from(self.is_left_out_as_deleted(&one.item));
                 continue;
             }
+            let facts = done.contents.is_some().then(|| Facts::of_one(&one.item));
+            if let (Some(contents), Some(facts)) = (&mut done.contents, &facts) {
+                contents.selected.add(facts.clone());
+            }
             if one.standing == Standing::NotSampled {
                 done.account.not_sampled += 1;
                 done.without_records.push(items_before + one.place);
@@ -199,6 +205,14 @@ impl Worker<'_> {
                 done.without_records.push(ordinal);
             }
             let records = outcome.records.len() as u64;
+            if let (Some(contents), Some(facts)) = (&mut done.contents, facts)
+                && records > 0
+            {
+                contents.written.add(match &redacted {
+                    Redacted::Unchanged => facts,
+                    _ => Facts::of_one(&item),
+                });
+            }
             let first = outcome.left_out.first().map(|left| left.why.reason);
             done.put_out(one, &id, records, first);
             let ids = self.shaping.data_format.has_ids_apart().then_some(ids);
