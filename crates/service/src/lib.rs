@@ -26,6 +26,7 @@ mod intake;
 mod judgements;
 mod lease;
 mod line;
+mod listed;
 pub mod memory;
 mod models;
 mod notices;
@@ -76,14 +77,17 @@ pub use work::{Done, Worked};
 
 /// What the engine does with files and packages.
 pub use retort_engine::{
-    About, AskedPart, Benchmarks, Contaminated, ConvertPlan, DatasetPlan, Diff, Difference,
-    Error as EngineError, ExportOption, ExportOptions, Found, Group, Input, Inspection, Lines,
-    ListedHit, Measure, MeasureOptions, MergePlan, Merged, NamedInputs, OPTIONS, Objects,
-    OutputForm, OverLong, Package, PassedOver, Preview, ReadOptions, ReceiptChange, Report,
-    Searched, SoughtTexts, Values, Verified, Word, convert, diff, discard, files_of, first_texts,
-    inspect, io_reason, lines_of, merge, output_stem, panics,
-    pipeline::{Facts, FirstRefused, Nobody, Observer, PartNumber, Progress, threads},
-    preview, preview_package, read_templates, read_tokenizer, verify, verify_package,
+    About, AskedPart, Benchmarks, Contaminated, ConvertPlan, DatasetPlan, Dedup, Diff, Difference,
+    DuplicateCounts, Error as EngineError, ExportOption, ExportOptions, Found, Group, Input,
+    Inspection, Lines, ListedHit, Measure, MeasureOptions, MergePlan, Merged, NamedInputs, OPTIONS,
+    Objects, OutputForm, OverLong, Package, PassedOver, Preview, ReadOptions, ReceiptChange,
+    Report, Searched, SoughtTexts, Stats, Values, Verified, Word, convert, diff, discard, files_of,
+    first_texts, inspect, io_reason, lines_of, merge, output_stem, panics,
+    pipeline::{
+        Contents, Facts, FirstRefused, Nobody, Observer, PartNumber, Progress, SourceCount, threads,
+    },
+    preview, preview_package, read_templates, read_tokenizer, stats, stats_of_package, verify,
+    verify_package,
 };
 
 /// The archive of files that other programs delete.

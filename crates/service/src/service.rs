@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
 
-use retort_engine::{Error as EngineError, Objects, TEMPORARY_PREFIX};
+use retort_engine::{Error as EngineError, Objects, temporary_folder};
 use retort_model::{JobState, Time};
 use retort_store::{Project, QueueStats, Store};
 
@@ -35,11 +35,7 @@ impl Service {
     /// The temporary folder cannot be written.
     pub fn open_scratch(mut settings: Settings, clock: Box<dyn Clock>) -> Result<Self, Error> {
         let fail = |source| EngineError::Failed { what: "a temporary folder", source };
-        let mut builder = tempfile::Builder::new();
-        builder.prefix(TEMPORARY_PREFIX);
-        #[cfg(unix)]
-        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o700));
-        let folder = builder.tempdir().map_err(fail)?;
+        let folder = temporary_folder().map_err(fail)?;
         settings.store = folder.path().join("store").to_string_lossy().into_owned();
         settings.objects = folder.path().join("objects").to_string_lossy().into_owned();
         let service = Self::open(settings, clock, true)?;
