@@ -6,6 +6,7 @@ pub mod filter;
 mod making;
 mod runs;
 mod schedules;
+mod stats;
 mod traces;
 
 use std::collections::BTreeMap;
@@ -35,6 +36,7 @@ pub use runs::{
     WholeFlow, WholeRun,
 };
 pub use schedules::{NewSchedule, Schedule, SchedulePlan, ScheduleRun, ScheduleRuns, Schedules};
+pub use stats::{Contents, Duplicates, Lengths, NotUnderstood, Stats, UsedTokens};
 pub use traces::{ExportTraceResponse, OtlpStatus, PartialSuccess};
 
 /// A conversation as lists show it.

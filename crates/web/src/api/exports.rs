@@ -4,6 +4,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use retort_model::{Grant, ItemKind, JobKind};
+use retort_service::{Dedup, Stop};
 use serde::Deserialize;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -22,6 +23,7 @@ use crate::wire;
 pub fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(list, submit))
+        .routes(routes!(stats))
         .routes(routes!(export_project))
         .routes(routes!(show))
         .routes(routes!(cancel))
@@ -63,6 +65,38 @@ async fn submit(
         Ok(wire::Job::from(&job.await?))
     })
     .await
+}
+
+/// Which duplicates are counted.
+#[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct Counting {
+    /// `exact` or `near` duplicates; `none` if not said, unless the options of the export leave them out.
+    #[serde(default)]
+    duplicates: Option<String>,
+}
+
+/// Count what an export would read and write
+///
+/// Kinds, turns, tokens, models, languages, tools, dates and lengths of the selected items, and of those of which the dataset
+/// would have something. Nothing is written. It reads all items, and takes as long as a request may: ask the command line,
+/// beside the store, about more.
+#[utoipa::path(post, path = "/exports/stats", operation_id = "export_stats", tag = "exports", params(Counting),
+    request_body = wire::Export, responses((status = 200, body = wire::Stats), Problems))]
+async fn stats(
+    State(app): State<App>,
+    ProjectCaller(caller): ProjectCaller,
+    Params(counting): Params<Counting>,
+    Json(asked): Json<wire::Export>,
+) -> Answer<wire::Stats> {
+    let counting = counting.duplicates.as_deref().map_or(Ok(Dedup::None), str::parse);
+    let counting = counting.map_err(Problem::bad_request)?;
+    let request = asked.request()?;
+    let stats = app.call(move |service| {
+        service.export_stats(&caller, &request, counting, Stop::current().flag())
+    });
+    Ok(Json(wire::Stats::from(&stats.await?)))
 }
 
 /// A whole project's history.

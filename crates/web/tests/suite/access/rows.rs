@@ -233,6 +233,11 @@ pub const ROWS: &[Row] = &[
         let ids = [stage.conversation(), stage.conversation()];
         at("/exports").json(json!({"dataset_name": stage.name("set"), "selection": {"ids": ids}}))
     }),
+    row("POST /api/v1/exports/stats", |stage| {
+        let ids = [stage.conversation()];
+        at("/exports/stats?duplicates=near")
+            .json(json!({"dataset_name": "set", "selection": {"ids": ids}}))
+    }),
     row("GET /api/v1/exports/{id}", |stage| at(format!("/exports/{}", stage.export()))),
     row("POST /api/v1/exports/{id}/cancel", |stage| {
         at(format!("/exports/{}/cancel", stage.export()))

@@ -1,0 +1,194 @@
+//! What is in items, counted.
+
+use std::collections::BTreeMap;
+
+use retort_model::SeenLengths;
+use retort_service::{Contents as Counted, DuplicateCounts, Facts, Stats as Kept};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::fields::moment;
+
+/// What is in the items that a selection has, and in those that a dataset of them has.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct Stats {
+    /// In the items that are selected.
+    pub selected: Contents,
+    /// In the items of which a dataset has something, with what redaction replaces.
+    pub written: Contents,
+    /// Records of the dataset.
+    pub records: u64,
+    /// Items of which a dataset has nothing, by reason.
+    pub left_out: BTreeMap<String, u64>,
+    /// Items that could not be read.
+    pub refused: u64,
+    /// How many of the selected items are duplicates; none if they were not looked for.
+    pub duplicates: Option<Duplicates>,
+}
+
+impl From<&Kept> for Stats {
+    fn from(stats: &Kept) -> Self {
+        let Counted { selected, written } = &stats.contents;
+        let account = &stats.found.account;
+        let left_out = account.left_out.iter();
+        Self {
+            selected: selected.into(),
+            written: written.into(),
+            records: account.records,
+            left_out: left_out.map(|(why, count, _)| (why.as_str().to_owned(), count)).collect(),
+            refused: account.refused,
+            duplicates: stats.duplicates.map(Into::into),
+        }
+    }
+}
+
+/// How many items are duplicates of others.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct Duplicates {
+    /// Items that say the same as another, except for case and white space.
+    pub exact: u64,
+    /// Items that are at least 90 % similar to another, or its beginning. 0 if only exact ones were looked for.
+    pub near: u64,
+}
+
+impl From<DuplicateCounts> for Duplicates {
+    fn from(DuplicateCounts { exact, near }: DuplicateCounts) -> Self {
+        Self { exact, near }
+    }
+}
+
+/// What is in items. Of names that there are many of, the first 1,000 are counted apart.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct Contents {
+    /// Items that were read.
+    pub items: u64,
+    /// How many of them were wholly understood.
+    pub understood: u64,
+    /// Items by kind.
+    pub kinds: BTreeMap<String, u64>,
+    /// Rounds of conversations, and nodes of runs.
+    pub rounds: u64,
+    /// Conversations with other answers or edits beside the path that is shown.
+    pub branched: u64,
+    /// Messages of users.
+    pub turns: u64,
+    /// Tokens as the sources counted them.
+    pub tokens: UsedTokens,
+    /// Messages by role.
+    pub roles: BTreeMap<String, u64>,
+    /// Parts other than text, by kind.
+    pub attachments: BTreeMap<String, u64>,
+    /// Answers with reasoning.
+    pub reasoning: u64,
+    /// Calls by the name of the tool.
+    pub calls: BTreeMap<String, u64>,
+    /// Results of calls.
+    pub results: u64,
+    /// Calls that no result names.
+    pub calls_without_result: u64,
+    /// Definitions of tools.
+    pub tools: u64,
+    /// Ratings of answers.
+    pub ratings: u64,
+    /// Answers or runs that failed or were cut off.
+    pub failed: u64,
+    /// Models, with the rounds that name them, or else the conversations.
+    pub models: BTreeMap<String, u64>,
+    /// Conversations by the code of their language, where it is sure.
+    pub languages: BTreeMap<String, u64>,
+    /// Items by the month in which they began, as `2026-11`.
+    pub months: BTreeMap<String, u64>,
+    /// When the first item began, RFC 3339.
+    pub first: Option<String>,
+    /// When the last item began.
+    pub last: Option<String>,
+    /// Items without a date.
+    pub undated: u64,
+    /// Messages in each conversation, nodes in each run, chunks in each document.
+    pub messages_each: Lengths,
+    /// Characters in each item.
+    pub characters_each: Lengths,
+    /// What was not understood, by its path without numbers.
+    pub not_understood: BTreeMap<String, NotUnderstood>,
+}
+
+impl From<&Facts> for Contents {
+    fn from(facts: &Facts) -> Self {
+        let unknown = facts.not_understood.iter().map(|(path, one)| {
+            (path.clone(), NotUnderstood { count: one.count, first: one.first.clone() })
+        });
+        Self {
+            items: facts.items,
+            understood: facts.understood,
+            kinds: facts.kinds.clone(),
+            rounds: facts.rounds,
+            branched: facts.branched,
+            turns: facts.turns,
+            tokens: UsedTokens {
+                conversations: facts.tokens.conversations,
+                input: facts.tokens.input,
+                output: facts.tokens.output,
+            },
+            roles: facts.roles.clone(),
+            attachments: facts.attachments.clone(),
+            reasoning: facts.reasoning,
+            calls: facts.calls.clone(),
+            results: facts.results,
+            calls_without_result: facts.calls_without_result,
+            tools: facts.tools,
+            ratings: facts.ratings,
+            failed: facts.failed,
+            models: facts.models.clone(),
+            languages: facts.languages.clone(),
+            months: facts.months.clone(),
+            first: moment(facts.first),
+            last: moment(facts.last),
+            undated: facts.undated,
+            messages_each: (&facts.messages_each).into(),
+            characters_each: (&facts.characters_each).into(),
+            not_understood: unknown.collect(),
+        }
+    }
+}
+
+/// Tokens as sources counted them.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct UsedTokens {
+    /// Conversations that tell tokens.
+    pub conversations: u64,
+    /// Tokens of prompts.
+    pub input: u64,
+    /// Tokens of answers.
+    pub output: u64,
+}
+
+/// How long items are. Percentiles are exact to three digits, rounded up.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct Lengths {
+    /// Of all together.
+    pub total: u64,
+    /// What half of them do not exceed.
+    pub median: u64,
+    /// What 90 percent do not exceed.
+    pub p90: u64,
+    /// What 99 percent do not exceed.
+    pub p99: u64,
+    /// Of the longest.
+    pub longest: u64,
+}
+
+impl From<&SeenLengths> for Lengths {
+    fn from(lengths: &SeenLengths) -> Self {
+        let [median, p90, p99] = [50, 90, 99].map(|percent| lengths.percentile(percent));
+        Self { total: lengths.total, median, p90, p99, longest: lengths.longest }
+    }
+}
+
+/// Something that was not understood.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct NotUnderstood {
+    /// How often it is there.
+    pub count: u64,
+    /// The id of the first item with it.
+    pub first: String,
+}
