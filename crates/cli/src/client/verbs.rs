@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use reqwest::Method;
 use reqwest::header::CONTENT_TYPE;
 use retort_model::{ConversationFilter, Filter, JobKind, Status, bounds};
-use retort_service::{Cursor, Edit, ExportOptions, ExportRequest, Order};
+use retort_service::{Cursor, Dedup, Edit, ExportOptions, ExportRequest, Order};
 use retort_web::wire;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -180,10 +180,18 @@ impl Client {
     }
 
     pub fn submit_export(&self, export: &ExportRequest) -> Result<wire::Job, ClientError> {
-        let making = wire::Making(ExportOptions::of(&export.dataset));
-        let name = export.dataset.dataset_name.to_string();
-        let asked = wire::Export::of(name, &export.selection, making);
-        self.post_once(&["exports"], &asked)
+        self.post_once(&["exports"], &asked(export))
+    }
+
+    /// What is in the items that an export would read, and in those that it would write.
+    pub fn export_stats(
+        &self,
+        export: &ExportRequest,
+        counting: Dedup,
+    ) -> Result<wire::Stats, ClientError> {
+        let query = vec![("duplicates", counting.to_string())];
+        let request = self.request(Method::POST, &["exports", "stats"], query)?;
+        self.json(with_json(request, &asked(export))?)
     }
 
     /// Refuses who may not import, before bytes are sent.
@@ -247,6 +255,12 @@ impl Client {
         let place = [&*format!("{}s", self.job(id)?.kind), &id.to_string(), what];
         self.json(self.request(Method::POST, &place, Query::new())?)
     }
+}
+
+fn asked(export: &ExportRequest) -> wire::Export {
+    let making = wire::Making(ExportOptions::of(&export.dataset));
+    let name = export.dataset.dataset_name.to_string();
+    wire::Export::of(name, &export.selection, making)
 }
 
 fn jobs_place(kind: JobKind) -> &'static str {

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand, ValueEnum};
 use comfy_table::{Cell, CellAlignment};
 use retort_model::DatasetName;
+use retort_service::Dedup;
 use retort_web::wire::{self, Dataset};
 
 use super::preview::Showing;
@@ -35,6 +36,7 @@ enum Action {
     Preview(Preview),
     Download(Download),
     Verify(Verify),
+    Stats(Stats),
     Diff(Diff),
     Rename(Rename),
     Rebuild(Rebuild),
@@ -111,6 +113,24 @@ struct Verify {
     dataset: String,
 
     /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Count what is in a dataset.
+///
+/// As `retort stats` does for packages.
+#[derive(Args)]
+struct Stats {
+    /// Name or number of the dataset.
+    #[arg(value_name = "DATASET")]
+    dataset: String,
+
+    /// Which duplicates to count.
+    #[arg(long, value_name = "none|exact|near", default_value = "near", value_parser = str::parse::<Dedup>)]
+    duplicates: Dedup,
+
+    /// Print one JSON object.
     #[arg(long)]
     json: bool,
 }
@@ -204,6 +224,7 @@ impl Datasets {
             Some(Action::Preview(preview)) => preview.run(&client),
             Some(Action::Download(download)) => download.run(&client),
             Some(Action::Verify(verify)) => verify.run(&client),
+            Some(Action::Stats(stats)) => stats.run(&client),
             Some(Action::Diff(diff)) => diff.run(&client),
             Some(Action::Rename(rename)) => rename.run(&client),
             Some(Action::Rebuild(rebuild)) => rebuild.run(&client),
@@ -314,6 +335,22 @@ impl Verify {
         bar.finish();
         match verified? {
             Some(verified) => super::verify::tell(&verified, &dataset.name, self.json),
+            None => Ok(ExitCode::from(STOPPED)),
+        }
+    }
+}
+
+impl Stats {
+    fn run(self, client: &Client) -> Result<ExitCode, Failure> {
+        let dataset = client.dataset(&self.dataset)?;
+        let stopped = stop_flag()?;
+        let bar = Bar::new(self.json);
+        let opened = client.package(&dataset, &bar, &stopped);
+        bar.finish();
+        match opened? {
+            Some((mut package, _file)) => {
+                super::stats::of_package(&mut package, self.duplicates, self.json, &stopped)
+            }
             None => Ok(ExitCode::from(STOPPED)),
         }
     }

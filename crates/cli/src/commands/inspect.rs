@@ -7,7 +7,8 @@ use std::sync::atomic::AtomicBool;
 
 use clap::Args;
 use retort_formats::import::suggest;
-use retort_service::{Facts, Inspection, first_texts, inspect};
+use retort_service::{Facts, Inspection, SourceCount, first_texts, inspect};
+use retort_web::wire;
 use serde_json::json;
 
 use super::Failure;
@@ -79,20 +80,18 @@ impl Inspect {
 
 fn as_json(inspection: &Inspection) -> Result<serde_json::Value, Failure> {
     let Inspection { facts, sources, .. } = inspection;
-    let mut whole = serde_json::to_value(facts)?;
+    let mut whole = serde_json::to_value(wire::Contents::from(facts))?;
     if let Some(object) = whole.as_object_mut() {
-        let sources: Vec<_> = sources
-            .iter()
-            .map(|one| {
-                json!({"name": one.name, "format": one.format, "items": one.items, "refused": one.refused})
-            })
-            .collect();
-        object.insert("sources".into(), json!(sources));
-        object.insert("first".into(), json!(facts.first.map(|time| time.to_string())));
-        object.insert("last".into(), json!(facts.last.map(|time| time.to_string())));
+        object.insert("sources".into(), sources_json(sources));
         object.insert("dataset".into(), findings_json(&inspection.found));
     }
     Ok(whole)
+}
+
+/// The streams as JSON, each with its format and its counts.
+pub fn sources_json(sources: &[SourceCount]) -> serde_json::Value {
+    let one = |one: &SourceCount| json!({"name": one.name, "format": one.format, "items": one.items, "refused": one.refused});
+    sources.iter().map(one).collect()
 }
 
 /// The formats with their files, items and refusals.

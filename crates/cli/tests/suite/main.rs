@@ -45,6 +45,7 @@ mod server_kills;
 mod settings;
 mod show;
 mod splits;
+mod stats;
 mod store;
 mod training;
 mod upkeep;

@@ -324,6 +324,9 @@ fn a_dataset_is_made_looked_into_and_brought_here_as_if_it_lay_here() {
         &["jobs", "list", "--json"],
         &["trace", "tagged", "--json"],
         &["trace", "c1"],
+        &["stats", "--json"],
+        &["stats", "--search", "Kyoto", "--duplicates", "none"],
+        &["datasets", "stats", "all"],
     ] {
         served.same(args);
     }

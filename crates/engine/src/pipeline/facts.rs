@@ -6,7 +6,6 @@ use std::collections::{BTreeMap, HashSet};
 use retort_model::{
     Conversation, Document, Item, Message, Role, Run, SeenLengths, Time, Usage, language_of,
 };
-use serde::Serialize;
 
 use super::look::Looked;
 
@@ -17,7 +16,7 @@ const NAMES: usize = 1000;
 const OTHERS: &str = "(others)";
 
 /// What is in a feed.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Facts {
     /// Items that were read.
     pub items: u64,
@@ -58,17 +57,13 @@ pub struct Facts {
     /// Items by the month in which they began, as `2026-11`.
     pub months: BTreeMap<String, u64>,
     /// Messages in each conversation, nodes in each run, chunks in each document.
-    #[serde(skip)]
     pub messages_each: SeenLengths,
     /// Characters in each item: what is said and called in a conversation, the question and the answer of a run, the text
     /// of a document.
-    #[serde(skip)]
     pub characters_each: SeenLengths,
     /// When the first item began.
-    #[serde(skip)]
     pub first: Option<Time>,
     /// When the last item began.
-    #[serde(skip)]
     pub last: Option<Time>,
     /// Items without a date.
     pub undated: u64,
@@ -77,7 +72,7 @@ pub struct Facts {
 }
 
 /// Tokens as sources counted them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tokens {
     /// Conversations that tell tokens.
     pub conversations: u64,
@@ -88,7 +83,7 @@ pub struct Tokens {
 }
 
 /// Something that was not understood.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Unknown {
     /// How often it is there.
     pub count: u64,
