@@ -1,7 +1,6 @@
 //! Arguments that several commands share.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use clap::Args;
 use clap::builder::{NonEmptyStringValueParser, PossibleValuesParser};
@@ -9,9 +8,7 @@ use clap::builder::{NonEmptyStringValueParser, PossibleValuesParser};
 use retort_formats::import;
 use retort_formats::import::ImportFormat;
 use retort_model::{ConversationFilter, DatasetName, Filter, Status, Time, bounds};
-use retort_service::{
-    Benchmarks, Clock, Contaminated, ConvertPlan, ExportOptions, Input, ReadOptions,
-};
+use retort_service::{Clock, ConvertPlan, ExportOptions, Input, ReadOptions};
 
 use crate::commands::Failure;
 use crate::config::{MachineClock, item_bytes};
@@ -54,31 +51,6 @@ pub struct RedactKey {
     /// every dataset [default: a random key, which is not kept].
     #[arg(long, value_name = "FILE")]
     pub redact_key: Option<PathBuf>,
-}
-
-/// Benchmarks that are kept out.
-#[derive(Args)]
-#[command(next_help_heading = "Records")]
-pub struct Decontaminate {
-    /// Leave out items that have text of a benchmark: 13 words in a row, or all of a shorter text of at least 8, whatever
-    /// their case and punctuation. A file of JSON Lines, CSV, Parquet or plain text; repeatable. `rejects.jsonl` and the
-    /// receipt tell the text.
-    #[arg(long, value_name = "FILE")]
-    decontaminate: Vec<PathBuf>,
-
-    /// With `--decontaminate`: leave such items out, or only report them.
-    #[arg(long, value_name = "leave-out|report", default_value = "leave-out", requires = "decontaminate", value_parser = str::parse::<Contaminated>)]
-    contaminated: Contaminated,
-}
-
-impl Decontaminate {
-    /// The benchmarks, if there are any.
-    pub fn open(&self) -> Result<Option<Arc<Benchmarks>>, Failure> {
-        match &*self.decontaminate {
-            [] => Ok(None),
-            paths => Ok(Some(Arc::new(Benchmarks::open(paths, self.contaminated)?))),
-        }
-    }
 }
 
 /// Conversations to change: by id, by a filter, or all.
@@ -183,7 +155,7 @@ pub fn plan(
 ) -> Result<ConvertPlan, Failure> {
     let mut plan = ConvertPlan::new(reading.inputs(), options, name)?;
     let dataset = &mut plan.dataset;
-    dataset.open_measure(&dataset.measuring.paths(), MachineClock.now())?;
+    dataset.open_files(&dataset.paths(), MachineClock.now())?;
     Ok(ConvertPlan {
         from: reading.from(),
         selection: selecting.0,

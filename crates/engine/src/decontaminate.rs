@@ -7,16 +7,19 @@
 //! than [`COMMON`] examples have in common belong to the prompts of a benchmark, and do not count.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::fs::File;
 use std::hash::{BuildHasherDefault, DefaultHasher, Hash, Hasher};
 use std::io::{self, BufReader};
 use std::path::Path;
+use std::str::FromStr;
 
 use retort_formats::file::by_name as file_format_named;
 use retort_formats::package::{BenchmarkCount, Decontamination};
 use retort_json::{Parser, RawJson};
 use retort_model::bounds::BENCHMARK_RUNS;
 use retort_model::{Item, Message, named};
+use serde::{Deserialize, Serialize};
 
 use crate::dedup::is_word_alone;
 use crate::error::Error;
@@ -47,6 +50,87 @@ pub enum Contaminated {
 
 named!(Contaminated, "choice for contaminated items", LeaveOut = "leave-out", Report = "report");
 
+impl Contaminated {
+    /// What it does, in words.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::LeaveOut => "leave them out",
+            Self::Report => "write them, with a warning",
+        }
+    }
+}
+
+/// Which benchmarks are looked for, and what becomes of items with their text.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DecontaminateOptions {
+    /// Names of benchmarks, or paths of their files.
+    pub names: BenchmarkNames,
+    /// What becomes of contaminated items.
+    pub action: Contaminated,
+}
+
+/// Names of benchmarks, or paths of their files, as they are separated by commas.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BenchmarkNames(Vec<String>);
+
+/// Benchmarks that one export may name.
+const MOST_BENCHMARKS: usize = 100;
+
+impl FromStr for BenchmarkNames {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let names: Vec<_> = text.split(',').map(|name| name.trim().to_owned()).collect();
+        if names.iter().any(String::is_empty) {
+            return Err(format!("`{text}` is not a list of benchmarks, separated by commas"));
+        }
+        if names.len() > MOST_BENCHMARKS {
+            return Err(format!("more than {MOST_BENCHMARKS} benchmarks"));
+        }
+        Ok(Self(names))
+    }
+}
+
+impl fmt::Display for BenchmarkNames {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.join(","))
+    }
+}
+
+impl BenchmarkNames {
+    /// Each of them.
+    pub fn iter(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(String::as_str)
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// A file of a benchmark, and a hash of what was read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BenchmarkFile {
+    /// What receipts call it.
+    pub name: String,
+    /// Its absolute path.
+    pub path: String,
+    /// The hash of what was read; empty before that.
+    #[serde(default)]
+    pub sha256: String,
+}
+
+impl BenchmarkFile {
+    /// The file of a benchmark, which receipts call by the name, or else as the file is called.
+    pub fn new(path: &str, name: Option<&str>) -> Self {
+        let absolute = std::path::absolute(path).unwrap_or_else(|_| path.into());
+        let file_name = absolute.file_name().unwrap_or(absolute.as_os_str()).to_string_lossy();
+        let name = name.map_or_else(|| file_name.clone().into_owned(), str::to_owned);
+        Self { name, path: absolute.to_string_lossy().into_owned(), sha256: String::new() }
+    }
+}
+
 /// The texts of benchmarks.
 pub struct Benchmarks {
     /// The runs of words, by their hash.
@@ -54,6 +138,7 @@ pub struct Benchmarks {
     /// How many words the runs have, the longest first.
     lengths: Vec<usize>,
     files: Vec<BenchmarkCount>,
+    read: Vec<BenchmarkFile>,
     action: Contaminated,
 }
 
@@ -93,23 +178,36 @@ impl Benchmarks {
     ///
     /// # Errors
     /// A file cannot be read, has no example that is long enough, or there is too much in them.
-    pub fn open(paths: &[impl AsRef<Path>], action: Contaminated) -> Result<Self, Error> {
-        let mut benchmarks =
-            Self { runs: HashMap::default(), lengths: Vec::new(), files: Vec::new(), action };
-        for path in paths {
-            benchmarks.add(path.as_ref())?;
+    pub fn open(files: &[BenchmarkFile], action: Contaminated) -> Result<Self, Error> {
+        let mut benchmarks = Self {
+            runs: HashMap::default(),
+            lengths: Vec::new(),
+            files: Vec::new(),
+            read: Vec::new(),
+            action,
+        };
+        for file in files {
+            benchmarks.add(file)?;
         }
         benchmarks.runs.retain(|_, place| place.examples <= COMMON);
         benchmarks.lengths.sort_unstable_by(|one, other| other.cmp(one));
         Ok(benchmarks)
     }
 
-    fn add(&mut self, path: &Path) -> Result<(), Error> {
+    fn add(&mut self, read: &BenchmarkFile) -> Result<(), Error> {
+        let path = Path::new(&read.path);
         let fail = |source| Error::read(path, source);
-        let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
         let mut bytes = File::open(path).map_err(fail)?;
         let (_, sha256, _) = read_through(&mut bytes).map_err(fail)?;
-        let mut file = BenchmarkCount { name, sha256, ..BenchmarkCount::default() };
+        if !read.sha256.is_empty() && read.sha256 != sha256 {
+            return Err(Error::Choice(format!(
+                "the benchmark `{}` changed after the export was submitted; submit it again",
+                path.display()
+            )));
+        }
+        self.read.push(BenchmarkFile { sha256: sha256.clone(), ..read.clone() });
+        let mut file =
+            BenchmarkCount { name: read.name.clone(), sha256, ..BenchmarkCount::default() };
         let place = u32::try_from(self.files.len()).unwrap_or(u32::MAX);
         for texts in examples(path).map_err(fail)? {
             let texts = texts.map_err(fail)?;
@@ -163,6 +261,11 @@ impl Benchmarks {
             benchmarks: self.files.clone(),
             contaminated: 0,
         }
+    }
+
+    /// The files that they were read from.
+    pub fn files(&self) -> &[BenchmarkFile] {
+        &self.read
     }
 
     /// What becomes of contaminated items.
@@ -325,10 +428,10 @@ mod tests {
         let write = |(name, text): &(&str, String)| {
             let path = folder.path().join(name);
             fs::write(&path, text).unwrap();
-            path
+            BenchmarkFile::new(&path.to_string_lossy(), None)
         };
-        let paths: Vec<_> = files.iter().map(write).collect();
-        Benchmarks::open(&paths, Contaminated::default())
+        let files: Vec<_> = files.iter().map(write).collect();
+        Benchmarks::open(&files, Contaminated::default())
     }
 
     fn found(benchmarks: &Benchmarks, text: &str) -> Option<(String, String, u32)> {

@@ -46,7 +46,7 @@ mod verify;
 
 pub use checkpoint::{Checkpoint, Known, STORE};
 pub use convert::{AskedPart, ByKind, ConvertPlan, Found, Report, convert};
-pub use decontaminate::{Benchmarks, Contaminated};
+pub use decontaminate::{BenchmarkFile, Benchmarks, Contaminated, DecontaminateOptions};
 pub use dedup::{Dedup, DuplicateCounts, Duplicates};
 pub use deflate::{deflate, is_worth_packing};
 pub use diff::{About, Change, Diff, ReceiptChange, RecordChange, diff};
@@ -64,7 +64,7 @@ pub use options::{ExportOption, ExportOptions, Group, OPTIONS, Values, Word};
 pub use output::{OutputForm, output_stem};
 pub use package::Package;
 pub use pipeline::ListedHit;
-pub use plan::{Compression, DatasetPlan};
+pub use plan::{Compression, DatasetPlan, PlanPaths};
 pub use preview::{Lines, Preview, lines_of, preview, preview_package, sample};
 pub use receipt::{Origin, Outputs, manifest};
 pub use record_files::RecordFiles;

@@ -18,6 +18,7 @@ use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
+use crate::decontaminate::{Contaminated, DecontaminateOptions};
 use crate::dedup::Dedup;
 use crate::measure::{MeasureOptions, OverLong};
 use crate::plan::{Compression, DatasetPlan, usual_dialect};
@@ -351,6 +352,33 @@ pub static OPTIONS: &[ExportOption] = &[
     .of(ItemKind::ALL)
     .choosing(),
     ExportOption::record(
+        DECONTAMINATE,
+        "Find items that have text of a benchmark: 13 words in a row, or all of a shorter text of at least 8, whatever their \
+         case and punctuation. A file of JSON Lines, CSV, Parquet or plain text; separate several by commas. A server takes \
+         the names in its configuration. `rejects.jsonl` and the receipt show the text",
+        Values::Text,
+        Access {
+            get: |plan| {
+                let names = &plan.decontaminate.names;
+                (!names.is_empty()).then(|| names.to_string()).into()
+            },
+            set: |plan, value| word(&mut plan.decontaminate.names, value),
+        },
+    )
+    .of(ItemKind::ALL)
+    .usually("off")
+    .choosing()
+    .told(Told::Never),
+    ExportOption::record(
+        CONTAMINATED,
+        "With `decontaminate`: what to do with such items",
+        words!(Contaminated),
+        word!(decontaminate.action),
+    )
+    .of(ItemKind::ALL)
+    .choosing()
+    .told(Told::Never),
+    ExportOption::record(
         "sample",
         "Write only some of the selected items, chosen at random: a number such as `500`, or a share such as `2.5%`; \
          the same seed always chooses the same items",
@@ -564,6 +592,10 @@ const EVALUATION: &str = "evaluation";
 /// The option that names rules of redaction, and the one with the text of the user's.
 const REDACT: &str = "redact";
 const REDACT_RULES: &str = "redact_rules";
+
+/// The options on benchmarks.
+pub const DECONTAMINATE: &str = "decontaminate";
+pub const CONTAMINATED: &str = "contaminated";
 
 /// Where a kept plan has the key of pseudonyms.
 pub const REDACTION_KEY: &str = "redaction_key";
@@ -809,6 +841,7 @@ impl ExportOptions {
             split: Split::default(),
             group_by: GroupBy::default(),
             dedup: Dedup::default(),
+            decontaminate: DecontaminateOptions::default(),
             benchmarks: None,
             sampling: Sampling::default(),
             redaction: Redaction::default(),
@@ -1001,6 +1034,10 @@ mod tests {
             split: "train=0.9,test=0.1".parse().unwrap(),
             group_by: GroupBy::User,
             dedup: Dedup::Exact,
+            decontaminate: DecontaminateOptions {
+                names: "a.jsonl,b".parse().unwrap(),
+                action: Contaminated::Report,
+            },
             benchmarks: None,
             sampling: Sampling {
                 size: "500".parse().ok(),
@@ -1023,6 +1060,7 @@ mod tests {
         assert_eq!(back.file_format.name(), "csv");
         assert_eq!(back.shape_options, plan.shape_options);
         assert_eq!(back.measuring, plan.measuring);
+        assert_eq!(back.decontaminate, plan.decontaminate);
         assert_eq!(back.file_options, plan.file_options);
         assert_eq!(back.compression, plan.compression);
         assert_eq!(back.dataset_name, plan.dataset_name);

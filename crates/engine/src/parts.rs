@@ -20,7 +20,7 @@ use sha2::{Digest, Sha256};
 use crate::convert::ConvertPlan;
 use crate::counted::{Counted, tally};
 use crate::error::{Error, io_reason};
-use crate::options::REDACTION_KEY;
+use crate::options::{CONTAMINATED, DECONTAMINATE, REDACTION_KEY};
 use crate::pipeline::{Decisions, Extent, PartBatch, PartNumber, SourceCount, Totals};
 use crate::plan::DatasetPlan;
 use crate::receipt::Origin;
@@ -64,10 +64,17 @@ pub struct KeptPlan {
     decontamination: Option<Decontamination>,
 }
 
-/// The plan of a dataset without the key of its redaction, in whose place is what tells it from other keys.
+/// The plan of a dataset without its benchmarks, and without the key of its redaction, in whose place is what tells it from
+/// other keys.
 fn kept_dataset(dataset: &DatasetPlan) -> serde_json::Value {
     // A plan's text is always JSON.
     let mut kept: serde_json::Value = serde_json::from_str(&dataset.to_json()).unwrap_or_default();
+    if let Some(kept) = kept.as_object_mut() {
+        // Each machine may have the benchmarks in another place; what was read of them is kept beside the plan.
+        for name in [DECONTAMINATE, CONTAMINATED] {
+            kept.remove(name);
+        }
+    }
     let redactor = dataset.redaction.redactor();
     if let (Some(key), Some(redactor)) = (kept.get_mut(REDACTION_KEY), redactor) {
         *key = redactor.key_fingerprint().into();

@@ -7,7 +7,7 @@ use retort_formats::data::{self, Attachments, DataFormat, Layout, Schema, ShapeO
 use retort_formats::file::{CsvDialect, FileFormat, FileOptions};
 use retort_model::{DatasetName, FileName, Purpose, Time, named};
 
-use crate::decontaminate::Benchmarks;
+use crate::decontaminate::{BenchmarkFile, Benchmarks, Contaminated, DecontaminateOptions};
 use crate::dedup::Dedup;
 use crate::error::Error;
 use crate::measure::{Measure, MeasureOptions};
@@ -33,7 +33,7 @@ pub struct DatasetPlan {
     pub compression: Compression,
     /// What records are measured with as a model sees them.
     pub measuring: MeasureOptions,
-    /// The same, read from its files by [`Self::open_measure`].
+    /// The same, read from its files by [`Self::open_files`].
     pub measure: Option<Arc<Measure>>,
     /// Whether each repair and warning is listed in a file of the package.
     pub findings: bool,
@@ -44,6 +44,8 @@ pub struct DatasetPlan {
     /// Which duplicates are left out.
     pub dedup: Dedup,
     /// The benchmarks whose text is looked for in the items.
+    pub decontaminate: DecontaminateOptions,
+    /// The same, read from their files by [`Self::open_files`].
     pub benchmarks: Option<Arc<Benchmarks>>,
     /// Which of the items are written, if not all.
     pub sampling: Sampling,
@@ -53,6 +55,23 @@ pub struct DatasetPlan {
     pub dataset_name: DatasetName,
     /// Name of the data file, without its ending.
     pub file_name: FileName,
+}
+
+impl DatasetPlan {
+    /// As [`Self::open_files`], without benchmarks.
+    pub fn open_measure(&mut self, paths: &ModelPaths, now: Time) -> Result<(), Error> {
+        let paths = PlanPaths { model: paths.clone(), benchmarks: Vec::new() };
+        self.open_files(&paths, now)
+    }
+}
+
+/// Where the files are that a plan names.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PlanPaths {
+    /// The chat template and the tokenizer.
+    pub model: ModelPaths,
+    /// The benchmarks.
+    pub benchmarks: Vec<BenchmarkFile>,
 }
 
 /// How data files are compressed as a whole.
@@ -106,6 +125,12 @@ impl DatasetPlan {
         self.check_attachments()?;
         self.redaction.check()?;
         self.sampling.check()?;
+        let DecontaminateOptions { names, action } = &self.decontaminate;
+        if *action != Contaminated::default() && names.is_empty() {
+            return Err(Error::Choice(format!(
+                "`--contaminated {action}` is for `--decontaminate`, which names the benchmarks"
+            )));
+        }
         let (data, file) = (self.data_format.name(), self.file_format.name());
         if !self.data_format.file_formats().contains(&file) {
             let formats = self.data_format.file_formats().join(", ");
@@ -202,13 +227,26 @@ impl DatasetPlan {
         !self.file_format.is_nested()
     }
 
-    /// Reads the chat template and the tokenizer from where `paths` says they are. `now` is what templates print as the
-    /// date.
+    /// Where the files are that the plan names, if the names are paths.
+    pub fn paths(&self) -> PlanPaths {
+        let benchmarks = self.decontaminate.names.iter();
+        PlanPaths {
+            model: self.measuring.paths(),
+            benchmarks: benchmarks.map(|path| BenchmarkFile::new(path, None)).collect(),
+        }
+    }
+
+    /// Reads the chat template, the tokenizer and the benchmarks from where `paths` says they are. `now` is what templates
+    /// print as the date.
     ///
     /// # Errors
-    /// As [`Measure::open`].
-    pub fn open_measure(&mut self, paths: &ModelPaths, now: Time) -> Result<(), Error> {
-        self.measure = Measure::open(&self.measuring, paths, now)?.map(Arc::new);
+    /// As [`Measure::open`] and [`Benchmarks::open`].
+    pub fn open_files(&mut self, paths: &PlanPaths, now: Time) -> Result<(), Error> {
+        self.measure = Measure::open(&self.measuring, &paths.model, now)?.map(Arc::new);
+        self.benchmarks = match &*paths.benchmarks {
+            [] => None,
+            files => Some(Arc::new(Benchmarks::open(files, self.decontaminate.action)?)),
+        };
         Ok(())
     }
 

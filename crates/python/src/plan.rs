@@ -71,7 +71,7 @@ pub fn plan(
     let from = format.map(import_format).transpose()?;
     let mut plan = ConvertPlan::new(source.inputs(), options, name).map_err(usage)?;
     let dataset = &mut plan.dataset;
-    dataset.open_measure(&dataset.measuring.paths(), now()).map_err(|error| raised(py, &error))?;
+    dataset.open_files(&dataset.paths(), now()).map_err(|error| raised(py, &error))?;
     Ok(ConvertPlan { from, output, ..plan })
 }
 

@@ -77,7 +77,7 @@ pub use work::{Done, Worked};
 
 /// What the engine does with files and packages.
 pub use retort_engine::{
-    About, AskedPart, Benchmarks, Contaminated, ConvertPlan, DatasetPlan, Dedup, Diff, Difference,
+    About, AskedPart, ConvertPlan, DatasetPlan, Dedup, Diff, Difference,
     DuplicateCounts, Error as EngineError, ExportOption, ExportOptions, Found, Group, Input,
     Inspection, Lines, ListedHit, Measure, MeasureOptions, MergePlan, Merged, NamedInputs, OPTIONS,
     Objects, OutputForm, OverLong, Package, PassedOver, Preview, ReadOptions, ReceiptChange,

@@ -19,7 +19,7 @@ use retort_service::{
 use serde_json::json;
 
 use super::{Failure, STOPPED};
-use crate::args::{Decontaminate, InputArgs, RedactKey, plan, whole};
+use crate::args::{InputArgs, RedactKey, plan, whole};
 use crate::display::{bytes, count, one_line, several};
 use crate::filters::SelectionArgs;
 use crate::options::{Model, Package, Records};
@@ -44,9 +44,6 @@ pub struct Convert {
 
     #[command(flatten)]
     key: RedactKey,
-
-    #[command(flatten)]
-    benchmarks: Decontaminate,
 
     #[command(flatten)]
     model: Model,
@@ -153,7 +150,6 @@ impl Convert {
         plan.part = writing.part.map(|part| AskedPart { part, repeats });
         let key = self.key.redact_key.as_deref();
         plan.dataset.redaction.prepare_from(key, plan.part.is_some())?;
-        plan.dataset.benchmarks = self.benchmarks.open()?;
         let mut rejects = rejects_to(writing.rejects.as_deref())?;
 
         let stopped = stops_writing(&plan.output)?;

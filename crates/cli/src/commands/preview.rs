@@ -14,7 +14,7 @@ use std::sync::atomic::AtomicBool;
 use super::Failure;
 use super::as_model::{AsModel, View};
 use super::convert::{exit_code, findings, findings_json, rejects_to, warn_of_most};
-use crate::args::{Decontaminate, InputArgs, RedactKey, plan};
+use crate::args::{InputArgs, RedactKey, plan};
 use crate::display::{one_line, table, title};
 use crate::filters::SelectionArgs;
 use crate::options::Records;
@@ -40,9 +40,6 @@ pub struct Preview {
 
     #[command(flatten)]
     key: RedactKey,
-
-    #[command(flatten)]
-    benchmarks: Decontaminate,
 
     #[command(flatten)]
     showing: Showing,
@@ -77,7 +74,6 @@ impl Preview {
         let options = self.records.0.and(self.as_model.model.0.clone());
         let mut plan = plan(&self.reading, self.selecting, &options, "preview".parse()?)?;
         plan.dataset.redaction.prepare_from(self.key.redact_key.as_deref(), false)?;
-        plan.dataset.benchmarks = self.benchmarks.open()?;
         if !plan.dataset.measuring.has_limit() {
             // What a template raises is shown for each record.
             plan.dataset.measure = None;

@@ -26,7 +26,7 @@ fn measured(bench: &Bench, rows: &[Value], format: &str, options: &MeasureOption
     let mut plan = bench.plan(vec![lines(rows)], &[("data_format", format)]);
     let now = Time::parse("2026-01-02T00:00:00Z").unwrap();
     plan.dataset.measuring = options.clone();
-    plan.dataset.open_measure(&options.paths(), now).unwrap();
+    plan.dataset.open_files(&plan.dataset.paths(), now).unwrap();
     plan
 }
 

@@ -25,6 +25,8 @@ class Options(TypedDict, total=False):
     max_contexts: int
     embeddings: Literal["f64", "f32", "none"]
     dedup: Literal["none", "exact", "near"]
+    decontaminate: str
+    contaminated: Literal["leave-out", "report"]
     sample: str
     seed: int
     sample_by: Literal["none", "type", "model", "format", "owner", "tag", "language", "rating", "label"]
