@@ -38,6 +38,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         retention: Retention::default(),
         quotas: Quotas::default(),
         models: std::collections::BTreeMap::new(),
+        benchmarks: std::collections::BTreeMap::new(),
     };
     let service = Service::open(settings, Box::new(Stopped), false)?;
     let project = service.project(&project)?;

@@ -202,6 +202,7 @@ fn times(store: &str, project: &str) -> Result<(), Box<dyn Error>> {
         retention: Retention::default(),
         quotas: Quotas::default(),
         models: std::collections::BTreeMap::new(),
+        benchmarks: std::collections::BTreeMap::new(),
     };
     let service = Service::open(settings, Box::new(Now), false)?;
     let project = service.project(project)?;

@@ -103,6 +103,7 @@ pub struct Config {
     audit_entries_per_day: Option<u64>,
     trace_megabytes: Option<u64>,
     models: BTreeMap<String, String>,
+    benchmarks: BTreeMap<String, String>,
     serve: ServeConfig,
 }
 
@@ -253,6 +254,7 @@ impl StoreArgs {
                     .map_or(bounds::TRACE_BYTES, |megabytes| megabytes.saturating_mul(1_000_000)),
             },
             models: config.models,
+            benchmarks: config.benchmarks,
         };
         let project = self.project.clone().or(config.project).unwrap_or_else(|| PROJECT.into());
         Ok((settings, project))
@@ -437,6 +439,7 @@ mod tests {
         assert!(config.threads.is_some() && config.data.is_some());
         assert!(config.store.is_some() && config.objects.is_some() && config.server.is_some());
         assert_eq!(config.models.keys().collect::<Vec<_>>(), ["qwen3"]);
+        assert_eq!(config.benchmarks.keys().collect::<Vec<_>>(), ["gsm8k"]);
         let serve = config.serve;
         assert_eq!(serve.listen.as_deref(), Some(crate::commands::serve::LISTEN));
         let requests = crate::commands::serve::REQUESTS_PER_MINUTE;

@@ -57,14 +57,6 @@ pub struct DatasetPlan {
     pub file_name: FileName,
 }
 
-impl DatasetPlan {
-    /// As [`Self::open_files`], without benchmarks.
-    pub fn open_measure(&mut self, paths: &ModelPaths, now: Time) -> Result<(), Error> {
-        let paths = PlanPaths { model: paths.clone(), benchmarks: Vec::new() };
-        self.open_files(&paths, now)
-    }
-}
-
 /// Where the files are that a plan names.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PlanPaths {

@@ -3,8 +3,8 @@
 use retort_engine::panics::point;
 use retort_engine::pipeline::Totals;
 use retort_engine::{
-    Assembled, DatasetPlan, Error as EngineError, ModelFiles, Objects, Origin, Storage, StoredFile,
-    assemble, manifest, write_text,
+    Assembled, BenchmarkFile, DatasetPlan, Error as EngineError, ModelFiles, Objects, Origin,
+    PlanPaths, Storage, StoredFile, assemble, manifest, write_text,
 };
 use retort_formats::package::{DataFile, FilterAsked, MANIFEST, WindowTold};
 use retort_model::{JobState, Scope, Time, Window};
@@ -24,6 +24,8 @@ pub(crate) struct KeptExport {
     pub(crate) snapshot: Option<String>,
     /// The files of the chat template and the tokenizer.
     pub(crate) model: ModelFiles,
+    /// The files of the benchmarks.
+    pub(crate) benchmarks: Vec<BenchmarkFile>,
 }
 
 /// The same as it is kept.
@@ -35,6 +37,8 @@ struct KeptJson {
     snapshot: Option<String>,
     #[serde(skip_serializing_if = "ModelFiles::is_empty", default)]
     model: ModelFiles,
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    benchmarks: Vec<BenchmarkFile>,
 }
 
 impl KeptExport {
@@ -42,8 +46,9 @@ impl KeptExport {
         let fail = |error: serde_json::Error| Error::Choice(error.to_string());
         let dataset = RawValue::from_string(self.dataset.to_json()).map_err(fail)?;
         let (selection, snapshot) = (self.selection.clone(), self.snapshot.clone());
-        let model = self.model.clone();
-        serde_json::to_string(&KeptJson { dataset, selection, snapshot, model }).map_err(fail)
+        let (model, benchmarks) = (self.model.clone(), self.benchmarks.clone());
+        serde_json::to_string(&KeptJson { dataset, selection, snapshot, model, benchmarks })
+            .map_err(fail)
     }
 
     pub(crate) fn read(job: &Job) -> Result<Self, Error> {
@@ -51,8 +56,8 @@ impl KeptExport {
         let kept: KeptJson =
             serde_json::from_str(&job.plan).map_err(|error| fail(error.to_string()))?;
         let dataset = DatasetPlan::from_json(kept.dataset.get()).map_err(fail)?;
-        let KeptJson { selection, snapshot, model, .. } = kept;
-        Ok(Self { dataset, selection, snapshot, model })
+        let KeptJson { selection, snapshot, model, benchmarks, .. } = kept;
+        Ok(Self { dataset, selection, snapshot, model, benchmarks })
     }
 
     /// What a job is to make, ready to be made.
@@ -60,14 +65,16 @@ impl KeptExport {
         let mut kept = Self::read(job)?;
         // Templates print the day on which the export was submitted, whenever it runs.
         let submitted = job.created_at.unwrap_or_else(|| lease.clock.now());
-        kept.open_measure(submitted)?;
+        kept.open_files(submitted)?;
         Ok(kept)
     }
 
-    /// Opens what the plan measures records with, from the files that it was submitted with.
-    fn open_measure(&mut self, now: Time) -> Result<(), Error> {
-        let Self { dataset, model, .. } = self;
-        dataset.open_measure(&dataset.measuring.paths_of(model), now)?;
+    /// Opens what the plan measures records with and the benchmarks, from the files that it was submitted with.
+    fn open_files(&mut self, now: Time) -> Result<(), Error> {
+        let Self { dataset, model, benchmarks, .. } = self;
+        let paths =
+            PlanPaths { model: dataset.measuring.paths_of(model), benchmarks: benchmarks.clone() };
+        dataset.open_files(&paths, now)?;
         match &dataset.measure {
             Some(measure) => Ok(model.check(measure.files())?),
             None => Ok(()),
@@ -119,7 +126,7 @@ pub(crate) fn export(
         snapshot: snapshot.or(job.created_at.map(|time| time.to_string())),
         window: store.window_of(job.id)?.map(window_told),
         inputs: totals.sources.iter().map(Into::into).collect(),
-        decontamination: None,
+        decontamination: plan.benchmarks.as_ref().map(|benchmarks| benchmarks.told()),
     };
     point("receipt");
     let manifest = manifest(&plan, origin, &totals, listed);

@@ -77,11 +77,11 @@ pub use work::{Done, Worked};
 
 /// What the engine does with files and packages.
 pub use retort_engine::{
-    About, AskedPart, ConvertPlan, DatasetPlan, Dedup, Diff, Difference,
-    DuplicateCounts, Error as EngineError, ExportOption, ExportOptions, Found, Group, Input,
-    Inspection, Lines, ListedHit, Measure, MeasureOptions, MergePlan, Merged, NamedInputs, OPTIONS,
-    Objects, OutputForm, OverLong, Package, PassedOver, Preview, ReadOptions, ReceiptChange,
-    Report, Searched, SoughtTexts, Stats, Values, Verified, Word, convert, diff, discard, files_of,
+    About, AskedPart, ConvertPlan, DatasetPlan, Dedup, Diff, Difference, DuplicateCounts,
+    Error as EngineError, ExportOption, ExportOptions, Found, Group, Input, Inspection, Lines,
+    ListedHit, Measure, MeasureOptions, MergePlan, Merged, NamedInputs, OPTIONS, Objects,
+    OutputForm, OverLong, Package, PassedOver, Preview, ReadOptions, ReceiptChange, Report,
+    Searched, SoughtTexts, Stats, Values, Verified, Word, convert, diff, discard, files_of,
     first_texts, inspect, io_reason, lines_of, merge, output_stem, panics,
     pipeline::{
         Contents, Facts, FirstRefused, Nobody, Observer, PartNumber, Progress, SourceCount, threads,

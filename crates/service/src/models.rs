@@ -1,8 +1,10 @@
-//! The chat templates and tokenizers that exports name.
+//! The chat templates, tokenizers and benchmarks that exports name.
 //!
-//! People may only name models that the server's configuration lists, never a path: they must not read the server's files.
+//! People may only name those that the server's configuration lists, never a path: they must not read the server's files.
 
-use retort_engine::{DatasetPlan, MeasureOptions, ModelPaths};
+use std::collections::BTreeMap;
+
+use retort_engine::{BenchmarkFile, DatasetPlan, MeasureOptions, ModelPaths, PlanPaths};
 use retort_formats::template::BUILT_IN;
 use retort_model::Time;
 
@@ -10,28 +12,44 @@ use crate::error::Error;
 use crate::service::Service;
 
 impl Service {
-    /// Opens what a plan measures records with, for someone who opens the store directly: they may name models of the
-    /// configuration, or files by their paths.
+    /// Opens what a plan measures records with, and its benchmarks, for someone who opens the store directly: they may name
+    /// those of the configuration, or files by their paths.
     ///
     /// # Errors
     /// A file that can't be read, or that is not what it should be; options that do not go together.
-    pub fn open_local_measure(&self, plan: &mut DatasetPlan) -> Result<(), Error> {
-        let mut paths = plan.measuring.paths();
-        for path in [&mut paths.template, &mut paths.tokenizer].into_iter().flatten() {
+    pub fn open_local_files(&self, plan: &mut DatasetPlan) -> Result<(), Error> {
+        let mut paths = plan.paths();
+        let model = &mut paths.model;
+        for path in [&mut model.template, &mut model.tokenizer].into_iter().flatten() {
             if let Some(configured) = self.configured(path) {
                 *path = configured;
             }
         }
-        Ok(plan.open_measure(&paths, self.clock.now())?)
+        for (file, name) in paths.benchmarks.iter_mut().zip(plan.decontaminate.names.iter()) {
+            if let Some(configured) = self.settings.benchmarks.get(name) {
+                *file = BenchmarkFile::new(configured, Some(name));
+            }
+        }
+        Ok(plan.open_files(&paths, self.clock.now())?)
     }
 
-    /// Opens what a plan measures records with, unless the caller has opened it.
-    pub(crate) fn open_measure(&self, plan: &mut DatasetPlan, now: Time) -> Result<(), Error> {
-        if plan.measure.is_none() {
-            let paths = self.model_paths(&plan.measuring)?;
-            plan.open_measure(&paths, now)?;
+    /// Opens what a plan measures records with, and its benchmarks, unless the caller has opened them.
+    pub(crate) fn open_files(&self, plan: &mut DatasetPlan, now: Time) -> Result<(), Error> {
+        if plan.measure.is_some() || plan.benchmarks.is_some() {
+            return Ok(());
         }
-        Ok(())
+        let benchmarks = plan.decontaminate.names.iter().map(|name| self.benchmark(name));
+        let benchmarks = benchmarks.collect::<Result<_, _>>()?;
+        let paths = PlanPaths { model: self.model_paths(&plan.measuring)?, benchmarks };
+        Ok(plan.open_files(&paths, now)?)
+    }
+
+    fn benchmark(&self, name: &str) -> Result<BenchmarkFile, Error> {
+        let path = self.settings.benchmarks.get(name).ok_or_else(|| {
+            let known = known("benchmarks", &self.settings.benchmarks);
+            Error::Choice(format!("no benchmark `{name}` for `decontaminate`: {known}"))
+        })?;
+        Ok(BenchmarkFile::new(path, Some(name)))
     }
 
     fn model_paths(&self, options: &MeasureOptions) -> Result<ModelPaths, Error> {
@@ -45,13 +63,7 @@ impl Service {
 
     fn model_path(&self, option: &str, name: &str) -> Result<String, Error> {
         self.configured(name).ok_or_else(|| {
-            let names: Vec<_> =
-                self.settings.models.keys().map(|name| format!("`{name}`")).collect();
-            let known = if names.is_empty() {
-                "the configuration lists none under `[models]`".to_owned()
-            } else {
-                format!("the configuration has {}", names.join(", "))
-            };
+            let known = known("models", &self.settings.models);
             Error::Choice(format!("no model `{name}` for `{option}`: {known}"))
         })
     }
@@ -64,5 +76,14 @@ impl Service {
         };
         let path = self.settings.models.get(model)?;
         Some(template.map_or_else(|| path.clone(), |template| format!("{path}#{template}")))
+    }
+}
+
+/// The names that a table of the configuration has.
+fn known(table: &str, listed: &BTreeMap<String, String>) -> String {
+    let names: Vec<_> = listed.keys().map(|name| format!("`{name}`")).collect();
+    match &*names {
+        [] => format!("the configuration lists none under `[{table}]`"),
+        names => format!("the configuration has {}", names.join(", ")),
     }
 }

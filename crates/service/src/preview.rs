@@ -42,7 +42,7 @@ impl Service {
         let request = &request.with_key()?;
         self.check_export(caller, request)?;
         let mut dataset = request.dataset.clone();
-        self.open_measure(&mut dataset, self.clock.now())?;
+        self.open_files(&mut dataset, self.clock.now())?;
         let (scope, limit) = (caller.scope(), request.selection.limit());
         let total = match &request.selection {
             ItemFilter::Conversations(selection) => self.store.count(&scope, selection)?,
@@ -77,7 +77,7 @@ impl Service {
         let request = &request.with_key()?;
         self.check_export(caller, request)?;
         let mut dataset = request.dataset.clone();
-        self.open_measure(&mut dataset, self.clock.now())?;
+        self.open_files(&mut dataset, self.clock.now())?;
         let scope = caller.scope();
         for _ in 0..TRIES {
             let everything = (u64::MAX, u64::MAX);

@@ -86,7 +86,7 @@ impl Service {
     ) -> Result<String, Error> {
         let scope = caller.scope();
         let mut dataset = request.dataset.clone();
-        self.open_measure(&mut dataset, now)?;
+        self.open_files(&mut dataset, now)?;
         if let ItemFilter::Documents(selection) = &request.selection {
             fit(&mut dataset, &self.store.document_stats(&scope, selection)?.1);
         }
@@ -96,7 +96,9 @@ impl Service {
         }
         let files = dataset.measure.as_ref().map(|measure| measure.files().clone());
         let model = files.unwrap_or_default();
-        KeptExport { dataset, selection: asked, snapshot: None, model }.json()
+        let benchmarks = dataset.benchmarks.as_ref().map(|benchmarks| benchmarks.files().to_vec());
+        let benchmarks = benchmarks.unwrap_or_default();
+        KeptExport { dataset, selection: asked, snapshot: None, model, benchmarks }.json()
     }
 
     /// How many deleted conversations a selection of all that match leaves out.

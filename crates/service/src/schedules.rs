@@ -79,7 +79,7 @@ impl Service {
         }
         let request = ExportRequest { selection, dataset }.with_key()?;
         self.check_choices(caller, &request)?;
-        self.open_measure(&mut request.dataset.clone(), self.clock.now())?;
+        self.open_files(&mut request.dataset.clone(), self.clock.now())?;
         let ExportRequest { selection, dataset } = request;
         Ok(SchedulePlan { selection, dataset, pattern, timing, keep })
     }

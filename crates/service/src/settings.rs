@@ -30,6 +30,8 @@ pub struct Settings {
     pub quotas: Quotas,
     /// The models whose chat templates and tokenizers exports may name, with their folders or files.
     pub models: BTreeMap<String, String>,
+    /// The benchmarks that exports may name, with their files.
+    pub benchmarks: BTreeMap<String, String>,
 }
 
 /// For how many days what has ended is kept; none keeps it for good.

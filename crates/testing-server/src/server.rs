@@ -182,6 +182,7 @@ impl TestServer {
                     retention: Retention::default(),
                     quotas: setup.quotas,
                     models: BTreeMap::default(),
+                    benchmarks: BTreeMap::default(),
                 };
                 Some(Service::open(settings, Box::new(clock), true).unwrap())
             }

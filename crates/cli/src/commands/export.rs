@@ -61,9 +61,9 @@ impl Export {
         let options = self.records.0.and(self.model.0).and(self.package.0);
         let mut dataset = options.resolve(self.name, Some(kind))?;
         let job = match client.opened() {
-            // A template or a tokenizer is a file of this machine, which no request can carry.
+            // A template, a tokenizer or a benchmark is a file of this machine, which no request can carry.
             Some(Opened { service, caller, .. }) => {
-                service.open_local_measure(&mut dataset)?;
+                service.open_local_files(&mut dataset)?;
                 client.job(service.submit_export(caller, &ExportRequest { selection, dataset })?)?
             }
             None => client.submit_export(&ExportRequest { selection, dataset })?,

@@ -79,7 +79,7 @@ impl Stats {
             let mut request = ExportRequest { selection, dataset };
             let stats = match client.opened() {
                 Some(opened) => {
-                    opened.service.open_local_measure(&mut request.dataset)?;
+                    opened.service.open_local_files(&mut request.dataset)?;
                     let counting = (self.duplicates, &*stop_flag()?);
                     let (service, caller) = (&opened.service, &opened.caller);
                     let counted = service.export_stats(caller, &request, counting.0, counting.1)?;

@@ -88,3 +88,46 @@ fn items_with_text_of_a_benchmark_are_only_reported_if_that_is_asked() {
         "nothing.txt",
     );
 }
+
+#[test]
+fn an_export_from_the_store_keeps_benchmarks_out_too() {
+    let place = Place::new();
+    inputs(&place);
+    place.ok(&["import", "in.jsonl", "-q"]);
+    place.ok(&["export", "all", "-q"]);
+    place.ok(&["export", "by_path", "-q", "--decontaminate", "gsm8k.jsonl"]);
+    place.file("config.toml", "[benchmarks]\ngsm8k = \"gsm8k.jsonl\"\n");
+    let configured = ["--config", "config.toml", "--decontaminate", "gsm8k"];
+    place.ok(&[&["export", "by_name", "-q"], &configured[..]].concat());
+    let files = |dataset: &str| place.downloaded(dataset);
+    let all: Vec<String> = String::from_utf8_lossy(&files("all")["conversations.jsonl"])
+        .lines()
+        .map(str::to_owned)
+        .collect();
+    assert_eq!(all.len(), 42);
+    let clean: String = all
+        .iter()
+        .filter(|row| !row.contains("\"quoted\""))
+        .map(|row| format!("{row}\n"))
+        .collect();
+    for (dataset, name) in [("by_path", "gsm8k.jsonl"), ("by_name", "gsm8k")] {
+        let files = files(dataset);
+        assert_eq!(String::from_utf8_lossy(&files["conversations.jsonl"]), clean, "{dataset}");
+        let receipt: Value = serde_json::from_slice(&files["manifest.json"]).unwrap();
+        let told = &receipt["decontamination"];
+        assert_eq!(
+            (&told["contaminated"], &told["benchmarks"][0]["name"]),
+            (&json!(1), &json!(name))
+        );
+    }
+    let unknown = [&["export", "x", "-q"], &["--decontaminate", "mmlu"][..]].concat();
+    place.refused(&unknown, "mmlu");
+    // The file that was submitted is the one that is read.
+    place.ok(&[&["export", "later", "-q", "--detach"], &configured[..]].concat());
+    place.file(
+        "gsm8k.jsonl",
+        lines([json!({"question": "Something else that has enough words to be looked for"})]),
+    );
+    let ran = place.run(&["worker", "--once"]);
+    assert!(ran.err.contains("changed after the export was submitted"), "{}", ran.err);
+}

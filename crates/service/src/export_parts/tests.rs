@@ -68,6 +68,7 @@ fn settings(worker: &str) -> Settings {
         retention: Retention::default(),
         quotas: Quotas::default(),
         models: BTreeMap::new(),
+        benchmarks: BTreeMap::new(),
     }
 }
 

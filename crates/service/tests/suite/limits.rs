@@ -91,7 +91,7 @@ fn the_holder_of_the_store_may_name_files_and_a_changed_file_ends_the_job() {
     let submit = |name: &str| {
         let path = model.path().to_str().unwrap();
         let mut dataset = plan(name, &[("template", path)]);
-        office.service.open_local_measure(&mut dataset).unwrap();
+        office.service.open_local_files(&mut dataset).unwrap();
         office.service.submit_export(&caller, &request(dataset)).unwrap()
     };
     submit("same");
@@ -111,4 +111,20 @@ fn options_that_do_not_go_together_are_refused_when_the_export_is_submitted() {
     let request = request(plan("d", &[("max_tokens", "5")]));
     let error = office.service.submit_export(&office.local(), &request).unwrap_err().to_string();
     assert!(error.contains("needs `--tokenizer`"), "{error}");
+}
+
+#[test]
+fn people_may_name_only_benchmarks_of_the_configuration() {
+    let model = model();
+    let office = office(model.path());
+    for name in ["gsm8k", "/etc/passwd"] {
+        let request = request(plan("d", &[("decontaminate", name)]));
+        let error =
+            office.service.submit_export(&office.local(), &request).unwrap_err().to_string();
+        let expect = format!("no benchmark `{name}` for `decontaminate`");
+        assert!(error.contains(&expect), "{error}");
+    }
+    let request = request(plan("d", &[("contaminated", "report")]));
+    let error = office.service.submit_export(&office.local(), &request).unwrap_err().to_string();
+    assert!(error.contains("is for `--decontaminate`"), "{error}");
 }

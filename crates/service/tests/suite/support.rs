@@ -45,6 +45,7 @@ fn settings() -> Settings {
         retention: Retention::default(),
         quotas: Quotas::default(),
         models: Default::default(),
+        benchmarks: Default::default(),
     }
 }
 
