@@ -280,6 +280,12 @@ pub const MODELS: usize = 100;
 /// Tools that one conversation is listed and found as calling.
 pub const TOOLS: usize = 1000;
 
+/// Conversations whose values are counted beside a list: the newest, in some tens of milliseconds.
+pub const FACET_ITEMS: usize = 10_000;
+
+/// Values of one field that are counted beside a list.
+pub const FACET_VALUES: usize = 12;
+
 /// Values of one field of a filter, at most, but for ids: each is one more comparison of every row.
 pub const FIELD_VALUES: usize = 200;
 

@@ -162,7 +162,7 @@ impl Service {
 }
 
 /// Year and month of a moment as it is written.
-fn month(text: &str) -> Option<(i32, u8)> {
+pub(crate) fn month(text: &str) -> Option<(i32, u8)> {
     let (year, rest) = text.split_at_checked(4)?;
     Some((year.parse().ok()?, rest.get(1..3)?.parse().ok()?))
 }

@@ -33,6 +33,16 @@ fn rating_bit(rating: Rating) -> i64 {
     }
 }
 
+/// Whether the marks of a conversation say that an answer failed.
+pub(crate) fn has_error(marks: i64) -> bool {
+    marks & HAS_ERROR != 0
+}
+
+/// The ratings that the marks of a conversation tell.
+pub(crate) fn ratings(marks: i64) -> Vec<Rating> {
+    Rating::ALL.iter().copied().filter(|rating| marks & rating_bit(*rating) != 0).collect()
+}
+
 /// The columns `turns`, `calls`, `marks`, `models`, `tools`, `tokens`, `least_score`, `most_score` and `language`.
 pub(crate) struct FeatureColumns {
     pub(crate) turns: i64,

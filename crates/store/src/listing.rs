@@ -279,7 +279,7 @@ impl crate::Store {
 }
 
 /// How conversations are best searched: what is found often is soon found in order, too.
-fn page_search(
+pub(crate) fn page_search(
     connection: &mut Connection,
     selection: &ConversationFilter,
 ) -> Result<SearchBy, Error> {

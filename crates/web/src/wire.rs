@@ -111,6 +111,52 @@ pub struct Count {
     pub total: u64,
 }
 
+/// How the conversations that a filter matches are spread over the values of their fields.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct ConversationFacets {
+    /// How many conversations were counted.
+    pub counted: u64,
+    /// Whether more match than were counted: then the newest were.
+    pub has_more: bool,
+    /// The fields that have values.
+    pub fields: Vec<ConversationFacet>,
+}
+
+/// The values of one field.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct ConversationFacet {
+    /// The field of the filter, or `month`.
+    pub field: String,
+    /// The values, the most frequent ones first; ranges and months in order.
+    pub values: Vec<ConversationFacetValue>,
+}
+
+/// How many conversations have one value.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct ConversationFacetValue {
+    /// The value.
+    pub value: String,
+    /// How many of the counted conversations have it.
+    pub count: u64,
+    /// What to add to `search` to find those that have it.
+    pub query: String,
+}
+
+impl From<retort_service::Facets> for ConversationFacets {
+    fn from(facets: retort_service::Facets) -> Self {
+        let value = |one: retort_service::FacetValue| ConversationFacetValue {
+            value: one.value,
+            count: one.count,
+            query: one.query,
+        };
+        let fields = facets.fields.into_iter().map(|facet| ConversationFacet {
+            field: facet.field.to_owned(),
+            values: facet.values.into_iter().map(value).collect(),
+        });
+        Self { counted: facets.counted, has_more: facets.has_more, fields: fields.collect() }
+    }
+}
+
 /// A conversation whole.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct WholeConversation {

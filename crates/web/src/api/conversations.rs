@@ -30,6 +30,7 @@ pub fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(list, take_in))
         .routes(routes!(count))
+        .routes(routes!(facets))
         .routes(routes!(change_many))
         .routes(routes!(show, change, delete))
         .routes(routes!(append))
@@ -98,6 +99,21 @@ async fn count(
 ) -> Answer<wire::Count> {
     let total = app.call(move |service| service.count(&caller, &filter)).await?;
     Ok(Json(wire::Count { total }))
+}
+
+/// Count the values of conversations
+///
+/// How the conversations that match are spread over the values of their fields, each with the condition that a query needs to
+/// find them. Of more than 10,000, the newest 10,000 are counted.
+#[utoipa::path(get, path = "/conversations/facets", tag = "conversations", params(wire::filter::Conversations),
+    responses((status = 200, body = wire::ConversationFacets), Problems))]
+async fn facets(
+    State(app): State<App>,
+    ProjectCaller(caller): ProjectCaller,
+    Filtered(filter): Filtered<ConversationFilter>,
+) -> Answer<wire::ConversationFacets> {
+    let facets = app.call(move |service| service.facets(&caller, &filter)).await?;
+    Ok(Json(facets.into()))
 }
 
 /// Take in conversations at once

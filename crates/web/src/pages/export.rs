@@ -10,8 +10,8 @@ use axum::response::Response;
 use axum::routing::{get, post};
 use retort_model::{ConversationFilter, DatasetName, ItemKind, JobKind, JobState, Status};
 use retort_service::{
-    Choice, Chosen, Cursor, ExportRequest, ListedHit, Order, Page, Sample, Service, Summary,
-    preview_package,
+    Choice, Chosen, Cursor, ExportRequest, Facets, ListedHit, Order, Page, Sample, Service,
+    Summary, preview_package,
 };
 use serde::{Deserialize, Serialize};
 
@@ -81,6 +81,34 @@ impl Row {
     }
 }
 
+/// The counted values of a field.
+struct Facet {
+    label: String,
+    values: Vec<FacetLink>,
+}
+
+/// A value with its count, as a link that narrows the list to it, or no longer.
+struct FacetLink {
+    value: String,
+    count: String,
+    query: String,
+    is_set: bool,
+}
+
+impl Facet {
+    fn of(
+        facet: &retort_service::Facet,
+        filtering: &Filtering<ConversationFilter>,
+    ) -> Option<Self> {
+        let link = |one: &retort_service::FacetValue| {
+            let (query, is_set) = filtering.narrowed(&one.query)?;
+            Some(FacetLink { value: one.value.clone(), count: count(one.count), query, is_set })
+        };
+        let values: Option<Vec<_>> = facet.values.iter().map(link).collect();
+        Some(Self { label: capital(&facet.field.replace('_', " ")), values: values? })
+    }
+}
+
 /// What the form of the dataset holds.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default)]
@@ -133,6 +161,9 @@ struct Manager {
     filtering: Filtering<ConversationFilter>,
     query: String,
     rows: Vec<Row>,
+    facets: Vec<Facet>,
+    /// How many conversations the counts are of, if not of all.
+    counted: Option<String>,
     matching: String,
     chosen: String,
     hidden: u64,
@@ -158,6 +189,7 @@ struct Looking {
 /// What the manager shows of the store.
 struct Seen {
     page: Page,
+    facets: Facets,
     matching: u64,
     chosen: Chosen,
     /// The first questions of those without a title, by the store's numbers.
@@ -177,7 +209,8 @@ fn see(
     let keys: Vec<i64> = page.conversations.iter().map(|one| one.key).collect();
     let chosen = service.chosen(caller, &choice, filter, matching, &keys)?;
     let questions = service.first_questions(caller, &page.conversations)?;
-    Ok(Seen { page, matching, chosen, questions })
+    let facets = service.facets(caller, filter)?;
+    Ok(Seen { page, facets, matching, chosen, questions })
 }
 
 async fn manager(State(app): State<App>, visit: Visit, Query(looking): Query<Looking>) -> Response {
@@ -199,13 +232,15 @@ async fn manager(State(app): State<App>, visit: Visit, Query(looking): Query<Loo
     let is_of_deleted = filter.statuses == [Status::Deleted];
     let frame = visit.frame("export");
     let seen = app.call(move |service| see(service, &visit, &filter, after)).await;
-    let Seen { page, matching, chosen, questions } = match seen {
+    let Seen { page, facets, matching, chosen, questions } = match seen {
         Ok(seen) => seen,
         Err(problem) => return trouble(&problem),
     };
     let row = |one: &Summary| Row::of(one, &chosen, questions.get(&one.key), &here);
     let manager = Manager {
         frame,
+        facets: facets.fields.iter().filter_map(|one| Facet::of(one, &filtering)).collect(),
+        counted: facets.has_more.then(|| count(facets.counted)),
         query: filtering.query(),
         filtering,
         rows: page.conversations.iter().map(row).collect(),

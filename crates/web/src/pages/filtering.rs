@@ -137,6 +137,29 @@ impl<F: Filter> Filtering<F> {
         url::form_urlencoded::Serializer::new(String::new()).extend_pairs(self.set()).finish()
     }
 
+    /// The filter as a query, with a condition more in its search; or one less, if its search has that condition already,
+    /// which the second value tells. None if it has several searches.
+    pub(super) fn narrowed(&self, condition: &str) -> Option<(String, bool)> {
+        let field = F::field("search").ok()?;
+        let mut searches = self.given(field);
+        let search = searches.next().unwrap_or_default();
+        if searches.next().is_some() {
+            return None;
+        }
+        let (spaced, wanted) = (format!(" {search} "), format!(" {condition} "));
+        let has_it = spaced.contains(&wanted);
+        let search = match has_it {
+            true => spaced.replacen(&wanted, " ", 1),
+            false => format!("{search} {condition}"),
+        };
+        let others = self.set().into_iter().filter(|(name, _)| name != field.name);
+        let search = [(field.name.to_owned(), search.trim())];
+        let pairs = search.into_iter().filter(|(_, text)| !text.is_empty()).chain(others);
+        let query =
+            url::form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
+        Some((query, has_it))
+    }
+
     /// Whether it leaves anything out.
     pub(super) fn is_set(&self) -> bool {
         !self.set().is_empty()
@@ -286,6 +309,21 @@ mod tests {
         ] {
             assert!(Filtering::<ConversationFilter>::of(&wrong).filter().is_err(), "{wrong:?}");
         }
+    }
+
+    #[test]
+    fn a_condition_is_added_to_the_search_and_taken_out_of_it_again() {
+        let narrowed = |search: &str, condition: &str| {
+            Filtering::<ConversationFilter>::of(&[("search", search), ("type", "chat")])
+                .narrowed(condition)
+                .unwrap()
+        };
+        let (query, is_set) = narrowed("refund", "tag:\"to do\"");
+        assert_eq!((&*query, is_set), ("search=refund+tag%3A%22to+do%22&type=chat", false));
+        let (query, is_set) = narrowed("refund tag:\"to do\"", "tag:\"to do\"");
+        assert_eq!((&*query, is_set), ("search=refund&type=chat", true));
+        assert_eq!(narrowed("tag:a", "tag:a"), ("type=chat".to_owned(), true));
+        assert!(!narrowed("-tag:a", "tag:a").1);
     }
 
     #[test]

@@ -223,6 +223,50 @@ async fn pages_and_json_are_compressed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_list_is_searched_and_narrowed_by_the_counts_beside_it() {
+    on_sqlite(async |server: &mut TestServer| {
+        let ann = server.session(&server.ann).await;
+        for (id, tag, question) in [
+            ("one", "lamp", "A refund for a lamp?"),
+            ("two", "tea", "A refund for tea?"),
+            ("three", "tea", "Which tea?"),
+        ] {
+            let messages = json!([
+                {"role": "user", "content": question},
+                {"role": "assistant", "content": "Yes."},
+            ]);
+            let one = json!({"id": id, "tags": [tag], "messages": messages});
+            server.post("/api/v1/conversations", &ann, one).await.ok();
+        }
+        let path = "/api/v1/conversations/facets?search=refund";
+        let facets = server.get(path, &ann).await.ok();
+        assert_eq!((&facets["counted"], &facets["has_more"]), (&json!(2), &json!(false)));
+        let tags = facets["fields"].as_array().unwrap();
+        let tags = tags.iter().find(|field| field["field"] == "tag").unwrap();
+        let expect = json!([
+            {"value": "lamp", "count": 1, "query": "tag:lamp"},
+            {"value": "tea", "count": 1, "query": "tag:tea"},
+        ]);
+        assert_eq!(tags["values"], expect);
+        let list = server.get("/export?search=refund", &ann).await.text();
+        assert!(list.contains("2 conversations"), "{list}");
+        assert!(list.contains("href=\"/export?search=refund+tag%3Atea\""), "{list}");
+        // The value that is asked for leads back.
+        let list = server.get("/export?search=refund+tag%3Atea", &ann).await.text();
+        assert!(list.contains("1 conversations"), "{list}");
+        assert!(list.contains("href=\"/export?search=refund\" aria-current=\"true\""), "{list}");
+        let wrong = server.get("/export?search=tga%3Atea", &ann).await;
+        assert_eq!(wrong.status, 400);
+        assert!(wrong.text().contains("did you mean “tag”?"), "{}", wrong.text());
+        // Whoever sees none of them gets no counts of them.
+        let bob = server.session(&server.bob).await;
+        let facets = server.get(path, &bob).await.ok();
+        assert_eq!((&facets["counted"], &facets["fields"]), (&json!(0), &json!([])));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn conversations_without_a_title_are_listed_by_their_first_question() {
     on_sqlite(async |server: &mut TestServer| {
         let ann = server.session(&server.ann).await;

@@ -123,6 +123,7 @@ pub const ROWS: &[Row] = &[
     // Conversations.
     row("GET /api/v1/conversations", |_| at("/conversations")),
     row("GET /api/v1/conversations/count", |_| at("/conversations/count")),
+    row("GET /api/v1/conversations/facets", |_| at("/conversations/facets")),
     row("POST /api/v1/conversations", |stage| {
         at("/conversations").json(said(&stage.name("conversation")))
     }),
