@@ -47,6 +47,7 @@ mod show;
 mod splits;
 mod stats;
 mod store;
+mod trace_kills;
 mod training;
 mod upkeep;
 mod usage;
