@@ -53,7 +53,8 @@ pub use relation::{Messages, Relation};
 pub use run::{FileReference, NodeKind, NodeRun, Purpose, Run, RunSource, RunStatus};
 pub use run_update::Again;
 pub use schedule::{
-    Cron, Keep, NamePattern, ScheduleState, TimeRule, Timing, Window, WindowKind, Zone, retry_wait,
+    Cron, DeliverTo, FolderPattern, Keep, NamePattern, ScheduleState, TimeRule, Timing, Window,
+    WindowKind, Zone, retry_wait,
 };
 pub use scope::Scope;
 pub use time::{Time, TimeError};

@@ -8,10 +8,12 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 mod cron;
+mod deliver;
 #[cfg(test)]
 mod tests;
 
 pub use cron::Cron;
+pub use deliver::{DeliverTo, FolderPattern};
 
 use crate::name::DatasetName;
 use crate::named;

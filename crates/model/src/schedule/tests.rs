@@ -183,3 +183,32 @@ fn names_have_the_local_date_or_a_number() {
         assert!(error.contains(part), "{error}");
     }
 }
+
+#[test]
+fn a_dataset_is_delivered_to_a_folder_within_the_destination() {
+    let timing = timing("0 2 * * *", "Europe/Berlin");
+    for (prefix, by_date, folder, fixed) in [
+        ("", false, "nightly", ""),
+        ("", true, "date=2026-03-29/nightly", ""),
+        ("team/a_b/", true, "team/a_b/date=2026-03-29/nightly", "team/a_b"),
+        ("x/{date}/t={time}/{n}", false, "x/2026-03-29/t=0330/7/nightly", "x"),
+    ] {
+        let to = DeliverTo { destination: "lake".into(), prefix: prefix.parse().unwrap(), by_date };
+        let moment = at("2026-03-29T01:30:00Z");
+        assert_eq!(timing.folder(&to, (moment, 7), "nightly"), folder);
+        assert_eq!(to.prefix.fixed(), fixed);
+    }
+    for (prefix, part) in [
+        ("a//b", "an empty folder"),
+        ("/etc", "an empty folder"),
+        ("a/../../etc", "begins with `.`"),
+        (".ssh", "begins with `.`"),
+        ("{day}", "other characters"),
+        ("a\\b", "other characters"),
+        ("a#1", "other characters"),
+        (&*"x".repeat(201), "longer than 200"),
+    ] {
+        let error = prefix.parse::<FolderPattern>().unwrap_err();
+        assert!(error.contains(part), "{error}");
+    }
+}
