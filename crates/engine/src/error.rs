@@ -106,6 +106,14 @@ pub enum Error {
         /// Why.
         reason: String,
     },
+    /// A destination of datasets failed, or is not as it has to be.
+    #[error("cannot {what}: {reason}")]
+    Destination {
+        /// What was being done; a path is within the destination.
+        what: String,
+        /// Why.
+        reason: String,
+    },
     /// The caller's own feed failed.
     #[error(transparent)]
     Feed(Box<dyn std::error::Error + Send + Sync>),

@@ -60,32 +60,45 @@ impl Objects {
     /// # Errors
     /// The folder cannot be made, or the URL is of no kind that is known.
     pub fn open(location: &str, patience: Duration) -> Result<Self, Error> {
+        if let Some(bucket) = Self::open_bucket(location, &BTreeMap::new(), patience)? {
+            return Ok(bucket);
+        }
+        let folder = PathBuf::from(location.strip_prefix("file://").unwrap_or(location));
+        make_private_folder(&folder).map_err(|error| Error::write(&folder, error))?;
+        let folder = folder.canonicalize().map_err(|error| Error::read(&folder, error))?;
+        let store = LocalFileSystem::new_with_prefix(&folder)
+            .map_err(|error| failed("open", location, &error))?
+            .with_automatic_cleanup(true);
+        Self::on(Arc::new(store), Some(folder), location)
+    }
+
+    /// Opens a bucket, with options of its service that go before the environment; none if the location is a folder.
+    pub(crate) fn open_bucket(
+        location: &str,
+        options: &BTreeMap<String, String>,
+        patience: Duration,
+    ) -> Result<Option<Self>, Error> {
+        match Url::parse(location) {
+            // A drive's letter is no scheme.
+            Ok(url) if url.scheme().len() > 1 && url.scheme() != "file" => {
+                Self::on(bucket(location, &url, options, patience)?, None, location).map(Some)
+            }
+            _ => Ok(None),
+        }
+    }
+
+    fn on(
+        store: Arc<dyn ObjectStore>,
+        root: Option<PathBuf>,
+        location: &str,
+    ) -> Result<Self, Error> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .thread_name("objects")
             .enable_all()
             .build()
             .map_err(|source| Error::Failed { what: "the threads for the datasets", source })?;
-        let open = |store, root| Self {
-            store,
-            runtime: Arc::new(runtime),
-            root,
-            location: location.to_owned(),
-        };
-        let url = match Url::parse(location) {
-            // A drive's letter is no scheme.
-            Ok(url) if url.scheme().len() > 1 && url.scheme() != "file" => url,
-            _ => {
-                let folder = PathBuf::from(location.strip_prefix("file://").unwrap_or(location));
-                make_private_folder(&folder).map_err(|error| Error::write(&folder, error))?;
-                let folder = folder.canonicalize().map_err(|error| Error::read(&folder, error))?;
-                let store = LocalFileSystem::new_with_prefix(&folder)
-                    .map_err(|error| failed("open", location, &error))?
-                    .with_automatic_cleanup(true);
-                return Ok(open(Arc::new(store), Some(folder)));
-            }
-        };
-        Ok(open(bucket(location, &url, patience)?, None))
+        Ok(Self { store, runtime: Arc::new(runtime), root, location: location.to_owned() })
     }
 
     /// Where it is.
@@ -195,7 +208,27 @@ impl Objects {
         }
     }
 
-    fn remove_path(&self, path: &ObjectPath) -> Result<(), Error> {
+    /// The bytes of a small object; none if it is not there.
+    pub(crate) fn read(&self, path: &ObjectPath) -> Result<Option<Bytes>, Error> {
+        let read = async { self.store.get(path).await?.bytes().await };
+        match self.runtime.block_on(read) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(failed("read", path.as_ref(), &error)),
+        }
+    }
+
+    /// Begins an object of a bucket. It is there once it is finished.
+    pub(crate) fn create(&self, path: &ObjectPath) -> Result<Box<dyn NewFile>, Error> {
+        let upload = self
+            .runtime
+            .block_on(self.store.put_multipart(path))
+            .map_err(|error| failed("write", path.as_ref(), &error))?;
+        let upload = WriteMultipart::new_with_chunk_size(upload, OBJECT_PART_BYTES);
+        Ok(Box::new(NewObject { objects: self.clone(), upload: Some(upload) }))
+    }
+
+    pub(crate) fn remove_path(&self, path: &ObjectPath) -> Result<(), Error> {
         match self.runtime.block_on(self.store.delete(path)) {
             Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
             Err(error) => Err(failed("remove", path.as_ref(), &error)),
@@ -269,27 +302,41 @@ fn sweep(folder: &Path) -> io::Result<()> {
 }
 
 /// Whether the folder's driver calls a file so before it is finished.
-fn is_under_way(name: &str) -> bool {
+pub(crate) fn is_under_way(name: &str) -> bool {
     let number = name.rsplit_once('#').map_or("", |(_, number)| number);
     !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// A bucket of one of the services.
-fn bucket(location: &str, url: &Url, patience: Duration) -> Result<Arc<dyn ObjectStore>, Error> {
+fn bucket(
+    location: &str,
+    url: &Url,
+    options: &BTreeMap<String, String>,
+    patience: Duration,
+) -> Result<Arc<dyn ObjectStore>, Error> {
     let fail = |error: object_store::Error| failed("open", location, &error);
     let retry = RetryConfig { retry_timeout: patience, ..RetryConfig::default() };
     let (scheme, prefix) = ObjectStoreScheme::parse(url).map_err(|error| fail(error.into()))?;
     let store: Arc<dyn ObjectStore> = match scheme {
         ObjectStoreScheme::AmazonS3 => {
-            let builder = AmazonS3Builder::from_env().with_url(location).with_retry(retry);
+            let mut builder = AmazonS3Builder::from_env().with_url(location).with_retry(retry);
+            for (name, value) in options {
+                builder = builder.with_config(option(name)?, value);
+            }
             Arc::new(builder.build().map_err(fail)?)
         }
         ObjectStoreScheme::GoogleCloudStorage => {
-            let builder = GoogleCloudStorageBuilder::from_env().with_url(location);
+            let mut builder = GoogleCloudStorageBuilder::from_env().with_url(location);
+            for (name, value) in options {
+                builder = builder.with_config(option(name)?, value);
+            }
             Arc::new(builder.with_retry(retry).build().map_err(fail)?)
         }
         ObjectStoreScheme::MicrosoftAzure => {
-            let builder = MicrosoftAzureBuilder::from_env().with_url(location);
+            let mut builder = MicrosoftAzureBuilder::from_env().with_url(location);
+            for (name, value) in options {
+                builder = builder.with_config(option(name)?, value);
+            }
             Arc::new(builder.with_retry(retry).build().map_err(fail)?)
         }
         _ => {
@@ -302,6 +349,12 @@ fn bucket(location: &str, url: &Url, patience: Duration) -> Result<Arc<dyn Objec
         return Ok(store);
     }
     Ok(Arc::new(PrefixStore::new(store, prefix)))
+}
+
+/// An option of a service, by its name.
+fn option<K: std::str::FromStr>(name: &str) -> Result<K, Error> {
+    let unknown = || Error::Choice(format!("the bucket's service has no option `{name}`"));
+    name.to_ascii_lowercase().parse().map_err(|_| unknown())
 }
 
 /// The objects of one dataset.
@@ -329,13 +382,7 @@ impl Storage for Prefix {
         if let Some(folder) = self.folder_of(key, &path) {
             return Ok(Box::new(NewLocal::create(folder, path.into())?));
         }
-        let upload = self
-            .objects
-            .runtime
-            .block_on(self.objects.store.put_multipart(&path))
-            .map_err(|error| failed("write", path.as_ref(), &error))?;
-        let upload = WriteMultipart::new_with_chunk_size(upload, OBJECT_PART_BYTES);
-        Ok(Box::new(NewObject { objects: self.objects.clone(), upload: Some(upload) }))
+        self.objects.create(&path)
     }
 
     fn open(&self, key: &str) -> Result<Box<dyn ReadSeek>, Error> {
@@ -371,7 +418,7 @@ impl Storage for Prefix {
 }
 
 /// An object of a folder under way. Until it is finished, it has the name that the folder's driver gives such a file.
-struct NewLocal {
+pub(crate) struct NewLocal {
     folder: Folder,
     key: String,
     partial: String,
@@ -381,6 +428,21 @@ struct NewLocal {
 impl NewLocal {
     fn create(folder: Folder, key: String) -> Result<Self, Error> {
         let partial = format!("{key}#1");
+        Self::named(folder, key, partial)
+    }
+
+    /// One that several processes may write at the same time: each of them to a file of its own until it is finished.
+    pub(crate) fn numbered(folder: Folder, key: String) -> Result<Self, Error> {
+        let mut number = [0; 4];
+        getrandom::fill(&mut number).map_err(|error| Error::Failed {
+            what: "random bytes for a temporary name",
+            source: io::Error::other(error.to_string()),
+        })?;
+        let partial = format!("{key}#{}", u32::from_le_bytes(number));
+        Self::named(folder, key, partial)
+    }
+
+    fn named(folder: Folder, key: String, partial: String) -> Result<Self, Error> {
         let file = Some(folder.create(&partial)?);
         Ok(Self { folder, key, partial, file })
     }

@@ -70,7 +70,9 @@ fn from_engine(error: &EngineError) -> Problem {
                 Problem::internal(error)
             }
         }
-        EngineError::Objects { .. } | EngineError::Feed(_) => Problem::internal(error),
+        EngineError::Objects { .. } | EngineError::Destination { .. } | EngineError::Feed(_) => {
+            Problem::internal(error)
+        }
         EngineError::NotWhole { .. } | EngineError::NotAPart { .. } => {
             Problem::new(&kinds::DAMAGED, "the dataset's files are not whole").because(error)
         }
