@@ -146,6 +146,7 @@ impl Service {
                 next_at: if is_active { plan.timing.next_run(now) } else { None },
                 restarts,
                 period_to: first_period(&plan, now),
+                drops_deliveries: false,
             };
             self.change(caller, &schedule, &change)
         })
@@ -171,7 +172,14 @@ impl Service {
                 (false, _) => (ScheduleState::Active, plan.timing.next_run(now)),
             };
             let plan = schedule.plan.clone();
-            let change = ScheduleChange { plan, state, next_at, restarts: false, period_to: None };
+            let change = ScheduleChange {
+                plan,
+                state,
+                next_at,
+                restarts: false,
+                period_to: None,
+                drops_deliveries: false,
+            };
             self.change(caller, &schedule, &change)
         })
     }

@@ -3,6 +3,7 @@
 use retort_model::{ItemKind, ProjectRole, Scope, Time};
 
 use crate::columns::{moment, whole};
+use crate::delivery_queue::drop_deleted;
 use crate::dialect::{Connection, Row, Value};
 use crate::error::Error;
 use crate::items::{held_by, table};
@@ -181,7 +182,9 @@ impl crate::Store {
 
     /// The datasets that a schedule made, the newest first.
     pub fn schedule_datasets(&self, schedule: i64) -> Result<Vec<Dataset>, Error> {
-        let of_runs = "job IN (SELECT id FROM job WHERE schedule = $1)";
+        let of_runs = "job IN (SELECT id FROM job WHERE schedule = $1) AND id NOT IN (
+                           SELECT dataset FROM schedule_delivery
+                           WHERE schedule = $1 AND dataset IS NOT NULL AND delivered_at IS NULL)";
         let sql = format!("{DATASET} WHERE {of_runs} ORDER BY job DESC");
         self.read(|connection| connection.rows(&sql, &[schedule.into()], read_dataset))
     }
@@ -284,6 +287,7 @@ impl crate::Store {
     pub fn delete_dataset(&self, dataset: &Dataset) -> Result<(), Error> {
         self.write(|connection| {
             forget_dataset(connection, dataset.id)?;
+            drop_deleted(connection, (dataset.id, &dataset.name))?;
             // What would take its place is not wanted either.
             let sql = "UPDATE job SET cancel = 1
                        WHERE replaces = $1 AND state IN ('queued', 'running')";

@@ -11,6 +11,7 @@ use retort_model::{
 use crate::columns::{moment, whole};
 use crate::cut::{cut, set_totals};
 use crate::datasets::{NewDataset, add_dataset, forget_dataset};
+use crate::delivery_queue::deliver_instead;
 use crate::dialect::{Connection, Value};
 use crate::documents::push_documents;
 use crate::error::Error;
@@ -196,6 +197,9 @@ let who = (new.creator, new.person, new.needs);
             };
             refuse_taken(connection, found.project, &found.creator, &name, Some(job))?;
             let id = add_dataset(connection, &found, (dataset, &name), now)?;
+            if let Some(old) = found.replaces {
+                deliver_instead(connection, old, id)?;
+            }
             let sql = "UPDATE job SET dataset = $1, items_done = items_total, bytes_done = bytes_total, records = $2
                        WHERE id = $3";
             connection.execute(sql, &[id.into(), Value::Int(whole(dataset.records)), job.into()])?;
@@ -344,7 +348,8 @@ let who = (new.creator, new.person, new.needs);
         let jobs_before = "SELECT id FROM job WHERE state NOT IN ('queued', 'running')
                            AND finished_at < $1 AND dataset IS NULL AND lease_until IS NULL";
         let mut all = Vec::new();
-        for table in ["job_left_out", "job_item", "job_shard", "schedule_run"] {
+        for table in ["job_left_out", "job_item", "job_shard", "schedule_run", "schedule_delivery"]
+        {
             all.push((jobs, format!("DELETE FROM {table} WHERE job IN ({jobs_before})")));
         }
         all.push((jobs, format!("DELETE FROM job WHERE id IN ({jobs_before})")));

@@ -205,6 +205,8 @@ impl crate::Store {
                 ("job_left_out", "job", "id"),
                 ("job_shard", "job", "id"),
                 ("schedule_run", "job", "id"),
+                ("schedule_delivery", "schedule", "id"),
+                ("schedule_window", "schedule", "id"),
             ] {
                 let sql = format!(
                     "DELETE FROM {table} WHERE {through} IN (SELECT {column} FROM {through} WHERE project = $1)"

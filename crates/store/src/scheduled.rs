@@ -2,6 +2,7 @@
 
 use retort_model::{ItemFilter, ItemKind, JobKind, JobState, ProjectRole, Scope, Time};
 
+use crate::delivery_queue::plan_delivery;
 use crate::dialect::{Connection, Value};
 use crate::error::Error;
 use crate::job::{JOB, Job, read_job};
@@ -48,6 +49,8 @@ pub struct NewRun<'n> {
     pub window: RunWindow,
     /// When the schedule runs next.
     pub next_at: Option<Time>,
+    /// The moment and number that the dataset's folder at the destination is named after; none if it stays in the store.
+    pub delivers: Option<(Time, u64)>,
 }
 
 /// The outcome of queuing a run.
@@ -101,6 +104,9 @@ impl crate::Store {
             let sql = "UPDATE job SET schedule = $1 WHERE id = $2";
             connection.execute(sql, &[run.schedule.id.into(), job.into()])?;
             add_window(connection, (job, selection.kind()), run, &series, changes_to)?;
+            if let Some(named_after) = run.delivers {
+                plan_delivery(connection, (job, run.schedule.id), named_after)?;
+            }
             Ok(RunQueued::Job(job))
         })
     }

@@ -4,6 +4,9 @@ use retort_model::bounds::SCHEDULE_FAILURES;
 use retort_model::{JobState, ScheduleState, Scope, Time, Window, retry_wait};
 
 use crate::columns::{column_text, moment, whole};
+use crate::delivery_queue::{
+    begin_delivery, drop_deliveries, drop_delivery, list_window, resume_deliveries,
+};
 use crate::dialect::{Connection, Row, Value};
 use crate::error::Error;
 use crate::statement::Statement;
@@ -52,6 +55,10 @@ pub struct Schedule {
     pub last_at: Option<Time>,
     /// Why the last run made no dataset.
     pub last_note: Option<String>,
+    /// Datasets that wait to be delivered.
+    pub undelivered: u64,
+    /// Why the first of them could not be delivered.
+    pub delivery_error: Option<String>,
 }
 
 /// A schedule to be added.
@@ -84,6 +91,8 @@ pub struct ScheduleChange {
     pub restarts: bool,
     /// Where the first period of the new series begins, if the windows are periods.
     pub period_to: Option<Time>,
+    /// Whether datasets that wait to be delivered are dropped, as the new series goes elsewhere.
+    pub drops_deliveries: bool,
 }
 
 /// How many schedules of all projects are in which state.
@@ -95,6 +104,10 @@ pub struct ScheduleStats {
     pub late: u64,
     /// Those that are disabled.
     pub disabled: u64,
+    /// Datasets that wait to be delivered.
+    pub undelivered: u64,
+    /// Of these, those whose last attempt failed.
+    pub failing_deliveries: u64,
 }
 
 /// The current series of windows, and how much of it was exported.
@@ -106,7 +119,12 @@ pub(crate) struct Series {
 }
 
 const SCHEDULE: &str = "SELECT id, project, creator, person, name, plan, state, reason, created_at, next_at, revision, \
-                        delivered, failures, period_to, job, last_at, last_note FROM schedule";
+                        delivered, failures, period_to, job, last_at, last_note,
+                        (SELECT COUNT(*) FROM schedule_delivery d WHERE d.schedule = schedule.id
+                             AND d.dataset IS NOT NULL AND d.delivered_at IS NULL),
+                        (SELECT d.error FROM schedule_delivery d WHERE d.schedule = schedule.id AND d.failures > 0
+                             AND d.delivered_at IS NULL ORDER BY d.job LIMIT 1)
+                        FROM schedule";
 
 fn read_schedule(row: &Row<'_>) -> Result<Schedule, Error> {
     Ok(Schedule {
@@ -127,6 +145,8 @@ fn read_schedule(row: &Row<'_>) -> Result<Schedule, Error> {
         job: row.int_or_none(14)?,
         last_at: row.int_or_none(15)?.and_then(moment),
         last_note: row.text_or_none(16)?,
+        undelivered: row.int(17)?.unsigned_abs(),
+        delivery_error: row.text_or_none(18)?,
     })
 }
 
@@ -219,6 +239,12 @@ impl crate::Store {
             if connection.execute(sql, &values)? == 0 {
                 return Ok(false);
             }
+            if change.drops_deliveries {
+                drop_deliveries(connection, schedule.id)?;
+            }
+            if change.state == ScheduleState::Active {
+                resume_deliveries(connection, schedule.id, now)?;
+            }
             if change.restarts {
                 let sql = "UPDATE schedule SET series = series + 1, windows = 0, changes_to = 0, seen = NULL
                            WHERE id = $1";
@@ -258,6 +284,8 @@ impl crate::Store {
             for sql in [
                 "UPDATE job SET schedule = NULL WHERE schedule = $1",
                 "DELETE FROM schedule_run WHERE schedule = $1",
+                "DELETE FROM schedule_delivery WHERE schedule = $1",
+                "DELETE FROM schedule_window WHERE schedule = $1",
                 "DELETE FROM schedule WHERE id = $1",
             ] {
                 connection.execute(sql, &[schedule.into()])?;
@@ -275,10 +303,16 @@ impl crate::Store {
         let found = self.read(|connection| {
             connection.row(sql, &[late], |row| {
                 let count = |column| Ok::<_, Error>(row.int(column)?.unsigned_abs());
-                Ok(ScheduleStats { active: count(0)?, late: count(1)?, disabled: count(2)? })
+                Ok(ScheduleStats {
+                    active: count(0)?,
+                    late: count(1)?,
+                    disabled: count(2)?,
+                    ..ScheduleStats::default()
+                })
             })
         })?;
-        Ok(found.unwrap_or_default())
+        let (undelivered, failing_deliveries) = self.waiting_deliveries()?;
+        Ok(ScheduleStats { undelivered, failing_deliveries, ..found.unwrap_or_default() })
     }
 
     /// The window that a job exports, and the name of its schedule; none if the job has no window.
@@ -356,8 +390,12 @@ pub(crate) fn run_ended(connection: &mut Connection, job: i64, now: Time) -> Res
     let sql = "UPDATE schedule SET job = NULL, last_at = $1, last_note = $2, revision = revision + 1 WHERE id = $3";
     let at = Value::Int(now.unix_micros());
     connection.execute(sql, &[at, note.as_deref().into(), schedule.into()])?;
+    if note.is_some() {
+        drop_delivery(connection, job)?;
+    }
     match state {
         JobState::Completed | JobState::CompletedWithSkips => {
+            begin_delivery(connection, job, now)?;
             close_window(connection, schedule, job)
         }
         JobState::Failed if is_active && failures >= SCHEDULE_FAILURES => {
@@ -377,7 +415,8 @@ fn close_window(connection: &mut Connection, schedule: i64, job: i64) -> Result<
     let sql = "UPDATE schedule SET windows = r.number, changes_to = r.changes_to,
                    period_to = COALESCE(r.ends_at, period_to)
                FROM schedule_run r WHERE r.job = $1 AND schedule.id = $2";
-    connection.execute(sql, &[job.into(), schedule.into()]).map(|_| ())
+    connection.execute(sql, &[job.into(), schedule.into()])?;
+    list_window(connection, job)
 }
 
 /// Has a schedule run again after a wait that grows with its failures, unless it runs sooner anyway.

@@ -80,7 +80,7 @@ impl Service {
             }
             RunWindow::All | RunWindow::Changed => now,
         };
-        let run = NewRun { schedule, window, next_at };
+        let run = NewRun { schedule, window, next_at, delivers: None };
         match self.submit_run(&caller, plan, named_after, &run) {
             Err(Error::Engine(EngineError::Nothing(_))) => {
                 put_off(Some("nothing new"))?;

@@ -34,7 +34,7 @@ fn submit(
     (name, window, now): (&str, RunWindow, i64),
 ) -> Result<RunQueued, Error> {
     let new = NewExport { creator: "ann", person: None, name, plan: "{}", part_bytes: 1 << 30 };
-    let run = NewRun { schedule, window, next_at: Some(at(now + 1000)) };
+    let run = NewRun { schedule, window, next_at: Some(at(now + 1000)), delivers: None };
     store.submit_run(&place.scope(), &everything().into(), &new, &run, at(now))
 }
 
@@ -148,6 +148,7 @@ fn what_came_or_changed_is_in_the_next_window_and_what_was_delivered_is_not() {
             next_at: Some(at(5000)),
             restarts: true,
             period_to: None,
+            drops_deliveries: false,
         };
         assert!(place.store.change_schedule(&now, &change, at(50)).unwrap());
         assert!(!place.store.change_schedule(&now, &change, at(50)).unwrap());
@@ -282,5 +283,131 @@ fn a_deleted_schedule_leaves_its_datasets_and_a_run_that_is_under_way() {
         };
         let twice = place.store.add_schedule(place.project, &new, at(10));
         assert!(matches!(twice, Err(Error::NameTaken(_))), "{taken} {twice:?}");
+    });
+}
+
+/// Makes a dataset of everything that is to be delivered, named after that moment and number.
+fn run_to_deliver(place: &Place, id: i64, name: &str, number: u64) -> i64 {
+    let new = NewExport { creator: "ann", person: None, name, plan: "{}", part_bytes: 1 << 30 };
+    let schedule = &schedule(place, id);
+    let delivers = Some((at(500), number));
+    let run = NewRun { schedule, window: RunWindow::Changed, next_at: Some(at(2000)), delivers };
+    let queued =
+        place.store.submit_run(&place.scope(), &everything().into(), &new, &run, at(1000)).unwrap();
+    let RunQueued::Job(job) = queued else { panic!("{queued:?}") };
+    assert_eq!(place.store.schedule_delivery(job).unwrap(), None, "not before it is made");
+    deliver(place, job);
+    job
+}
+
+fn claim(place: &Place, worker: &str, now: i64) -> Option<retort_store::ScheduleDelivery> {
+    place.store.claim_schedule_delivery(None, worker, at(now), at(now + 60)).unwrap()
+}
+
+#[test]
+fn datasets_are_delivered_once_and_in_order() {
+    on_both(|place| {
+        let id = add(place, "nightly", None);
+        let mut jobs = Vec::new();
+        for number in 1..=3 {
+            place.add(&format!("c{number}"), "1");
+            jobs.push(run_to_deliver(place, id, &format!("d{number}"), number));
+        }
+        let now = schedule(place, id);
+        assert_eq!((now.delivered, now.undelivered, now.delivery_error), (3, 3, None));
+        // Not deleted before they are delivered.
+        assert_eq!(place.store.schedule_datasets(id).unwrap(), []);
+        let first = claim(place, "w", 1000).unwrap();
+        assert_eq!((first.job, first.named_at, first.number), (jobs[0], at(500), 1));
+        assert_eq!(claim(place, "v", 1030), None, "the others wait for it");
+        place.store.keep_schedule_delivery(first.job, "w", at(1100)).unwrap();
+        assert_eq!(claim(place, "v", 1090), None);
+        let placed = |delivery, worker| {
+            place.store.place_schedule_delivery(delivery, worker, ("lake", "x/d"))
+        };
+        assert_eq!(placed(&first, "w").unwrap(), "x/d");
+        // Its worker died, and another one continues.
+        let again = claim(place, "v", 1101).unwrap();
+        assert_eq!((again.job, again.path.as_deref()), (jobs[0], Some("x/d")));
+        assert_eq!(placed(&again, "v").unwrap(), "x/d");
+        let late = place.store.keep_schedule_delivery(first.job, "w", at(2000));
+        assert!(matches!(late, Err(Error::NotHeld)), "{late:?}");
+        let late = place.store.end_schedule_delivery(&first, "w", ("x/d", "abc"), at(1102));
+        assert!(matches!(late, Err(Error::NotHeld)), "{late:?}");
+        place.store.end_schedule_delivery(&again, "v", ("x/d", "abc"), at(1102)).unwrap();
+        assert_eq!(place.store.schedule_datasets(id).unwrap().len(), 1);
+        // The folder is taken.
+        let second = claim(place, "w", 1103).unwrap();
+        assert_eq!((second.job, placed(&second, "w").unwrap()), (jobs[1], "x/d-2".into()));
+        place.store.end_schedule_delivery(&second, "w", ("x/d-2", "def"), at(1104)).unwrap();
+        let (series, windows) = place.store.series_windows(&schedule(place, id), None).unwrap();
+        assert!(series.ends_with(&format!("/{id}/1")), "{series}");
+        let paths: Vec<_> = windows.iter().map(|one| one.path.as_deref()).collect();
+        assert_eq!(paths, [Some("x/d"), Some("x/d-2"), None]);
+        assert_eq!(windows[0].changes_to, windows[1].changes_after);
+        assert_eq!(windows[1].dataset, Some(("d2".into(), "def".into())));
+        // A dataset that is deleted is not delivered, which is told.
+        let dataset = place.store.datasets(&place.scope()).unwrap().remove(0);
+        place.store.delete_dataset(&dataset).unwrap();
+        assert_eq!(claim(place, "w", 9000), None);
+        let now = schedule(place, id);
+        assert_eq!(now.last_note.unwrap(), "dataset `d3` was deleted before it was delivered");
+        place.store.delete_schedule(id).unwrap();
+    });
+}
+
+#[test]
+fn deliveries_that_fail_are_repeated_until_the_schedule_is_disabled() {
+    on_both(|place| {
+        let id = add(place, "nightly", None);
+        place.add("a", "1");
+        let job = run_to_deliver(place, id, "d", 1);
+        let (mut now, mut waits) = (1000, Vec::new());
+        while let Some(delivery) = claim(place, "w", now) {
+            place.store.fail_schedule_delivery(&delivery, "w", "no such bucket", at(now)).unwrap();
+            let delivery = place.store.schedule_delivery(job).unwrap().unwrap();
+            assert_eq!(delivery.error.as_deref(), Some("no such bucket"));
+            let Some(next) = delivery.next_at else { break };
+            assert_eq!(claim(place, "w", now + 1), None);
+            let next = (next.unix_micros() - at(0).unix_micros()) / 1_000_000;
+            waits.push(next - now);
+            now = next;
+        }
+        assert_eq!(waits, [60, 300, 1800, 7200]);
+        let seen = schedule(place, id);
+        assert_eq!((seen.state, seen.next_at), (ScheduleState::Disabled, None));
+        assert_eq!(seen.reason.as_deref(), Some("5 deliveries failed in a row: no such bucket"));
+        assert_eq!((seen.undelivered, seen.delivery_error.as_deref()), (1, Some("no such bucket")));
+        assert_eq!(place.store.waiting_deliveries().unwrap(), (1, 1));
+        let told = place.store.notices(&place.scope(), None, 10).unwrap().pop().unwrap();
+        assert_eq!((told.job, told.state), (job, JobState::Completed));
+        assert!(told.disabled.unwrap().contains("no such bucket"));
+        assert_eq!(claim(place, "w", now + 1_000_000), None, "it waits for someone");
+        let change = ScheduleChange {
+            plan: "{}".into(),
+            state: ScheduleState::Active,
+            next_at: Some(at(now)),
+            restarts: false,
+            period_to: None,
+            drops_deliveries: false,
+        };
+        assert!(place.store.change_schedule(&seen, &change, at(now)).unwrap());
+        let delivery = claim(place, "w", now).unwrap();
+        assert_eq!((delivery.job, delivery.failures), (job, 0));
+        // A new destination gets everything anew: what waits for the old one is dropped.
+        let change = ScheduleChange { restarts: true, drops_deliveries: true, ..change };
+        assert!(place.store.change_schedule(&schedule(place, id), &change, at(now)).unwrap());
+        let gone = place.store.keep_schedule_delivery(job, "w", at(now + 9));
+        assert!(matches!(gone, Err(Error::NotHeld)), "{gone:?}");
+        // A run that fails is not delivered.
+        let new = NewExport { creator: "ann", person: None, name: "e", plan: "{}", part_bytes: 1 };
+        let schedule = &schedule(place, id);
+        let delivers = Some((at(500), 2));
+        let run = NewRun { schedule, window: RunWindow::All, next_at: None, delivers };
+        let queued =
+            place.store.submit_run(&place.scope(), &everything().into(), &new, &run, at(9));
+        let Ok(RunQueued::Job(failed)) = queued else { panic!("{queued:?}") };
+        fail(place, failed);
+        assert_eq!(place.number("SELECT COUNT(*) FROM schedule_delivery"), 0);
     });
 }
