@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use clap::Args;
 use retort_model::{Time, bounds};
-use retort_service::{Caller, Clock, EngineError, Quotas, Retention, Service, Settings, threads};
+use retort_service::{
+    Caller, Clock, DestinationSettings, EngineError, Quotas, Retention, Service, Settings, threads,
+};
 use serde::Deserialize;
 
 use crate::client::{Client, Opened, Reached};
@@ -104,7 +106,19 @@ pub struct Config {
     trace_megabytes: Option<u64>,
     models: BTreeMap<String, String>,
     benchmarks: BTreeMap<String, String>,
+    destinations: BTreeMap<String, DestinationConfig>,
     serve: ServeConfig,
+}
+
+/// What the file may say of a destination of schedules.
+#[derive(Debug, Default, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields)]
+struct DestinationConfig {
+    location: String,
+    #[serde(default)]
+    projects: Option<Vec<String>>,
+    #[serde(default)]
+    options: BTreeMap<String, String>,
 }
 
 /// What the file may say of the server.
@@ -166,6 +180,11 @@ fn gigabytes(number: u64) -> u64 {
 pub fn item_bytes(megabytes: u64) -> usize {
     let bytes = usize::try_from(megabytes.saturating_mul(1_000_000)).unwrap_or(usize::MAX);
     bytes.min(bounds::ITEM_BYTES)
+}
+
+fn named_destination((name, one): (String, DestinationConfig)) -> (String, DestinationSettings) {
+    let DestinationConfig { location, projects, options } = one;
+    (name, DestinationSettings { location, projects, options })
 }
 
 /// A number that nobody else has.
@@ -255,6 +274,7 @@ impl StoreArgs {
             },
             models: config.models,
             benchmarks: config.benchmarks,
+            destinations: config.destinations.into_iter().map(named_destination).collect(),
         };
         let project = self.project.clone().or(config.project).unwrap_or_else(|| PROJECT.into());
         Ok((settings, project))
@@ -440,6 +460,7 @@ mod tests {
         assert!(config.store.is_some() && config.objects.is_some() && config.server.is_some());
         assert_eq!(config.models.keys().collect::<Vec<_>>(), ["qwen3"]);
         assert_eq!(config.benchmarks.keys().collect::<Vec<_>>(), ["gsm8k"]);
+        assert_eq!(config.destinations.keys().collect::<Vec<_>>(), ["backup", "lake"]);
         let serve = config.serve;
         assert_eq!(serve.listen.as_deref(), Some(crate::commands::serve::LISTEN));
         let requests = crate::commands::serve::REQUESTS_PER_MINUTE;

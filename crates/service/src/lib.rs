@@ -71,7 +71,7 @@ pub use rejects::Rejects;
 pub use runs::{Latency, RunBar, RunCharts};
 pub use schedules::{SchedulePlan, Scheduled};
 pub use service::{Service, migrate};
-pub use settings::{Quotas, Retention, Settings};
+pub use settings::{DestinationSettings, Quotas, Retention, Settings};
 pub use shared_line::Shows;
 pub use shares::{Pass, ShareRequest, Shared};
 pub use traces::{SpansRequest, SpansTaken, TracesImported};
@@ -103,6 +103,6 @@ pub use retort_store::{
     AuditEntry, AuditFilter, Begun, Belongings, Cursor, Dataset, DatasetFile, Delivery,
     DeliveryState, DocumentPage, DocumentSummary, Edit, Ended, Error as StoreError, Finding, Flow,
     FlowParts, Invitation, Job, JobProgress, Member, Notice, Order, Original, Page, Person,
-    Project, QueueStats, RunPage, RunSummary, Schedule, ScheduleStats, Share, Stop, Summary, Taken,
-    Token, TraceStats, Wanted, Webhook, Without, client_tls,
+    Project, QueueStats, RunPage, RunSummary, Schedule, ScheduleDelivery, ScheduleStats, Share,
+    Stop, Summary, Taken, Token, TraceStats, Wanted, Webhook, Without, client_tls,
 };

@@ -1,6 +1,7 @@
 //! Schedules: exports that run by themselves. A schedule belongs to the person who added it. Owners of the project can
 //! view, pause and delete everyone's.
 
+mod deliver;
 mod plan;
 mod run;
 
@@ -37,6 +38,7 @@ impl Service {
                 )));
             }
             let plan = self.checked(caller, plan, None)?;
+            self.try_destination(caller, &plan)?;
             if self.store.schedules(&caller.own())?.len() >= SCHEDULES_PER_PERSON {
                 return Err(Error::TooMany(format!(
                     "you have {SCHEDULES_PER_PERSON} schedules already; delete one first"
@@ -73,7 +75,7 @@ impl Service {
     ) -> Result<SchedulePlan, Error> {
         caller.needs(Grant::Export)?;
         plan.check()?;
-        let SchedulePlan { selection, mut dataset, pattern, timing, keep } = plan;
+        let SchedulePlan { selection, mut dataset, pattern, timing, keep, deliver_to } = plan;
         if let Some(before) = before {
             dataset.redaction.prepare_as(&before.dataset.redaction).map_err(Error::Choice)?;
         }
@@ -81,7 +83,7 @@ impl Service {
         self.check_choices(caller, &request)?;
         self.open_files(&mut request.dataset.clone(), self.clock.now())?;
         let ExportRequest { selection, dataset } = request;
-        Ok(SchedulePlan { selection, dataset, pattern, timing, keep })
+        Ok(SchedulePlan { selection, dataset, pattern, timing, keep, deliver_to })
     }
 
     /// The caller's schedules, the oldest first; with `everyone`, those of all people in the project.
@@ -137,6 +139,7 @@ impl Service {
             let Scheduled { schedule, plan: before } = self.own_schedule(caller, id)?;
             let plan = self.checked(caller, plan, Some(&before))?;
             refuse_running(&schedule)?;
+            self.try_destination(caller, &plan)?;
             let now = self.clock.now();
             let restarts = plan.restarts_after(&before);
             let is_active = schedule.state == ScheduleState::Active;
@@ -146,7 +149,7 @@ impl Service {
                 next_at: if is_active { plan.timing.next_run(now) } else { None },
                 restarts,
                 period_to: first_period(&plan, now),
-                drops_deliveries: false,
+                drops_deliveries: plan.goes_elsewhere_than(&before),
             };
             self.change(caller, &schedule, &change)
         })
@@ -168,7 +171,11 @@ impl Service {
             let now = self.clock.now();
             let (state, next_at) = match (pause, schedule.state) {
                 (true, _) => (ScheduleState::Paused, None),
-                (false, ScheduleState::Active) => return with_plan(schedule),
+                (false, ScheduleState::Active) if schedule.undelivered == 0 => {
+                    return with_plan(schedule);
+                }
+                // What could not be delivered is tried again now.
+                (false, ScheduleState::Active) => (ScheduleState::Active, schedule.next_at),
                 (false, _) => (ScheduleState::Active, plan.timing.next_run(now)),
             };
             let plan = schedule.plan.clone();

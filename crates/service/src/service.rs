@@ -145,9 +145,9 @@ impl Service {
         Ok(())
     }
 
-    /// Whether a job waits, is under way or is to be cleared up after, anyone's.
+    /// Whether a job waits, is under way or is to be cleared up after, or a dataset is to be delivered, anyone's.
     pub fn has_open_jobs(&self) -> Result<bool, Error> {
-        Ok(self.store.has_open_jobs()?)
+        Ok(self.store.has_open_jobs()? || self.store.has_open_deliveries()?)
     }
 }
 

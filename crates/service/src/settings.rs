@@ -1,6 +1,7 @@
 //! How the service is set up.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
 use retort_model::bounds::{SERVED_ITEM_BYTES, TRACE_BYTES};
@@ -32,6 +33,29 @@ pub struct Settings {
     pub models: BTreeMap<String, String>,
     /// The benchmarks that exports may name, with their files.
     pub benchmarks: BTreeMap<String, String>,
+    /// Where schedules may deliver their datasets, by name.
+    pub destinations: BTreeMap<String, DestinationSettings>,
+}
+
+/// A destination that the operator allows schedules to deliver to.
+#[derive(Clone, Default)]
+pub struct DestinationSettings {
+    /// A folder that exists, or a bucket: `s3://…`, `gs://…`, `az://…`.
+    pub location: String,
+    /// The projects whose schedules may deliver there; none for all.
+    pub projects: Option<Vec<String>>,
+    /// Options of the bucket's service, such as keys; the environment has the others.
+    pub options: BTreeMap<String, String>,
+}
+
+impl fmt::Debug for DestinationSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Options hold keys.
+        f.debug_struct("DestinationSettings")
+            .field("location", &self.location)
+            .field("projects", &self.projects)
+            .finish_non_exhaustive()
+    }
 }
 
 /// For how many days what has ended is kept; none keeps it for good.

@@ -58,6 +58,9 @@ impl Service {
             if !matches!(wanted, Wanted::One(_)) {
                 self.start_due()?;
             }
+            if wanted == Wanted::Any {
+                while !stopped.load(Ordering::Relaxed) && self.deliver_due(None, stopped)? {}
+            }
             let Some(job) = self.claim(wanted)? else {
                 if wanted != Wanted::Any {
                     return Ok(None);
@@ -121,7 +124,8 @@ impl Service {
             }
         });
         if let (Ok(_), Some(schedule)) = (&done, job.schedule) {
-            // What cannot be removed now is removed after the next run.
+            // What cannot be delivered now is delivered later, and what cannot be removed is removed after the next run.
+            let _ = self.deliver_due(Some(job.id), stopped);
             let _ = self.retain(job.project, schedule);
         }
         let Err(error) = &done else { return done };

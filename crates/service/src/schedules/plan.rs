@@ -2,7 +2,8 @@
 
 use retort_engine::DatasetPlan;
 use retort_model::{
-    Cron, DatasetName, ItemFilter, ItemKind, Keep, NamePattern, Time, TimeRule, Timing, WindowKind,
+    Cron, DatasetName, DeliverTo, ItemFilter, ItemKind, Keep, NamePattern, Time, TimeRule, Timing,
+    WindowKind,
 };
 use retort_store::Schedule;
 use serde::{Deserialize, Serialize};
@@ -29,6 +30,8 @@ pub struct SchedulePlan {
     pub timing: Timing,
     /// Which of its datasets are kept; none keeps all.
     pub keep: Option<Keep>,
+    /// Where the datasets are delivered; none leaves them in the store.
+    pub deliver_to: Option<DeliverTo>,
 }
 
 /// A schedule and what it exports.
@@ -61,6 +64,12 @@ struct KeptPlan {
     keep_datasets: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     keep_days: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    destination: Option<String>,
+    #[serde(skip_serializing_if = "String::is_empty", default)]
+    prefix: String,
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    by_date: bool,
 }
 
 impl SchedulePlan {
@@ -109,7 +118,14 @@ impl SchedulePlan {
             )
         };
         exported(self) != exported(before)
+            || self.goes_elsewhere_than(before)
             || (self.timing.window == WindowKind::Period && self.timing != before.timing)
+    }
+
+    /// Whether its datasets are delivered elsewhere than those of the plan before.
+    pub(crate) fn goes_elsewhere_than(&self, before: &Self) -> bool {
+        let to = |plan: &Self| plan.deliver_to.as_ref().map(|to| to.destination.clone());
+        to(self) != to(before)
     }
 
     pub(crate) fn to_json(&self) -> String {
@@ -140,6 +156,9 @@ impl SchedulePlan {
             settle_minutes: self.timing.settle_minutes,
             keep_datasets,
             keep_days,
+            destination: self.deliver_to.as_ref().map(|to| to.destination.clone()),
+            prefix: self.deliver_to.as_ref().map(|to| to.prefix.to_string()).unwrap_or_default(),
+            by_date: self.deliver_to.as_ref().is_some_and(|to| to.by_date),
         }
     }
 
@@ -180,12 +199,19 @@ impl KeptPlan {
             window: self.window.parse()?,
             settle_minutes: self.settle_minutes,
         };
+        let deliver_to = match self.destination {
+            Some(destination) => {
+                Some(DeliverTo { destination, prefix: self.prefix.parse()?, by_date: self.by_date })
+            }
+            None => None,
+        };
         Ok(SchedulePlan {
             selection,
             dataset: DatasetPlan::from_json(self.dataset.get())?,
             pattern: self.dataset_name.parse()?,
             timing,
             keep: self.keep_datasets.map(Keep::Datasets).or(self.keep_days.map(Keep::Days)),
+            deliver_to,
         })
     }
 }

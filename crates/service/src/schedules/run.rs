@@ -80,7 +80,8 @@ impl Service {
             }
             RunWindow::All | RunWindow::Changed => now,
         };
-        let run = NewRun { schedule, window, next_at, delivers: None };
+        let delivers = plan.deliver_to.as_ref().map(|_| (named_after, schedule.delivered + 1));
+        let run = NewRun { schedule, window, next_at, delivers };
         match self.submit_run(&caller, plan, named_after, &run) {
             Err(Error::Engine(EngineError::Nothing(_))) => {
                 put_off(Some("nothing new"))?;
@@ -131,7 +132,7 @@ impl Service {
     }
 
     /// The owner of a schedule, with what they may see now, or why the schedule has no owner any more.
-    fn owner_of(&self, schedule: &Schedule) -> Result<Result<Caller, String>, Error> {
+    pub(super) fn owner_of(&self, schedule: &Schedule) -> Result<Result<Caller, String>, Error> {
         let name = &schedule.creator;
         let gone = |why: &str| Ok(Err(format!("its owner `{name}` {why}")));
         let Some(project) = self.store.project_numbered(schedule.project)? else {

@@ -5,6 +5,7 @@ mod support;
 
 mod access;
 mod audit;
+mod deliveries;
 mod export;
 mod import;
 mod limits;

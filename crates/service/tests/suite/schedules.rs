@@ -36,6 +36,7 @@ fn plan(window: WindowKind, filter: ConversationFilter) -> SchedulePlan {
         pattern: "nightly_{date}".parse().unwrap(),
         timing: timing("0 2 * * *", "UTC", window),
         keep: None,
+        deliver_to: None,
     }
 }
 

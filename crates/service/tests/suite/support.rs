@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use retort_model::{ConversationFilter, Grants, ItemFilter, ProjectRole, Time};
 use retort_service::{
-    Caller, Clock, Dataset, DatasetPlan, Done, Error, ExportOptions, ExportRequest, ImportReport,
-    IntakeRequest, Nobody, Order, Origin, Person, Project, Quotas, Retention, Service, Settings,
-    TokenRequest, Wanted,
+    Caller, Clock, Dataset, DatasetPlan, DestinationSettings, Done, Error, ExportOptions,
+    ExportRequest, ImportReport, IntakeRequest, Nobody, Order, Origin, Person, Project, Quotas,
+    Retention, Service, Settings, TokenRequest, Wanted,
 };
 use serde_json::{Value, json};
 
@@ -46,6 +46,7 @@ fn settings() -> Settings {
         quotas: Quotas::default(),
         models: Default::default(),
         benchmarks: Default::default(),
+        destinations: Default::default(),
     }
 }
 
@@ -73,6 +74,20 @@ impl Office {
     pub fn with_parts_of(part_bytes: u64) -> Self {
         let clock = SetClock::new();
         let settings = Settings { part_bytes, ..settings() };
+        Self::of(Service::open_scratch(settings, Box::new(clock.clone())).unwrap(), clock)
+    }
+
+    /// With destinations of these names and folders in its configuration; the first is for the project `p` alone.
+    pub fn with_destinations(destinations: &[(&str, &std::path::Path)]) -> Self {
+        let settings_of = |(number, &(name, folder)): (usize, &(&str, &std::path::Path))| {
+            let location = folder.to_str().unwrap().to_owned();
+            let projects = (number == 0).then(|| vec!["p".to_owned()]);
+            let one = DestinationSettings { location, projects, ..Default::default() };
+            (name.to_owned(), one)
+        };
+        let clock = SetClock::new();
+        let destinations = destinations.iter().enumerate().map(settings_of).collect();
+        let settings = Settings { destinations, ..settings() };
         Self::of(Service::open_scratch(settings, Box::new(clock.clone())).unwrap(), clock)
     }
 

@@ -77,7 +77,7 @@ impl SchedulePlan {
         let export = Export { dataset_name: example.to_string(), ..self.export };
         let request = export.request()?;
         let (selection, dataset) = (request.selection, request.dataset);
-        Ok(Plan { selection, dataset, pattern, timing, keep })
+        Ok(Plan { selection, dataset, pattern, timing, keep, deliver_to: None })
     }
 }
 
