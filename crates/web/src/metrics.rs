@@ -41,6 +41,7 @@ struct Counted {
     expired_leases: Gauge,
     deliveries: Family<JobLabels, Gauge>,
     schedules: Family<JobLabels, Gauge>,
+    schedule_deliveries: Family<JobLabels, Gauge>,
     worker_silent: Gauge,
     store_answers: Gauge,
     free: Family<PlaceLabels, Gauge>,
@@ -132,7 +133,7 @@ impl Metrics {
         );
         let (expired_leases, store_answers) = (Gauge::default(), Gauge::default());
         let (deliveries, free) = (Family::default(), Family::default());
-        let schedules = Family::default();
+        let (schedules, schedule_deliveries) = (Family::default(), Family::default());
         registry.register(
             "expired_leases",
             "Jobs under way whose workers have not been heard of in time",
@@ -147,6 +148,11 @@ impl Metrics {
             "schedules",
             "Schedules that are active, late by more than ten minutes, or disabled",
             schedules.clone(),
+        );
+        registry.register(
+            "schedule_deliveries",
+            "Datasets of schedules that wait to be delivered, and of these, those whose last attempt failed",
+            schedule_deliveries.clone(),
         );
         registry.register(
             "store_answers",
@@ -179,6 +185,7 @@ impl Metrics {
             expired_leases,
             deliveries,
             schedules,
+            schedule_deliveries,
             worker_silent,
             store_answers,
             free,
@@ -220,6 +227,12 @@ impl Metrics {
         {
             let count = count.try_into().unwrap_or(i64::MAX);
             self.0.schedules.get_or_create(&JobLabels { state }).set(count);
+        }
+        for (state, count) in
+            [("waiting", stats.undelivered), ("failing", stats.failing_deliveries)]
+        {
+            let count = count.try_into().unwrap_or(i64::MAX);
+            self.0.schedule_deliveries.get_or_create(&JobLabels { state }).set(count);
         }
     }
 
@@ -314,6 +327,7 @@ mod tests {
         let at = |seconds: i64| Time::from_unix_micros(seconds * 1_000_000);
         let stats = QueueStats { oldest: at(1000), deliveries_failed: 3, ..QueueStats::default() };
         metrics.set_queue(&stats, at(1090).unwrap());
+        metrics.set_schedules(&ScheduleStats { undelivered: 5, ..ScheduleStats::default() });
         metrics.set_worker_silent(Duration::from_secs(7));
         metrics.set_store_answers(true);
         metrics.set_free("store", 1 << 33);
@@ -341,6 +355,7 @@ mod tests {
             r#"retort_jobs{state="queued"} 2"#,
             "retort_oldest_queued_job_age_seconds 90",
             r#"retort_webhook_deliveries{state="failed"} 3"#,
+            r#"retort_schedule_deliveries{state="waiting"} 5"#,
             "retort_worker_silent_seconds 7",
             "retort_store_answers 1",
             r#"retort_free_bytes{place="store"} 8589934592"#,

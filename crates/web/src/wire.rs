@@ -35,7 +35,10 @@ pub use runs::{
     Flow, FlowNode, FlowVersion, Flows, Latency, PurgeRuns, Purged, Run, RunBar, RunPage, RunStats,
     WholeFlow, WholeRun,
 };
-pub use schedules::{NewSchedule, Schedule, SchedulePlan, ScheduleRun, ScheduleRuns, Schedules};
+pub use schedules::{
+    DatasetDeliveries, DatasetDelivery, Destinations, NewSchedule, Schedule, SchedulePlan,
+    ScheduleRun, ScheduleRuns, Schedules,
+};
 pub use stats::{Contents, Duplicates, Lengths, NotUnderstood, Stats, UsedTokens};
 pub use traces::{ExportTraceResponse, OtlpStatus, PartialSuccess};
 

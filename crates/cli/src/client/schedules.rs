@@ -55,6 +55,17 @@ impl Client {
         Ok(found.jobs)
     }
 
+    pub fn schedule_deliveries(&self, id: i64) -> Result<Vec<wire::DatasetDelivery>, ClientError> {
+        let found: wire::DatasetDeliveries =
+            self.get(&["schedules", &id.to_string(), "deliveries"], Query::new())?;
+        Ok(found.deliveries)
+    }
+
+    pub fn destinations(&self) -> Result<Vec<String>, ClientError> {
+        let found: wire::Destinations = self.get(&["destinations"], Query::new())?;
+        Ok(found.destinations)
+    }
+
     pub fn delete_schedule(&self, id: i64) -> Result<(), ClientError> {
         self.remove(&["schedules", &id.to_string()])
     }

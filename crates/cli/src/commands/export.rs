@@ -89,11 +89,21 @@ enum Outcome {
 /// Does the job, or waits until the server has done it, and says what came of it.
 pub fn finish(client: &Client, job: &wire::Job, quiet: bool) -> Result<ExitCode, Failure> {
     let stopped = stop_flag()?;
+    finish_until(client, job, quiet, &stopped)
+}
+
+/// As [`finish`], for a command that goes on after it.
+pub fn finish_until(
+    client: &Client,
+    job: &wire::Job,
+    quiet: bool,
+    stopped: &AtomicBool,
+) -> Result<ExitCode, Failure> {
     let bar = Bar::new(quiet);
     #[allow(clippy::disallowed_methods, reason = "the door reads the clock")]
     let began = Instant::now();
     let id = job.id;
-    let outcome = done(client, job, &bar, &stopped);
+    let outcome = done(client, job, &bar, stopped);
     bar.finish();
     let job = match outcome? {
         Outcome::Ended(job) => job,

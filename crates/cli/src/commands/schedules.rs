@@ -1,13 +1,15 @@
 //! `retort schedules`.
 
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use retort_model::{NamePattern, WindowKind};
+use retort_model::{FolderPattern, NamePattern, WindowKind};
 use retort_service::ExportOptions;
 use retort_web::wire;
 
-use super::{Failure, confirm, print, print_json};
+use super::{Failure, confirm, print, print_json, stop_flag};
 use crate::client::Client;
 use crate::config::StoreArgs;
 use crate::display::{count, moment_of, one_line, several, table};
@@ -47,6 +49,8 @@ enum Action {
     },
     /// Change when a schedule runs, how its datasets are named and how many are kept.
     Edit(Box<Edit>),
+    /// List the destinations that schedules may deliver to.
+    Destinations,
     /// Pause a schedule.
     Pause {
         /// Name or number of the schedule.
@@ -119,6 +123,10 @@ struct Edit {
     /// Keep all datasets again.
     #[arg(long, conflicts_with_all = ["keep", "keep_days"])]
     keep_all: bool,
+
+    /// Deliver to no destination any more. The next run exports everything again.
+    #[arg(long, conflicts_with_all = ["deliver_to", "prefix", "by_date"])]
+    deliver_nowhere: bool,
 }
 
 /// When it runs, and what becomes of its datasets.
@@ -151,9 +159,26 @@ struct When {
     /// Keep only the datasets of the last N days.
     #[arg(long, value_name = "N")]
     keep_days: Option<u64>,
+
+    /// Deliver each dataset to a destination of the configuration, which `retort schedules destinations` lists.
+    #[arg(long, value_name = "DESTINATION")]
+    deliver_to: Option<String>,
+
+    /// Folders in the destination, with `{date}`, `{time}` or `{n}` in them; each dataset becomes a folder below
+    /// [default: none].
+    #[arg(long, value_name = "PATTERN", value_parser = parse_prefix)]
+    prefix: Option<FolderPattern>,
+
+    /// Put each dataset below a folder `date=YYYY-MM-DD`, by which query engines find partitions.
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+    by_date: Option<bool>,
 }
 
 fn parse_window(text: &str) -> Result<WindowKind, String> {
+    text.parse()
+}
+
+fn parse_prefix(text: &str) -> Result<FolderPattern, String> {
     text.parse()
 }
 
@@ -170,6 +195,9 @@ impl When {
         if self.keep.is_some() || self.keep_days.is_some() {
             (plan.keep_datasets, plan.keep_days) = (self.keep, self.keep_days);
         }
+        plan.destination = self.deliver_to.or(plan.destination.take());
+        plan.prefix = self.prefix.map(|prefix| prefix.to_string()).or(plan.prefix.take());
+        plan.by_date = self.by_date.or(plan.by_date);
         plan.zone = self.zone.or(plan.zone.take());
         plan.settle_minutes = self.settle.or(plan.settle_minutes);
         if let Some(pattern) = self.dataset_name {
@@ -197,6 +225,9 @@ impl Add {
             settle_minutes: None,
             keep_datasets: None,
             keep_days: None,
+            destination: None,
+            prefix: None,
+            by_date: None,
         };
         self.when.set(&mut plan);
         Ok(wire::NewSchedule { name: self.name, plan })
@@ -216,8 +247,19 @@ impl Schedules {
                 if edit.keep_all {
                     (plan.keep_datasets, plan.keep_days) = (None, None);
                 }
+                if edit.deliver_nowhere {
+                    (plan.destination, plan.prefix, plan.by_date) = (None, None, None);
+                }
                 edit.when.set(&mut plan);
                 told(&client.edit_schedule(id, &plan)?, json)?;
+            }
+            Action::Destinations => {
+                let found = client.destinations()?;
+                match json {
+                    true => print_json(&found)?,
+                    false if found.is_empty() => eprintln!("the configuration has no destinations"),
+                    false => print(found.join("\n"))?,
+                }
             }
             Action::Pause { schedule } => {
                 told(&client.pause_schedule(client.schedule(&schedule)?.id, true)?, json)?;
@@ -226,7 +268,8 @@ impl Schedules {
                 told(&client.pause_schedule(client.schedule(&schedule)?.id, false)?, json)?;
             }
             Action::Run { schedule, detach, quiet } => {
-                let Some(job) = client.run_schedule(client.schedule(&schedule)?.id)? else {
+                let schedule = client.schedule(&schedule)?;
+                let Some(job) = client.run_schedule(schedule.id)? else {
                     eprintln!("there is nothing new to export");
                     return Ok(ExitCode::SUCCESS);
                 };
@@ -237,7 +280,12 @@ impl Schedules {
                 let code = if detach {
                     ExitCode::SUCCESS
                 } else {
-                    super::export::finish(&client, &job, quiet)?
+                    let stopped = stop_flag()?;
+                    let code = super::export::finish_until(&client, &job, quiet, &stopped)?;
+                    if code == ExitCode::SUCCESS && schedule.plan.destination.is_some() {
+                        wait_for_delivery(&client, (schedule.id, job.id), quiet, &stopped)?;
+                    }
+                    code
                 };
                 if json {
                     print_json(&client.job(job.id)?)?;
@@ -254,6 +302,52 @@ impl Schedules {
         }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// How often it is looked whether a dataset was delivered.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// Waits until the dataset of a run is delivered.
+fn wait_for_delivery(
+    client: &Client,
+    (schedule, job): (i64, i64),
+    quiet: bool,
+    stopped: &AtomicBool,
+) -> Result<(), Failure> {
+    loop {
+        let all = client.schedule_deliveries(schedule)?;
+        let Some(own) = all.iter().find(|one| one.job == job) else { return Ok(()) };
+        if own.delivered_at.is_some() {
+            if !quiet {
+                eprintln!("delivered  {}", one_line(&place(own), 200));
+            }
+            return Ok(());
+        }
+        // Those before it come first.
+        let failing = all.iter().rev().find(|one| one.delivered_at.is_none() && one.failures > 0);
+        if let Some(failing) = failing {
+            let why = failing.error.as_deref().unwrap_or_default();
+            let again = match &failing.next_at {
+                Some(next) => format!("it is tried again at {}", moment_of(Some(next))),
+                None => "`retort schedules resume` tries again".to_owned(),
+            };
+            let job = failing.job;
+            return Err(format!(
+                "the dataset of job {job} is in the store, but not delivered: {why}; {again}"
+            )
+            .into());
+        }
+        if stopped.load(Ordering::Relaxed) {
+            return Err("the dataset is in the store, but not delivered yet".into());
+        }
+        std::thread::sleep(LOOK);
+    }
+}
+
+/// Where a dataset is delivered: `lake: date=2026-11-29/nightly-1`.
+fn place(one: &wire::DatasetDelivery) -> String {
+    let named = [one.destination.as_deref(), one.path.as_deref()];
+    named.into_iter().flatten().collect::<Vec<_>>().join(": ")
 }
 
 /// When a schedule runs.
@@ -277,7 +371,7 @@ fn list(schedules: &[wire::Schedule], json: bool) -> Result<(), Failure> {
     let mut table =
         table(&["ID", "NAME", "STATE", "WHEN", "WINDOW", "NEXT", "DATASETS", "OWNER", "LAST"]);
     for one in schedules {
-        let last = one.reason.as_ref().or(one.last_note.as_ref());
+        let last = one.reason.as_ref().or(one.delivery_error.as_ref()).or(one.last_note.as_ref());
         table.add_row([
             one.id.to_string(),
             one_line(&one.name, 40),
@@ -316,5 +410,21 @@ fn show(client: &Client, schedule: &wire::Schedule, json: bool) -> Result<(), Fa
         return Ok(());
     }
     print("")?;
-    super::jobs::list(&runs, false).map(|_| ())
+    super::jobs::list(&runs, false)?;
+    let deliveries = client.schedule_deliveries(schedule.id)?;
+    if deliveries.is_empty() {
+        return Ok(());
+    }
+    print("")?;
+    let mut shown = table(&["JOB", "DELIVERED", "TO", "NEXT TRY", "FAILED"]);
+    for one in &deliveries {
+        shown.add_row([
+            one.job.to_string(),
+            moment_of(one.delivered_at.as_deref()),
+            one_line(&place(one), 120),
+            moment_of(one.next_at.as_deref()),
+            one.error.as_deref().map_or_else(String::new, |error| one_line(error, 120)),
+        ]);
+    }
+    print(shown.trim_fmt())
 }

@@ -23,6 +23,8 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(resume))
         .routes(routes!(run))
         .routes(routes!(runs))
+        .routes(routes!(deliveries))
+        .routes(routes!(destinations))
 }
 
 /// Whose schedules.
@@ -152,4 +154,30 @@ async fn runs(
 ) -> Answer<wire::ScheduleRuns> {
     let jobs = app.call(move |service| service.schedule_runs(&caller, id)).await?;
     Ok(Json(wire::ScheduleRuns { jobs: jobs.iter().map(wire::Job::from).collect() }))
+}
+
+/// The last 50 deliveries of a schedule, the newest first
+#[utoipa::path(get, path = "/schedules/{id}/deliveries", tag = "schedules", params(("id" = i64, Path)),
+    operation_id = "list_schedule_deliveries", responses((status = 200, body = wire::DatasetDeliveries), Problems))]
+async fn deliveries(
+    State(app): State<App>,
+    ProjectCaller(caller): ProjectCaller,
+    Path(id): Path<i64>,
+) -> Answer<wire::DatasetDeliveries> {
+    let found = app.call(move |service| service.schedule_deliveries(&caller, id)).await?;
+    let deliveries = found.iter().map(wire::DatasetDelivery::from).collect();
+    Ok(Json(wire::DatasetDeliveries { deliveries }))
+}
+
+/// List the destinations that schedules may deliver to
+///
+/// Operators configure them; the API cannot change them.
+#[utoipa::path(get, path = "/destinations", tag = "schedules", operation_id = "list_destinations",
+    responses((status = 200, body = wire::Destinations), Problems))]
+async fn destinations(
+    State(app): State<App>,
+    ProjectCaller(caller): ProjectCaller,
+) -> Answer<wire::Destinations> {
+    let destinations = app.call(move |service| service.destinations(&caller)).await?;
+    Ok(Json(wire::Destinations { destinations }))
 }

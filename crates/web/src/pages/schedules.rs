@@ -45,6 +45,10 @@ struct Row {
     last: String,
     /// Why it is disabled.
     reason: Option<String>,
+    /// Where the datasets go.
+    destination: Option<String>,
+    /// What was not delivered yet, and why.
+    undelivered: Option<String>,
 }
 
 impl Row {
@@ -60,7 +64,16 @@ impl Row {
             Some(note) => format!("{last}: {note}"),
             None => last,
         };
+        let undelivered = (schedule.undelivered > 0).then(|| {
+            let count = count(schedule.undelivered);
+            match &schedule.delivery_error {
+                Some(error) => format!("{count} not delivered: {error}"),
+                None => format!("{count} not delivered yet"),
+            }
+        });
         Self {
+            destination: one.destination().map(str::to_owned),
+            undelivered,
             id: schedule.id,
             name: schedule.name.clone(),
             state: schedule.state.as_str(),
@@ -135,6 +148,9 @@ struct Form {
     data_format: String,
     file_format: String,
     keep_datasets: String,
+    destination: String,
+    prefix: String,
+    by_date: bool,
     #[serde(flatten)]
     filtering: Filtering<ConversationFilter>,
 }
@@ -196,35 +212,51 @@ impl Form {
             settle_minutes: None,
             keep_datasets,
             keep_days: None,
+            destination: filled(&self.destination),
+            prefix: filled(&self.prefix),
+            by_date: self.by_date.then_some(true),
         };
         Ok(wire::NewSchedule { name: self.name.trim().to_owned(), plan })
     }
+}
+
+/// What was typed into a field that may stay empty.
+fn filled(text: &str) -> Option<String> {
+    Some(text.trim()).filter(|text| !text.is_empty()).map(str::to_owned)
 }
 
 #[derive(Template)]
 #[template(path = "schedule_new.html")]
 struct New {
     frame: Frame,
+    /// The destinations that there are; none is chosen where none are.
+    destinations: Vec<String>,
     form: Form,
     filtering: Filtering<ConversationFilter>,
     trouble: Option<String>,
 }
 
-async fn form(visit: Visit, Query(form): Query<Form>) -> Response {
-    shown(&visit, form, None)
+async fn form(State(app): State<App>, visit: Visit, Query(form): Query<Form>) -> Response {
+    shown(&app, &visit, form, None).await
 }
 
-fn shown(visit: &Visit, form: Form, problem: Option<Problem>) -> Response {
+async fn shown(app: &App, visit: &Visit, form: Form, problem: Option<Problem>) -> Response {
+    let caller = visit.caller.clone();
+    let destinations = match app.call(move |service| service.destinations(&caller)).await {
+        Ok(destinations) => destinations,
+        Err(problem) => return trouble(&problem),
+    };
     let status = problem.as_ref().map_or(StatusCode::OK, |problem| status_of(Some(problem)));
     let trouble = problem.map(|problem| sentence(problem.detail()));
     let filtering = form.filtering.clone();
-    show(status, &New { frame: visit.frame("datasets"), form, filtering, trouble })
+    let frame = visit.frame("datasets");
+    show(status, &New { frame, destinations, form, filtering, trouble })
 }
 
 async fn add(State(app): State<App>, Posted { visit, form }: Posted<Form>) -> Response {
     let asked = match form.asked() {
         Ok(asked) => asked,
-        Err(problem) => return shown(&visit, form, Some(problem)),
+        Err(problem) => return shown(&app, &visit, form, Some(problem)).await,
     };
     let caller = visit.caller.clone();
     let now = match app.call(|service| Ok(service.now())).await {
@@ -237,7 +269,7 @@ async fn add(State(app): State<App>, Posted { visit, form }: Posted<Form>) -> Re
     };
     match added {
         Ok(_) => see_other("/schedules", None),
-        Err(problem) => shown(&visit, form, Some(problem)),
+        Err(problem) => shown(&app, &visit, form, Some(problem)).await,
     }
 }
 

@@ -1,7 +1,7 @@
 //! Schedules: exports that run by themselves.
 
-use retort_model::{ItemFilter, Keep, NamePattern, Time, TimeRule, Timing};
-use retort_service::{ExportOptions, SchedulePlan as Plan, Scheduled};
+use retort_model::{DeliverTo, ItemFilter, Keep, NamePattern, Time, TimeRule, Timing};
+use retort_service::{ExportOptions, ScheduleDelivery, SchedulePlan as Plan, Scheduled};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -41,6 +41,15 @@ pub struct SchedulePlan {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 1)]
     pub keep_days: Option<u64>,
+    /// Name of the destination that the datasets are delivered to (`GET /destinations`). Default: they stay in the store.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub destination: Option<String>,
+    /// Folders in the destination, with `{date}`, `{time}` or `{n}` in them. The dataset's own folder comes below.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prefix: Option<String>,
+    /// Whether a folder `date=YYYY-MM-DD` stands above that of the dataset. Default: `false`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by_date: Option<bool>,
 }
 
 impl SchedulePlan {
@@ -68,6 +77,18 @@ impl SchedulePlan {
                 ));
             }
         };
+        let deliver_to = match self.destination {
+            Some(destination) => {
+                let prefix = self.prefix.as_deref().map(word).transpose()?.unwrap_or_default();
+                Some(DeliverTo { destination, prefix, by_date: self.by_date.unwrap_or(false) })
+            }
+            None if self.prefix.is_some() || self.by_date == Some(true) => {
+                return Err(Problem::bad_request(
+                    "`prefix` and `by_date` are for deliveries: name a `destination`",
+                ));
+            }
+            None => None,
+        };
         let zone = self.zone.as_deref().map(word).transpose()?.unwrap_or_default();
         let window = self.window.as_deref().map(word).transpose()?.unwrap_or_default();
         let settle_minutes = self.settle_minutes.unwrap_or(0);
@@ -77,7 +98,7 @@ impl SchedulePlan {
         let export = Export { dataset_name: example.to_string(), ..self.export };
         let request = export.request()?;
         let (selection, dataset) = (request.selection, request.dataset);
-        Ok(Plan { selection, dataset, pattern, timing, keep, deliver_to: None })
+        Ok(Plan { selection, dataset, pattern, timing, keep, deliver_to })
     }
 }
 
@@ -103,6 +124,9 @@ impl From<&Plan> for SchedulePlan {
             settle_minutes: Some(plan.timing.settle_minutes),
             keep_datasets,
             keep_days,
+            destination: plan.deliver_to.as_ref().map(|to| to.destination.clone()),
+            prefix: plan.deliver_to.as_ref().map(|to| to.prefix.to_string()),
+            by_date: plan.deliver_to.as_ref().map(|to| to.by_date),
         }
     }
 }
@@ -166,6 +190,10 @@ pub struct Schedule {
     pub last_at: Option<String>,
     /// Why it made no dataset then.
     pub last_note: Option<String>,
+    /// How many datasets wait to be delivered.
+    pub undelivered: u64,
+    /// Why the first of them could not be delivered.
+    pub delivery_error: Option<String>,
 }
 
 impl From<&Scheduled> for Schedule {
@@ -185,6 +213,8 @@ impl From<&Scheduled> for Schedule {
             job: one.job,
             last_at: moment(one.last_at),
             last_note: one.last_note.clone(),
+            undelivered: one.undelivered,
+            delivery_error: one.delivery_error.clone(),
         }
     }
 }
@@ -208,4 +238,54 @@ pub struct ScheduleRun {
 pub struct ScheduleRuns {
     /// The jobs.
     pub jobs: Vec<Job>,
+}
+
+/// Destinations that the operator configured.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct Destinations {
+    /// Their names.
+    pub destinations: Vec<String>,
+}
+
+/// A dataset of a schedule that was delivered, or waits for that.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct DatasetDelivery {
+    /// The number of the run that made the dataset.
+    pub job: i64,
+    /// The number of the dataset.
+    pub dataset: i64,
+    /// Name of the destination.
+    pub destination: Option<String>,
+    /// The dataset's folder in it.
+    pub path: Option<String>,
+    /// When it was delivered, RFC 3339; null if it waits.
+    pub delivered_at: Option<String>,
+    /// When it is tried next.
+    pub next_at: Option<String>,
+    /// How many attempts failed in a row.
+    pub failures: u64,
+    /// Why the last one failed.
+    pub error: Option<String>,
+}
+
+impl From<&ScheduleDelivery> for DatasetDelivery {
+    fn from(one: &ScheduleDelivery) -> Self {
+        Self {
+            job: one.job,
+            dataset: one.dataset,
+            destination: one.destination.clone(),
+            path: one.path.clone(),
+            delivered_at: moment(one.delivered_at),
+            next_at: moment(one.next_at),
+            failures: one.failures,
+            error: one.error.clone(),
+        }
+    }
+}
+
+/// The last deliveries of a schedule, the newest first.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct DatasetDeliveries {
+    /// The deliveries.
+    pub deliveries: Vec<DatasetDelivery>,
 }

@@ -351,6 +351,10 @@ pub const ROWS: &[Row] = &[
     row("GET /api/v1/schedules/{id}/runs", |stage| {
         at(format!("/schedules/{}/runs", stage.schedule()))
     }),
+    row("GET /api/v1/schedules/{id}/deliveries", |stage| {
+        at(format!("/schedules/{}/deliveries", stage.schedule()))
+    }),
+    row("GET /api/v1/destinations", |_| at("/destinations")),
     // The project.
     row("GET /api/v1/members", |_| at("/members")).of_project(),
     row("PUT /api/v1/members/{person}", |stage| {
