@@ -15,6 +15,7 @@ mod convert;
 mod datasets;
 mod decontaminate;
 mod dedup;
+mod deliveries;
 mod diff;
 mod disk;
 mod docs;
