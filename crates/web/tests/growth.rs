@@ -3,6 +3,7 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "tests")]
 
+use retort_model::bounds::QUERY_PARTS;
 use retort_model::{ConversationFilter, RunFilter};
 use retort_testing::growth::{TIMES, check_process, list};
 use retort_testing_server::server::{As, TestServer, caller_of, on_sqlite};
@@ -176,11 +177,11 @@ async fn lists(server: &TestServer, owner: &As) {
     for path in ["/api/v1/conversations?", "/api/v1/conversations?sort=oldest&"] {
         compare(server, owner, path, [&page(path, rows / TIMES), &page(path, rows)]);
     }
-    // Texts that are almost in every title, and many values of one field.
-    let text = "a\"<".repeat(300);
+    // Phrases that are almost in every title, as long as a query may be, and many values of one field.
+    let text = "a+".repeat(QUERY_PARTS - 1);
     let search = |n: usize| {
-        let texts = (0..n).map(|i| format!("search={}{i}", &text[..400]));
-        texts.collect::<Vec<_>>().join("&").replace('"', "%22").replace('<', "%3C")
+        let texts = (0..n).map(|i| format!("search=%22{text}{i}%22"));
+        texts.collect::<Vec<_>>().join("&")
     };
     let values = |field: &str, n: usize| {
         (0..n).map(|i| format!("{field}=t{i}")).collect::<Vec<_>>().join("&")
