@@ -296,7 +296,14 @@ fn sweep(folder: &Path) -> io::Result<()> {
         }
     }
     match fs::remove_dir(folder) {
-        Err(error) if error.kind() != io::ErrorKind::DirectoryNotEmpty => Err(error),
+        Err(error)
+            if !matches!(
+                error.kind(),
+                io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::NotFound
+            ) =>
+        {
+            Err(error)
+        }
         _ => Ok(()),
     }
 }
@@ -608,5 +615,32 @@ impl Storage for DatasetFiles {
             Error::read(&self.describe(key), io::Error::other("the dataset has no such file"))
         })?;
         self.objects.open(object)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn objects_come_and_go_in_one_folder_at_the_same_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let location = folder.path().to_str().unwrap();
+        let objects = Objects::open(location, Duration::from_secs(1)).unwrap();
+        std::thread::scope(|scope| {
+            for name in ["a", "b", "c"] {
+                let below = objects.below("uploads");
+                scope.spawn(move || {
+                    for _ in 0..1000 {
+                        let mut file = below.create(name).unwrap();
+                        file.write_all(b"text").unwrap();
+                        file.finish().unwrap();
+                        below.remove(name).unwrap();
+                    }
+                });
+            }
+        });
+        assert_eq!(objects.list("").unwrap(), []);
     }
 }

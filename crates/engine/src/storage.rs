@@ -82,6 +82,10 @@ pub fn storage_at(path: &Path) -> Result<Box<dyn Storage>, Error> {
     Ok(Box::new(ZipFile { path: path.to_owned(), archive: Mutex::new(archive) }))
 }
 
+/// How often the folder of a new file is made again. A folder of objects goes with its last object, and another thread or
+/// process may remove that one just before the new file is made.
+const FOLDER_TRIES: u32 = 100;
+
 impl Storage for Folder {
     fn keys(&self) -> Result<Vec<String>, Error> {
         let mut keys = Vec::new();
@@ -92,17 +96,21 @@ impl Storage for Folder {
 
     fn create(&self, key: &str) -> Result<Box<dyn NewFile>, Error> {
         let path = self.describe(key);
-        if let Some(parent) = path.parent() {
-            let made = match self.is_private {
-                true => make_private_folder(parent),
-                false => fs::create_dir_all(parent),
-            };
-            made.map_err(|error| Error::write(parent, error))?;
+        let mut tries = FOLDER_TRIES;
+        loop {
+            if let Some(parent) = path.parent() {
+                let made = match self.is_private {
+                    true => make_private_folder(parent),
+                    false => fs::create_dir_all(parent),
+                };
+                made.map_err(|error| Error::write(parent, error))?;
+            }
+            self.remove(key)?;
+            match DiskFile::create(&path, self.is_private) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound && tries > 0 => tries -= 1,
+                file => return Ok(Box::new(file.map_err(|error| Error::write(&path, error))?)),
+            }
         }
-        self.remove(key)?;
-        let file =
-            DiskFile::create(&path, self.is_private).map_err(|error| Error::write(&path, error))?;
-        Ok(Box::new(file))
     }
 
     fn open(&self, key: &str) -> Result<Box<dyn ReadSeek>, Error> {
