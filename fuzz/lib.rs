@@ -48,7 +48,8 @@ fn shape(item: &Item<'_>) {
             let flat = !file.is_nested();
             let mut rows = file.rows(&data.schema(&options, flat), FileOptions::default());
             let mut tools = ToolCache::default();
-            let mut context = ShapeContext { options: &options, flat, tools: &mut tools };
+            let mut context =
+                ShapeContext { options: &options, flat, output: None, given: None, tools: &mut tools };
             let outcome = data.shape(item, &mut context, &mut *rows);
             assert_eq!(outcome.records.len(), rows.count(), "every record is a row");
             assert!(!(outcome.records.is_empty() && outcome.left_out.is_empty()), "every item is accounted for");
