@@ -1,18 +1,71 @@
-//! What every fuzz target does: cuts bytes into items, reads each with one format, and shapes what was read into
-//! every data format. Nothing of it may panic, and a refused item names a byte inside itself.
+//! One binary fuzzes every reader; the environment variable `RETORT_FUZZ` says which, and `RETORT_FUZZ=list` lists them.
+//! For an import format, bytes are cut into items, each is read, and what was read is shaped into every data format.
+//! Nothing may panic, and a refused item must name a byte inside itself.
+#![no_main]
+
+use std::sync::OnceLock;
 
 use retort_formats::data::{self, ShapeContext, ShapeOptions, ToolCache};
 use retort_formats::file::{self, FileOptions};
+use retort_formats::import::bson::Documents;
+use retort_formats::import::otlp_protobuf::{Requests, Signal, begins, to_json};
 use retort_formats::import::split::{Batch, Splitter};
-use retort_formats::import::{self, Entry, Notes};
+use retort_formats::import::{self, Entry, ImportFormat, Notes};
+use retort_json::RawJson;
 use retort_model::{Item, canonical};
 
-/// Reads `bytes` with the import format of that name.
-///
-/// # Panics
-/// On a fault of Retort's.
-pub fn read(format: &str, bytes: &[u8]) {
-    let format = import::by_name(format).expect("an import format");
+/// What one run fuzzes.
+enum Target {
+    /// An import format.
+    Format(&'static dyn ImportFormat),
+    /// What is read before there is text: the binary forms of documents and of traces.
+    Bytes(fn(&[u8])),
+}
+
+/// The readers of bytes that are not text.
+const BINARY: [(&str, fn(&[u8])); 2] = [("bson", bson), ("otlp-protobuf", otlp_protobuf)];
+
+static TARGET: OnceLock<Target> = OnceLock::new();
+
+libfuzzer_sys::fuzz_target!(
+    init: {
+        let wanted = std::env::var("RETORT_FUZZ").unwrap_or_default();
+        let formats = import::FORMATS.iter().map(|format| (format.name(), Target::Format(*format)));
+        let binary = BINARY.iter().map(|(name, read)| (*name, Target::Bytes(*read)));
+        let mut targets = formats.chain(binary);
+        if wanted == "list" {
+            targets.for_each(|(name, _)| println!("{name}"));
+            std::process::exit(0);
+        }
+        let Some((_, target)) = targets.find(|(name, _)| *name == wanted) else {
+            eprintln!("RETORT_FUZZ names no reader: \"{wanted}\". RETORT_FUZZ=list lists them.");
+            std::process::exit(2);
+        };
+        assert!(TARGET.set(target).is_ok(), "initialised once");
+    },
+    |bytes: &[u8]| match TARGET.get().expect("chosen when the program starts") {
+        Target::Format(format) => read(*format, bytes),
+        Target::Bytes(read) => read(bytes),
+    }
+);
+
+fn bson(bytes: &[u8]) {
+    Documents::read(bytes).for_each(drop);
+}
+
+fn otlp_protobuf(bytes: &[u8]) {
+    begins(bytes);
+    Requests::read(bytes, bytes).for_each(drop);
+    for signal in [Signal::Traces, Signal::Logs] {
+        // Whatever is written is JSON.
+        if let Ok(text) = to_json(signal, bytes) {
+            RawJson::parse(&text).expect("JSON is written");
+        }
+    }
+}
+
+/// Panics on a fault of Retort's.
+fn read(format: &dyn ImportFormat, bytes: &[u8]) {
     let mut splitter = Splitter::new(bytes);
     let mut spent = Batch::default();
     while let Some(batch) = splitter.next(spent).expect("bytes in memory") {
