@@ -4,16 +4,15 @@
 //! Not a general library: numbers keep their text, nothing is converted, and a string that needs no change is neither
 //! copied nor scanned twice. The only crate with `unsafe` code (vector instructions in `scan.rs`). No I/O.
 
+mod error;
 mod parse;
 mod scan;
 mod text;
 mod value;
 mod write;
 
-pub use parse::{Due, JsonError, Kind, Parser, Problem};
+pub use error::{Due, JSON_DEPTH, JsonError, Problem};
+pub use parse::{Kind, Parser};
 pub use text::{RawJson, Text};
 pub use value::Value;
 pub use write::{Append, compact_into, unescape_into, write_escaped, write_string};
-
-/// Deepest nesting of JSON that is read. Trainers' own parsers stop near 1,000; real histories stay under 40.
-pub const JSON_DEPTH: usize = 512;

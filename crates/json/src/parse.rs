@@ -1,89 +1,11 @@
 //! The pull parser.
 
 use std::borrow::Cow;
-use std::fmt;
 
-use super::scan::{BROKEN, Body, ESCAPED, UNICODE, string_body};
-use super::write::{compact_into, unescape_counting};
-use crate::JSON_DEPTH;
+use crate::error::{Due, JSON_DEPTH, JsonError, Problem};
+use crate::scan::{BROKEN, Body, ESCAPED, UNICODE, string_body};
 use crate::text::{RawJson, Text};
-
-/// What is wrong with a JSON text, and at which byte of it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct JsonError {
-    /// Bytes from the start of the text that was parsed.
-    pub at: usize,
-    /// What is wrong there.
-    pub problem: Problem,
-}
-
-/// The kinds of fault that a JSON text can have.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Problem {
-    /// The text ended inside a value.
-    Ended,
-    /// Something else was due here.
-    Expected(Due),
-    /// A control character stands bare in a string.
-    ControlCharacter,
-    /// An escape that JSON does not have.
-    Escape,
-    /// A number that JSON does not allow.
-    Number,
-    /// More levels than [`JSON_DEPTH`].
-    TooDeep,
-    /// Something follows the value.
-    Trailing,
-}
-
-/// What can be due in a JSON text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs, reason = "the names are JSON's own")]
-pub enum Due {
-    Value,
-    Object,
-    Array,
-    CommaOrBrace,
-    CommaOrBracket,
-    Key,
-    Colon,
-    String,
-    Literal,
-}
-
-impl Due {
-    fn words(self) -> &'static str {
-        match self {
-            Self::Value => "a value",
-            Self::Object => "an object",
-            Self::Array => "an array",
-            Self::CommaOrBrace => "`,` or `}`",
-            Self::CommaOrBracket => "`,` or `]`",
-            Self::Key => "a key in quotes",
-            Self::Colon => "`:`",
-            Self::String => "a string",
-            Self::Literal => "`true`, `false` or `null`",
-        }
-    }
-}
-
-impl fmt::Display for JsonError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.problem {
-            Problem::Ended => write!(f, "not valid JSON: it ends inside a value"),
-            Problem::Expected(due) => write!(f, "not valid JSON: expected {}", due.words()),
-            Problem::ControlCharacter => {
-                write!(f, "not valid JSON: a control character stands in a string unescaped")
-            }
-            Problem::Escape => write!(f, "not valid JSON: unknown escape in a string"),
-            Problem::Number => write!(f, "not valid JSON: malformed number"),
-            Problem::TooDeep => write!(f, "nested deeper than {JSON_DEPTH} levels"),
-            Problem::Trailing => write!(f, "not valid JSON: something follows the value"),
-        }
-    }
-}
-
-impl std::error::Error for JsonError {}
+use crate::write::{compact_into, unescape_counting};
 
 /// The kinds of JSON value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -500,6 +422,27 @@ impl<'a> Parser<'a> {
     pub fn end(&mut self) -> Result<(), JsonError> {
         self.skip_space();
         if self.at == self.bytes.len() { Ok(()) } else { self.fail(Problem::Trailing) }
+    }
+}
+
+impl<'a> RawJson<'a> {
+    /// Checks a text and keeps it.
+    ///
+    /// # Errors
+    /// What is wrong with the text, and at which byte.
+    pub fn parse(text: &'a str) -> Result<Self, JsonError> {
+        let mut parser = Parser::new(text);
+        let raw = parser.raw()?;
+        parser.end()?;
+        Ok(raw)
+    }
+
+    /// As [`parse`](RawJson::parse), borrowing from nothing.
+    ///
+    /// # Errors
+    /// What is wrong with the text, and at which byte.
+    pub fn owned(text: &str) -> Result<RawJson<'static>, JsonError> {
+        Ok(RawJson::parse(text)?.into_owned())
     }
 }
 

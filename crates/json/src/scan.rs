@@ -1,6 +1,6 @@
 //! Finding the next byte of a string that is not plain: a quote, a backslash or a control character.
 
-use super::parse::Problem;
+use crate::error::Problem;
 
 const LOW: u64 = 0x0101_0101_0101_0101;
 const HIGH: u64 = 0x8080_8080_8080_8080;

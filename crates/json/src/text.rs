@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 
-use crate::parse::{JsonError, Parser};
 use crate::write::{
     Append, compact_into, has_escapes, unescape_bytes, unescape_into, write_escaped, write_string,
 };
@@ -165,17 +164,6 @@ impl<'a> RawJson<'a> {
         Self(Cow::Borrowed("null"))
     }
 
-    /// Checks a text and keeps it.
-    ///
-    /// # Errors
-    /// What is wrong with the text, and at which byte.
-    pub fn parse(text: &'a str) -> Result<Self, JsonError> {
-        let mut parser = Parser::new(text);
-        let raw = parser.raw()?;
-        parser.end()?;
-        Ok(raw)
-    }
-
     /// A JSON string.
     pub fn string(text: &str) -> Self {
         let mut out = String::with_capacity(text.len() + 2);
@@ -216,14 +204,6 @@ impl<'a> RawJson<'a> {
         RawJson(Cow::Owned(out))
     }
 
-    /// As [`parse`](RawJson::parse), borrowing from nothing.
-    ///
-    /// # Errors
-    /// What is wrong with the text, and at which byte.
-    pub fn owned(text: &str) -> Result<RawJson<'static>, JsonError> {
-        Ok(RawJson::parse(text)?.into_owned())
-    }
-
     /// The JSON text.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -250,7 +230,9 @@ impl<'a> RawJson<'a> {
     pub fn text(&self) -> Option<Text<'a>> {
         let body = self.0.strip_prefix('"')?.strip_suffix('"')?;
         if body.contains("\\u") {
-            return Parser::new(&self.0).string().ok().map(Text::into_owned);
+            let mut decoded = String::with_capacity(body.len());
+            unescape_into(body, &mut decoded);
+            return Some(Text::from(decoded));
         }
         Some(match &self.0 {
             Cow::Borrowed(text) => Text::Escaped(&text[1..text.len() - 1]),

@@ -3,7 +3,9 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use super::{Append, JsonError, Kind, Parser, write_string};
+use crate::error::JsonError;
+use crate::parse::{Kind, Parser};
+use crate::write::{Append, write_string};
 
 /// Keys of an object from which on an index of them is kept while it is read.
 const INDEXED_FROM: usize = 32;

@@ -1,6 +1,6 @@
 //! Writing strings, and undoing their escapes.
 
-use super::scan::next_special;
+use crate::scan::next_special;
 
 const HEX: &str = "0123456789abcdef";
 

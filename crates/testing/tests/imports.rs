@@ -20,7 +20,7 @@ const CRATES: [(&str, usize); 8] = [
     ("store", 0),
     ("formats", 16),
     ("model", 11),
-    ("json", 6),
+    ("json", 0),
 ];
 
 #[test]
