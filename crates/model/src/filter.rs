@@ -5,107 +5,29 @@
 //! has one name and one spelling of its values everywhere. One more field is one entry, and its use in `matches` and in
 //! the store's SQL.
 
-use std::collections::BTreeSet;
-
-use crate::bounds::{SEARCH_CHARACTERS, SEARCH_TEXTS};
-use crate::item::ItemKind;
-
 mod conversation;
 mod document;
 mod field;
+mod item;
+mod phrase;
 mod query;
 mod range;
 mod run;
 mod serial;
 
-pub use conversation::ConversationFilter;
+pub use conversation::{ConversationFilter, Query};
 pub use document::DocumentFilter;
-pub use field::{Filter, FilterField, FilterValues};
-pub use query::{Phrase, Query, condition};
+pub use field::{Filter, FilterField, FilterValues, check_search};
+pub use item::ItemFilter;
+pub use phrase::Phrase;
+pub use query::condition;
 pub use range::{DateRange, DecimalRange, NumberRange};
 pub use run::RunFilter;
 
-/// The name of the field whose texts are bounded by [`check_search`].
-const SEARCH: &str = "search";
-
-/// Which items of one kind are meant.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[allow(clippy::large_enum_variant, reason = "there is one an export")]
-pub enum ItemFilter {
-    /// Conversations.
-    Conversations(ConversationFilter),
-    /// Runs.
-    Runs(RunFilter),
-    /// Documents.
-    Documents(DocumentFilter),
-}
-
-impl ItemFilter {
-    /// What they are.
-    pub fn kind(&self) -> ItemKind {
-        match self {
-            Self::Conversations(_) => ItemKind::Conversation,
-            Self::Runs(_) => ItemKind::Run,
-            Self::Documents(_) => ItemKind::Document,
-        }
-    }
-
-    /// At most how many.
-    pub fn limit(&self) -> Option<u64> {
-        match self {
-            Self::Conversations(selection) => selection.limit,
-            Self::Runs(selection) => selection.limit,
-            Self::Documents(selection) => selection.limit,
-        }
-    }
-
-    /// The ids that are named.
-    pub fn ids(&self) -> &BTreeSet<String> {
-        match self {
-            Self::Conversations(selection) => &selection.ids,
-            Self::Runs(selection) => &selection.ids,
-            Self::Documents(selection) => &selection.ids,
-        }
-    }
-}
-
-impl From<ConversationFilter> for ItemFilter {
-    fn from(selection: ConversationFilter) -> Self {
-        Self::Conversations(selection)
-    }
-}
-
-impl From<RunFilter> for ItemFilter {
-    fn from(selection: RunFilter) -> Self {
-        Self::Runs(selection)
-    }
-}
-
-impl From<DocumentFilter> for ItemFilter {
-    fn from(selection: DocumentFilter) -> Self {
-        Self::Documents(selection)
-    }
-}
-
-/// Refuses a search for nothing, for too many texts, or for one that is too long.
-///
-/// # Errors
-/// It is one of these.
-pub fn check_search(texts: &[String]) -> Result<(), String> {
-    if texts.iter().any(String::is_empty) {
-        return Err("`search` is empty".into());
-    }
-    if texts.len() > SEARCH_TEXTS {
-        return Err(format!("`search` takes at most {SEARCH_TEXTS} texts"));
-    }
-    if texts.iter().any(|text| text.chars().nth(SEARCH_CHARACTERS).is_some()) {
-        return Err(format!("a text in `search` has at most {SEARCH_CHARACTERS} characters"));
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use serde::Serialize;
     use serde::de::DeserializeOwned;
 

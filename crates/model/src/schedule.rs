@@ -194,6 +194,12 @@ impl Timing {
         let (date, clock) = self.local(moment);
         pattern.name(&date, &clock, number)
     }
+
+    /// The folder in the destination that a dataset becomes, for the moment and number that the run is named after.
+    pub fn folder(&self, to: &DeliverTo, (moment, number): (Time, u64), dataset: &str) -> String {
+        let (date, clock) = self.local(moment);
+        to.folder(&date, &clock, number, dataset)
+    }
 }
 
 /// The last moment up to `moment` that is a whole number of steps from `from`.

@@ -19,7 +19,7 @@ const CRATES: [(&str, usize); 8] = [
     ("engine", 36),
     ("store", 0),
     ("formats", 16),
-    ("model", 11),
+    ("model", 0),
     ("json", 0),
 ];
 

@@ -3,7 +3,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use super::{
+use super::line::{
     CanonicalError, Object, VERSION, check_version, count, each_key, fields, list, optional_text,
     time, write_list,
 };

@@ -1,9 +1,11 @@
 //! The canonical line of a run.
 
-use super::{
-    CanonicalError, Object, RUN_VERSION, VERSION, count, each_key, fields, list, named,
-    optional_text, position, read_feedback, read_not_understood, time, write_feedback, write_list,
-    write_not_understood,
+use super::conversation::{
+    read_feedback, read_not_understood, write_feedback, write_not_understood,
+};
+use super::line::{
+    CanonicalError, Object, RUN_VERSION, VERSION, check_version, count, each_key, fields, list,
+    named, optional_text, position, time, write_list,
 };
 use crate::run::{FileReference, NodeRun, Run, RunSource};
 use retort_json::Parser;
@@ -112,7 +114,7 @@ pub fn read_run_from<'a>(parser: &mut Parser<'a>) -> Result<Run<'a>, CanonicalEr
     each_key(parser, |key, parser| {
         match key {
             "retort_run" => {
-                super::check_version(parser, RUN_VERSION)?;
+                check_version(parser, RUN_VERSION)?;
                 versioned = true;
             }
             "request_id" => run.request_id = parser.string()?,

@@ -1,11 +1,13 @@
 //! Which conversations are meant.
 
 use std::collections::BTreeSet;
+use std::fmt;
 
 use retort_json::Text;
 
 use super::field::{Filter, FilterField, FilterValues, add, flag, limit, list, one, range, time};
-use super::{DateRange, DecimalRange, NumberRange, Query};
+use super::phrase::{Phrase, finds};
+use super::range::{DateRange, DecimalRange, NumberRange};
 use crate::conversation::{Conversation, Kind, Status};
 use crate::features::{Features, Rating};
 use crate::item::ItemKind;
@@ -60,6 +62,20 @@ pub struct ConversationFilter {
     pub or: Vec<ConversationFilter>,
     /// Ids that are not meant, whatever matches them.
     pub except: BTreeSet<String>,
+}
+
+/// A query, as it was written and as it is understood.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Query {
+    pub(super) text: String,
+    /// What has to be found.
+    pub all: Vec<Phrase>,
+    /// What must not be found.
+    pub none: Vec<Phrase>,
+    /// What fields must say.
+    pub wanted: Box<ConversationFilter>,
+    /// What fields must not say: nothing that matches one of these.
+    pub unwanted: Vec<ConversationFilter>,
 }
 
 impl Filter for ConversationFilter {
@@ -229,7 +245,7 @@ impl ConversationFilter {
     }
 
     /// Whether the conversation has what the fields other than the queries ask for; without a status, any.
-    pub(super) fn fields_match(&self, conversation: &Conversation<'_>) -> bool {
+    fn fields_match(&self, conversation: &Conversation<'_>) -> bool {
         is_any(&self.statuses, |status| *status == conversation.status)
             && is_any(&self.kinds, |kind| *kind == conversation.kind)
             && self.created.contains(conversation.created_at)
@@ -272,6 +288,36 @@ impl ConversationFilter {
             && is_any(&self.ratings, |one| features.ratings.contains(one))
             && self.has_error.is_none_or(|wanted| wanted == features.has_error)
             && self.has_attachment.is_none_or(|wanted| wanted == features.has_attachment)
+    }
+}
+
+impl Query {
+    /// The query as it was written.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// Whether it asks for deleted conversations, or for some by their ids, deleted or not.
+    fn names_status(&self) -> bool {
+        !self.wanted.statuses.is_empty() || !self.wanted.ids.is_empty()
+    }
+
+    /// Whether it depends on when a conversation was created.
+    fn asks_for_dates(&self) -> bool {
+        self.wanted.asks_for_dates() || self.unwanted.iter().any(ConversationFilter::asks_for_dates)
+    }
+
+    /// Whether the conversation matches.
+    pub(super) fn is_match(&self, conversation: &Conversation<'_>) -> bool {
+        self.wanted.fields_match(conversation)
+            && !self.unwanted.iter().any(|one| one.fields_match(conversation))
+            && finds(&self.all, &self.none, conversation)
+    }
+}
+
+impl fmt::Display for Query {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
     }
 }
 

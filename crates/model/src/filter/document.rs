@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::DateRange;
 use super::field::{Filter, FilterField, FilterValues, add, limit, list, one, time};
+use super::range::DateRange;
 use crate::item::ItemKind;
 
 /// A choice of documents: all that match, at most `limit` of them.

@@ -3,8 +3,7 @@
 use std::fmt::Display;
 use std::str::FromStr;
 
-use crate::bounds::{FIELD_VALUES, IDS_PER_REQUEST};
-use crate::filter::check_search;
+use crate::bounds::{FIELD_VALUES, IDS_PER_REQUEST, SEARCH_CHARACTERS, SEARCH_TEXTS};
 use crate::item::ItemKind;
 use crate::time::Time;
 
@@ -187,7 +186,7 @@ pub trait Filter: Clone + Default + PartialEq + Send + Sync + 'static {
     fn check(&self) -> Result<(), String> {
         for field in Self::FIELDS.iter().filter(|field| field.is_list) {
             let values = field.values_in(self);
-            if field.name == super::SEARCH {
+            if field.name == SEARCH {
                 check_search(&values)?;
             }
             let most = if field.name == ID { IDS_PER_REQUEST } else { FIELD_VALUES };
@@ -202,8 +201,28 @@ pub trait Filter: Clone + Default + PartialEq + Send + Sync + 'static {
     }
 }
 
+/// The name of the field whose texts are bounded by [`check_search`].
+pub(super) const SEARCH: &str = "search";
+
 /// The name of the field of ids, of which there may be many.
 const ID: &str = "id";
+
+/// Refuses a search for nothing, for too many texts, or for one that is too long.
+///
+/// # Errors
+/// It is one of these.
+pub fn check_search(texts: &[String]) -> Result<(), String> {
+    if texts.iter().any(String::is_empty) {
+        return Err("`search` is empty".into());
+    }
+    if texts.len() > SEARCH_TEXTS {
+        return Err(format!("`search` takes at most {SEARCH_TEXTS} texts"));
+    }
+    if texts.iter().any(|text| text.chars().nth(SEARCH_CHARACTERS).is_some()) {
+        return Err(format!("a text in `search` has at most {SEARCH_CHARACTERS} characters"));
+    }
+    Ok(())
+}
 
 /// Says that a name is not known, and which one may have been meant.
 pub(super) fn unknown(name: &str, known: impl Iterator<Item = &'static str>) -> String {

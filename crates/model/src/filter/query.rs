@@ -8,39 +8,13 @@
 //! phrase is words in a row. `*` stands for the rest of a word. `title:`, `question:`, `answer:` and `text:` say where; every
 //! field of [`ConversationFilter`] says the same as in the filter itself, where one of several values has to match.
 
-use std::fmt;
 use std::str::FromStr;
 
-use super::ConversationFilter;
-use super::field::{Filter, FilterField, unknown};
+use super::conversation::{ConversationFilter, Query};
+use super::field::{Filter, FilterField, SEARCH, unknown};
+use super::phrase::Phrase;
 use crate::bounds::{QUERY_PARTS, QUERY_START, SEARCH_CHARACTERS};
-use crate::conversation::Conversation;
-use crate::words::{WordPart, each_word_of, words_sought};
-
-/// A query, as it was written and as it is understood.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Query {
-    text: String,
-    /// What has to be found.
-    pub all: Vec<Phrase>,
-    /// What must not be found.
-    pub none: Vec<Phrase>,
-    /// What fields must say.
-    pub wanted: Box<ConversationFilter>,
-    /// What fields must not say: nothing that matches one of these.
-    pub unwanted: Vec<ConversationFilter>,
-}
-
-/// Words in a row.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Phrase {
-    /// Where they have to stand: in any of these parts.
-    pub parts: &'static [WordPart],
-    /// The words, by the rule of [`Words`](crate::Words).
-    pub words: Vec<String>,
-    /// Whether the last word is only the start of one.
-    pub is_start: bool,
-}
+use crate::words::{WordPart, words_sought};
 
 const ANYWHERE: &[WordPart] = &[
     WordPart::Question,
@@ -84,50 +58,7 @@ impl Query {
 
     /// The fields of filters that queries have as well.
     pub fn fields() -> impl Iterator<Item = &'static FilterField<ConversationFilter>> {
-        ConversationFilter::conditions().filter(|field| field.name != super::SEARCH)
-    }
-
-    /// The query as it was written.
-    pub fn as_str(&self) -> &str {
-        &self.text
-    }
-
-    /// Whether it asks for deleted conversations, or for some by their ids, deleted or not.
-    pub(super) fn names_status(&self) -> bool {
-        !self.wanted.statuses.is_empty() || !self.wanted.ids.is_empty()
-    }
-
-    /// Whether it depends on when a conversation was created.
-    pub(super) fn asks_for_dates(&self) -> bool {
-        self.wanted.asks_for_dates() || self.unwanted.iter().any(ConversationFilter::asks_for_dates)
-    }
-
-    /// Whether the conversation matches.
-    pub(super) fn is_match(&self, conversation: &Conversation<'_>) -> bool {
-        self.wanted.fields_match(conversation)
-            && !self.unwanted.iter().any(|one| one.fields_match(conversation))
-            && self.finds(conversation)
-    }
-
-    fn finds(&self, conversation: &Conversation<'_>) -> bool {
-        if self.all.is_empty() && self.none.is_empty() {
-            return true;
-        }
-        let mut found = vec![false; self.all.len()];
-        let mut excluded = false;
-        let mut words: Vec<String> = Vec::new();
-        each_word_of(conversation, &mut |part, word| match word {
-            Some(word) => words.push(word.to_owned()),
-            None => {
-                let stands = |phrase: &Phrase| phrase.stands_in(part, &words);
-                for (phrase, found) in self.all.iter().zip(&mut found) {
-                    *found |= stands(phrase);
-                }
-                excluded |= self.none.iter().any(stands);
-                words.clear();
-            }
-        });
-        !excluded && found.iter().all(|found| *found)
+        ConversationFilter::conditions().filter(|field| field.name != SEARCH)
     }
 
     fn add(&mut self, written: &Written<'_>) -> Result<(), String> {
@@ -194,19 +125,6 @@ impl Query {
     }
 }
 
-impl Phrase {
-    fn stands_in(&self, part: WordPart, words: &[String]) -> bool {
-        let Some((last, before)) = self.words.split_last() else { return false };
-        self.parts.contains(&part)
-            && words.windows(self.words.len()).any(|window| {
-                window.split_last().is_some_and(|(end, start)| {
-                    start == before
-                        && (end == last || self.is_start && end.starts_with(last.as_str()))
-                })
-            })
-    }
-}
-
 impl FromStr for Query {
     type Err = String;
 
@@ -237,12 +155,6 @@ impl FromStr for Query {
             return Err(format!("a query has at most {QUERY_PARTS} words and fields"));
         }
         Ok(query)
-    }
-}
-
-impl fmt::Display for Query {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
     }
 }
 
@@ -296,7 +208,7 @@ pub fn condition(name: &str, value: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::conversation::{Round, Status};
+    use crate::conversation::{Conversation, Round, Status};
     use crate::message::{Message, Role};
 
     fn conversation() -> Conversation<'static> {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::field::{Filter, FilterField, FilterValues, add, flag, limit, list, one, range, time};
-use super::{DateRange, DecimalRange};
+use super::range::{DateRange, DecimalRange};
 use crate::item::ItemKind;
 use crate::run::{NodeKind, Run, RunSource, RunStatus};
 

@@ -7,8 +7,11 @@ use serde::de::{Error as _, MapAccess, SeqAccess, Visitor};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::conversation::ConversationFilter;
+use super::document::DocumentFilter;
 use super::field::{Filter, FilterField, FilterValues};
-use super::{ConversationFilter, DocumentFilter, ItemFilter, RunFilter};
+use super::item::ItemFilter;
+use super::run::RunFilter;
 
 /// A single value in JSON.
 #[derive(Debug)]

@@ -3,9 +3,6 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::Timing;
-use crate::time::Time;
-
 /// The most characters of a pattern of folders, so that paths stay within what file systems and buckets allow.
 const MOST_CHARACTERS: usize = 200;
 
@@ -70,12 +67,11 @@ fn filled(pattern: &str, date: &str, clock: &str, number: u64) -> String {
     text.replace("{n}", &number.to_string())
 }
 
-impl Timing {
-    /// The folder in the destination that a dataset becomes, for the moment and number that the run is named after.
-    pub fn folder(&self, to: &DeliverTo, (moment, number): (Time, u64), dataset: &str) -> String {
-        let (date, clock) = self.local(moment);
-        let prefix = filled(&to.prefix.0, &date, &clock, number);
-        let day = if to.by_date { format!("date={date}") } else { String::new() };
+impl DeliverTo {
+    /// The folder in the destination that a dataset becomes, at this local date and time.
+    pub(super) fn folder(&self, date: &str, clock: &str, number: u64, dataset: &str) -> String {
+        let prefix = filled(&self.prefix.0, date, clock, number);
+        let day = if self.by_date { format!("date={date}") } else { String::new() };
         let folders = [prefix.as_str(), &day, dataset];
         folders.into_iter().filter(|one| !one.is_empty()).collect::<Vec<_>>().join("/")
     }
