@@ -12,6 +12,7 @@ mod verbs;
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -24,7 +25,6 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub use refusal::{ClientError, Refusal};
-pub use transfer::Source;
 
 use crate::commands::Failure;
 
@@ -57,6 +57,12 @@ pub struct Reached {
     pub project: Option<String>,
     /// Whether the token may cross the network in the clear.
     pub insecure: bool,
+}
+
+/// A history that is sent.
+pub enum Source {
+    File(PathBuf),
+    Stdin,
 }
 
 /// A store that this process opened, and who asks.

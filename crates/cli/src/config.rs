@@ -17,6 +17,12 @@ use serde::Deserialize;
 use crate::client::{Client, Opened, Reached};
 use crate::commands::Failure;
 
+/// Requests of one caller in a minute, unless said otherwise.
+pub const REQUESTS_PER_MINUTE: u32 = 3_000;
+
+/// Where the server listens, unless said otherwise.
+pub const LISTEN: &str = "127.0.0.1:8610";
+
 /// Where things are kept.
 #[derive(Args, Clone, Default)]
 #[command(next_help_heading = "Store")]
@@ -327,7 +333,7 @@ impl StoreArgs {
         };
         let url = url.unwrap_or_else(|| {
             let listen = std::env::var("RETORT_LISTEN").ok().or(serve.listen);
-            let listen = listen.as_deref().unwrap_or(crate::commands::serve::LISTEN);
+            let listen = listen.as_deref().unwrap_or(LISTEN);
             let scheme = if serve.tls_certificate.is_some() { "https" } else { "http" };
             format!("{scheme}://{listen}")
         });
@@ -462,9 +468,8 @@ mod tests {
         assert_eq!(config.benchmarks.keys().collect::<Vec<_>>(), ["gsm8k"]);
         assert_eq!(config.destinations.keys().collect::<Vec<_>>(), ["backup", "lake"]);
         let serve = config.serve;
-        assert_eq!(serve.listen.as_deref(), Some(crate::commands::serve::LISTEN));
-        let requests = crate::commands::serve::REQUESTS_PER_MINUTE;
-        assert_eq!(serve.requests_per_minute, Some(requests));
+        assert_eq!(serve.listen.as_deref(), Some(LISTEN));
+        assert_eq!(serve.requests_per_minute, Some(REQUESTS_PER_MINUTE));
         assert_eq!((serve.behind_proxy, serve.allow_private_webhooks), (Some(false), Some(false)));
         assert_eq!(serve.traces, Some(false));
         assert_eq!(config.trace_megabytes.map(|mb| mb * 1_000_000), Some(bounds::TRACE_BYTES));

@@ -17,7 +17,7 @@ mod progress;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use client::ClientError;
 use mimalloc::MiMalloc;
 use retort_service::{EngineError, Error, panics};
@@ -159,7 +159,7 @@ fn run(command: Command) -> Result<ExitCode, commands::Failure> {
         Command::Doctor(command) => command.run(),
         Command::Backup(command) => command.run(),
         Command::Migrate(command) => command.run(),
-        Command::Completions(command) => command.run(),
+        Command::Completions(command) => command.run(Cli::command()),
     }
 }
 

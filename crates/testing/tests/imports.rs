@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 /// Each crate, from the top down, with how many of its files may import each other in circles. Lower the number when
 /// circles go; never raise it.
 const CRATES: [(&str, usize); 8] = [
-    ("cli", 7),
+    ("cli", 0),
     ("web", 2),
     ("service", 0),
     ("engine", 36),

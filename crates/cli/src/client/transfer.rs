@@ -2,7 +2,6 @@
 
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -16,7 +15,7 @@ use retort_web::wire;
 use tokio::sync::mpsc;
 
 use super::{
-    Client, ClientError, HEARING, IDEMPOTENCY_KEY, Query, SILENCE, TRIES, WAIT, with_header,
+    Client, ClientError, HEARING, IDEMPOTENCY_KEY, Query, SILENCE, Source, TRIES, WAIT, with_header,
 };
 
 /// Bytes of a history that are read at a time, and how often that waits to be sent.
@@ -28,12 +27,6 @@ const EVENT_BYTES: usize = 16 << 20;
 
 /// How long a server may be away while a job of it is followed.
 const AWAY: Duration = Duration::from_secs(60);
-
-/// What is sent.
-pub enum Source {
-    File(PathBuf),
-    Stdin,
-}
 
 impl Client {
     /// Sends a history to be imported; none if the person wants it to stop. One that broke off is sent again, which

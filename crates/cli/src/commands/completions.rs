@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::process::ExitCode;
 
-use clap::{Args, CommandFactory};
+use clap::{Args, Command};
 use clap_complete::Shell;
 
 use super::Failure;
@@ -16,10 +16,11 @@ pub struct Completions {
 }
 
 impl Completions {
-    pub fn run(self) -> Result<ExitCode, Failure> {
+    /// Prints the completions of `cli`.
+    pub fn run(self, mut cli: Command) -> Result<ExitCode, Failure> {
         // The generator ends the process where it cannot write.
         let mut script = Vec::new();
-        clap_complete::generate(self.shell, &mut crate::Cli::command(), "retort", &mut script);
+        clap_complete::generate(self.shell, &mut cli, "retort", &mut script);
         std::io::stdout().lock().write_all(&script)?;
         Ok(ExitCode::SUCCESS)
     }

@@ -23,7 +23,7 @@ use tracing_subscriber::filter::LevelFilter;
 
 use super::Failure;
 use super::worker::{Told, work_until};
-use crate::config::{ServeConfig, StoreArgs};
+use crate::config::{LISTEN, REQUESTS_PER_MINUTE, ServeConfig, StoreArgs};
 
 /// How long an attempt to post a notice may take.
 const POST: Duration = Duration::from_secs(10);
@@ -43,12 +43,6 @@ const TRACES_PAUSE: Duration = Duration::from_secs(5);
 
 /// How long calls have to end once nobody waits for them any more and the server stops.
 const LEFT_BEHIND: Duration = Duration::from_secs(1);
-
-/// Requests of one caller in a minute, if not said.
-pub const REQUESTS_PER_MINUTE: u32 = 3_000;
-
-/// Where to listen, if not said.
-pub const LISTEN: &str = "127.0.0.1:8610";
 
 /// Start the web server (API and pages).
 #[derive(Args)]
