@@ -220,7 +220,7 @@ fn module(file: &Path) -> Module {
 
 impl Source {
     fn read(text: &str) -> Self {
-        let tokens = without_tests(tokens(text));
+        let tokens = without_tests(&tokens(text));
         let mut source = Self { paths: Vec::new(), names: BTreeMap::new(), globs: Vec::new() };
         let mut at = 0;
         while at < tokens.len() {
@@ -353,7 +353,7 @@ fn raw_text(rest: &str) -> Option<usize> {
 }
 
 /// Takes out what `#[cfg(test)]` stands before: up to the `;` or the closing brace.
-fn without_tests(tokens: Vec<String>) -> Vec<String> {
+fn without_tests(tokens: &[String]) -> Vec<String> {
     let mut kept = Vec::with_capacity(tokens.len());
     let mut at = 0;
     while at < tokens.len() {
