@@ -3,16 +3,12 @@
 //! Methods that change their object are no part of this: `transformers` renders in a sandbox that forbids them.
 
 use std::ops::Range;
-use std::sync::Arc;
 
-use minijinja::value::{
-    Enumerator, Kwargs, Object, ObjectExt, ObjectRepr, Tuple, ValueKind, from_args,
-};
+use minijinja::value::{Kwargs, Tuple, ValueKind, from_args};
 use minijinja::{Error, ErrorKind, State, Value, formatting};
-
 use unicode_properties::{GeneralCategory, UnicodeGeneralCategory};
 
-use super::python::{self, is_space};
+use super::python::{self, View, is_space};
 
 /// Calls `method` of `value`.
 pub(super) fn call(
@@ -59,24 +55,6 @@ fn of_dict(dict: &Value, method: &str, args: &[Value]) -> Result<Value, Error> {
             Ok(Value::from_pairs(pairs()?))
         }
         _ => Err(Error::from(ErrorKind::UnknownMethod)),
-    }
-}
-
-/// A view of a dict: it can be looped over and has a length, but no item has a place.
-#[derive(Debug)]
-pub(super) struct View(Vec<Value>);
-
-impl Object for View {
-    fn repr(self: &Arc<Self>) -> ObjectRepr {
-        ObjectRepr::Iterable
-    }
-
-    fn enumerate(self: &Arc<Self>) -> Enumerator {
-        self.mapped_enumerator(|view| Box::new(view.0.iter().cloned()))
-    }
-
-    fn enumerator_len(self: &Arc<Self>) -> Option<usize> {
-        Some(self.0.len())
     }
 }
 

@@ -1,12 +1,29 @@
 //! How Python prints values: `str`, `repr`, and numbers.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use minijinja::Value;
-use minijinja::value::ValueKind;
+use minijinja::value::{Enumerator, Object, ObjectExt, ObjectRepr, ValueKind};
 use unicode_properties::{GeneralCategory, UnicodeGeneralCategory};
 
-use super::methods::View;
+/// A view of a dict: it can be looped over and has a length, but no item has a place.
+#[derive(Debug)]
+pub(super) struct View(pub(super) Vec<Value>);
+
+impl Object for View {
+    fn repr(self: &Arc<Self>) -> ObjectRepr {
+        ObjectRepr::Iterable
+    }
+
+    fn enumerate(self: &Arc<Self>) -> Enumerator {
+        self.mapped_enumerator(|view| Box::new(view.0.iter().cloned()))
+    }
+
+    fn enumerator_len(self: &Arc<Self>) -> Option<usize> {
+        Some(self.0.len())
+    }
+}
 
 /// What `str(value)` gives.
 pub(super) fn str(value: &Value) -> String {
