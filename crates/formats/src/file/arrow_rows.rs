@@ -7,8 +7,8 @@ use arrow_array::{Array, RecordBatch};
 use arrow_ipc::reader::StreamReader;
 use arrow_schema::ArrowError;
 
+use super::cells::{Column, check, write_object};
 use super::format::ReadSeek;
-use super::parquet::read::{Column, check, write_object};
 
 /// How a file with a footer begins; a stream without one begins with the bytes `FF FF FF FF`.
 pub const ARROW_MAGIC: &[u8] = b"ARROW1\0\0";

@@ -5,6 +5,7 @@
 //! in order ([`FileWriter`]).
 
 mod arrow_rows;
+mod cells;
 mod csv;
 mod format;
 mod jsonl;

@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use parquet::column::writer::{ColumnCloseResult, ColumnWriter, get_column_writer};
+use parquet::column::writer::{ColumnWriter, get_column_writer};
 use parquet::data_type::ByteArray;
 use parquet::file::properties::WriterPropertiesPtr;
 use parquet::file::writer::{SerializedPageWriter, TrackedWrite};
@@ -14,11 +14,8 @@ use parquet::schema::types::{ColumnDescPtr, SchemaDescriptor};
 use super::super::format::Rows;
 use super::columns::{Columns, Leaf, Levels};
 use super::pages::TextPages;
-use super::pieces::Pieces;
+use super::pieces::{ColumnChunk, Pieces};
 use super::settings::broken;
-
-/// A column chunk, and what the file's footer says of it.
-pub(super) type ColumnChunk = (Pieces, ColumnCloseResult);
 
 /// Encodes some of the rows of batches that follow one another.
 pub(super) fn encode_group(

@@ -8,7 +8,7 @@ mod columns;
 mod encode;
 mod pages;
 mod pieces;
-pub(super) mod read;
+mod read;
 mod schema;
 mod settings;
 
@@ -22,8 +22,8 @@ use retort_model::bounds::{ROW_GROUP_BYTES, ROW_GROUP_ROWS};
 
 use self::arrow::Lengths;
 use self::columns::Columns;
-use self::encode::{ColumnChunk, encode_group};
-use self::pieces::{Books, Elsewhere};
+use self::encode::encode_group;
+use self::pieces::{Books, ColumnChunk, Elsewhere};
 use self::schema::{properties_of, root_of};
 use self::settings::broken;
 use super::format::{Chunk, FileFormat, FileOptions, FileWriter, ReadSeek, Rows, body, own};

@@ -16,8 +16,7 @@ use zstd::bulk::Compressor;
 use zstd::zstd_safe::compress_bound;
 
 use super::columns::{Columns, Levels};
-use super::encode::ColumnChunk;
-use super::pieces::Pieces;
+use super::pieces::{ColumnChunk, Pieces};
 use super::settings::{PAGE_BYTES, ZSTD_LEVEL, broken};
 
 /// Bytes before the values of a page, where its levels are put once all are known.

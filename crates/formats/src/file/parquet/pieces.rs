@@ -4,6 +4,7 @@ use std::io::{self, Repeat, Write, repeat};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
+use parquet::column::writer::ColumnCloseResult;
 use parquet::errors::ParquetError;
 use parquet::file::reader::{ChunkReader, Length};
 
@@ -13,6 +14,9 @@ const PIECE_BYTES: usize = 256 << 10;
 /// Bytes in pieces.
 #[derive(Default)]
 pub(super) struct Pieces(Vec<Vec<u8>>);
+
+/// A column chunk, and what the file's footer says of it.
+pub(super) type ColumnChunk = (Pieces, ColumnCloseResult);
 
 impl Pieces {
     /// How many bytes there are.
