@@ -6,10 +6,10 @@
 use retort_json::{Kind, RawJson};
 use retort_model::{Conversation, Kind as Held, Message, Role};
 
-use super::calls;
 use super::chat;
 use super::fields::{self, FieldMap};
 use super::format::{ImportFormat, ItemError, Items, Notes, Refusal};
+use super::parts;
 use super::roles;
 use super::session::{self, Step};
 use super::sniff::Sniff;
@@ -140,7 +140,7 @@ fn result<'a>(raw: &RawJson<'a>, notes: &mut Notes) -> Result<Option<Message<'a>
     let mut message = Message { role: Role::Tool, ..Message::default() };
     message.tool_call_id = map.take_id(&["toolUseID"]);
     if let Some(result) = run.take(&["result"], fields::json) {
-        message.content = calls::content_of(result, notes)?;
+        message.content = parts::result_content(result, notes)?;
     }
     let told = run.take(&["error"], |raw| fields::text_or_under(raw, &["message"]));
     match status.as_str() {

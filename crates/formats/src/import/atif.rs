@@ -12,7 +12,7 @@ use super::format::{ImportFormat, ItemError, Items, Notes, Refusal};
 use super::session::{self, Step};
 use super::sniff::Sniff;
 use super::unplaced::{Least, short};
-use super::{calls, definitions};
+use super::{definitions, parts};
 
 /// The format.
 pub(super) struct Atif;
@@ -209,7 +209,7 @@ fn step<'a>(
     message.created_at = created_at;
     if let Some(content) = map.take(&["message"], fields::json) {
         let mark = notes.mark();
-        message.content = calls::content_of(content, notes)?;
+        message.content = parts::result_content(content, notes)?;
         notes.under(mark, || "message".into());
     }
     message.reasoning = map.take(&["reasoning_content"], RawJson::text);
@@ -286,7 +286,7 @@ fn observed<'a>(
             message.source_role = Some("observation".into());
         }
         if let Some(content) = map.take(&["content"], fields::json) {
-            message.content = calls::content_of(content, notes)?;
+            message.content = parts::result_content(content, notes)?;
         }
         let failed =
             map.peek("extra").and_then(fields::map).is_some_and(|extra| extra.is_true("is_error"));

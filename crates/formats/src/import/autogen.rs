@@ -7,11 +7,12 @@ use std::borrow::Cow;
 use retort_json::{Kind, Parser, RawJson, Text};
 use retort_model::{Content, Conversation, Message, Role, ToolCall};
 
-use super::calls::{result_of, tool_call};
+use super::calls::tool_call;
 use super::chat::Rounds;
 use super::fields::{self, FieldMap};
 use super::format::{Fragment, ImportFormat, ItemError, Items, Notes, Refusal, Spread};
 use super::parts;
+use super::parts::result_of;
 use super::sniff::{Entry, Sniff};
 use super::unplaced::{Least, short};
 

@@ -2,12 +2,11 @@
 
 use std::borrow::Cow;
 
-use retort_json::{Kind, Parser, RawJson, Text};
-use retort_model::{Content, Fields, Message, Role, ToolCall};
+use retort_json::{Kind, Parser, RawJson};
+use retort_model::{Fields, ToolCall};
 
-use super::fields::{self, FieldMap, each_field, id_or_keep, keep, put, text_or_keep};
+use super::fields::{self, each_field, id_or_keep, keep, put, text_or_keep};
 use super::format::{ItemError, Notes};
-use super::parts;
 use super::unplaced::Least;
 
 /// What was seen of a call that says whether it was understood.
@@ -168,72 +167,3 @@ pub(super) const TOOL_NAME: [&str; 5] =
 
 /// Under what they say what came of it.
 pub(super) const RESULT: [&str; 5] = ["content", "output", "response", "result", "value"];
-
-/// A result that stands among the parts of a message, as a message of its own.
-pub(super) fn result_of<'a>(
-    mut map: FieldMap<'a>,
-    notes: &mut Notes,
-) -> Result<Message<'a>, ItemError> {
-    let mut message = Message { role: Role::Tool, ..Message::default() };
-    message.tool_call_id = map.take_id(&CALL_ID).or_else(|| map.take_id(&["id"]));
-    message.name = map.take(&TOOL_NAME, RawJson::text);
-    map.take(&["type"], fields::json);
-    let content = map.take(&RESULT, fields::json);
-    let failed = map.take(&["is_error", "isError"], flag).unwrap_or(false)
-        || map.peek("status").is_some_and(|raw| raw.as_str() == "\"error\"");
-    message.error = map
-        .take(&["errorText", "error"], fields::words)
-        .filter(|text| !matches!(text.as_written(), "" | "false"))
-        .or_else(|| failed.then(|| "failed".into()));
-    let has_id = message.tool_call_id.is_some();
-    let said = content.is_some();
-    if let Some(raw) = content {
-        message.content = content_of(raw, notes)?;
-    }
-    message.metadata = map.rest();
-    let least = if said && has_id { Least::Prose } else { Least::Word };
-    notes.unplaced_fields(&message.metadata, &[], least);
-    Ok(message)
-}
-
-fn flag(raw: &RawJson<'_>) -> Option<bool> {
-    match raw.as_str() {
-        "true" => Some(true),
-        "false" => Some(false),
-        _ => None,
-    }
-}
-
-/// What a result says: text, a list of parts, or the JSON text of anything else.
-pub(super) fn content_of<'a>(
-    raw: RawJson<'a>,
-    notes: &mut Notes,
-) -> Result<Option<Content<'a>>, ItemError> {
-    match fields::kind(&raw) {
-        Some(Kind::Null) | None => Ok(None),
-        Some(Kind::String) => Ok(raw.text().map(Content::Text)),
-        Some(Kind::Array) if parts::are_parts(raw.as_str()) => {
-            let mark = notes.mark();
-            let content = parts::content_of(&raw, notes)?;
-            notes.under(mark, || "content".into());
-            Ok(Some(content))
-        }
-        // One part alone, as a screenshot is.
-        Some(Kind::Object) if parts::is_shown(&raw) => Ok(Some(parts::content_of(&raw, notes)?)),
-        Some(Kind::Object) => Ok(Some(Content::Text(match unwrapped(&raw) {
-            Some(text) => text,
-            None => raw.into_cow().into(),
-        }))),
-        _ => Ok(Some(Content::Text(raw.into_cow().into()))),
-    }
-}
-
-/// Vercel's outputs name their kind: `{"type": "text", "value": …}`.
-fn unwrapped<'a>(raw: &RawJson<'a>) -> Option<Text<'a>> {
-    let mut map = fields::map(raw)?;
-    let kind = map.take(&["type"], RawJson::text)?;
-    match &*kind.decoded() {
-        "text" | "error-text" | "json" | "error-json" => map.take(&["value"], fields::words),
-        _ => None,
-    }
-}

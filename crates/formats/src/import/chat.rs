@@ -12,13 +12,13 @@ use retort_model::{
     Content, Feedback, Fields, Label, Message, PartKind, Role, Round, Time, ToolCall,
 };
 
-use super::calls::{CALL_ID, RESULT, TOOL_NAME, calls_in, content_of, tool_call};
+use super::calls::{CALL_ID, RESULT, TOOL_NAME, calls_in, tool_call};
 use super::fields::{
     self, FieldMap, each_field, keep, put, raws_or_keep, text_or_keep, time_or_keep,
 };
 use super::format::{ItemError, Notes, Refusal};
 use super::hosted;
-use super::parts::{Segment, are_parts, invocations, segments, texts_in};
+use super::parts::{Segment, are_parts, invocations, result_content, segments, texts_in};
 use super::roles::{role, role_of, says_calls};
 use super::unplaced::{Least, short};
 
@@ -434,7 +434,8 @@ impl<'a> Draft<'a> {
                 }
                 let failed = message.error.take();
                 if output.is_some() || failed.is_some() {
-                    let content = output.map(|raw| content_of(raw, notes)).transpose()?.flatten();
+                    let content =
+                        output.map(|raw| result_content(raw, notes)).transpose()?.flatten();
                     let result = Message {
                         role: Role::Tool,
                         tool_call_id: Some(call.id.clone()),
@@ -539,7 +540,7 @@ impl<'a> Draft<'a> {
                 !are_parts(raw.as_str())
             };
             if is_data {
-                message.content = content_of(content.raw()?, notes)?;
+                message.content = result_content(content.raw()?, notes)?;
             } else {
                 // What was passed over before counts the keys and numbers already.
                 let before = content.lone_surrogates();
@@ -609,7 +610,7 @@ impl<'a> Draft<'a> {
                 message.error = Some("failed".into());
             }
             if !has_content && let Some(raw) = map.take(&RESULT, fields::json) {
-                message.content = content_of(raw, notes)?;
+                message.content = result_content(raw, notes)?;
             }
         } else if !has_content && message.tool_calls.is_empty() {
             message.content = map.take(&["text"], RawJson::text).map(Content::Text);

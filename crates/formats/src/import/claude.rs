@@ -7,7 +7,6 @@
 use retort_json::{Kind, Parser, RawJson, Text};
 use retort_model::{Conversation, Feedback, Message, Part, PartKind, Role, Status, ToolCall};
 
-use super::calls;
 use super::chat;
 use super::fields::{self, FieldMap};
 use super::format::{ImportFormat, ItemError, Items, Notes, Refusal, SideFiles};
@@ -311,7 +310,7 @@ fn block<'a>(
             message.tool_call_id = map.take_id(&["tool_use_id"]);
             message.name = map.take(&["name"], RawJson::text);
             if let Some(content) = map.take(&["content"], fields::json) {
-                message.content = calls::content_of(content, notes)?;
+                message.content = parts::result_content(content, notes)?;
             }
             if map.take(&["is_error"], fields::json).is_some_and(|raw| raw.as_str() == "true") {
                 message.error = Some("failed".into());

@@ -206,7 +206,7 @@ impl<'a> Read<'a> {
                     }
                     Some(Content::Text(text))
                 }
-                None => super::calls::content_of(raw, notes)?,
+                None => super::parts::result_content(raw, notes)?,
             };
         }
         let error = data.take(&["error"], |raw| fields::text_or_under(raw, &["message"]));

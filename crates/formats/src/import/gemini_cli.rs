@@ -4,9 +4,9 @@
 use retort_json::{Kind, RawJson, Text};
 use retort_model::{Conversation, Kind as Held, Message, Role, ToolCall};
 
-use super::calls;
 use super::fields::{self, FieldMap};
 use super::format::{Fragment, ImportFormat, ItemError, Items, Notes, Spread};
+use super::parts;
 use super::session::{self, Step};
 use super::sniff::{Entry, Sniff};
 use super::unplaced::{Least, short};
@@ -199,13 +199,13 @@ fn content_of<'a>(
 ) -> Result<Option<retort_model::Content<'a>>, ItemError> {
     match fields::kind(&raw) {
         Some(Kind::Array | Kind::Object) => {
-            let content = super::parts::content_of(&raw, notes)?;
+            let content = parts::content_of(&raw, notes)?;
             Ok(match content {
-                retort_model::Content::Parts(parts) => super::parts::content(parts),
+                retort_model::Content::Parts(parts) => parts::content(parts),
                 other @ retort_model::Content::Text(_) => Some(other),
             })
         }
-        _ => calls::content_of(raw, notes),
+        _ => parts::result_content(raw, notes),
     }
 }
 
@@ -235,7 +235,7 @@ fn call<'a>(
         answer.name = Some(name.clone());
         answer.content = match result {
             Some(raw) => said(&raw).map_or_else(
-                || calls::content_of(raw.clone(), notes),
+                || parts::result_content(raw.clone(), notes),
                 |text| Ok(Some(retort_model::Content::Text(text))),
             )?,
             None => shown.map(retort_model::Content::Text),

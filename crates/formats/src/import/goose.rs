@@ -5,7 +5,6 @@
 use retort_json::{Kind, RawJson, Text};
 use retort_model::{Conversation, Kind as Held, Message, Role, ToolCall};
 
-use super::calls;
 use super::fields::{self, FieldMap};
 use super::format::{Fragment, ImportFormat, ItemError, Items, Notes, Spread};
 use super::parts::{self, Segment};
@@ -273,7 +272,7 @@ fn response<'a>(
                 }
             }
             if let Some(content) = content {
-                message.content = calls::content_of(content, notes)?;
+                message.content = parts::result_content(content, notes)?;
             }
             notes.under(mark, || "toolResult.value".into());
         }

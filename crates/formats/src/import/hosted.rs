@@ -6,9 +6,9 @@
 use retort_json::{Kind, RawJson};
 use retort_model::{Content, Message, Part, PartKind, Role, ToolCall};
 
-use super::calls::content_of;
 use super::fields::{self, FieldMap};
 use super::format::{ItemError, Notes};
+use super::parts::result_content;
 
 /// A hosted tool: the item's type without `_call`, where the item has its arguments, and where its result.
 pub(super) struct Hosted {
@@ -93,7 +93,7 @@ impl Hosted {
                 let raw = RawJson::owned(&raw).ok();
                 Some(Content::Parts(vec![Part { kind: PartKind::Image, text: None, raw }]))
             }
-            _ => content_of(raw, notes)?,
+            _ => result_content(raw, notes)?,
         };
         Ok(Message {
             role: Role::Tool,

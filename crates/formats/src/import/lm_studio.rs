@@ -182,8 +182,7 @@ fn contents<'a>(
             }
             ("toolCallResult", Some(mut map)) => {
                 let content = map.take(&["content"], fields::json);
-                let content =
-                    content.map(|raw| super::calls::content_of(raw, notes)).transpose()?;
+                let content = content.map(|raw| parts::result_content(raw, notes)).transpose()?;
                 segments.push(Segment::Result(Message {
                     role: Role::Tool,
                     tool_call_id: map.take_id(&["toolCallRequestId", "toolCallId", "callId"]),

@@ -416,7 +416,7 @@ impl Mapped {
         if let Some(raw) = at("text") {
             let mark = notes.mark();
             if role == Role::Tool {
-                message.content = calls::content_of(raw, notes)?;
+                message.content = parts::result_content(raw, notes)?;
             } else {
                 segments.extend(said(&raw, notes)?);
             }

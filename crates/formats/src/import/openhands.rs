@@ -271,7 +271,7 @@ impl<'a> Read<'a> {
             None => message.tool_call_id = self.waiting.take(),
         }
         if let Some(content) = map.take(&["content"], fields::json) {
-            message.content = super::calls::content_of(content, notes)?;
+            message.content = super::parts::result_content(content, notes)?;
         }
         if word == "error" {
             message.error = Some("failed".into());

@@ -4,9 +4,9 @@
 use std::borrow::Cow;
 
 use retort_json::{Kind, Parser, RawJson, Text};
-use retort_model::{Content, Message, Part, PartKind, ToolCall};
+use retort_model::{Content, Message, Part, PartKind, Role, ToolCall};
 
-use super::calls::{CALL_ID, call_of, calls_in, result_of};
+use super::calls::{CALL_ID, RESULT, TOOL_NAME, call_of, calls_in};
 use super::fields::{self, FieldMap};
 use super::format::{ItemError, Notes};
 use super::unplaced::{Least, short};
@@ -121,6 +121,75 @@ pub(super) fn content(mut parts: Vec<Part<'_>>) -> Option<Content<'_>> {
         [] => None,
         [Part { kind: PartKind::Text, text, raw: None }] => text.take().map(Content::Text),
         _ => Some(Content::Parts(parts)),
+    }
+}
+
+/// A result that stands among the parts of a message, as a message of its own.
+pub(super) fn result_of<'a>(
+    mut map: FieldMap<'a>,
+    notes: &mut Notes,
+) -> Result<Message<'a>, ItemError> {
+    let mut message = Message { role: Role::Tool, ..Message::default() };
+    message.tool_call_id = map.take_id(&CALL_ID).or_else(|| map.take_id(&["id"]));
+    message.name = map.take(&TOOL_NAME, RawJson::text);
+    map.take(&["type"], fields::json);
+    let content = map.take(&RESULT, fields::json);
+    let failed = map.take(&["is_error", "isError"], flag).unwrap_or(false)
+        || map.peek("status").is_some_and(|raw| raw.as_str() == "\"error\"");
+    message.error = map
+        .take(&["errorText", "error"], fields::words)
+        .filter(|text| !matches!(text.as_written(), "" | "false"))
+        .or_else(|| failed.then(|| "failed".into()));
+    let has_id = message.tool_call_id.is_some();
+    let said = content.is_some();
+    if let Some(raw) = content {
+        message.content = result_content(raw, notes)?;
+    }
+    message.metadata = map.rest();
+    let least = if said && has_id { Least::Prose } else { Least::Word };
+    notes.unplaced_fields(&message.metadata, &[], least);
+    Ok(message)
+}
+
+fn flag(raw: &RawJson<'_>) -> Option<bool> {
+    match raw.as_str() {
+        "true" => Some(true),
+        "false" => Some(false),
+        _ => None,
+    }
+}
+
+/// What a result says: text, a list of parts, or the JSON text of anything else.
+pub(super) fn result_content<'a>(
+    raw: RawJson<'a>,
+    notes: &mut Notes,
+) -> Result<Option<Content<'a>>, ItemError> {
+    match fields::kind(&raw) {
+        Some(Kind::Null) | None => Ok(None),
+        Some(Kind::String) => Ok(raw.text().map(Content::Text)),
+        Some(Kind::Array) if are_parts(raw.as_str()) => {
+            let mark = notes.mark();
+            let content = content_of(&raw, notes)?;
+            notes.under(mark, || "content".into());
+            Ok(Some(content))
+        }
+        // One part alone, as a screenshot is.
+        Some(Kind::Object) if is_shown(&raw) => Ok(Some(content_of(&raw, notes)?)),
+        Some(Kind::Object) => Ok(Some(Content::Text(match unwrapped(&raw) {
+            Some(text) => text,
+            None => raw.into_cow().into(),
+        }))),
+        _ => Ok(Some(Content::Text(raw.into_cow().into()))),
+    }
+}
+
+/// Vercel's outputs name their kind: `{"type": "text", "value": …}`.
+fn unwrapped<'a>(raw: &RawJson<'a>) -> Option<Text<'a>> {
+    let mut map = fields::map(raw)?;
+    let kind = map.take(&["type"], RawJson::text)?;
+    match &*kind.decoded() {
+        "text" | "error-text" | "json" | "error-json" => map.take(&["value"], fields::words),
+        _ => None,
     }
 }
 
@@ -472,9 +541,9 @@ pub(super) fn invocation<'a>(
     let metadata = map.rest();
     notes.unplaced_fields(&metadata, &["title"], Least::Word);
     let result = if output.is_some() || error.is_some() {
-        let content = output.map(|raw| super::calls::content_of(raw, notes)).transpose()?.flatten();
+        let content = output.map(|raw| result_content(raw, notes)).transpose()?.flatten();
         Some(Message {
-            role: retort_model::Role::Tool,
+            role: Role::Tool,
             tool_call_id: Some(id.clone()),
             name: Some(name.clone()),
             content,

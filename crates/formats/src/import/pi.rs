@@ -121,7 +121,7 @@ impl<'a> Read<'a> {
                 if let Some(content) = content {
                     let mut message = Message { role: Role::User, ..Message::default() };
                     message.source_role = Some(kind.clone().into_owned().into());
-                    message.content = super::calls::content_of(content, notes)?;
+                    message.content = super::parts::result_content(content, notes)?;
                     message.metadata = map.rest();
                     step.messages.push(message);
                 }
@@ -186,8 +186,10 @@ impl<'a> Read<'a> {
                 let mut message = Message { role: Role::User, ..Message::default() };
                 message.source_role = Some(role.clone());
                 message.created_at = said.take(&["timestamp"], fields::time);
-                message.content =
-                    content.map(|raw| super::calls::content_of(raw, notes)).transpose()?.flatten();
+                message.content = content
+                    .map(|raw| super::parts::result_content(raw, notes))
+                    .transpose()?
+                    .flatten();
                 said.take(&["role"], fields::json);
                 message.metadata = said.rest();
                 vec![message]

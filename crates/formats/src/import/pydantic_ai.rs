@@ -4,9 +4,10 @@
 use retort_json::{Kind, Parser, RawJson};
 use retort_model::{Content, Conversation, Kind as Held, Message, Part, PartKind, Role};
 
-use super::calls::{content_of, tool_call};
+use super::calls::tool_call;
 use super::fields::{self, FieldMap};
 use super::format::{ImportFormat, ItemError, Items, Notes, Refusal};
+use super::parts::result_content;
 use super::parts::{self, Segment};
 use super::session::{self, Step};
 use super::sniff::Sniff;
@@ -173,7 +174,7 @@ fn part<'a>(
                 role: Role::Tool,
                 name: map.take(&["tool_name"], RawJson::text),
                 tool_call_id: map.take_id(&["tool_call_id"]),
-                content: content.map(|raw| content_of(raw, notes)).transpose()?.flatten(),
+                content: content.map(|raw| result_content(raw, notes)).transpose()?.flatten(),
                 ..Message::default()
             }));
         }
@@ -187,12 +188,12 @@ fn part<'a>(
 
 /// What a part says: a text, texts and files, or the JSON text of anything else.
 fn words<'a>(raw: &RawJson<'a>, notes: &mut Notes) -> Result<Option<Content<'a>>, ItemError> {
-    let Some(list) = fields::list(raw) else { return content_of(raw.clone(), notes) };
+    let Some(list) = fields::list(raw) else { return result_content(raw.clone(), notes) };
     let is_prompt = list.iter().all(|one| {
         fields::kind(one) == Some(Kind::String) || kind_of(one).is_some_and(|kind| is_file(&kind))
     });
     if !is_prompt || list.is_empty() {
-        return content_of(raw.clone(), notes);
+        return result_content(raw.clone(), notes);
     }
     let part = |raw: &RawJson<'a>| match raw.text() {
         Some(text) => Part::text(text),

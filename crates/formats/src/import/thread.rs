@@ -207,7 +207,7 @@ pub(super) fn ran<'a>(
     if output.is_none() && error.is_none() {
         return Ok(Segment::Call(call));
     }
-    let content = output.map(|raw| super::calls::content_of(raw, notes)).transpose()?.flatten();
+    let content = output.map(|raw| super::parts::result_content(raw, notes)).transpose()?.flatten();
     let result = Message {
         role: Role::Tool,
         tool_call_id: Some(call.id.clone()),
