@@ -48,14 +48,6 @@ pub struct Counted {
     pub hits: Vec<ListedHit>,
 }
 
-/// Whether the receiver wants more.
-pub enum More {
-    /// Send more.
-    Wanted,
-    /// It has enough.
-    Enough,
-}
-
 /// What a part keeps of one batch.
 pub struct PartBatch {
     /// Its rows and what goes beside them, packed.

@@ -7,7 +7,7 @@ use retort_model::{
     Conversation, Document, Item, Message, Role, Run, SeenLengths, Time, Usage, language_of,
 };
 
-use super::look::Looked;
+use super::item::ReadItem;
 
 /// Names that are counted apart in each list. A person reads no more of them, and inputs may have any number.
 const NAMES: usize = 1000;
@@ -106,9 +106,9 @@ fn bump(counts: &mut BTreeMap<String, u64>, name: &str, by: u64) {
 
 impl Facts {
     /// What is in the items of a batch.
-    pub(super) fn of(looked: &Looked<'_>) -> Self {
+    pub(super) fn of(items: &[ReadItem<'_>]) -> Self {
         let mut facts = Self::default();
-        for one in &looked.items {
+        for one in items {
             facts.count(&one.item);
         }
         facts

@@ -8,7 +8,8 @@ use retort_formats::import::{Entry, ImportFormat, Side, Sniff, recognise};
 use retort_json::{JsonError, Parser};
 use retort_model::Tally;
 
-use super::job::{Feed, Outlet, RefusedInput, Source, Work};
+use super::job::{RefusedInput, Source, Work};
+use super::outlet::{Feed, Outlet};
 use super::reassemble::Reassembly;
 use super::share::{Extent, PartNumber, Share, Whose};
 use super::spill::Batches;

@@ -7,8 +7,9 @@ use retort_formats::import::ImportFormat;
 use retort_formats::package::{Reject, write_finding, write_reject};
 use retort_model::bounds::BESIDE_BYTES;
 
-use super::delivery::{Counted, Delivery, More};
+use super::delivery::{Counted, Delivery};
 use super::done::{BatchDone, CELLS};
+use super::ends::More;
 use super::job::Source;
 use super::kept::{BatchRows, KeptItems, OutputRows, keep};
 use super::large::LargeTurn;

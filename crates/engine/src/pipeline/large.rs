@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use retort_model::bounds::{BATCH_BYTES, LARGE_BATCH_BYTES_PER_WORKER};
 
-use super::workers::Ends;
+use super::ends::Ends;
 
 /// Bytes of large batches that are in memory.
 pub(super) struct LargeBatches {

@@ -7,10 +7,10 @@ use retort_model::ItemKind;
 use retort_model::bounds::{BYTES_LEARNT_FROM, ITEMS_LEARNT_FROM, VARIABLE_COLUMNS};
 
 use super::choose::is_meant;
-use super::delivery::More;
+use super::ends::More;
 use super::item::ReadItem;
-use super::job::Feed;
 use super::look::{Looked, look_through};
+use super::outlet::Feed;
 use super::shaping::Shaping;
 use crate::error::Error;
 use crate::panics::point;

@@ -3,13 +3,15 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 
-use super::delivery::More;
 use super::done::BatchDone;
+use super::ends::Ends;
+use super::ends::More;
 use super::item::ReadItem;
-use super::job::{Feed, Job, Outlet};
+use super::job::Job;
+use super::outlet::{Feed, Outlet};
 use super::parse::{lines, read};
 use super::shaping::Shaping;
-use super::workers::{Ends, Output, in_order};
+use super::workers::{Output, in_order};
 use crate::error::Error;
 
 /// The items of one batch.

@@ -2,7 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::delivery::{Delivery, More};
+use super::delivery::Delivery;
+use super::ends::More;
 use crate::error::Error;
 
 /// How far an export is.

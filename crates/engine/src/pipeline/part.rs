@@ -6,13 +6,15 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use super::delivery::{Delivery, More};
+use super::delivery::Delivery;
+use super::ends::Ends;
+use super::ends::More;
 use super::gather::{Due, Gathering};
 use super::kept::{failed, unpacked};
 use super::observer::{Observer, observed};
 use super::shaping::Shaping;
 use super::totals::Totals;
-use super::workers::{Ends, Output, ReorderBuffer, in_order};
+use super::workers::{Output, ReorderBuffer, in_order};
 use crate::error::Error;
 use crate::panics::point;
 

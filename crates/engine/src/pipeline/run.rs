@@ -8,15 +8,17 @@ use retort_formats::data::ToolCache;
 use retort_formats::import::split::Batch;
 
 use super::decided::Survey;
-use super::delivery::{Delivery, More};
+use super::delivery::Delivery;
+use super::ends::Ends;
+use super::ends::More;
 use super::gather::Gathering;
-use super::job::{Feed, Outlet};
 use super::observer::{Observer, observed};
+use super::outlet::{Feed, Outlet};
 use super::shaping::Shaping;
 use super::stages;
 use super::totals::Totals;
 use super::work::Worker;
-use super::workers::{Ends, Output, ReorderBuffer, Sequencer, in_order, jobs_waiting};
+use super::workers::{Output, ReorderBuffer, Sequencer, in_order, jobs_waiting};
 use crate::error::Error;
 
 /// Reads all that `feed` gives and hands the chunks to `take`, in order, on whichever thread made them. `before` is

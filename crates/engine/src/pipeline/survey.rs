@@ -6,13 +6,13 @@ use std::iter::Peekable;
 use std::sync::atomic::AtomicBool;
 
 use super::decided::Survey;
-use super::delivery::More;
+use super::ends::More;
 use super::facts::Facts;
 use super::item::ReadItem;
 use super::item::Standing;
 use super::item::Verdict;
-use super::job::Feed;
 use super::look::{Looked, look_through};
+use super::outlet::Feed;
 use super::repeats::{Decisions, decide, row, verdict_of};
 use super::shaping::Shaping;
 use super::stages::Stages;
@@ -154,7 +154,7 @@ fn look(
     let stages = Stages::choosing(shaping);
     let counts = facts.is_some();
     let of_batch = |looked: Looked<'_>| {
-        let facts = counts.then(|| Facts::of(&looked));
+        let facts = counts.then(|| Facts::of(&looked.items));
         Looks { facts, ..looks(looked, &stages, shaping) }
     };
     look_through(feed, shaping, stopped, of_batch, &mut |looks: Looks| {

@@ -8,6 +8,7 @@ use retort_model::{ConversationFilter, Item, Status, Warning};
 
 use super::delivery::Delivery;
 use super::done::{BatchDone, CELLS, Located};
+use super::ends::Ends;
 use super::facts::Facts;
 use super::gather::{Gathering, Shaped};
 use super::item::{ReadItem, Standing};
@@ -18,7 +19,7 @@ use super::parse::{lines, read};
 use super::redacting::Redacted;
 use super::shaping::Shaping;
 use super::stages::{OrderedStages, Stages};
-use super::workers::{Ends, Output, ReorderBuffer, Sequencer};
+use super::workers::{Output, ReorderBuffer, Sequencer};
 use crate::error::Error;
 use crate::panics::point;
 

@@ -1,55 +1,15 @@
 //! Several threads that work and hand on in order what they made; one of them feeds, too.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::available_parallelism;
 use std::time::Duration;
 
 use retort_model::bounds::{BATCHES_WAITING_PER_WORKER, THREADS};
 
-use super::delivery::More;
+use super::ends::{Ends, More, broke_off};
 use crate::error::Error;
 use crate::panics::{caught, caught_in};
-
-/// Why work may end before what feeds it does.
-pub struct Ends<'p> {
-    /// The person wants it.
-    stopped: &'p AtomicBool,
-    /// Something failed.
-    failed: AtomicBool,
-    /// No more is wanted.
-    enough: AtomicBool,
-    /// The first failure that has no other way to the caller.
-    failure: Mutex<Option<Error>>,
-}
-
-impl<'p> Ends<'p> {
-    /// Work that ends early once `stopped` is set.
-    pub fn new(stopped: &'p AtomicBool) -> Self {
-        let (failed, enough) = (AtomicBool::new(false), AtomicBool::new(false));
-        Self { stopped, failed, enough, failure: Mutex::new(None) }
-    }
-
-    pub(super) fn fail(&self, error: Error) {
-        self.failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
-        self.failed.store(true, Ordering::Relaxed);
-    }
-
-    pub(super) fn set_enough(&self) {
-        self.enough.store(true, Ordering::Relaxed);
-    }
-
-    /// Whether everything ends at once.
-    pub(super) fn now(&self) -> bool {
-        self.failed.load(Ordering::Relaxed) || self.stopped.load(Ordering::Relaxed)
-    }
-
-    /// Whether there is reason to read on.
-    pub(super) fn more_wanted(&self) -> bool {
-        !self.now() && !self.enough.load(Ordering::Relaxed)
-    }
-}
 
 /// Lets batches through in order, one at a time.
 pub struct Sequencer<T> {
@@ -207,13 +167,13 @@ impl<T> Output<'_, T> {
     }
 }
 
-/// How far one of so many workers may be ahead.
 /// As many threads as were asked for, else as the machine has cores; within the bound.
 pub fn threads(asked: Option<usize>) -> usize {
     let cores = || available_parallelism().map_or(1, usize::from);
     asked.unwrap_or_else(cores).clamp(1, THREADS)
 }
 
+/// How far one of so many workers may be ahead.
 fn ahead(threads: usize) -> usize {
     threads * BATCHES_WAITING_PER_WORKER
 }
@@ -326,8 +286,7 @@ pub fn in_order<J: Send, T: Send, W: FnMut(J, &Output<'_, T>) -> bool + Send>(
                             false
                         });
                     if !goes_on {
-                        // Whatever waits for this job must not wait for ever.
-                        ends.failed.store(true, Ordering::Relaxed);
+                        ends.break_off();
                         break;
                     }
                 }
@@ -344,26 +303,13 @@ pub fn in_order<J: Send, T: Send, W: FnMut(J, &Output<'_, T>) -> bool + Send>(
             ends.fail(error);
         }
     });
-    if ends.stopped.load(Ordering::Relaxed) {
-        return Err(Error::Stopped);
-    }
-    let failure = ends.failure.lock().unwrap_or_else(PoisonError::into_inner).take();
-    if let Some(error) = failure {
-        return Err(error);
-    }
-    if ends.failed.load(Ordering::Relaxed) {
-        return Err(broke_off());
-    }
+    ends.check()?;
     Ok(output.taker.into_inner()?.more)
-}
-
-fn broke_off() -> Error {
-    Error::bug("a worker ended before its work did")
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::AtomicU64;
+    use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
     use super::*;
 
