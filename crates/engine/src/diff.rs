@@ -16,6 +16,7 @@ use retort_model::bounds::IDS_LISTED;
 use serde::Serialize;
 
 pub use self::receipts::{About, ReceiptChange};
+pub use self::records::{Change, RecordChange};
 use self::records::{Side, SortedRecords};
 use crate::error::Error;
 use crate::package::Package;
@@ -37,31 +38,6 @@ pub struct Diff {
     pub changed: Vec<Finding>,
     /// Where the receipts differ.
     pub receipts: Vec<ReceiptChange>,
-}
-
-/// What became of a record.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Change {
-    /// Only the second package has it.
-    Added,
-    /// Only the first package has it.
-    Gone,
-    /// Both have it, and it differs.
-    Changed,
-    /// Both have it, in different outputs.
-    Moved,
-}
-
-/// A record that is not the same in both packages.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct RecordChange {
-    /// Its id.
-    pub id: String,
-    /// What became of it.
-    pub change: Change,
-    /// Why, or in what.
-    pub why: String,
 }
 
 /// Kinds of one change that are counted apart; the rest is counted together.

@@ -9,6 +9,7 @@
 mod agents;
 mod draft;
 mod lines;
+mod watched;
 mod whole;
 
 use std::collections::BTreeMap;
@@ -21,13 +22,12 @@ use std::time::UNIX_EPOCH;
 use retort_formats::import::is_text_file;
 use retort_model::bounds::FOLDER_DEPTH;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 pub use self::agents::agents;
 use self::draft::write_whole;
+pub use self::watched::Watched;
 use crate::disk::make_private_folder;
 use crate::error::Error;
-use crate::storage::hex;
 
 /// What was seen of each file at the last pass. Hidden, so that it is not read as a history.
 const SEEN: &str = ".seen.json";
@@ -37,29 +37,6 @@ const LOCK: &str = ".lock";
 
 /// Failures that a pass lists.
 const FAILURES: usize = 20;
-
-/// A folder that is watched.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Watched {
-    /// Its folder in the archive.
-    pub name: String,
-    /// Where it is.
-    pub folder: PathBuf,
-    /// Only files in a folder of this name are kept, at any depth.
-    pub within: Option<&'static str>,
-}
-
-impl Watched {
-    /// A folder, kept under its name and a hash of its path, as other folders may have the same name.
-    pub fn folder(folder: &Path) -> io::Result<Self> {
-        let folder = folder.canonicalize()?;
-        let name = folder.file_name().map_or("folder".into(), |name| name.to_string_lossy());
-        let mark = hex(&Sha256::digest(folder.as_os_str().as_encoded_bytes()));
-        let name =
-            format!("{}-{}", name.trim_start_matches('.'), mark.get(..8).unwrap_or_default());
-        Ok(Self { name, folder, within: None })
-    }
-}
 
 /// What a pass did.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -284,9 +261,4 @@ impl Kept {
 fn slashed(path: &Path) -> String {
     let parts: Vec<_> = path.iter().map(|part| part.to_string_lossy()).collect();
     parts.join("/")
-}
-
-/// A hash that is the same only for the same bytes.
-fn mark(bytes: &[u8]) -> [u8; 16] {
-    Sha256::digest(bytes).first_chunk().copied().unwrap_or_default()
 }

@@ -9,14 +9,39 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use retort_formats::package::{IDS, Manifest, REJECTS};
 use retort_json::{JsonError, Kind, Parser};
 use retort_model::Reason;
+use serde::Serialize;
 
-use super::{Change, RecordChange};
 use crate::error::Error;
 use crate::line::next_line;
 use crate::package::Package;
 use crate::seen::SharedHasher;
 use crate::sorter::{Sorted, Sorter};
 use crate::verify::rows_of;
+
+/// What became of a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Change {
+    /// Only the second package has it.
+    Added,
+    /// Only the first package has it.
+    Gone,
+    /// Both have it, and it differs.
+    Changed,
+    /// Both have it, in different outputs.
+    Moved,
+}
+
+/// A record that is not the same in both packages.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct RecordChange {
+    /// Its id.
+    pub id: String,
+    /// What became of it.
+    pub change: Change,
+    /// Why, or in what.
+    pub why: String,
+}
 
 /// Columns that have the id of a record.
 const ID_COLUMNS: [&str; 4] = ["conversation_id", "request_id", "document_id", "id"];

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::Watched;
+use super::watched::Watched;
 
 /// A folder of an agent's sessions.
 struct Agent {

@@ -7,8 +7,7 @@ use std::path::Path;
 
 use retort_json::RawJson;
 
-use super::draft::{Draft, kept};
-use super::mark;
+use super::draft::{Draft, kept, mark};
 
 /// Adds the lines of a file that are not kept yet, and returns their number.
 ///

@@ -9,8 +9,7 @@ use retort_json::{Parser, Text};
 use retort_model::Time;
 use retort_model::bounds::ITEM_BYTES;
 
-use super::draft::{Draft, kept};
-use super::mark;
+use super::draft::{Draft, kept, mark};
 
 /// What became of a file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
