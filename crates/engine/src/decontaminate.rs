@@ -24,7 +24,7 @@ use serde::{Deserialize, Serialize};
 use crate::dedup::is_word_alone;
 use crate::error::Error;
 use crate::line::next_line;
-use crate::verify::read_through;
+use crate::storage::read_through;
 
 /// Words in a row that are looked for.
 pub const WORDS: usize = 13;

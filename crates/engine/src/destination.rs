@@ -127,7 +127,7 @@ impl Destination {
                 }
             }
         };
-        let (_, sha256, _) = crate::verify::read_through(&mut *file).map_err(fail)?;
+        let (_, sha256, _) = crate::storage::read_through(&mut *file).map_err(fail)?;
         Ok(Some(sha256))
     }
 

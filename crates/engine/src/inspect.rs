@@ -5,7 +5,8 @@ use std::sync::atomic::AtomicBool;
 
 use retort_formats::import::split::{Batch, Splitter};
 
-use crate::convert::{ConvertPlan, Found};
+use crate::convert::Found;
+use crate::convert_plan::ConvertPlan;
 use crate::error::Error;
 use crate::pipeline::{Facts, More, Nobody, SourceCount, Totals, run, survey_with_facts};
 use crate::source::{Inputs, Stream};

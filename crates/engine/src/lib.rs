@@ -5,6 +5,7 @@
 
 mod checkpoint;
 mod convert;
+mod convert_plan;
 mod counted;
 mod decontaminate;
 mod dedup;
@@ -46,7 +47,8 @@ mod storage;
 mod verify;
 
 pub use checkpoint::{Checkpoint, Known, STORE};
-pub use convert::{AskedPart, ByKind, ConvertPlan, Found, Report, convert};
+pub use convert::{Found, Report, convert};
+pub use convert_plan::{AskedPart, ByKind, ConvertPlan};
 pub use decontaminate::{BenchmarkFile, Benchmarks, Contaminated, DecontaminateOptions};
 pub use dedup::{Dedup, DuplicateCounts, Duplicates};
 pub use deflate::{deflate, is_worth_packing};
@@ -81,5 +83,5 @@ pub use source::{
 };
 pub use split::{GroupBy, LeakTest, Split};
 pub use stats::{Stats, stats, stats_of, stats_of_package};
-pub use storage::{NewFile, Storage, StoredFile, hex, write_text};
-pub use verify::{Difference, Verified, read_through, rows_of, verify, verify_package};
+pub use storage::{NewFile, Storage, StoredFile, hex, read_through, write_text};
+pub use verify::{Difference, Verified, rows_of, verify, verify_package};

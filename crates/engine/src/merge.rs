@@ -23,8 +23,8 @@ use crate::pipeline::{
 };
 use crate::sorter::Sorter;
 use crate::source::PassedOver;
+use crate::storage::read_through;
 use crate::storage::{Folder, HashingFile, Storage, StoredFile, write_text};
-use crate::verify::read_through;
 
 /// Which parts to merge, and into what.
 #[derive(Clone, Debug)]

@@ -17,7 +17,7 @@ use retort_redact::Key;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::convert::ConvertPlan;
+use crate::convert_plan::ConvertPlan;
 use crate::counted::{Counted, tally};
 use crate::error::{Error, io_reason};
 use crate::options::{CONTAMINATED, DECONTAMINATE, REDACTION_KEY};

@@ -8,7 +8,8 @@ use retort_formats::package::{FINDINGS, List, REJECTS};
 use retort_model::bounds::{ITEMS_LEARNT_FROM, PREVIEW_BYTES, PREVIEW_RECORDS};
 use retort_model::{ConversationFilter, Tally};
 
-use crate::convert::{ConvertPlan, Found, surveyed_if_needed};
+use crate::convert::{Found, surveyed_if_needed};
+use crate::convert_plan::ConvertPlan;
 use crate::dedup::Dedup;
 use crate::error::Error;
 use crate::package::Package;

@@ -6,7 +6,8 @@ use std::sync::atomic::AtomicBool;
 
 use retort_model::{ConversationFilter, Reason, Tally};
 
-use crate::convert::{ConvertPlan, Found};
+use crate::convert::Found;
+use crate::convert_plan::ConvertPlan;
 use crate::dedup::{Dedup, DuplicateCounts, Duplicates};
 use crate::disk::temporary_folder;
 use crate::error::Error;

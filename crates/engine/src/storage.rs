@@ -324,6 +324,23 @@ impl Write for HashingFile {
     }
 }
 
+/// Bytes, SHA-256 and line ends of what is read.
+pub fn read_through(input: &mut dyn Read) -> io::Result<(u64, String, u64)> {
+    let mut hash = Sha256::new();
+    let (mut bytes, mut lines) = (0, 0);
+    let mut buffer = vec![0; 1 << 18];
+    loop {
+        let length = input.read(&mut buffer)?;
+        if length == 0 {
+            return Ok((bytes, hex(&hash.finalize()), lines));
+        }
+        let read = buffer.get(..length).unwrap_or_default();
+        hash.update(read);
+        bytes += length as u64;
+        lines += read.iter().filter(|byte| **byte == b'\n').count() as u64;
+    }
+}
+
 /// Bytes as lower-case hexadecimal digits.
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()

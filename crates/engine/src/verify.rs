@@ -10,13 +10,12 @@ use retort_formats::package::{
 };
 use retort_json::{Kind, Parser};
 use retort_model::Warning;
-use sha2::{Digest, Sha256};
 
 use crate::error::Error;
 use crate::package::Package;
 use crate::packed::unpacked;
 use crate::plan::Compression;
-use crate::storage::hex;
+use crate::storage::read_through;
 
 /// Something that is not as the receipt says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -197,23 +196,6 @@ fn on_disk(input: &mut dyn Read) -> io::Result<std::fs::File> {
     io::copy(input, &mut file)?;
     file.rewind()?;
     Ok(file)
-}
-
-/// Bytes, SHA-256 and line ends of what is read.
-pub fn read_through(input: &mut dyn Read) -> io::Result<(u64, String, u64)> {
-    let mut hash = Sha256::new();
-    let (mut bytes, mut lines) = (0, 0);
-    let mut buffer = vec![0; 1 << 18];
-    loop {
-        let length = input.read(&mut buffer)?;
-        if length == 0 {
-            return Ok((bytes, hex(&hash.finalize()), lines));
-        }
-        let read = buffer.get(..length).unwrap_or_default();
-        hash.update(read);
-        bytes += length as u64;
-        lines += read.iter().filter(|byte| **byte == b'\n').count() as u64;
-    }
 }
 
 /// What is wrong with a row: it is no JSON, or lacks a column, or has one too many.

@@ -11,14 +11,14 @@ use retort_formats::package::{
 };
 use retort_model::bounds::ARCHIVE_ENTRIES;
 use zip::CompressionMethod;
-use zip::result::ZipError;
 
 use super::beside::Beside;
-use super::bytes::{Bounded, Budget, damaged, unsupported};
+use super::bytes::{Bounded, Budget, SQLITE_MAGIC, damaged, of_zip};
+use super::inputs::{ItemFiles, sides_among};
 use super::open::{Opener, Place, Start, spool, temporary};
-use super::sqlite::{LOG, MAGIC, is_log, log_of};
+use super::sqlite::{LOG, is_log, log_of};
+use super::stream::PassedOver;
 use super::workbook::WORKBOOK;
-use super::{ItemFiles, PassedOver, sides_among};
 use crate::error::Error;
 
 /// Files that Retort writes beside the data of a package: no histories.
@@ -174,11 +174,12 @@ impl Opener<'_> {
         entry: &mut dyn Read,
         databases: &mut Databases,
     ) -> Result<bool, Error> {
-        let start = match Start::read(entry, MAGIC.len()) {
+        let start = match Start::read(entry, SQLITE_MAGIC.len()) {
             Ok(start) => start,
             Err(error) => return self.fail(&place, &error),
         };
-        let (is_database, is_log) = (start.bytes().starts_with(MAGIC), is_log(start.bytes()));
+        let (is_database, is_log) =
+            (start.bytes().starts_with(SQLITE_MAGIC), is_log(start.bytes()));
         let mut whole = start.chain(entry);
         if !is_database && !is_log {
             return self.stream(&place, &mut whole);
@@ -365,14 +366,5 @@ fn refuse_overlaps(entries: &mut [Entry]) {
         if own_end > end {
             (end, before) = (own_end, Some(at));
         }
-    }
-}
-
-pub(super) fn of_zip(error: ZipError) -> io::Error {
-    match error {
-        ZipError::Io(error) => damaged(error),
-        ZipError::UnsupportedArchive(why) => unsupported(format!("{why} is not read")),
-        ZipError::InvalidPassword => unsupported("it is encrypted"),
-        other => io::Error::new(io::ErrorKind::InvalidData, other.to_string()),
     }
 }

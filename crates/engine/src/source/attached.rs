@@ -11,8 +11,8 @@ use percent_encoding::percent_decode_str;
 use retort_formats::data::{GivenFile, GivenFiles, Open};
 use retort_model::bounds::{ATTACHMENT_BYTES, RECORD_FILES};
 
-use super::{From, Inputs};
-use crate::verify::read_through;
+use super::inputs::Inputs;
+use crate::storage::read_through;
 
 /// The files among the inputs, by what they are called in reports.
 pub struct AttachedFiles {
@@ -92,11 +92,7 @@ impl AttachedFiles {
     pub fn of(inputs: &Inputs) -> Self {
         let (mut files, mut by_path) = (HashMap::new(), HashMap::new());
         let mut names = Names::default();
-        let read = inputs.files.iter().filter_map(|file| match &file.from {
-            From::Path(path) => Some((&file.label, path)),
-            _ => None,
-        });
-        for (label, path) in read.chain(inputs.attached.iter().map(|(label, path)| (label, path))) {
+        for (label, path) in inputs.paths() {
             names.add(label);
             if let Ok(path) = path.canonicalize() {
                 by_path.insert(path, label.clone());

@@ -7,8 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use retort_formats::file::ARROW_MAGIC;
 use retort_formats::import::{Refusal, otlp_protobuf};
 use retort_model::bounds::{ARCHIVE_FREE_BYTES, ARCHIVE_RATIO};
-
-use super::sqlite;
+use zip::result::ZipError;
 
 /// How much one file may unpack to, with all that is packed inside it.
 pub(super) struct Budget {
@@ -110,6 +109,16 @@ pub(super) fn unsupported(why: impl Into<String>) -> io::Error {
     io::Error::new(io::ErrorKind::Unsupported, why.into())
 }
 
+/// What is wrong with a ZIP archive.
+pub(super) fn of_zip(error: ZipError) -> io::Error {
+    match error {
+        ZipError::Io(error) => damaged(error),
+        ZipError::UnsupportedArchive(why) => unsupported(format!("{why} is not read")),
+        ZipError::InvalidPassword => unsupported("it is encrypted"),
+        other => io::Error::new(io::ErrorKind::InvalidData, other.to_string()),
+    }
+}
+
 /// What a file is, by its first bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -142,6 +151,9 @@ pub(super) enum Packing {
 /// Bytes that tell what a file is: the first header of a tar archive.
 pub(super) const START_BYTES: usize = 512;
 
+/// How a database of SQLite begins.
+pub(super) const SQLITE_MAGIC: &[u8] = b"SQLite format 3\0";
+
 /// Whether bytes may unpack to many more.
 pub fn is_packed(start: &[u8]) -> bool {
     matches!(kind_of(start), Kind::Packed(_) | Kind::Zip | Kind::Parquet)
@@ -170,7 +182,7 @@ pub(super) fn kind_of(start: &[u8]) -> Kind {
         [0xff, 0xff, 0xff, 0xff, ..] => Kind::Arrow,
         _ if start.starts_with(ARROW_MAGIC) => Kind::Arrow,
         [b'O', b'R', b'C', ..] => Kind::Foreign("an ORC file"),
-        _ if start.starts_with(sqlite::MAGIC) => Kind::Sqlite,
+        _ if start.starts_with(SQLITE_MAGIC) => Kind::Sqlite,
         [b'%', b'P', b'D', b'F', ..] => Kind::Foreign("a PDF file"),
         [0x89, b'H', b'D', b'F', ..] => Kind::Foreign("an HDF5 file"),
         _ if otlp_protobuf::begins(start) => Kind::OtlpProtobuf,

@@ -19,7 +19,7 @@ use super::bytes::{
     Bounded, Budget, Counted, Kind, Lines, START_BYTES, Utf16, damaged, kind_of, mistaken_text,
     refusal_of, unpacked,
 };
-use super::{PassedOver, ReadOptions, SourceName, Stream};
+use super::stream::{PassedOver, ReadOptions, SourceName, Stream};
 use crate::error::Error;
 use crate::panics::caught;
 

@@ -9,8 +9,7 @@ use memchr::memmem;
 use retort_formats::file::ReadSeek;
 use retort_model::bounds::ARCHIVE_DEPTH;
 
-use super::archive::of_zip;
-use super::bytes::{Bounded, Budget, Kind, START_BYTES, Utf16, damaged, kind_of, unpacked};
+use super::bytes::{Bounded, Budget, Kind, START_BYTES, Utf16, damaged, kind_of, of_zip, unpacked};
 use super::open::{parquet_rows, spool};
 use crate::sought::SoughtTexts;
 

@@ -20,14 +20,11 @@ use rusqlite::config::DbConfig;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OpenFlags, Row};
 
-use super::PassedOver;
 use super::bytes::{Bounded, Lines, unsupported};
 use super::open::{Opener, Place, copy_to, named, temporary};
+use super::stream::PassedOver;
 use crate::disk::TEMPORARY_PREFIX;
 use crate::error::Error;
-
-/// How a database begins.
-pub(super) const MAGIC: &[u8] = b"SQLite format 3\0";
 
 /// What the name of a write-ahead log adds to that of its database.
 pub(super) const LOG: &str = "-wal";

@@ -15,8 +15,7 @@ use retort_model::bounds::WORKBOOK_TEXT_BYTES;
 use zip::ZipArchive;
 use zip::result::{ZipError, ZipResult};
 
-use super::archive::of_zip;
-use super::bytes::{Bounded, Budget, Lines};
+use super::bytes::{Bounded, Budget, Lines, of_zip};
 use super::open::{Expected, Opener, Place};
 use crate::error::Error;
 
