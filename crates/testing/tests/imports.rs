@@ -16,9 +16,9 @@ const CRATES: [(&str, usize); 8] = [
     ("cli", 0),
     ("web", 2),
     ("service", 0),
-    ("engine", 36),
+    ("engine", 0),
     ("store", 0),
-    ("formats", 16),
+    ("formats", 6),
     ("model", 0),
     ("json", 0),
 ];
