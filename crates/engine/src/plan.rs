@@ -188,8 +188,10 @@ impl DatasetPlan {
         if self.shape_options.attachments != Attachments::Keep {
             return Ok(());
         }
-        let carry = |format: &&&dyn DataFormat| format.carries_attachments();
-        let why = if !self.data_format.carries_attachments() {
+        let options = &self.shape_options;
+        let why = if !self.data_format.carries_attachments(options) {
+            let other = ShapeOptions::default();
+            let carry = |format: &&&dyn DataFormat| format.carries_attachments(&other);
             let formats: Vec<_> = data::FORMATS
                 .iter()
                 .filter(carry)

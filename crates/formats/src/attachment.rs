@@ -93,6 +93,35 @@ fn media_type_of(text: &str) -> String {
     if is_fit(text) { text.to_ascii_lowercase() } else { "application/octet-stream".into() }
 }
 
+/// The media type of a picture, video or sound, by the ending of its name.
+pub fn media_type_of_name(name: &str) -> Option<&'static str> {
+    let (_, ending) = name.rsplit_once('.')?;
+    Some(match ending.to_ascii_lowercase().as_str() {
+        "png" => "image/png",
+        "jpg" | "jpeg" => "image/jpeg",
+        "gif" => "image/gif",
+        "webp" => "image/webp",
+        "bmp" => "image/bmp",
+        "tif" | "tiff" => "image/tiff",
+        "heic" => "image/heic",
+        "avif" => "image/avif",
+        "mp4" => "video/mp4",
+        "mov" => "video/quicktime",
+        "avi" => "video/x-msvideo",
+        "mkv" => "video/x-matroska",
+        "webm" => "video/webm",
+        "mpeg" | "mpg" => "video/mpeg",
+        "mp3" => "audio/mpeg",
+        "wav" => "audio/wav",
+        "ogg" | "opus" => "audio/ogg",
+        "flac" => "audio/flac",
+        "m4a" => "audio/mp4",
+        "aac" => "audio/aac",
+        "aif" | "aiff" => "audio/aiff",
+        _ => return None,
+    })
+}
+
 /// What the name of a file of that media type ends on.
 pub fn ending(media_type: &str) -> &str {
     match media_type {
@@ -100,6 +129,7 @@ pub fn ending(media_type: &str) -> &str {
         "image/svg+xml" => "svg",
         "text/plain" => "txt",
         "audio/mpeg" => "mp3",
+        "audio/mp4" => "m4a",
         "video/quicktime" => "mov",
         "application/octet-stream" => "bin",
         other => other.rsplit(['/', '+', '-', '.']).next().unwrap_or("bin"),

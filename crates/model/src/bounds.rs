@@ -60,6 +60,12 @@ pub const INFERENCE_BYTES: u64 = 8 << 20;
 /// Largest picture, video or sound beside a history that is read: an archive may unpack to anything.
 pub const ATTACHMENT_BYTES: u64 = 1 << 30;
 
+/// Largest picture that a row holds itself, as a data URL: OpenAI takes no larger one.
+pub const DATA_URL_BYTES: u64 = 10_000_000;
+
+/// Pictures that a row holds itself or names by their URLs: OpenAI takes no row with more.
+pub const ROW_IMAGES: usize = 10;
+
 /// Files that the records of one dataset may have beside their rows: more than the Hugging Face Hub advises for a
 /// repository, and their list must fit into memory.
 pub const RECORD_FILES: usize = 100_000;

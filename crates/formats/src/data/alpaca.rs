@@ -4,6 +4,7 @@
 use retort_json::{Text, Value};
 use retort_model::{Check, Item, ItemKind, LeftOut, Reason};
 
+use super::carried::ShownAs;
 use super::chat_messages::{Spoken, Voice, speak};
 use super::chat_row::ChatRow;
 use super::format::{DataFormat, Outcome, ShapeContext, ShapeOptions, TrainerColumns};
@@ -103,7 +104,7 @@ impl DataFormat for Alpaca {
             // With a row for each answer, the trainer masks the history.
             let unlearnt =
                 if draft.answer_at.is_some() { Unlearnt::Context } else { Unlearnt::Refused };
-            let voice = Voice { unlearnt, has_reasoning: false, has_media: false };
+            let voice = Voice { unlearnt, has_reasoning: false, shown_as: ShownAs::Nothing };
             let speech = speak(draft, voice, context, &mut Vec::new())?;
             let has_tools =
                 |message: &Spoken<'_>| !message.calls.is_empty() || message.role == "tool";

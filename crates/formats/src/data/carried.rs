@@ -1,5 +1,7 @@
 //! Pictures, videos and sound that go with the rows: as files of the package, named by their content, or as URLs. A message
 //! is carried if all that it shows is; what answers another rests on something that the row does not have.
+//!
+//! Formats differ in how they hold what a message shows ([`ShownAs`]) and in what of it they hold.
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
@@ -7,7 +9,10 @@ use std::io::{self, Read};
 use std::rc::Rc;
 use std::sync::Arc;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use retort_json::{RawJson, Text};
+use retort_model::bounds::{DATA_URL_BYTES, ROW_IMAGES};
 use retort_model::{Content, LeftOut, Message, Part, PartKind, Reason, Role};
 use sha2::{Digest, Sha256};
 
@@ -17,7 +22,7 @@ use super::record::Draft;
 use super::record_file::{FileContent, RecordFile};
 use super::schema::{Field, Sink, Type};
 use super::turns::Turn;
-use crate::attachment::{ending, inline, is_remote, place};
+use crate::attachment::{ending, inline, is_remote, media_type_of_name, place};
 
 /// Files that lie beside a history, such as the pictures in an archive.
 pub trait GivenFiles {
@@ -48,12 +53,31 @@ impl std::fmt::Debug for GivenFile {
 /// The folder of the files in a package.
 const FOLDER: &str = "files";
 
+/// The column that lists the images of the messages, in order.
+pub(super) const IMAGES: Field = Field::required("images", Type::List(&Type::Word));
+
 /// The columns that list what the messages show, in the order of their marks in the text.
 pub(super) const COLUMNS: [Field; 3] = [
-    Field::required("images", Type::List(&Type::Word)),
+    IMAGES,
     Field::required("videos", Type::List(&Type::Word)),
     Field::required("audios", Type::List(&Type::Word)),
 ];
+
+/// How the rows of a format hold what their messages show.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum ShownAs {
+    /// Not at all.
+    #[default]
+    Nothing,
+    /// A mark in the text for each, and columns that list them ([`COLUMNS`]).
+    Marks,
+    /// Images as parts of the content, and a column that lists them ([`IMAGES`]).
+    Parts,
+    /// Images as parts of the content, with the URL in the part: of the web, or with the bytes in it.
+    Urls,
+    /// Images and sound of the kinds that ATIF knows, as parts of the content with a path or URL.
+    Atif,
+}
 
 /// What a person sees or hears.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,25 +108,30 @@ impl Medium {
         }
     }
 
-    /// By the ending of a name.
-    fn of_name(name: &str) -> Option<Self> {
-        match ending_of(name)?.as_str() {
-            "png" | "jpg" | "jpeg" | "gif" | "webp" | "bmp" | "tif" | "tiff" | "heic" | "avif" => {
-                Some(Self::Image)
-            }
-            "mp4" | "mov" | "avi" | "mkv" | "webm" | "mpeg" | "mpg" => Some(Self::Video),
-            "mp3" | "wav" | "ogg" | "flac" | "m4a" | "opus" | "aac" => Some(Self::Audio),
-            _ => None,
+    fn word(self) -> &'static str {
+        match self {
+            Self::Image => "an image",
+            Self::Video => "a video",
+            Self::Audio => "sound",
         }
     }
 }
 
 /// A piece of what a message says and shows, in order.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) enum Piece {
     Text(String),
-    /// What is shown, as a URL or a path in the package.
-    Shown(Medium, String),
+    Shown(Shown),
+}
+
+/// Something that a message shows.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Shown {
+    pub(super) medium: Medium,
+    /// As its source says or its name tells; none of some that are on the web.
+    pub(super) media_type: Option<String>,
+    /// A URL, or a path in the package.
+    pub(super) place: String,
 }
 
 /// What goes with a row.
@@ -148,6 +177,21 @@ impl Media {
         }
     }
 
+    /// Writes the column of images.
+    pub(super) fn write_images(&self, out: &mut dyn Sink) {
+        let [images, ..] = &self.0;
+        out.open_list();
+        images.iter().for_each(|place| out.str(place));
+        out.close_list();
+    }
+
+    /// Why a row is left out that shows more than OpenAI takes.
+    pub(super) fn too_many(&self) -> Option<LeftOut> {
+        let [images, ..] = &self.0;
+        let detail = || format!("more than {ROW_IMAGES} images");
+        (images.len() > ROW_IMAGES).then(|| LeftOut::new(Reason::NeedsAttachment, detail()))
+    }
+
     /// Why a row is left out whose texts have marks where nothing is shown: trainers count them.
     pub(super) fn strays<'t>(
         &self,
@@ -180,19 +224,18 @@ impl Carried {
     pub(super) fn of(
         draft: &Draft<'_>,
         context: &ShapeContext<'_>,
-        has_media: bool,
+        shown_as: ShownAs,
     ) -> (Rc<Self>, Files) {
         let (mut carried, mut files) = (Self::default(), Files::default());
-        if !has_media || context.options.attachments != Attachments::Keep {
+        if shown_as == ShownAs::Nothing || context.options.attachments != Attachments::Keep {
             return (Rc::default(), files);
         }
         for message in draft.messages() {
             if message.role != Role::User || !has_attachments(message) {
                 continue;
             }
-            let mut own = Vec::new();
-            match pieces(message, context.given, &mut own) {
-                Ok(pieces) => {
+            match Showing::new(shown_as, context.given).pieces(message) {
+                Ok((pieces, own)) => {
                     carried.messages.insert(key(message), pieces);
                     files.0.extend(own.into_iter().map(|file| (key(message), file)));
                 }
@@ -234,6 +277,22 @@ impl Carried {
         text.into()
     }
 
+    /// What a question says and shows, in order; none if all of it is text.
+    pub(super) fn pieces_of(&self, turn: &Turn<'_>) -> Option<Vec<Piece>> {
+        if !turn.messages().any(|message| self.has(message)) {
+            return None;
+        }
+        let mut pieces = Vec::new();
+        for message in turn.messages() {
+            match self.messages.get(&key(message)) {
+                Some(own) => pieces.extend(own.iter().cloned()),
+                None if message.words().is_blank() => {}
+                None => pieces.push(Piece::Text(message.words().decoded().into_owned())),
+            }
+        }
+        Some(pieces)
+    }
+
     /// What some messages show.
     pub(super) fn media<'c>(&self, messages: impl Iterator<Item = &'c Message<'c>>) -> Media {
         let mut media = Media::default();
@@ -241,38 +300,14 @@ impl Carried {
             return media;
         }
         for piece in messages.filter_map(|one| self.messages.get(&key(one))).flatten() {
-            let Piece::Shown(medium, place) = piece else { continue };
+            let Piece::Shown(shown) = piece else { continue };
             let lists = media.0.iter_mut().zip(Medium::ALL);
-            for (places, _) in lists.filter(|(_, one)| one == medium) {
-                places.push(place.clone());
+            for (places, _) in lists.filter(|(_, one)| *one == shown.medium) {
+                places.push(shown.place.clone());
             }
         }
         media
     }
-}
-
-/// What a message says and shows, in order.
-fn pieces(
-    message: &Message<'_>,
-    given: Option<&dyn GivenFiles>,
-    files: &mut Vec<RecordFile>,
-) -> Result<Vec<Piece>, String> {
-    let mut pieces = Vec::new();
-    for raw in sent_with(message) {
-        for value in values(raw) {
-            pieces.push(shown(&value, None, given, files)?);
-        }
-    }
-    match &message.content {
-        None => {}
-        Some(Content::Text(text)) => pieces.push(Piece::Text(text.decoded().into_owned())),
-        Some(Content::Parts(parts)) => {
-            for part in parts {
-                pieces.push(piece(part, given, files)?);
-            }
-        }
-    }
-    Ok(pieces)
 }
 
 /// What a message says, with marks for what it shows. Texts that follow each other are joined by line breaks.
@@ -287,7 +322,7 @@ fn marked(pieces: &[Piece]) -> String {
                 }
                 text.push_str(said);
             }
-            Piece::Shown(medium, _) => text.push_str(medium.mark()),
+            Piece::Shown(shown) => text.push_str(shown.medium.mark()),
         }
         is_after_text = matches!(piece, Piece::Text(_));
     }
@@ -303,66 +338,217 @@ fn values(raw: &RawJson<'_>) -> Vec<serde_json::Value> {
     }
 }
 
-fn piece(
-    part: &Part<'_>,
-    given: Option<&dyn GivenFiles>,
-    files: &mut Vec<RecordFile>,
-) -> Result<Piece, String> {
-    let kind = match part.kind {
-        PartKind::Text => {
-            let text = part.text.as_ref().map(Text::decoded).unwrap_or_default();
-            return Ok(Piece::Text(text.into_owned()));
-        }
-        PartKind::Image => Some(Medium::Image),
-        PartKind::Audio => Some(Medium::Audio),
-        PartKind::File | PartKind::Other => None,
-    };
-    let value = part.raw.as_ref().and_then(|raw| serde_json::from_str(raw.as_str()).ok());
-    shown(&value.unwrap_or_default(), kind, given, files)
+/// Finds what messages show, and puts it where a format holds it.
+pub(super) struct Showing<'g> {
+    shown_as: ShownAs,
+    given: Option<&'g dyn GivenFiles>,
+    files: Vec<RecordFile>,
 }
 
-/// What a value shows, as a picture, video or sound; `kind` is what its source says that it is.
-fn shown(
-    value: &serde_json::Value,
-    kind: Option<Medium>,
-    given: Option<&dyn GivenFiles>,
-    files: &mut Vec<RecordFile>,
-) -> Result<Piece, String> {
-    let named = |key: &str| value.get(key).and_then(serde_json::Value::as_str);
-    let says = kind.or_else(|| match named("type")? {
-        "video" | "video_url" | "input_video" => Some(Medium::Video),
-        "image" => Some(Medium::Image),
-        "audio" => Some(Medium::Audio),
-        other => Medium::of_media_type(other),
-    });
-    let says = says.or_else(|| {
+/// Where the bytes of something are.
+enum Place {
+    Inline(Vec<u8>),
+    Web(String),
+    Given(GivenFile),
+}
+
+/// Something that a source shows.
+struct Found {
+    medium: Medium,
+    media_type: Option<String>,
+    place: Place,
+}
+
+impl<'g> Showing<'g> {
+    pub(super) fn new(shown_as: ShownAs, given: Option<&'g dyn GivenFiles>) -> Self {
+        Self { shown_as, given, files: Vec::new() }
+    }
+
+    /// What a message says and shows, in order, with the files of it.
+    pub(super) fn pieces(
+        mut self,
+        message: &Message<'_>,
+    ) -> Result<(Vec<Piece>, Vec<RecordFile>), String> {
+        let mut pieces = Vec::new();
+        for raw in sent_with(message) {
+            for value in values(raw) {
+                pieces.push(self.shown(&value, None)?);
+            }
+        }
+        match &message.content {
+            None => {}
+            Some(Content::Text(text)) => pieces.push(Piece::Text(text.decoded().into_owned())),
+            Some(Content::Parts(parts)) => {
+                for part in parts {
+                    pieces.push(self.piece(part)?);
+                }
+            }
+        }
+        Ok((pieces, self.files))
+    }
+
+    /// The files of what was shown so far.
+    pub(super) fn into_files(self) -> Vec<RecordFile> {
+        self.files
+    }
+
+    pub(super) fn piece(&mut self, part: &Part<'_>) -> Result<Piece, String> {
+        let kind = match part.kind {
+            PartKind::Text => {
+                let text = part.text.as_ref().map(Text::decoded).unwrap_or_default();
+                return Ok(Piece::Text(text.into_owned()));
+            }
+            PartKind::Image => Some(Medium::Image),
+            PartKind::Audio => Some(Medium::Audio),
+            PartKind::File | PartKind::Other => None,
+        };
+        let value = part.raw.as_ref().and_then(|raw| serde_json::from_str(raw.as_str()).ok());
+        self.shown(&value.unwrap_or_default(), kind)
+    }
+
+    /// What a value shows, as a picture, video or sound; `kind` is what its source says that it is.
+    fn shown(&mut self, value: &serde_json::Value, kind: Option<Medium>) -> Result<Piece, String> {
+        let found = Found::in_value(value, kind, self.given)?;
+        self.check(&found)?;
+        let Found { medium, media_type, place } = found;
+        let place = match place {
+            Place::Web(url) => url,
+            bytes if self.shown_as == ShownAs::Urls => {
+                data_url(media_type.as_deref().unwrap_or_default(), bytes)?
+            }
+            Place::Inline(bytes) => {
+                let sha256 = hex(&Sha256::digest(&bytes));
+                let ending = ending(media_type.as_deref().unwrap_or_default());
+                self.file(path_of(&sha256, ending), FileContent::Bytes(bytes))
+            }
+            Place::Given(file) => {
+                let ending = ending_of(&file.name).unwrap_or_else(|| "bin".into());
+                self.file(path_of(&file.sha256, &ending), FileContent::Given(file))
+            }
+        };
+        Ok(Piece::Shown(Shown { medium, media_type, place }))
+    }
+
+    fn file(&mut self, path: String, content: FileContent) -> String {
+        self.files.push(RecordFile { path: path.clone(), content });
+        path
+    }
+
+    /// Whether the format holds it.
+    fn check(&self, found: &Found) -> Result<(), String> {
+        let types: &[&str] = match self.shown_as {
+            ShownAs::Nothing | ShownAs::Marks => return Ok(()),
+            ShownAs::Parts if found.medium == Medium::Image => return Ok(()),
+            ShownAs::Parts => &[],
+            // What OpenAI takes.
+            ShownAs::Urls => &["image/jpeg", "image/png", "image/webp"],
+            ShownAs::Atif => &ATIF_TYPES,
+        };
+        let is_on_web = matches!(found.place, Place::Web(_)) && self.shown_as == ShownAs::Urls;
+        match found.media_type.as_deref() {
+            Some(media_type) if types.contains(&media_type) => Ok(()),
+            None if is_on_web && found.medium == Medium::Image => Ok(()),
+            Some(media_type) if found.medium == Medium::Image => Err(format!(
+                "an image of the type `{media_type}`, for which the format has no place"
+            )),
+            _ => Err(format!("{}, for which the format has no place", found.medium.word())),
+        }
+    }
+}
+
+/// The types of images and sound that ATIF 1.8 knows.
+const ATIF_TYPES: [&str; 12] = [
+    "image/jpeg",
+    "image/png",
+    "image/gif",
+    "image/webp",
+    "audio/wav",
+    "audio/mpeg",
+    "audio/mp4",
+    "audio/aac",
+    "audio/ogg",
+    "audio/flac",
+    "audio/webm",
+    "audio/aiff",
+];
+
+impl Found {
+    fn in_value(
+        value: &serde_json::Value,
+        kind: Option<Medium>,
+        given: Option<&dyn GivenFiles>,
+    ) -> Result<Self, String> {
+        let named = |key: &str| value.get(key).and_then(serde_json::Value::as_str);
+        let says = kind.or_else(|| match named("type")? {
+            "video" | "video_url" | "input_video" => Some(Medium::Video),
+            "image" => Some(Medium::Image),
+            "audio" => Some(Medium::Audio),
+            other => Medium::of_media_type(other),
+        });
         let types = ["media_type", "mime_type", "mimeType", "mediaType", "contentType"];
-        types.into_iter().find_map(|key| Medium::of_media_type(named(key)?))
-    });
-    let nothing_fits = || "a file that is neither a picture nor a video nor sound".to_owned();
-    if let Some((media_type, bytes)) = inline(value) {
-        let medium =
-            says.or_else(|| Medium::of_media_type(&media_type)).ok_or_else(nothing_fits)?;
-        let sha256 = hex(&Sha256::digest(&bytes));
-        let path = path_of(&sha256, ending(&media_type));
-        files.push(RecordFile { path: path.clone(), content: FileContent::Bytes(bytes) });
-        return Ok(Piece::Shown(medium, path));
+        let told = types
+            .into_iter()
+            .find_map(|key| named(key).or_else(|| value.get("source")?.get(key)?.as_str()));
+        let told = told.filter(|it| it.contains('/'));
+        let says = says.or_else(|| Medium::of_media_type(told?));
+        let nothing_fits = || "a file that is neither a picture nor a video nor sound".to_owned();
+        if let Some((media_type, bytes)) = inline(value) {
+            let medium =
+                says.or_else(|| Medium::of_media_type(&media_type)).ok_or_else(nothing_fits)?;
+            let media_type = Some(usual_type(&media_type));
+            return Ok(Self { medium, media_type, place: Place::Inline(bytes) });
+        }
+        let place = place(value).ok_or("something without a place")?;
+        let typed = |name: &str| {
+            let media_type = media_type_of_name(name).or(told).map(usual_type);
+            let medium = says.or_else(|| Medium::of_media_type(media_type.as_deref()?));
+            medium.map(|medium| (medium, media_type)).ok_or_else(nothing_fits)
+        };
+        if is_remote(place) {
+            let (medium, media_type) = typed(place.split(['?', '#']).next().unwrap_or(place))?;
+            return Ok(Self { medium, media_type, place: Place::Web(place.to_owned()) });
+        }
+        let short: String = place.chars().take(80).collect();
+        let file = given.and_then(|given| given.find(place)).ok_or_else(|| {
+            format!("the file `{}` is not among the inputs", short.escape_debug())
+        })?;
+        let (medium, media_type) = typed(&file.name)?;
+        Ok(Self { medium, media_type, place: Place::Given(file) })
     }
-    let place = place(value).ok_or("something without a place")?;
-    let kind_of = |name: &str| says.or_else(|| Medium::of_name(name)).ok_or_else(nothing_fits);
-    if is_remote(place) {
-        let name = place.split(['?', '#']).next().unwrap_or(place);
-        return Ok(Piece::Shown(kind_of(name)?, place.to_owned()));
+}
+
+/// The registered name of a media type that goes by several.
+fn usual_type(media_type: &str) -> String {
+    let media_type = media_type.to_ascii_lowercase();
+    match media_type.as_str() {
+        "image/jpg" => "image/jpeg".into(),
+        "audio/mp3" | "audio/mpga" | "audio/x-mpeg" => "audio/mpeg".into(),
+        "audio/x-wav" | "audio/wave" | "audio/vnd.wave" => "audio/wav".into(),
+        "audio/x-m4a" | "audio/m4a" => "audio/mp4".into(),
+        "audio/x-aac" => "audio/aac".into(),
+        "audio/x-flac" => "audio/flac".into(),
+        "audio/x-aiff" => "audio/aiff".into(),
+        _ => media_type,
     }
-    let short: String = place.chars().take(80).collect();
-    let given = given.and_then(|given| given.find(place));
-    let Some(file) = given else {
-        return Err(format!("the file `{}` is not among the inputs", short.escape_debug()));
+}
+
+/// A URL that has the bytes in it.
+fn data_url(media_type: &str, place: Place) -> Result<String, String> {
+    let bytes = match place {
+        Place::Web(url) => return Ok(url),
+        Place::Inline(bytes) => bytes,
+        Place::Given(file) => {
+            let mut bytes = Vec::new();
+            let read = (file.open)()
+                .and_then(|open| open.take(DATA_URL_BYTES + 1).read_to_end(&mut bytes));
+            read.map_err(|error| format!("`{}` cannot be read: {error}", file.name))?;
+            bytes
+        }
     };
-    let medium = kind_of(&file.name)?;
-    let path = path_of(&file.sha256, &ending_of(&file.name).unwrap_or_else(|| "bin".into()));
-    files.push(RecordFile { path: path.clone(), content: FileContent::Given(file) });
-    Ok(Piece::Shown(medium, path))
+    if bytes.len() as u64 > DATA_URL_BYTES {
+        return Err(format!("an image of more than {} MB", DATA_URL_BYTES / 1_000_000));
+    }
+    Ok(format!("data:{media_type};base64,{}", STANDARD.encode(bytes)))
 }
 
 /// A folder takes no more files than the Hub advises.

@@ -4,7 +4,7 @@
 use retort_json::Value;
 use retort_model::{Item, ItemKind};
 
-use super::chat_columns::{messages, voice, write, write_tools};
+use super::chat_columns::{IMAGES_NOTE, messages, schema, voice, write, write_rest};
 use super::chat_messages::shape_speech;
 use super::chat_row::ChatRow;
 use super::format::{DataFormat, Outcome, ShapeContext, ShapeOptions};
@@ -25,10 +25,8 @@ impl DataFormat for Chat {
 
     fn schema(&self, options: &ShapeOptions, _flat: bool) -> Schema {
         let messages = messages(options);
-        Schema::chosen([
-            Field::required("messages", messages),
-            Field::nullable("tools", Type::Json),
-        ])
+        let fields = [Field::required("messages", messages), Field::nullable("tools", Type::Json)];
+        schema(&fields, options)
     }
 
     fn items(&self) -> &'static [ItemKind] {
@@ -39,17 +37,26 @@ impl DataFormat for Chat {
         true
     }
 
+    fn carries_attachments(&self, _options: &ShapeOptions) -> bool {
+        true
+    }
+
     fn chats(&self, row: &Value<'_>) -> Option<Vec<ChatRow>> {
         Some(vec![ChatRow::spoken(&[(row.get("messages")?, true)], row.get("tools"))?])
     }
 
-    fn card_notes(&self, _options: &ShapeOptions, _flat: bool) -> String {
-        "Each row holds `messages` and `tools` (null where there are none) as chat templates of Hugging Face read them: the \
+    fn card_notes(&self, options: &ShapeOptions, _flat: bool) -> String {
+        let mut notes = String::from(
+            "Each row holds `messages` and `tools` (null where there are none) as chat templates of Hugging Face read them: the \
          arguments of calls are objects, and reasoning is in a field of its own. There is no mark for a single answer, so \
          conversations with an answer that must not be learnt are left out; `prompt-completion` with `--rows per-answer` \
          keeps them. Most templates write only the reasoning of the last answer. `ids.txt` names the item of each record, a \
-         line each; `extra.jsonl` keeps what a row does not hold."
-            .into()
+         line each; `extra.jsonl` keeps what a row does not hold.",
+        );
+        if self.writes_files(options) {
+            notes.push_str(IMAGES_NOTE);
+        }
+        notes
     }
 
     fn shape(
@@ -61,7 +68,7 @@ impl DataFormat for Chat {
         let options = context.options;
         shape_speech(item, voice(Unlearnt::Refused), context, out, |_, speech, out| {
             write(&speech.messages, options, out);
-            write_tools(&speech.tools, out);
+            write_rest(speech, options, out);
         })
     }
 }

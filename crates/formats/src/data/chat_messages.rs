@@ -9,7 +9,7 @@ use retort_model::{Check, Item, LeftOut, Message, Reason, Repair, Role, ToolCall
 
 use super::arguments::object_of;
 use super::attachments::has_attachments;
-use super::carried::{Carried, Media};
+use super::carried::{Carried, Media, Piece, ShownAs};
 use super::extra::{Held, extra};
 use super::format::{CallText, Outcome, ReasoningAs, RecordNotes, ShapeContext, ShapeOptions};
 use super::record::{Draft, Examined, NO_RESULT, examine, settle, shape_records};
@@ -35,8 +35,8 @@ pub(super) struct Voice {
     pub(super) unlearnt: Unlearnt,
     /// Whether there is a field for reasoning.
     pub(super) has_reasoning: bool,
-    /// Whether there are columns for images, videos and sound.
-    pub(super) has_media: bool,
+    /// How images, videos and sound are held, if they are kept.
+    pub(super) shown_as: ShownAs,
 }
 
 /// Longest tool name that OpenAI and Mistral take.
@@ -88,7 +88,7 @@ pub(super) fn speak<'c>(
 ) -> Result<Speech<'c>, LeftOut> {
     let options = context.options;
     let mends = options.check != Check::Off;
-    let (carried, files) = Carried::of(draft, context, voice.has_media);
+    let (carried, files) = Carried::of(draft, context, voice.shown_as);
     let rules = Rules { unlearnt: voice.unlearnt, ..RULES };
     let Examined { turns, tools, mut repairs, mut hopeless } =
         examine(draft, context.tools, options, rules, &carried)?;
@@ -102,6 +102,7 @@ pub(super) fn speak<'c>(
         repairs: &mut repairs,
         hopeless: &mut hopeless,
         carried: &carried,
+        has_parts: matches!(voice.shown_as, ShownAs::Parts | ShownAs::Urls),
     };
     let definitions = row.definitions(&turns.turns, &mut names);
     let mut messages = row.spoken(turns.system, &turns.turns, &mut names);
@@ -113,9 +114,13 @@ pub(super) fn speak<'c>(
         answers.for_each(|message| message.is_learnt = Some(false));
     }
     let media = carried.media(turns.turns.iter().flat_map(Turn::messages));
-    if voice.has_media {
-        let texts = messages.iter().map(|message| message.content.decoded());
-        hopeless = hopeless.or_else(|| media.strays(texts, options));
+    match voice.shown_as {
+        ShownAs::Marks => {
+            let texts = messages.iter().map(|message| message.content.decoded());
+            hopeless = hopeless.or_else(|| media.strays(texts, options));
+        }
+        ShownAs::Urls => hopeless = hopeless.or_else(|| media.too_many()),
+        ShownAs::Nothing | ShownAs::Parts | ShownAs::Atif => {}
     }
     let mut notes = settle(draft, options.check, hopeless, &repairs)?;
     notes.files = files.of_messages(turns.turns.iter().flat_map(Turn::messages));
@@ -156,6 +161,8 @@ pub(super) struct Spoken<'c> {
     pub(super) answers: Option<Cow<'c, str>>,
     /// Of an answer whether it is learnt, where that is marked.
     pub(super) is_learnt: Option<bool>,
+    /// What it says and shows, in order, where it shows something and the format has parts for that.
+    pub(super) parts: Option<Vec<Piece>>,
 }
 
 impl<'c> Spoken<'c> {
@@ -167,6 +174,7 @@ impl<'c> Spoken<'c> {
             calls: Vec::new(),
             answers: None,
             is_learnt: None,
+            parts: None,
         }
     }
 
@@ -284,6 +292,8 @@ struct Row<'n, 'c> {
     repairs: &'n mut Repairs<'c>,
     hopeless: &'n mut Option<LeftOut>,
     carried: &'n Carried,
+    /// Whether what messages show is among parts of their content.
+    has_parts: bool,
 }
 
 impl<'c> Row<'_, 'c> {
@@ -364,7 +374,8 @@ impl<'c> Row<'_, 'c> {
             self.repairs.add_at(Repair::MarkedEmpty, turn.first);
             content = if turn.has_attachments() { "[attachment]".into() } else { "[empty]".into() };
         }
-        Spoken::new(role, content)
+        let parts = self.has_parts.then(|| self.carried.pieces_of(turn)).flatten();
+        Spoken { parts, ..Spoken::new(role, content) }
     }
 
     /// Whether an answer is learnt, if that is to be marked.

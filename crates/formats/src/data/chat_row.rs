@@ -50,13 +50,16 @@ impl ChatRow {
         for message in &self.messages {
             let start = text.len();
             let Ok(value) = Value::parse(&message.json) else { continue };
-            for name in ["reasoning_content", "thinking", "content"] {
-                if let Some(said) = value.get(name).and_then(Value::as_str)
-                    && !said.is_empty()
-                {
-                    text.push_str(said);
-                    text.push('\n');
-                }
+            let field = |name: &str| value.get(name).and_then(Value::as_str);
+            let parts = match value.get("content") {
+                Some(Value::Array(parts)) => parts.as_slice(),
+                _ => &[],
+            };
+            let parts = parts.iter().filter_map(|part| part.get("text")?.as_str());
+            let said = ["reasoning_content", "thinking", "content"].into_iter().filter_map(field);
+            for said in said.chain(parts).filter(|said| !said.is_empty()) {
+                text.push_str(said);
+                text.push('\n');
             }
             if let Some(calls @ Value::Array(_)) = value.get("tool_calls") {
                 text.push_str(&calls.to_json());

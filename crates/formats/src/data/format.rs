@@ -82,11 +82,11 @@ pub trait DataFormat: Sync {
 
     /// Whether its records have files beside their rows, so that a data file alone is not enough.
     fn writes_files(&self, options: &ShapeOptions) -> bool {
-        self.carries_attachments() && options.attachments == Attachments::Keep
+        self.carries_attachments(options) && options.attachments == Attachments::Keep
     }
 
     /// Whether its rows have a place for images, videos and sound.
-    fn carries_attachments(&self) -> bool {
+    fn carries_attachments(&self, _options: &ShapeOptions) -> bool {
         false
     }
 

@@ -5,26 +5,46 @@ use std::collections::HashSet;
 use retort_json::Value;
 use retort_model::{Item, LeftOut, Reason};
 
-use super::chat_columns::{messages, voice, write, write_tools};
+use super::carried::{COLUMNS, ShownAs};
+use super::chat_columns::{IMAGES_NOTE, messages, schema, voice, write, write_rest};
 use super::chat_messages::speak;
 use super::chat_row::ChatRow;
 use super::format::{
-    DataFormat, Layout, Outcome, RecordNotes, ShapeContext, ShapeOptions, TrainerColumns,
+    Attachments, DataFormat, Layout, Outcome, RecordNotes, ShapeContext, ShapeOptions,
+    TrainerColumns,
 };
 use super::record::Draft;
 use super::schema::{Field, Schema, Sink, Type};
 use super::siblings::{Answers, Worth, shape_answers};
-use super::standard::{MESSAGES as SHAREGPT, RULES, TAGS, say};
+use super::standard::{MEDIA_NOTE, MESSAGES as SHAREGPT, RULES, TAGS, say};
 use super::turns::{Rules, Unlearnt};
 
 /// The format.
 pub(super) struct Kto;
 
-static LLAMA_FACTORY: Schema = Schema::of(&[
+const LLAMA_FACTORY: [Field; 3] = [
     Field::required("messages", SHAREGPT),
     Field::required("label", Type::Bool),
     Field::required("tools", Type::Word),
-]);
+];
+
+const COLUMNS_OF_TRAINER: TrainerColumns = TrainerColumns {
+    formatting: "sharegpt",
+    ranking: false,
+    columns: &[("messages", "messages"), ("kto_tag", "label"), ("tools", "tools")],
+    tags: TAGS,
+};
+static MEDIA_COLUMNS: TrainerColumns = TrainerColumns {
+    columns: &[
+        ("messages", "messages"),
+        ("kto_tag", "label"),
+        ("tools", "tools"),
+        ("images", "images"),
+        ("videos", "videos"),
+        ("audios", "audios"),
+    ],
+    ..COLUMNS_OF_TRAINER
+};
 
 impl DataFormat for Kto {
     fn name(&self) -> &'static str {
@@ -37,15 +57,19 @@ impl DataFormat for Kto {
 
     fn schema(&self, options: &ShapeOptions, _flat: bool) -> Schema {
         match options.layout {
-            Layout::LlamaFactory => LLAMA_FACTORY.clone(),
+            Layout::LlamaFactory if self.writes_files(options) => {
+                Schema::chosen([&LLAMA_FACTORY[..], &COLUMNS].concat())
+            }
+            Layout::LlamaFactory => Schema::chosen(LLAMA_FACTORY),
             Layout::Trl | Layout::OpenAi => {
                 let messages = messages(options);
-                Schema::chosen([
+                let fields = [
                     Field::required("prompt", messages),
                     Field::required("completion", messages),
                     Field::required("label", Type::Bool),
                     Field::nullable("tools", Type::Json),
-                ])
+                ];
+                schema(&fields, options)
             }
         }
     }
@@ -59,12 +83,14 @@ impl DataFormat for Kto {
     }
 
     fn trainer_columns(&self, options: &ShapeOptions, _flat: bool) -> Option<TrainerColumns> {
-        (options.layout == Layout::LlamaFactory).then_some(TrainerColumns {
-            formatting: "sharegpt",
-            ranking: false,
-            columns: &[("messages", "messages"), ("kto_tag", "label"), ("tools", "tools")],
-            tags: TAGS,
+        (options.layout == Layout::LlamaFactory).then_some(match self.writes_files(options) {
+            true => MEDIA_COLUMNS,
+            false => COLUMNS_OF_TRAINER,
         })
+    }
+
+    fn carries_attachments(&self, _options: &ShapeOptions) -> bool {
+        true
     }
 
     fn chats(&self, row: &Value<'_>) -> Option<Vec<ChatRow>> {
@@ -84,9 +110,14 @@ impl DataFormat for Kto {
             }
             Layout::Trl | Layout::OpenAi => "TRL reads `prompt`, `completion` and `label`.",
         };
+        let images = match (options.layout, self.writes_files(options)) {
+            (_, false) => "",
+            (Layout::LlamaFactory, true) => MEDIA_NOTE,
+            (Layout::Trl | Layout::OpenAi, true) => IMAGES_NOTE,
+        };
         format!(
             "Each row holds one answer and whether it is good (`label`). {layout} `ids.txt` names the conversation of each row \
-             and, behind `#`, the answer by its number; `extra.jsonl` keeps what a row does not hold."
+             and, behind `#`, the answer by its number; `extra.jsonl` keeps what a row does not hold.{images}"
         )
     }
 
@@ -148,7 +179,7 @@ fn write_spoken(
     write(prompt, context.options, out);
     write(completion, context.options, out);
     out.bool(is_good);
-    write_tools(&speech.tools, out);
+    write_rest(&speech, context.options, out);
     out.end_row();
     Ok(speech.notes)
 }
@@ -159,11 +190,15 @@ fn write_sharegpt(
     context: &mut ShapeContext<'_>,
     out: &mut dyn Sink,
 ) -> Result<RecordNotes, LeftOut> {
-    let said = say(draft, context, Rules { unlearnt: Unlearnt::Context, ..RULES }, false)?;
+    let rules = Rules { unlearnt: Unlearnt::Context, ..RULES };
+    let said = say(draft, context, rules, ShownAs::Marks)?;
     out.begin_row();
     said.write_messages(usize::MAX, out);
     out.bool(is_good);
     said.write_tools(context.options.check, out);
+    if context.options.attachments == Attachments::Keep {
+        said.media.write(out);
+    }
     out.end_row();
     Ok(said.into_notes())
 }

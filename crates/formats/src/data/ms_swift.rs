@@ -3,7 +3,7 @@
 use retort_json::{Text, Value};
 use retort_model::{Item, ItemKind};
 
-use super::carried::COLUMNS;
+use super::carried::{COLUMNS, ShownAs};
 use super::chat_messages::{Spoken, Voice, shape_speech};
 use super::chat_row::ChatRow;
 use super::format::{DataFormat, Outcome, ShapeContext, ShapeOptions};
@@ -54,7 +54,7 @@ impl DataFormat for MsSwift {
         true
     }
 
-    fn carries_attachments(&self) -> bool {
+    fn carries_attachments(&self, _options: &ShapeOptions) -> bool {
         true
     }
 
@@ -76,7 +76,8 @@ impl DataFormat for MsSwift {
         out: &mut dyn Sink,
     ) -> Outcome {
         let has_media = self.writes_files(context.options);
-        let voice = Voice { unlearnt: Unlearnt::Marked, has_reasoning: false, has_media };
+        let voice =
+            Voice { unlearnt: Unlearnt::Marked, has_reasoning: false, shown_as: ShownAs::Marks };
         shape_speech(item, voice, context, out, |_, speech, out| {
             out.open_list();
             for message in &speech.messages {

@@ -4,10 +4,11 @@
 use retort_json::Value;
 use retort_model::{Item, ItemKind};
 
-use super::chat_columns::{WEIGHTED, write_tools, write_weighted};
+use super::carried::ShownAs;
+use super::chat_columns::{WEIGHTED, WEIGHTED_WITH_IMAGES, write_tools, write_weighted};
 use super::chat_messages::{Voice, shape_speech};
 use super::chat_row::ChatRow;
-use super::format::{DataFormat, Outcome, ShapeContext, ShapeOptions};
+use super::format::{Attachments, DataFormat, Outcome, ShapeContext, ShapeOptions};
 use super::schema::{Field, Schema, Sink, Type};
 use super::turns::Unlearnt;
 
@@ -17,7 +18,13 @@ pub(super) struct OpenAi;
 static SCHEMA: Schema =
     Schema::of(&[Field::required("messages", WEIGHTED), Field::optional("tools", Type::Json)]);
 
-const VOICE: Voice = Voice { unlearnt: Unlearnt::Marked, has_reasoning: false, has_media: false };
+static WITH_IMAGES: Schema = Schema::of(&[
+    Field::required("messages", WEIGHTED_WITH_IMAGES),
+    Field::optional("tools", Type::Json),
+]);
+
+const VOICE: Voice =
+    Voice { unlearnt: Unlearnt::Marked, has_reasoning: false, shown_as: ShownAs::Urls };
 
 impl DataFormat for OpenAi {
     fn name(&self) -> &'static str {
@@ -28,8 +35,11 @@ impl DataFormat for OpenAi {
         "OpenAI chat format, for fine-tuning or moving to another tool"
     }
 
-    fn schema(&self, _options: &ShapeOptions, _flat: bool) -> Schema {
-        SCHEMA.clone()
+    fn schema(&self, options: &ShapeOptions, _flat: bool) -> Schema {
+        match options.attachments {
+            Attachments::Keep => WITH_IMAGES.clone(),
+            Attachments::LeaveOut | Attachments::Drop => SCHEMA.clone(),
+        }
     }
 
     fn items(&self) -> &'static [ItemKind] {
@@ -40,15 +50,32 @@ impl DataFormat for OpenAi {
         true
     }
 
+    fn carries_attachments(&self, _options: &ShapeOptions) -> bool {
+        true
+    }
+
+    fn writes_files(&self, _options: &ShapeOptions) -> bool {
+        // OpenAI takes a file of rows, and nothing beside it.
+        false
+    }
+
     fn chats(&self, row: &Value<'_>) -> Option<Vec<ChatRow>> {
         Some(vec![ChatRow::spoken(&[(row.get("messages")?, true)], row.get("tools"))?])
     }
 
-    fn card_notes(&self, _options: &ShapeOptions, _flat: bool) -> String {
-        "Each row holds `messages` and, where there are any, `tools`, and nothing else. `ids.txt` names the conversation \
+    fn card_notes(&self, options: &ShapeOptions, _flat: bool) -> String {
+        let mut notes = String::from(
+            "Each row holds `messages` and, where there are any, `tools`, and nothing else. `ids.txt` names the conversation \
          of each record, a line each; `extra.jsonl` keeps what a row may not hold, such as reasoning. `weight` 0 marks \
-         answers that are context only; leave them out of the loss where a trainer does not know it."
-            .into()
+         answers that are context only; leave them out of the loss where a trainer does not know it.",
+        );
+        if options.attachments == Attachments::Keep {
+            notes.push_str(
+                "\n\nThe content of messages is a list of parts; images are in parts `image_url`, as URLs or with their \
+                 bytes in a data URL.",
+            );
+        }
+        notes
     }
 
     fn shape(
@@ -57,8 +84,9 @@ impl DataFormat for OpenAi {
         context: &mut ShapeContext<'_>,
         out: &mut dyn Sink,
     ) -> Outcome {
+        let options = context.options;
         shape_speech(item, VOICE, context, out, |_, speech, out| {
-            write_weighted(&speech.messages, out);
+            write_weighted(&speech.messages, options, out);
             write_tools(&speech.tools, out);
         })
     }

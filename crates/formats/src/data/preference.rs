@@ -4,17 +4,21 @@
 use retort_json::{Text, Value};
 use retort_model::{Item, LeftOut, Reason};
 
-use super::chat_columns::{OPENAI as OPENAI_MESSAGES, messages, write, write_openai, write_tools};
+use super::carried::{COLUMNS, ShownAs};
+use super::chat_columns::{
+    IMAGES_NOTE, OPENAI as OPENAI_MESSAGES, messages, schema, write, write_openai, write_rest,
+    write_tools,
+};
 use super::chat_messages::{Voice, speak};
 use super::chat_row::ChatRow;
 use super::format::{
-    DataFormat, Layout, Noted, Outcome, RecordLeftOut, RecordNotes, ShapeContext, ShapeOptions,
-    TrainerColumns,
+    Attachments, DataFormat, Layout, Noted, Outcome, RecordLeftOut, RecordNotes, ShapeContext,
+    ShapeOptions, TrainerColumns,
 };
 use super::record::Draft;
 use super::schema::{Field, Schema, Sink, Type};
 use super::siblings::{Answers, shape_answers};
-use super::standard::{MESSAGES as SHAREGPT, RULES, TAGS, message, role_of, say};
+use super::standard::{MEDIA_NOTE, MESSAGES as SHAREGPT, RULES, TAGS, message, role_of, say};
 use super::turns::{Rules, Unlearnt};
 
 /// The format.
@@ -23,12 +27,36 @@ pub(super) struct Preference;
 const SHAREGPT_MESSAGE: Type =
     Type::Struct(&[Field::required("role", Type::Word), Field::required("content", Type::Text)]);
 
-static LLAMA_FACTORY: Schema = Schema::of(&[
+const LLAMA_FACTORY: [Field; 4] = [
     Field::required("messages", SHAREGPT),
     Field::required("chosen", SHAREGPT_MESSAGE),
     Field::required("rejected", SHAREGPT_MESSAGE),
     Field::required("tools", Type::Word),
-]);
+];
+
+const COLUMNS_OF_TRAINER: TrainerColumns = TrainerColumns {
+    formatting: "sharegpt",
+    ranking: true,
+    columns: &[
+        ("messages", "messages"),
+        ("chosen", "chosen"),
+        ("rejected", "rejected"),
+        ("tools", "tools"),
+    ],
+    tags: TAGS,
+};
+static MEDIA_COLUMNS: TrainerColumns = TrainerColumns {
+    columns: &[
+        ("messages", "messages"),
+        ("chosen", "chosen"),
+        ("rejected", "rejected"),
+        ("tools", "tools"),
+        ("images", "images"),
+        ("videos", "videos"),
+        ("audios", "audios"),
+    ],
+    ..COLUMNS_OF_TRAINER
+};
 
 static OPENAI: Schema = Schema::of(&[
     Field::required(
@@ -53,16 +81,20 @@ impl DataFormat for Preference {
 
     fn schema(&self, options: &ShapeOptions, _flat: bool) -> Schema {
         match options.layout {
-            Layout::LlamaFactory => LLAMA_FACTORY.clone(),
+            Layout::LlamaFactory if self.writes_files(options) => {
+                Schema::chosen([&LLAMA_FACTORY[..], &COLUMNS].concat())
+            }
+            Layout::LlamaFactory => Schema::chosen(LLAMA_FACTORY),
             Layout::OpenAi => OPENAI.clone(),
             Layout::Trl => {
                 let messages = messages(options);
-                Schema::chosen([
+                let fields = [
                     Field::required("prompt", messages),
                     Field::required("chosen", messages),
                     Field::required("rejected", messages),
                     Field::nullable("tools", Type::Json),
-                ])
+                ];
+                schema(&fields, options)
             }
         }
     }
@@ -76,17 +108,15 @@ impl DataFormat for Preference {
     }
 
     fn trainer_columns(&self, options: &ShapeOptions, _flat: bool) -> Option<TrainerColumns> {
-        (options.layout == Layout::LlamaFactory).then_some(TrainerColumns {
-            formatting: "sharegpt",
-            ranking: true,
-            columns: &[
-                ("messages", "messages"),
-                ("chosen", "chosen"),
-                ("rejected", "rejected"),
-                ("tools", "tools"),
-            ],
-            tags: TAGS,
+        (options.layout == Layout::LlamaFactory).then_some(match self.writes_files(options) {
+            true => MEDIA_COLUMNS,
+            false => COLUMNS_OF_TRAINER,
         })
+    }
+
+    fn carries_attachments(&self, options: &ShapeOptions) -> bool {
+        // OpenAI tunes on preferences between answers to text alone.
+        options.layout != Layout::OpenAi
     }
 
     fn chats(&self, row: &Value<'_>) -> Option<Vec<ChatRow>> {
@@ -120,10 +150,15 @@ impl DataFormat for Preference {
                 "OpenAI reads `input`, `preferred_output` and `non_preferred_output`."
             }
         };
+        let images = match (options.layout, self.writes_files(options)) {
+            (_, false) => "",
+            (Layout::LlamaFactory, true) => MEDIA_NOTE,
+            (Layout::Trl | Layout::OpenAi, true) => IMAGES_NOTE,
+        };
         format!(
             "Each row holds two answers to one question, of which one is known to be better. {layout} `ids.txt` names the \
              conversation of each row and, behind `#`, the worse answer by its number; `extra.jsonl` keeps what a row does \
-             not hold."
+             not hold.{images}"
         )
     }
 
@@ -180,7 +215,10 @@ fn write_spoken(
     let voice = Voice {
         unlearnt: Unlearnt::Context,
         has_reasoning: options.layout == Layout::Trl,
-        has_media: false,
+        shown_as: match options.layout {
+            Layout::Trl => ShownAs::Parts,
+            Layout::LlamaFactory | Layout::OpenAi => ShownAs::Nothing,
+        },
     };
     let chosen = speak(better, voice, context, renamed_tools)?;
     let rejected = speak(worse, voice, context, renamed_tools)?;
@@ -204,7 +242,7 @@ fn write_spoken(
         write(prompt, options, out);
         write(chosen_answer, options, out);
         write(rejected_answer, options, out);
-        write_tools(&chosen.tools, out);
+        write_rest(&chosen, options, out);
     }
     out.end_row();
     Ok(joined(chosen.notes, rejected.notes))
@@ -218,8 +256,8 @@ fn write_ranking(
     out: &mut dyn Sink,
 ) -> Result<RecordNotes, LeftOut> {
     let rules = Rules { unlearnt: Unlearnt::Context, ..RULES };
-    let chosen = say(better, context, rules, false)?;
-    let rejected = say(worse, context, rules, false)?;
+    let chosen = say(better, context, rules, ShownAs::Marks)?;
+    let rejected = say(worse, context, rules, ShownAs::Marks)?;
     let sides = chosen.turns.turns.iter().zip(&rejected.turns.turns);
     let alike = chosen.contents.iter().zip(&rejected.contents).zip(sides);
     let is_alike = |((one, other), (turn, twin)): &((&Text<'_>, &Text<'_>), (&_, &_))| {
@@ -242,6 +280,9 @@ fn write_ranking(
         }
     }
     chosen.write_tools(check, out);
+    if context.options.attachments == Attachments::Keep {
+        chosen.media.write(out);
+    }
     out.end_row();
     Ok(joined(chosen.into_notes(), rejected.into_notes()))
 }
@@ -292,6 +333,7 @@ fn joined(better: RecordNotes, worse: RecordNotes) -> RecordNotes {
         unfit: better.unfit.or(worse.unfit),
         warnings: join(better.warnings, worse.warnings),
         extra,
+        files: better.files,
         ..RecordNotes::default()
     }
 }

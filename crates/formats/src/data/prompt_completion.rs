@@ -3,7 +3,7 @@
 use retort_json::Value;
 use retort_model::{Item, ItemKind};
 
-use super::chat_columns::{messages, voice, write, write_tools};
+use super::chat_columns::{IMAGES_NOTE, messages, schema, voice, write, write_rest};
 use super::chat_messages::shape_speech;
 use super::chat_row::ChatRow;
 use super::format::{DataFormat, Outcome, ShapeContext, ShapeOptions};
@@ -24,11 +24,12 @@ impl DataFormat for PromptCompletion {
 
     fn schema(&self, options: &ShapeOptions, _flat: bool) -> Schema {
         let messages = messages(options);
-        Schema::chosen([
+        let fields = [
             Field::required("prompt", messages),
             Field::required("completion", messages),
             Field::nullable("tools", Type::Json),
-        ])
+        ];
+        schema(&fields, options)
     }
 
     fn items(&self) -> &'static [ItemKind] {
@@ -39,16 +40,25 @@ impl DataFormat for PromptCompletion {
         true
     }
 
+    fn carries_attachments(&self, _options: &ShapeOptions) -> bool {
+        true
+    }
+
     fn chats(&self, row: &Value<'_>) -> Option<Vec<ChatRow>> {
         let lists = [(row.get("prompt")?, false), (row.get("completion")?, true)];
         Some(vec![ChatRow::spoken(&lists, row.get("tools"))?])
     }
 
-    fn card_notes(&self, _options: &ShapeOptions, _flat: bool) -> String {
-        "Each row holds `prompt`, `completion` and `tools` (null where there are none) as TRL reads them. The arguments of \
+    fn card_notes(&self, options: &ShapeOptions, _flat: bool) -> String {
+        let mut notes = String::from(
+            "Each row holds `prompt`, `completion` and `tools` (null where there are none) as TRL reads them. The arguments of \
          calls are objects in JSON Lines, and in Parquet JSON that `datasets` 4.7 and later, which TRL needs, gives as \
-         objects. `ids.txt` names the item of each record, a line each; `extra.jsonl` keeps what a row does not hold."
-            .into()
+         objects. `ids.txt` names the item of each record, a line each; `extra.jsonl` keeps what a row does not hold.",
+        );
+        if self.writes_files(options) {
+            notes.push_str(IMAGES_NOTE);
+        }
+        notes
     }
 
     fn shape(
@@ -62,7 +72,7 @@ impl DataFormat for PromptCompletion {
             let (prompt, completion) = speech.split_at_answer();
             write(prompt, options, out);
             write(completion, options, out);
-            write_tools(&speech.tools, out);
+            write_rest(speech, options, out);
         })
     }
 }

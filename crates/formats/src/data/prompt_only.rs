@@ -3,7 +3,7 @@
 use retort_json::Value;
 use retort_model::{Item, ItemKind, Role};
 
-use super::chat_columns::{messages, voice, write, write_tools};
+use super::chat_columns::{IMAGES_NOTE, messages, schema, voice, write, write_rest};
 use super::chat_messages::{Spoken, shape_speech};
 use super::chat_row::ChatRow;
 use super::execution::{put_text, text_of};
@@ -26,7 +26,7 @@ impl DataFormat for PromptOnly {
 
     fn schema(&self, options: &ShapeOptions, _flat: bool) -> Schema {
         let messages = messages(options);
-        Schema::chosen([
+        let fields = [
             Field::required("prompt", messages),
             Field::required("answer", Type::Text),
             Field::nullable("ground_truth", Type::Text),
@@ -34,7 +34,8 @@ impl DataFormat for PromptOnly {
             Field::nullable("rating", Type::Text),
             Field::nullable("comment", Type::Text),
             Field::nullable("tools", Type::Json),
-        ])
+        ];
+        schema(&fields, options)
     }
 
     fn items(&self) -> &'static [ItemKind] {
@@ -45,15 +46,24 @@ impl DataFormat for PromptOnly {
         true
     }
 
+    fn carries_attachments(&self, _options: &ShapeOptions) -> bool {
+        true
+    }
+
     fn chats(&self, row: &Value<'_>) -> Option<Vec<ChatRow>> {
         Some(vec![ChatRow::spoken(&[(row.get("prompt")?, false)], row.get("tools"))?])
     }
 
-    fn card_notes(&self, _options: &ShapeOptions, _flat: bool) -> String {
-        "Each row holds a `prompt` as a list of messages. Trainers hand the other columns to reward functions: `answer` is what \
+    fn card_notes(&self, options: &ShapeOptions, _flat: bool) -> String {
+        let mut notes = String::from(
+            "Each row holds a `prompt` as a list of messages. Trainers hand the other columns to reward functions: `answer` is what \
          was answered (the JSON text of its calls if it called tools), `ground_truth` what should have been, and `label`, \
-         `rating` and `comment` what people thought of the answer. `ids.txt` names the item of each row, a line each."
-            .into()
+         `rating` and `comment` what people thought of the answer. `ids.txt` names the item of each row, a line each.",
+        );
+        if self.writes_files(options) {
+            notes.push_str(IMAGES_NOTE);
+        }
+        notes
     }
 
     fn shape(
@@ -86,7 +96,7 @@ impl DataFormat for PromptOnly {
             let rating = feedback.and_then(|feedback| feedback.rating.as_ref()).map(text_of);
             put_text(rating.as_ref(), out);
             put_text(feedback.and_then(|feedback| feedback.comment.as_ref()), out);
-            write_tools(&speech.tools, out);
+            write_rest(speech, options, out);
         })
     }
 }

@@ -9,7 +9,7 @@ use retort_model::{
 
 use super::arguments::object_of;
 use super::attachments::has_attachments;
-use super::carried::{COLUMNS, Carried, Media};
+use super::carried::{COLUMNS, Carried, Media, ShownAs};
 use super::chat_messages::{ReasoningPlace, with_reasoning};
 use super::chat_row::ChatRow;
 use super::extra::{Held, extra};
@@ -98,6 +98,10 @@ static FLAT_COLUMNS: TrainerColumns = TrainerColumns {
     tags: &[],
 };
 
+/// What to tell on the card of rows with images, videos and sound.
+pub(super) const MEDIA_NOTE: &str = "\n\n`images`, `videos` and `audios` list what the messages show, in the order of the \
+    marks `<image>`, `<video>` and `<audio>` in them: as paths of files in this folder, or as URLs.";
+
 pub(super) const RULES: Rules = Rules {
     joins_results: true,
     calls_are_answered: false,
@@ -141,7 +145,7 @@ impl DataFormat for Standard {
         false
     }
 
-    fn carries_attachments(&self) -> bool {
+    fn carries_attachments(&self, _options: &ShapeOptions) -> bool {
         true
     }
 
@@ -170,10 +174,7 @@ impl DataFormat for Standard {
              calls. `extra` holds as JSON text what the columns cannot.",
         );
         if self.writes_files(options) {
-            notes.push_str(
-                "\n\n`images`, `videos` and `audios` list what the messages show, in the order of the marks `<image>`, \
-                 `<video>` and `<audio>` in them: as paths of files in this folder, or as URLs.",
-            );
+            notes.push_str(MEDIA_NOTE);
         }
         if options.tools == ToolsAs::Array {
             notes.push_str(
@@ -217,16 +218,16 @@ pub(super) fn say<'c>(
     draft: &Draft<'c>,
     context: &mut ShapeContext<'_>,
     rules: Rules,
-    has_media: bool,
+    shown_as: ShownAs,
 ) -> Result<Said<'c>, LeftOut> {
     let options = context.options;
-    let (carried, files) = Carried::of(draft, context, has_media);
+    let (carried, files) = Carried::of(draft, context, shown_as);
     let Examined { turns, tools, mut repairs, mut hopeless } =
         examine(draft, context.tools, options, rules, &carried)?;
     let reasoning = ReasoningPlace::of(options, false);
     let contents = contents(&turns, &tools, options, reasoning, &mut repairs, &mut hopeless);
     let media = carried.media(turns.turns.iter().flat_map(Turn::messages));
-    if has_media {
+    if shown_as == ShownAs::Marks {
         let system = turns.system.map(|system| system.words());
         let texts = contents.iter().chain(&system).map(Text::decoded);
         hopeless = hopeless.or_else(|| media.strays(texts, options));
@@ -281,7 +282,7 @@ fn write(
     let unlearnt = if draft.answer_at.is_some() { Unlearnt::Context } else { RULES.unlearnt };
     let options = context.options;
     let has_media = Standard.writes_files(options);
-    let said = say(draft, context, Rules { unlearnt, ..RULES }, has_media)?;
+    let said = say(draft, context, Rules { unlearnt, ..RULES }, ShownAs::Marks)?;
     out.begin_row();
     out.str(conversation.kind.as_str());
     out.open_list();
