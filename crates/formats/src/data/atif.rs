@@ -9,12 +9,15 @@ use std::collections::{HashMap, HashSet};
 use retort_json::{RawJson, Text, Value, write_string};
 use retort_model::{
     Content, Conversation, Feedback, Fields, Item, ItemKind, Label, LeftOut, Message,
-    NotUnderstood, PartKind, Reason, Role, Round, Task, ToolCall,
+    NotUnderstood, PartKind, Reason, Role, Round, Task, ToolCall, Warning,
 };
 
 use super::arguments::object_of;
-use super::attachments::{attachments_of, is_attachment};
-use super::format::{DataFormat, Noted, Outcome, RecordNotes, ShapeContext, ShapeOptions};
+use super::attachments::{attachments_of, has_attachments, is_attachment};
+use super::carried::{GivenFiles, Medium, Piece, Showing, Shown, ShownAs};
+use super::format::{
+    Attachments, DataFormat, Noted, Outcome, RecordNotes, ShapeContext, ShapeOptions,
+};
 use super::object::{Lazy, list};
 use super::record::{is_silent, left_behind};
 use super::schema::{Schema, Sink};
@@ -52,11 +55,22 @@ impl DataFormat for Atif {
         &[ItemKind::Conversation]
     }
 
-    fn card_notes(&self, _options: &ShapeOptions, _flat: bool) -> String {
-        "Each line is a trajectory in ATIF 1.8: the steps of the system, the user and the agent, the results of calls in the \
+    fn carries_attachments(&self, _options: &ShapeOptions) -> bool {
+        true
+    }
+
+    fn card_notes(&self, options: &ShapeOptions, _flat: bool) -> String {
+        let mut notes = String::from(
+            "Each line is a trajectory in ATIF 1.8: the steps of the system, the user and the agent, the results of calls in the \
          step that made them, and sub-agents in `subagent_trajectories`. Steps with `is_copied_context` must not be trained \
-         on. What ATIF has no field for is under `retort` in `extra`."
-            .to_owned()
+         on. What ATIF has no field for is under `retort` in `extra`.",
+        );
+        if self.writes_files(options) {
+            notes.push_str(
+                "\n\nThe paths of images and sound are those of files in this folder, or URLs.",
+            );
+        }
+        notes
     }
 
     fn shape(
@@ -71,6 +85,7 @@ impl DataFormat for Atif {
         }
         let mut writer = Writer {
             options: context.options,
+            given: context.given,
             is_from_atif: is_from_atif(&conversation.metadata),
             notes: RecordNotes::default(),
         };
@@ -79,6 +94,8 @@ impl DataFormat for Atif {
             return Outcome::left_out(None, why);
         }
         let mut notes = writer.notes;
+        let mut paths = HashSet::new();
+        notes.files.retain(|file| paths.insert(file.path.clone()));
         notes.warnings.extend(left_behind(conversation, true).map(Noted::from));
         out.begin_row();
         out.json(&line);
@@ -112,6 +129,7 @@ struct Step<'c, 'a> {
 
 struct Writer<'w> {
     options: &'w ShapeOptions,
+    given: Option<&'w dyn GivenFiles>,
     is_from_atif: bool,
     notes: RecordNotes,
 }
@@ -262,7 +280,7 @@ impl Writer<'_> {
             _ => "system",
         };
         write_string(source, object.key("source"));
-        self.content(message, object.key("message"));
+        let shows = self.content(message, object.key("message"));
         if let Some(reasoning) = message.reasoning.as_ref().filter(|_| is_agent) {
             object.text("reasoning_content", reasoning);
         }
@@ -304,7 +322,7 @@ impl Writer<'_> {
             }
         }
         let base = kept("extra");
-        extra(&mut object, base.as_deref(), |own| self.own(message, own));
+        extra(&mut object, base.as_deref(), |own| self.own(message, shows, own));
         object.end();
         Ok(())
     }
@@ -326,13 +344,14 @@ impl Writer<'_> {
 
     /// Writes a result, whose call in the step has this id.
     fn result(
-        &self,
+        &mut self,
         result: &Message<'_>,
         call: Option<&str>,
         started: &Started<'_, '_>,
         out: &mut String,
     ) {
-        let kept = |name: &str| result.metadata.get(name).filter(|_| self.is_from_atif);
+        let is_from_atif = self.is_from_atif;
+        let kept = |name: &str| result.metadata.get(name).filter(|_| is_from_atif);
         let mut object = Lazy::new(out);
         if self.is_from_atif {
             if let Some(id) = kept("source_call_id") {
@@ -341,9 +360,7 @@ impl Writer<'_> {
         } else if let Some(id) = call {
             write_string(id, object.key("source_call_id"));
         }
-        if result.content.is_some() {
-            self.content(result, object.key("content"));
-        }
+        let shows = result.content.is_some() && self.content(result, object.key("content"));
         let id = result.tool_call_id.as_ref();
         let task = id.and_then(|id| started.get(&id.decoded()).copied());
         // References by the session alone are of older versions, and resolve to nothing in this one.
@@ -365,29 +382,52 @@ impl Writer<'_> {
             }
         }
         let base = kept("extra").map(RawJson::as_str);
-        extra(&mut object, base, |own| self.own(result, own));
+        extra(&mut object, base, |own| self.own(result, shows, own));
         object.end_or_empty();
     }
 
-    fn content(&self, message: &Message<'_>, out: &mut String) {
-        match &message.content {
-            Some(Content::Parts(parts)) if self.is_from_atif => {
-                list(out, parts.iter(), |part, out| match (&part.raw, &part.text) {
-                    (Some(raw), _) if part.kind != PartKind::Text => out.push_str(raw.as_str()),
-                    (_, text) => {
-                        let mut object = Lazy::new(out);
-                        write_string("text", object.key("type"));
-                        object.text("text", text.as_ref().unwrap_or(&Text::default()));
-                        object.end();
+    /// Writes the content of a message. Returns whether what the message shows is in it.
+    fn content(&mut self, message: &Message<'_>, out: &mut String) -> bool {
+        let keeps = self.options.attachments == Attachments::Keep;
+        if let (Some(Content::Parts(parts)), true) = (&message.content, self.is_from_atif) {
+            let mut showing = Showing::new(ShownAs::Atif, self.given);
+            let mut is_missing = false;
+            list(out, parts.iter(), |part, out| match (&part.raw, &part.text) {
+                (Some(raw), _) if part.kind != PartKind::Text => {
+                    let shown = keeps.then(|| showing.piece(part));
+                    is_missing |= matches!(shown, Some(Err(_)));
+                    match shown {
+                        Some(Ok(Piece::Shown(shown))) => write_shown(&shown, Some(raw), out),
+                        _ => out.push_str(raw.as_str()),
                     }
-                });
+                }
+                (_, text) => write_text(text.as_ref().unwrap_or(&Text::default()), out),
+            });
+            self.notes.files.extend(showing.into_files());
+            if is_missing {
+                self.notes.warnings.push(Warning::AttachmentLeftBehind.into());
             }
-            _ => message.words().write_string(out),
+            return true;
         }
+        if keeps && has_attachments(message) {
+            match Showing::new(ShownAs::Atif, self.given).pieces(message) {
+                Ok((pieces, files)) => {
+                    list(out, pieces.iter(), |piece, out| match piece {
+                        Piece::Text(text) => write_text(&text.as_str().into(), out),
+                        Piece::Shown(shown) => write_shown(shown, None, out),
+                    });
+                    self.notes.files.extend(files);
+                    return true;
+                }
+                Err(_) => self.notes.warnings.push(Warning::AttachmentLeftBehind.into()),
+            }
+        }
+        message.words().write_string(out);
+        false
     }
 
-    /// Writes what ATIF has no field for.
-    fn own(&self, message: &Message<'_>, own: &mut Lazy<'_>) {
+    /// Writes what ATIF has no field for; `shows` if the content has what the message shows.
+    fn own(&self, message: &Message<'_>, shows: bool, own: &mut Lazy<'_>) {
         if let Some(name) = &message.name {
             own.text("name", name);
         }
@@ -408,12 +448,37 @@ impl Writer<'_> {
         if let Some(error) = &message.error {
             own.text("error", error);
         }
-        let mut attachments = attachments_of(message).peekable();
+        let attachments = attachments_of(message).filter(|_| !shows);
+        let mut attachments = attachments.peekable();
         if attachments.peek().is_some() {
             list(own.key("attachments"), attachments, |raw, out| out.push_str(raw));
         }
         metadata(Some(&message.metadata), own);
     }
+}
+
+fn write_text(text: &Text<'_>, out: &mut String) {
+    let mut object = Lazy::new(out);
+    write_string("text", object.key("type"));
+    object.text("text", text);
+    object.end();
+}
+
+/// Writes a part with an image or sound; `raw` is what its source wrote, if that was ATIF.
+fn write_shown(shown: &Shown, raw: Option<&RawJson<'_>>, out: &mut String) {
+    let kind = if shown.medium == Medium::Audio { "audio" } else { "image" };
+    let raw = raw.and_then(|raw| Value::parse(raw.as_str()).ok());
+    let seconds = raw.as_ref().and_then(|raw| raw.get("source")?.get("duration_sec"));
+    let mut object = Lazy::new(out);
+    write_string(kind, object.key("type"));
+    let mut source = Lazy::new(object.key("source"));
+    write_string(shown.media_type.as_deref().unwrap_or_default(), source.key("media_type"));
+    write_string(&shown.place, source.key("path"));
+    if let Some(seconds) = seconds {
+        source.key("duration_sec").push_str(&seconds.to_json());
+    }
+    source.end();
+    object.end();
 }
 
 /// Whether a conversation was read from ATIF, by what its reader keeps.

@@ -4,7 +4,8 @@ use std::io::{self, Cursor};
 use std::sync::Arc;
 
 use retort_formats::data::{
-    Attachments, FileContent, GivenFile, GivenFiles, ShapeContext, ShapeOptions, ToolCache, by_name,
+    Attachments, FileContent, GivenFile, GivenFiles, Layout, ShapeContext, ShapeOptions, ToolCache,
+    by_name,
 };
 use retort_formats::file::{FileOptions, by_name as file_named};
 use serde_json::{Value, json};
@@ -29,7 +30,17 @@ fn kept(
     format: &str,
     beside: &'static [&'static str],
 ) -> (Vec<Value>, Vec<String>, String) {
-    let options = ShapeOptions { attachments: Attachments::Keep, ..ShapeOptions::default() };
+    kept_with(input, format, beside, ShapeOptions::default())
+}
+
+/// The same with further options.
+fn kept_with(
+    input: &Value,
+    format: &str,
+    beside: &'static [&'static str],
+    options: ShapeOptions,
+) -> (Vec<Value>, Vec<String>, String) {
+    let options = ShapeOptions { attachments: Attachments::Keep, ..options };
     let (data, jsonl) = (by_name(format).unwrap(), file_named("jsonl").unwrap());
     let schema = data.schema(&options, false);
     let mut rows = jsonl.rows(&schema, FileOptions::default());
@@ -170,4 +181,168 @@ fn rows_that_show_nothing_have_the_columns_too() {
         assert_eq!(lists, [json!([]), json!([]), json!([])]);
         assert!(files.is_empty());
     }
+}
+
+fn asked_and_answered() -> Value {
+    json!({"id": "a", "messages": [
+        say("user", json!([text("Is"), picture(HELLO), text("like"), picture("https://x.org/b.jpg?s=1"), text("?")])),
+        say("assistant", "Yes."),
+        say("user", "Sure?"),
+        say("assistant", "Quite.")]})
+}
+
+fn shown_as_parts() -> Value {
+    json!([{"type": "text", "text": "Is"}, {"type": "image"}, {"type": "text", "text": "like"}, {"type": "image"},
+        {"type": "text", "text": "?"}])
+}
+
+fn words(words: &str) -> Value {
+    json!([{"type": "text", "text": words}])
+}
+
+#[test]
+fn chat_rows_show_images_as_parts_of_messages_whose_content_is_always_a_list() {
+    let images = json!([HELLO_FILE, "https://x.org/b.jpg?s=1"]);
+    for (format, columns) in [
+        ("chat", &["messages"][..]),
+        ("prompt-completion", &["prompt", "completion"]),
+        ("prompt-only", &["prompt"]),
+    ] {
+        let (rows, files, found) = kept(&asked_and_answered(), format, &[]);
+        assert_eq!((rows.len(), &*found), (1, ""), "{format}");
+        let messages: Vec<_> =
+            columns.iter().flat_map(|name| rows[0][*name].as_array().unwrap()).collect();
+        let contents: Vec<_> = messages.iter().map(|one| &one["content"]).collect();
+        let expect = [shown_as_parts(), words("Yes."), words("Sure?"), words("Quite.")];
+        let said = if format == "prompt-only" { 3 } else { 4 };
+        assert_eq!(contents, expect.iter().take(said).collect::<Vec<_>>(), "{format}");
+        assert_eq!(rows[0]["images"], images, "{format}");
+        assert_eq!(files, [format!("{HELLO_FILE} hello")], "{format}");
+    }
+}
+
+#[test]
+fn openai_rows_hold_images_themselves() {
+    let (rows, files, found) = kept(&asked_and_answered(), "openai", &[]);
+    assert_eq!((&*found, files.len()), ("", 0));
+    let url = |url: &str| json!({"type": "image_url", "image_url": {"url": url}});
+    let content =
+        json!([text("Is"), url(HELLO), text("like"), url("https://x.org/b.jpg?s=1"), text("?")]);
+    assert_eq!(rows[0]["messages"][0]["content"], content);
+    assert_eq!(rows[0]["messages"][1]["content"], words("Yes."));
+    assert_eq!(rows[0].as_object().unwrap().len(), 1, "nothing but `messages`");
+
+    let input = json!({"messages": [say("user", "Who is it?"), say("assistant", "Kane")], "images": ["data/1.png"]});
+    let (rows, files, found) = kept(&input, "openai", &["data/1.png"]);
+    assert_eq!((&*found, files.len()), ("", 0));
+    assert_eq!(
+        rows[0]["messages"][0]["content"],
+        json!([url("data:image/png;base64,ZGF0YS8xLnBuZw=="), text("Who is it?")])
+    );
+}
+
+#[test]
+fn openai_rows_show_no_more_than_openai_takes() {
+    let question = |shown: Value| json!({"messages": [say("user", shown), say("assistant", "a")]});
+    for (input, why) in [
+        (json!([text("q"), picture("data:image/bmp;base64,aGVsbG8=")]), "type `image/bmp`"),
+        (json!([text("q"), picture("https://x.org/a.tiff")]), "type `image/tiff`"),
+        (json!(vec![picture("https://x.org/a"); 11]), "more than 10 images"),
+        (
+            json!([{"type": "input_audio", "input_audio": {"data": "aGVsbG8=", "format": "wav"}}]),
+            "sound, for which",
+        ),
+    ] {
+        let (rows, _, found) = kept(&question(input), "openai", &[]);
+        assert!(rows.is_empty() && found.contains(why), "{rows:?} {found}");
+    }
+    let (rows, _, found) =
+        kept(&question(json!(vec![picture("https://x.org/a"); 10])), "openai", &[]);
+    assert_eq!((rows.len(), &*found), (1, ""));
+}
+
+#[test]
+fn what_chat_rows_cannot_show_is_not_answered() {
+    let sound =
+        json!([{"type": "input_audio", "input_audio": {"data": "aGVsbG8=", "format": "wav"}}]);
+    let input = json!({"messages": [say("user", "q"), say("assistant", "a"), say("user", sound), say("assistant", "b")]});
+    for format in ["chat", "prompt-completion"] {
+        let (rows, files, _) = kept(&input, format, &[]);
+        let row = rows[0].to_string();
+        assert!(row.contains(r#""text":"a""#) && !row.contains(r#""text":"b""#), "{format}: {row}");
+        assert!(files.is_empty(), "{format}");
+    }
+}
+
+/// Two answers to one question that shows a picture, of which people liked one.
+fn rated() -> Value {
+    json!({"input": {"messages": [say("user", json!([text("Is"), picture(HELLO), text("?")]))]},
+        "preferred_output": [say("assistant", "Yes.")], "non_preferred_output": [say("assistant", "No.")]})
+}
+
+#[test]
+fn pairs_and_labelled_answers_show_what_their_question_shows() {
+    let layout = |layout| ShapeOptions { layout, ..ShapeOptions::default() };
+    let question = json!([text("Is"), {"type": "image"}, text("?")]);
+    for format in ["preference", "kto"] {
+        let (rows, files, found) = kept_with(&rated(), format, &[], layout(Layout::Trl));
+        assert_eq!(found, "", "{format}");
+        assert_eq!(rows[0]["prompt"][0]["content"], question, "{format}");
+        assert_eq!(rows[0]["images"], json!([HELLO_FILE]), "{format}");
+        assert_eq!(files[0], format!("{HELLO_FILE} hello"), "{format}");
+
+        let (rows, files, found) = kept_with(&rated(), format, &[], layout(Layout::LlamaFactory));
+        assert_eq!(found, "", "{format}");
+        assert_eq!(rows[0]["messages"][0]["content"], "Is<image>?", "{format}");
+        assert_eq!(rows[0]["images"], json!([HELLO_FILE]), "{format}");
+        assert_eq!(rows[0]["audios"], json!([]), "{format}");
+        assert_eq!(files[0], format!("{HELLO_FILE} hello"), "{format}");
+    }
+    let (rows, _, found) = kept_with(&rated(), "preference", &[], layout(Layout::OpenAi));
+    assert!(rows.is_empty() && found.contains("it follows images"), "{found}");
+}
+
+#[test]
+fn steps_of_atif_show_what_anyone_showed() {
+    let input = json!({"id": "a", "messages": [
+        say("user", json!([text("Like this?"), picture(HELLO)])),
+        {"role": "assistant", "content": "", "tool_calls": [
+            {"id": "1", "type": "function", "function": {"name": "look", "arguments": "{}"}}]},
+        {"role": "tool", "tool_call_id": "1", "content": [text("this"), picture("https://x.org/b.jpg")]},
+        say("assistant", "Yes.")]});
+    let (rows, files, found) = kept(&input, "atif", &[]);
+    assert_eq!((&*found, &*files), ("", &[format!("{HELLO_FILE} hello")][..]));
+    let image = |media_type: &str, path: &str| json!({"type": "image", "source": {"media_type": media_type, "path": path}});
+    let steps = &rows[0]["steps"];
+    assert_eq!(steps[0]["message"], json!([text("Like this?"), image("image/png", HELLO_FILE)]));
+    let result = &steps[1]["observation"]["results"][0];
+    assert_eq!(
+        result["content"],
+        json!([text("this"), image("image/jpeg", "https://x.org/b.jpg")])
+    );
+    assert!(!rows[0].to_string().contains("attachments"), "nothing is written twice");
+
+    let pdf = json!({"type": "file", "file": {"filename": "a.pdf", "file_data": "data:application/pdf;base64,aGk="}});
+    let input = json!({"id": "a", "messages": [say("user", json!([text("Sum up"), pdf])), say("assistant", "b")]});
+    let (rows, files, found) = kept(&input, "atif", &[]);
+    assert!(files.is_empty() && found.contains("attachment"), "{found}");
+    assert_eq!(rows[0]["steps"][0]["message"], "Sum up");
+    assert_eq!(rows[0]["steps"][0]["extra"]["retort"]["attachments"], json!([pdf]));
+}
+
+#[test]
+fn files_of_atif_travel_with_the_trajectory_that_names_them() {
+    let trajectory = |path: &str| {
+        json!({"schema_version": "ATIF-v1.8", "session_id": "s",
+        "agent": {"name": "a", "version": "1"}, "steps": [
+        {"step_id": 1, "source": "user", "message": [
+            {"type": "image", "source": {"media_type": "image/png", "path": path}},
+            {"type": "audio", "source": {"media_type": "audio/wav", "path": "gone.wav", "duration_sec": 1.50}}]},
+        {"step_id": 2, "source": "agent", "message": "b"}]})
+    };
+    let (rows, files, found) = kept(&trajectory("a.png"), "atif", &["a.png"]);
+    let path = format!("files/00/{:064x}.png", 5);
+    assert_eq!(rows[0], trajectory(&path));
+    assert_eq!(files, [format!("{path} = a.png")]);
+    assert!(found.contains("attachment"), "{found}");
 }
