@@ -338,6 +338,58 @@ def check_media(retort, source, work):
         print(f"FAILED: LLaMA-Factory, what {source.name} shows: {'; '.join(found[:3])}")
 
 
+def check_images(retort, work):
+    """TRL puts every image of a history that is kept where its message shows it, as `datasets` loads the rows."""
+    global CHECKED
+    import datasets
+    from trl.data_utils import prepare_multimodal_messages
+
+    folder = work / "images"
+    (folder / "in/data").mkdir(parents=True)
+    (folder / "in/data/1.jpg").write_text("1", encoding="utf-8")
+    asked = {"role": "user", "content": "And <image>here?"}
+    shown = [
+        SHOWN[0],
+        SHOWN[2],
+        {"chosen": [asked, {"role": "assistant", "content": "A cat."}], "images": ["data/1.jpg"],
+         "rejected": [asked, {"role": "assistant", "content": "A dog."}]},
+    ]  # fmt: skip
+    (folder / "in/history.jsonl").write_text("".join(json.dumps(row) + "\n" for row in shown), encoding="utf-8")
+    lists = {
+        "chat": ["messages"], "prompt-completion": ["prompt", "completion"], "prompt-only": ["prompt"],
+        "preference": ["prompt", "chosen", "rejected"], "kto": ["prompt", "completion"],
+    }  # fmt: skip
+    for data_format, (first, *others) in lists.items():
+        for file_format in ("jsonl", "parquet"):
+            package = folder / f"{data_format}-{file_format}"
+            command = [
+                retort, "convert", folder / "in", "-o", package, "--to", data_format, "-f", file_format,
+                "--attachments", "keep", "-q",
+            ]  # fmt: skip
+            subprocess.run([*map(str, command)], check=True)
+            rows = datasets.load_dataset(str(package), split="train", cache_dir=str(work / "cache"))
+            CHECKED += 1
+            found = [rows.num_rows == 0 and "no rows"]
+            for row in rows:
+                found += [f"no file {name}" for name in row["images"] if not (package / name).is_file()]
+                try:
+                    said = prepare_multimodal_messages(row[first], images=row["images"])
+                    for name in others:
+                        prepare_multimodal_messages(row[name])
+                except ValueError as error:
+                    found.append(str(error))
+                    continue
+                parts = [part for message in said for part in message["content"]]
+                images = [part["image"] for part in parts if part["type"] == "image"]
+                found.append(images != row["images"] and f"{images} are shown")
+                asks = [part["text"] for part in parts if part["type"] == "text"]
+                found.append(bool(images) and not any("Who is it?" in ask or "here?" in ask for ask in asks) and "no question")
+            found = [one for one in found if one]
+            if found:
+                FAILED.append(data_format)
+                print(f"FAILED: TRL, images of {data_format} in {file_format}: {'; '.join(found[:3])}")
+
+
 def main():
     retort, root, work = (Path(argument).resolve() for argument in sys.argv[1:4])
     work.mkdir(exist_ok=True)
@@ -348,6 +400,7 @@ def main():
         check(retort, source, work)
     check_words(retort, marks, work)
     check_media(retort, Path("shown.json"), work)
+    check_images(retort, work)
     real = os.environ.get("RETORT_REAL_DATA")
     for path in sorted(Path(real).rglob("mllm*demo.json")) if real else ():
         check_media(retort, path, work)
