@@ -286,6 +286,12 @@ pub const MODELS: usize = 100;
 /// Tools that one conversation is listed and found as calling.
 pub const TOOLS: usize = 1000;
 
+/// People of whom a conversation is found by what they judged.
+pub const JUDGES: usize = 100;
+
+/// Characters of a comment, a ground truth or a corrected answer in a judgement: more than any model answers at once.
+pub const JUDGEMENT_CHARACTERS: usize = 1_000_000;
+
 /// Conversations whose values are counted beside a list: the newest, in some tens of milliseconds.
 pub const FACET_ITEMS: usize = 10_000;
 

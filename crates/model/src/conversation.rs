@@ -1,7 +1,8 @@
 //! Conversations and their rounds.
 
 use crate::fields::Fields;
-use crate::message::{Label, Message, NotUnderstood};
+use crate::judgement::{Judgement, Label};
+use crate::message::{CORRECTS, Message, NotUnderstood};
 use crate::named;
 use crate::time::Time;
 use retort_json::{RawJson, Text};
@@ -37,8 +38,10 @@ pub struct Conversation<'a> {
     pub current: Option<usize>,
     /// Histories of sub-agents that it called.
     pub tasks: Vec<Task<'a>>,
-    /// Whether the source prefers or rejects it as a whole; none if it does not say.
+    /// Whether the source, or a person, prefers or rejects it as a whole; none if nobody does.
     pub label: Option<Label>,
+    /// What people said of it as a whole, and what the source had said before.
+    pub judgements: Vec<Judgement<'a>>,
     /// What the reader met and could not place. Nothing is trained on a conversation that has any.
     pub not_understood: Vec<NotUnderstood<'a>>,
     /// What the source said beyond that.
@@ -217,6 +220,7 @@ impl Conversation<'_> {
             current: self.current,
             tasks: self.tasks.into_iter().map(Task::into_owned).collect(),
             label: self.label,
+            judgements: self.judgements.into_iter().map(Judgement::into_owned).collect(),
             not_understood: self
                 .not_understood
                 .into_iter()
@@ -228,6 +232,16 @@ impl Conversation<'_> {
 }
 
 impl Round<'_> {
+    /// Whether the round is there only for a person's correction of an answer.
+    pub fn is_correction(&self) -> bool {
+        self.messages.last().is_some_and(Message::is_correction)
+    }
+
+    /// The number of the round whose answer it corrects.
+    pub fn corrects(&self) -> Option<u32> {
+        self.messages.last()?.metadata.get(CORRECTS)?.as_text()?.parse().ok()
+    }
+
     fn into_owned(self) -> Round<'static> {
         Round {
             number: self.number,

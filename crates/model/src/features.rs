@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use retort_json::RawJson;
 
 use crate::conversation::Conversation;
+use crate::judgement::Label;
 use crate::language::language_of;
-use crate::message::{Feedback, Label, Role};
+use crate::message::{Feedback, Role};
 use crate::named;
 use crate::run::Run;
 
@@ -31,6 +32,8 @@ pub struct Features {
     pub labels: BTreeSet<Label>,
     /// What people thought of the answers.
     pub ratings: BTreeSet<Rating>,
+    /// Who judged it or one of its messages, of any branch.
+    pub judges: BTreeSet<String>,
     /// Whether an answer failed or broke off with an error.
     pub has_error: bool,
     /// Whether a message has an image, sound, file or another part that is not text.
@@ -106,6 +109,11 @@ impl Features {
         let rounds: Vec<_> =
             rounds.into_iter().filter_map(|place| conversation.rounds.get(place)).collect();
         features.labels.extend(conversation.label);
+        features.judges = conversation.judges();
+        let whole = conversation.judged();
+        let whole = Feedback { rating: whole.rating, ..Feedback::default() };
+        features.ratings.extend(whole.verdict());
+        features.scores = whole.score().map(|score| [score; 2]);
         let models = rounds.iter().filter_map(|round| round.model.as_ref());
         for model in conversation.model.iter().chain(models).filter(|model| !model.is_empty()) {
             if !features.models.contains(&*model.decoded()) {

@@ -15,6 +15,8 @@ mod finding;
 mod hash;
 mod item;
 mod job;
+mod judgement;
+mod judging;
 mod language;
 mod message;
 mod name;
@@ -42,9 +44,12 @@ pub use finding::{Check, LeftOut, Reason, Repair, Warning};
 pub use hash::fnv1a;
 pub use item::{Item, ItemKind};
 pub use job::{JobKind, JobState};
+pub use judgement::{Judgement, Label};
+pub use judging::{Judging, Place};
 pub use language::language_of;
 pub use message::{
-    CORRECTS, Content, Feedback, Label, Message, NotUnderstood, Part, PartKind, Role, ToolCall,
+    AUTHOR, CORRECTS, Content, Feedback, GROUND_TRUTH, Message, NotUnderstood, Part, PartKind,
+    Role, ToolCall,
 };
 pub use name::{DatasetName, FileName, NameError};
 pub use receipt::{Account, OutputPortion, Portion, Redacted, SeenLengths, Tally};

@@ -1,6 +1,7 @@
 //! Messages and their parts.
 
 use crate::fields::Fields;
+use crate::judgement::{Judgement, Label};
 use crate::named;
 use crate::time::Time;
 use retort_json::{RawJson, Text};
@@ -32,10 +33,12 @@ pub struct Message<'a> {
     pub error: Option<Text<'a>>,
     /// Why the model stopped, in the source's words (`stop`, `length`, …).
     pub finish_reason: Option<Text<'a>>,
-    /// Whether the source says that the message is to be learnt; none if it does not say.
+    /// Whether the source, or a person, says that the message is to be learnt; none if nobody does.
     pub train: Option<bool>,
-    /// Whether the source prefers or rejects the answer; none if it does not say.
+    /// Whether the source, or a person, prefers or rejects the answer; none if nobody does.
     pub label: Option<Label>,
+    /// What people said of it, and what the source had said before: see [`Judgement`].
+    pub judgements: Vec<Judgement<'a>>,
     /// What the source said beyond that.
     pub metadata: Fields<'a>,
 }
@@ -128,19 +131,14 @@ named!(
     Other = "other"
 );
 
-/// What a source says of the worth of an answer, or of a whole conversation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Label {
-    /// Good, or better than its alternatives.
-    Preferred,
-    /// Bad, or worse than its alternatives.
-    Rejected,
-}
-
-named!(Label, "label", Preferred = "preferred", Rejected = "rejected");
-
 /// The field of an answer's metadata with the number of the round whose answer it corrects.
 pub const CORRECTS: &str = "corrects";
+
+/// The field of a corrected answer's metadata with its author.
+pub const AUTHOR: &str = "author";
+
+/// The field of an answer's metadata with what the answer should have been.
+pub const GROUND_TRUTH: &str = "ground_truth";
 
 /// Something that carries meaning in the source and that its reader could not place.
 #[derive(Clone, Debug, PartialEq)]
@@ -248,6 +246,11 @@ impl<'a> Message<'a> {
         )
     }
 
+    /// Whether the message is a person's correction of an answer.
+    pub fn is_correction(&self) -> bool {
+        self.role == Role::Assistant && self.metadata.get(CORRECTS).is_some()
+    }
+
     /// The source's own word for the role.
     pub fn role_word(&self) -> std::borrow::Cow<'_, str> {
         match &self.source_role {
@@ -275,6 +278,7 @@ impl Message<'_> {
             finish_reason: self.finish_reason.map(Text::into_owned),
             train: self.train,
             label: self.label,
+            judgements: self.judgements.into_iter().map(Judgement::into_owned).collect(),
             metadata: self.metadata.into_owned(),
         }
     }

@@ -27,6 +27,7 @@ pub enum Relation {
 
 /// The messages of a conversation, in the order of its rounds, each as a hash of who says what. System messages are
 /// apart: many conversations share theirs, and logs change them from one state to the next (by the date, for instance).
+/// People's corrections are left out: no source has them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Messages {
     /// What users, assistants and tools say.
@@ -40,13 +41,12 @@ impl Messages {
     pub fn of(conversation: &Conversation<'_>, hasher: &impl BuildHasher) -> Self {
         let mut system = hasher.build_hasher();
         let mut turns = Vec::new();
-        for message in conversation.rounds.iter().flat_map(|round| &round.messages) {
+        let rounds = conversation.rounds.iter().filter(|round| !round.is_correction());
+        for message in rounds.flat_map(|round| &round.messages) {
             if message.role == Role::System {
                 hash(message, &mut system);
             } else {
-                let mut turn = hasher.build_hasher();
-                hash(message, &mut turn);
-                turns.push(turn.finish());
+                turns.push(hash_of(message, hasher));
             }
         }
         Self { turns, system: system.finish() }
@@ -65,6 +65,13 @@ impl Messages {
         let overlaps = came.iter().any(|turn| known.contains(turn));
         if overlaps { Relation::Overlaps } else { Relation::Apart }
     }
+}
+
+/// A hash of who says what.
+pub(crate) fn hash_of(message: &Message<'_>, hasher: &impl BuildHasher) -> u64 {
+    let mut into = hasher.build_hasher();
+    hash(message, &mut into);
+    into.finish()
 }
 
 /// Who says what: what a message is worth without the ids and times that a source may give it anew.

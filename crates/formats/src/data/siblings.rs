@@ -100,7 +100,7 @@ impl<'c> Answers<'c> {
         round.and_then(|round| round.messages.get(place.from..place.to)).unwrap_or_default()
     }
 
-    /// What labels and ratings say of an answer. A label of the whole conversation is one of its last answer.
+    /// What labels and ratings say of an answer. Those of the whole conversation are about its last answer.
     pub fn worth(&self, place: &Place) -> Option<Worth> {
         let messages = self.messages(place);
         let has = |label| messages.iter().any(|message| message.label == Some(label));
@@ -120,9 +120,13 @@ impl<'c> Answers<'c> {
                         .iter()
                         .any(|one| one.round == place.round && one.from > place.from)
             };
-            match self.conversation.label.filter(|_| is_last())? {
-                Label::Preferred => Some(Worth::Good),
-                Label::Rejected => Some(Worth::Bad),
+            if !is_last() {
+                return None;
+            }
+            match self.conversation.label {
+                Some(Label::Preferred) => Some(Worth::Good),
+                Some(Label::Rejected) => Some(Worth::Bad),
+                None => self.conversation.judged().rating.as_ref().and_then(worth_of_rating),
             }
         })
     }

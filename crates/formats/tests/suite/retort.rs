@@ -5,8 +5,8 @@ use retort_formats::data::ShapeOptions;
 use retort_formats::import::{Notes, Refusal, by_name};
 use retort_json::RawJson;
 use retort_model::{
-    Content, Conversation, Feedback, Fields, Kind, Label, Message, NotUnderstood, Parent, Part,
-    PartKind, Role, Round, Status, Task, Time, ToolCall, Usage, canonical,
+    Content, Conversation, Feedback, Fields, Judgement, Kind, Label, Message, NotUnderstood,
+    Parent, Part, PartKind, Role, Round, Status, Task, Time, ToolCall, Usage, canonical,
 };
 
 /// Text that needs every kind of escape.
@@ -26,6 +26,22 @@ fn fields() -> Fields<'static> {
 
 fn time(text: &str) -> Option<Time> {
     Some(Time::parse(text).unwrap())
+}
+
+/// One judgement with every field filled, behind what the source said.
+fn judgements() -> Vec<Judgement<'static>> {
+    let source = Judgement { train: Some(true), ..Judgement::default() };
+    let person = Judgement {
+        by: Some(TEXT.into()),
+        at: time("2026-01-01T00:00:00.25Z"),
+        rating: Some(raw("4.50")),
+        label: Some(TEXT.into()),
+        comment: Some(TEXT.into()),
+        ground_truth: Some(raw(r#"{"a":1}"#)),
+        preference: Some(Label::Preferred),
+        train: Some(false),
+    };
+    vec![source, person]
 }
 
 /// A message with every field filled.
@@ -54,6 +70,7 @@ fn message(role: Role, content: Option<Content<'static>>) -> Message<'static> {
         finish_reason: Some("length".into()),
         train: Some(false),
         label: Some(Label::Rejected),
+        judgements: judgements(),
         metadata: fields(),
     }
 }
@@ -121,6 +138,7 @@ fn whole(kind: Kind, status: Status) -> Conversation<'static> {
             metadata: fields(),
         }],
         label: Some(Label::Preferred),
+        judgements: judgements(),
         not_understood: vec![NotUnderstood {
             path: "messages[3].content[1].type=tool_use".into(),
             raw: raw(r#"{"type":"tool_use"}"#),

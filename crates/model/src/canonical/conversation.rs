@@ -7,6 +7,7 @@ use super::line::{
     optional_text, position, time, write_list,
 };
 use crate::conversation::{Conversation, Parent, Round, Task};
+use crate::judgement::Judgement;
 use crate::message::{Content, Feedback, Message, NotUnderstood, Part, PartKind, ToolCall};
 
 /// Appends the conversation as one line, without the line's end.
@@ -29,6 +30,7 @@ pub fn write(conversation: &Conversation<'_>, out: &mut Vec<u8>) {
     write_list(&conversation.rounds, object.out, write_round);
     object.list("tasks", &conversation.tasks, write_task);
     object.label(conversation.label);
+    object.list("judgements", &conversation.judgements, write_judgement);
     object.list("not_understood", &conversation.not_understood, write_not_understood);
     object.fields("metadata", &conversation.metadata);
     object.end();
@@ -102,6 +104,7 @@ fn write_message(message: &Message<'_>, out: &mut Vec<u8>) {
         object.raw("train", if train { "true" } else { "false" });
     }
     object.label(message.label);
+    object.list("judgements", &message.judgements, write_judgement);
     object.fields("metadata", &message.metadata);
     object.end();
 }
@@ -111,6 +114,23 @@ pub(super) fn write_not_understood(one: &NotUnderstood<'_>, out: &mut Vec<u8>) {
     object.key("path");
     write_string(&one.path, object.out);
     object.raw("raw", one.raw.as_str());
+    object.end();
+}
+
+fn write_judgement(judgement: &Judgement<'_>, out: &mut Vec<u8>) {
+    let mut object = Object::begin(out);
+    object.optional("by", judgement.by.as_ref());
+    object.time("at", judgement.at);
+    object.optional_raw("rating", judgement.rating.as_ref());
+    object.optional("label", judgement.label.as_ref());
+    object.optional("comment", judgement.comment.as_ref());
+    object.optional_raw("ground_truth", judgement.ground_truth.as_ref());
+    if let Some(preference) = judgement.preference {
+        object.name("preference", preference.as_str());
+    }
+    if let Some(train) = judgement.train {
+        object.raw("train", if train { "true" } else { "false" });
+    }
     object.end();
 }
 
@@ -169,6 +189,7 @@ pub fn read_from<'a>(parser: &mut Parser<'a>) -> Result<Conversation<'a>, Canoni
             "rounds" => conversation.rounds = list(parser, read_round)?,
             "tasks" => conversation.tasks = list(parser, read_task)?,
             "label" => conversation.label = Some(named(parser, "label")?),
+            "judgements" => conversation.judgements = list(parser, read_judgement)?,
             "not_understood" => conversation.not_understood = list(parser, read_not_understood)?,
             "metadata" => conversation.metadata = fields(parser)?,
             _ => conversation.metadata.put(key.to_owned().into(), parser.raw()?),
@@ -251,6 +272,7 @@ fn read_message<'a>(parser: &mut Parser<'a>) -> Result<Message<'a>, CanonicalErr
             "finish_reason" => message.finish_reason = optional_text(parser)?,
             "train" => message.train = Some(parser.bool()?),
             "label" => message.label = Some(named(parser, "label")?),
+            "judgements" => message.judgements = list(parser, read_judgement)?,
             "metadata" => message.metadata = fields(parser)?,
             _ => message.metadata.put(key.to_owned().into(), parser.raw()?),
         }
@@ -301,6 +323,25 @@ fn read_call<'a>(parser: &mut Parser<'a>) -> Result<ToolCall<'a>, CanonicalError
         Ok(())
     })?;
     Ok(call)
+}
+
+fn read_judgement<'a>(parser: &mut Parser<'a>) -> Result<Judgement<'a>, CanonicalError> {
+    let mut judgement = Judgement::default();
+    each_key(parser, |key, parser| {
+        match key {
+            "by" => judgement.by = optional_text(parser)?,
+            "at" => judgement.at = time(parser, "at")?,
+            "rating" => judgement.rating = Some(parser.raw()?),
+            "label" => judgement.label = optional_text(parser)?,
+            "comment" => judgement.comment = optional_text(parser)?,
+            "ground_truth" => judgement.ground_truth = Some(parser.raw()?),
+            "preference" => judgement.preference = Some(named(parser, "preference")?),
+            "train" => judgement.train = Some(parser.bool()?),
+            _ => parser.skip()?,
+        }
+        Ok(())
+    })?;
+    Ok(judgement)
 }
 
 pub(super) fn read_feedback<'a>(parser: &mut Parser<'a>) -> Result<Feedback<'a>, CanonicalError> {

@@ -6,7 +6,7 @@ use std::fmt;
 use retort_json::{JsonError, Parser, RawJson, Text, write_string};
 
 use crate::fields::Fields;
-use crate::message::Label;
+use crate::judgement::Label;
 use crate::time::Time;
 
 /// The version of the lines of conversations and documents.

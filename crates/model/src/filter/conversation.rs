@@ -11,8 +11,8 @@ use super::range::{DateRange, DecimalRange, NumberRange};
 use crate::conversation::{Conversation, Kind, Status};
 use crate::features::{Features, Rating};
 use crate::item::ItemKind;
+use crate::judgement::Label;
 use crate::language::language_of;
-use crate::message::Label;
 
 /// A choice of conversations: all that match, at most `limit` of them. Within one field any value may match;
 /// the fields must all match.
@@ -50,6 +50,10 @@ pub struct ConversationFilter {
     pub ratings: Vec<Rating>,
     /// Labels of it or of an answer; none means any.
     pub labels: Vec<Label>,
+    /// People of whom one judged it or one of its answers; none means anyone, or nobody.
+    pub judges: Vec<String>,
+    /// Whether anyone judged it or one of its answers.
+    pub judged: Option<bool>,
     /// Whether an answer failed.
     pub has_error: Option<bool>,
     /// Whether a message has an image, sound or file.
@@ -164,6 +168,19 @@ impl Filter for ConversationFilter {
             FilterValues::Words(|| Label::ALL.iter().map(|label| label.as_str()).collect()),
             labels
         ),
+        list!(
+            "judged_by",
+            "Only conversations that this person judged, as a whole or an answer of it, by e-mail or name",
+            FilterValues::Text,
+            judges
+        ),
+        one!(
+            "judged",
+            "Only conversations that someone judged; `false`: only those that nobody judged",
+            FilterValues::Flag,
+            judged,
+            flag
+        ),
         one!(
             "has_error",
             "Only conversations with a failed answer; `false`: only those without",
@@ -270,6 +287,8 @@ impl ConversationFilter {
             || !self.scores.is_all()
             || !self.ratings.is_empty()
             || !self.labels.is_empty()
+            || !self.judges.is_empty()
+            || self.judged.is_some()
             || self.has_error.is_some()
             || self.has_attachment.is_some()
     }
@@ -286,6 +305,8 @@ impl ConversationFilter {
             && is_any(&self.tools, |one| features.tools.contains(one))
             && is_any(&self.labels, |one| features.labels.contains(one))
             && is_any(&self.ratings, |one| features.ratings.contains(one))
+            && is_any(&self.judges, |one| features.judges.contains(one))
+            && self.judged.is_none_or(|wanted| wanted != features.judges.is_empty())
             && self.has_error.is_none_or(|wanted| wanted == features.has_error)
             && self.has_attachment.is_none_or(|wanted| wanted == features.has_attachment)
     }
