@@ -104,8 +104,8 @@ pub struct Comparing<'c> {
 pub struct Compared {
     /// How the messages relate.
     pub relation: Relation,
-    /// What comes, with the owner that stays.
-    pub with_owner: Option<Box<Incoming>>,
+    /// What comes, with the owner and the judgements that stay; none if none do.
+    pub rewritten: Option<Box<Incoming>>,
 }
 
 /// What is there under an id.
@@ -130,7 +130,7 @@ struct Known {
     becomes: Option<usize>,
 }
 
-const COLUMNS: [&str; 31] = [
+const COLUMNS: [&str; 32] = [
     "key",
     "project",
     "id",
@@ -159,6 +159,7 @@ const COLUMNS: [&str; 31] = [
     "least_score",
     "most_score",
     "language",
+    "judges",
     "digest",
     "size",
     "body",
@@ -342,7 +343,7 @@ struct Deciding<'d, 'u, 'c> {
     new: Vec<usize>,
     /// Places of those that replace something, with what they replace.
     updated: Vec<(usize, Known)>,
-    /// Those that have another owner than they came with, by their places.
+    /// Those that have an owner or judgements that they came without, by their places.
     rewritten: HashMap<usize, Incoming>,
 }
 
@@ -464,11 +465,11 @@ impl<'d, 'u, 'c> Deciding<'d, 'u, 'c> {
         });
         let compared =
             (self.compare)(&Comparing { was: &was, came: &came, incoming: one, keeps_owner })?;
-        let Some(with_owner) = compared.with_owner else {
+        let Some(rewritten) = compared.rewritten else {
             return Ok(Meeting::Differs(compared.relation));
         };
-        let is_same = with_owner.digest[..] == known.digest[..];
-        self.rewritten.insert(place, *with_owner);
+        let is_same = rewritten.digest[..] == known.digest[..];
+        self.rewritten.insert(place, *rewritten);
         Ok(if is_same { Meeting::Unchanged } else { Meeting::Differs(compared.relation) })
     }
 }
@@ -756,10 +757,10 @@ fn update(
                    tags = $7, model = $8, created_at = $9, updated_at = $10, rounds = $11,
                    messages = $12, digest = $13, size = $14, body = $15, importer = $16, holder = $17, space = $18,
                    turns = $19, calls = $20, marks = $21, models = $22, tools = $23, tokens = $24, least_score = $25,
-                   most_score = $26, language = $27, {CHANGED_NOW}
-               WHERE key = $28"
+                   most_score = $26, language = $27, judges = $28, {CHANGED_NOW}
+               WHERE key = $29"
     );
-    let [turns, calls, marks, models, tools, tokens, least, most, language] =
+    let [turns, calls, marks, models, tools, tokens, least, most, language, judges] =
         made.features.values();
     connection.execute(
         &sql,
@@ -791,6 +792,7 @@ fn update(
             least,
             most,
             language,
+            judges,
             Value::Int(known.key),
         ],
     )?;

@@ -248,7 +248,7 @@ fn purge(
         "UPDATE conversation SET status = {PURGED}, was = 0, edited = 0, owner = NULL, importer = NULL,
              holder = NULL, title = NULL, tags = NULL,
              model = NULL, rounds = 0, messages = 0, turns = 0, calls = 0, marks = 0, models = NULL, tools = NULL,
-             tokens = 0, least_score = NULL, most_score = NULL, language = NULL, digest = $1, size = 0, body = 0
+             tokens = 0, least_score = NULL, most_score = NULL, language = NULL, judges = NULL, digest = $1, size = 0, body = 0
          WHERE key = $2"
     );
     connection.execute(&sql, &[Value::Bytes(&[]), key]).map(|_| ())

@@ -30,6 +30,8 @@ pub struct FacetRow {
     pub language: Option<String>,
     /// What people thought of its answers.
     pub ratings: Vec<Rating>,
+    /// Who judged it.
+    pub judges: Vec<String>,
     /// Whether an answer failed.
     pub has_error: bool,
     /// Messages of the user.
@@ -54,7 +56,7 @@ impl crate::Store {
             let by = page_search(connection, selection)?;
             let mut statement = Statement::new(
                 "SELECT c.kind, c.status, c.source, c.owner, c.tags, c.models, c.tools, c.language, c.marks, c.turns,
-                        c.tokens, c.created_at",
+                        c.tokens, c.created_at, c.judges",
             );
             push_conversations(&mut statement, connection.dialect(), scope, selection, by);
             statement.push(" ORDER BY c.created_at DESC, c.key DESC");
@@ -80,6 +82,7 @@ impl crate::Store {
                     tools: list(6)?,
                     language: row.text_or_none(7)?,
                     ratings: ratings(marks),
+                    judges: list(12)?,
                     has_error: has_error(marks),
                     turns: row.int(9)?.unsigned_abs(),
                     tokens: row.int(10)?.unsigned_abs(),

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use retort_model::bounds::{ITEM_BYTES, MODELS, PAGE_ITEMS, TOOLS};
+use retort_model::bounds::{ITEM_BYTES, JUDGES, MODELS, PAGE_ITEMS, TOOLS};
 use retort_model::{ConversationFilter, Features, ItemKind, Label, NumberRange, Rating, canonical};
 
 use crate::body::{BodyHead, Unpacker};
@@ -43,7 +43,7 @@ pub(crate) fn ratings(marks: i64) -> Vec<Rating> {
     Rating::ALL.iter().copied().filter(|rating| marks & rating_bit(*rating) != 0).collect()
 }
 
-/// The columns `turns`, `calls`, `marks`, `models`, `tools`, `tokens`, `least_score`, `most_score` and `language`.
+/// The columns `turns`, `calls`, `marks`, `models`, `tools`, `tokens`, `least_score`, `most_score`, `language` and `judges`.
 pub(crate) struct FeatureColumns {
     pub(crate) turns: i64,
     pub(crate) calls: i64,
@@ -53,6 +53,7 @@ pub(crate) struct FeatureColumns {
     pub(crate) tokens: i64,
     pub(crate) scores: [Option<i64>; 2],
     pub(crate) language: Option<&'static str>,
+    pub(crate) judges: Option<String>,
 }
 
 impl From<&Features> for FeatureColumns {
@@ -79,13 +80,15 @@ impl From<&Features> for FeatureColumns {
             tokens: whole(features.tokens),
             scores: features.scores.map_or([None; 2], |scores| scores.map(Some)),
             language: features.language,
+            judges: (!features.judges.is_empty())
+                .then(|| array_of(features.judges.iter().take(JUDGES).map(|name| key_text(name)))),
         }
     }
 }
 
 impl FeatureColumns {
     /// The values, in the order of the columns.
-    pub(crate) fn values(&self) -> [Value<'_>; 9] {
+    pub(crate) fn values(&self) -> [Value<'_>; 10] {
         let [least, most] = self.scores;
         [
             self.turns.into(),
@@ -97,6 +100,7 @@ impl FeatureColumns {
             least.into(),
             most.into(),
             self.language.into(),
+            self.judges.as_ref().into(),
         ]
     }
 }
@@ -134,6 +138,12 @@ pub(crate) fn push_features(
     let keys = |texts: &[String]| texts.iter().map(|text| key_text(text).into_owned()).collect();
     push_array(statement, dialect, "c.owner", keys(&filter.owners));
     push_array(statement, dialect, "c.source", filter.formats.clone());
+    push_elements(statement, dialect, "c.judges", &keys(&filter.judges));
+    match filter.judged {
+        Some(true) => statement.push(" AND c.judges IS NOT NULL"),
+        Some(false) => statement.push(" AND c.judges IS NULL"),
+        None => statement,
+    };
     let tags: Vec<_> = filter.tags.iter().map(|tag| cut_tag(tag)).collect();
     push_elements(statement, dialect, "c.tags", &tags);
     let models: Vec<_> = filter.models.iter().map(|model| title_text(model)).collect();
@@ -216,8 +226,8 @@ fn read_page(connection: &mut Connection, unpacker: &mut Unpacker<'_>) -> Result
         let columns = FeatureColumns::from(&features);
         let sql =
             "UPDATE conversation SET turns = $1, calls = $2, marks = $3, models = $4, tools = $5, tokens = $6,
-                       least_score = $7, most_score = $8, language = $9
-                   WHERE key = $10";
+                       least_score = $7, most_score = $8, language = $9, judges = $10
+                   WHERE key = $11";
         let mut values: Vec<Value<'_>> = columns.values().into();
         values.push(Value::Int(*key));
         connection.execute(sql, &values)?;

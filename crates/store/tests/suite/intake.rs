@@ -503,10 +503,10 @@ fn by_letters(states: &Comparing<'_>) -> Result<Compared, Error> {
         () if came.contains(|letter| was.contains(letter)) => Relation::Overlaps,
         () => Relation::Apart,
     };
-    let with_owner = states
+    let rewritten = states
         .keeps_owner
         .map(|owner| Box::new(Incoming { owner: Some(owner.into()), ..states.incoming.clone() }));
-    Ok(Compared { relation, with_owner })
+    Ok(Compared { relation, rewritten })
 }
 
 #[test]

@@ -1,8 +1,9 @@
 //! Lists, counts, search and isolation, against the selection's own word on each conversation.
 
 use retort_model::{
-    Content, Conversation, ConversationFilter, DateRange, Features, Feedback, Kind, Label, Message,
-    Part, PartKind, Query, Rating, Role, Round, Scope, Status, Time, ToolCall, canonical,
+    Content, Conversation, ConversationFilter, DateRange, Features, Feedback, Judgement, Kind,
+    Label, Message, Part, PartKind, Query, Rating, Role, Round, Scope, Status, Time, ToolCall,
+    canonical,
 };
 use retort_store::{Cursor, Edit, Incoming, Order, Summary};
 
@@ -82,6 +83,7 @@ fn made(place: &Place, project: i64, n: usize, dice: &mut Dice) -> Known {
 }
 
 const MODELS: [&str; 4] = ["m", "m-1", "m\"1", ","];
+const JUDGES: [&str; 3] = ["ann", "Ann", "bob, \"b\""];
 const TOOLS: [&str; 4] = ["", "look_up", "reise", "t\"1"];
 
 /// A conversation with what filters ask for beyond its own fields.
@@ -104,6 +106,7 @@ fn featured(dice: &mut Dice) -> Conversation<'static> {
                 let rating = Some(retort_json::RawJson::parse(rating).unwrap());
                 Box::new(Feedback { rating, ..Feedback::default() })
             }),
+            judgements: (0..dice.below(2)).filter_map(|_| judgement(dice)).collect(),
             ..Message::default()
         }
     };
@@ -119,6 +122,11 @@ fn featured(dice: &mut Dice) -> Conversation<'static> {
         model: dice.happens(30).then(|| (*dice.one(&MODELS)).into()),
         ..Conversation::default()
     }
+}
+
+fn judgement(dice: &mut Dice) -> Option<Judgement<'static>> {
+    let by = dice.happens(20).then(|| (*dice.one(&JUDGES)).into())?;
+    Some(Judgement { by: Some(by), train: Some(false), ..Judgement::default() })
 }
 
 fn call(dice: &mut Dice) -> ToolCall<'static> {
@@ -139,7 +147,9 @@ fn words(dice: &mut Dice, most: usize) -> String {
 /// Adds one of the filters that ask for more than lists show.
 fn ask_for_features(known: &[Known], filter: &mut ConversationFilter, dice: &mut Dice) {
     let numbers = ["2", "..1", "3..", "1..4"];
-    match dice.below(14) {
+    match dice.below(16) {
+        15 => filter.judges = vec![(*dice.one(&JUDGES)).into(), "nobody".into()],
+        14 => filter.judged = Some(dice.happens(50)),
         13 => filter.tools = vec![(*dice.one(&TOOLS)).into(), "look_up".into()],
         10 => filter.tokens = dice.one(&["0", "5..", "..7"]).parse().unwrap(),
         11 => filter.scores = dice.one(&["1", "-1..0.5", "2..", "..3"]).parse().unwrap(),
@@ -189,7 +199,9 @@ fn random_selection(known: &[Known], dice: &mut Dice) -> ConversationFilter {
 }
 
 /// Conditions of fields.
-const CONDITIONS: [&str; 18] = [
+const CONDITIONS: [&str; 20] = [
+    "judged:false",
+    "-judged_by:ann",
     "tag:reise",
     "tag:\"旅行 旅行\"",
     "-tag:Straße",

@@ -45,7 +45,7 @@ pub fn take_in(store: &Store, scope: &Scope, some: &[Incoming]) -> Vec<Taken> {
 
 /// Finds that all states of a conversation have something in common.
 pub fn overlaps(_: &Comparing<'_>) -> Result<Compared, Error> {
-    Ok(Compared { relation: Relation::Overlaps, with_owner: None })
+    Ok(Compared { relation: Relation::Overlaps, rewritten: None })
 }
 
 impl Place {
