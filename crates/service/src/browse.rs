@@ -237,6 +237,7 @@ impl Service {
             let key = key.map(|key| in_project(caller, key));
             self.rewrite(caller, (id, source), key.as_deref(), |whole| {
                 add_rounds(whole, more.rounds.clone(), after)?;
+                whole.updated_at = Some(self.clock.now()).max(whole.updated_at);
                 Ok(true)
             })?;
             self.find_one(caller, id, source)
@@ -265,7 +266,6 @@ impl Service {
             if !change(&mut whole)? {
                 return Ok(false);
             }
-            whole.updated_at = Some(self.clock.now()).max(whole.updated_at);
             let mut line = Vec::new();
             let item = incoming_of(&whole, false, self.clock.now(), &mut line);
             let most = self.settings.quotas.item_bytes;

@@ -87,6 +87,8 @@ const NAMES: &[&str] = &[
     "tool",
     "language",
     "rating",
+    "judged",
+    "judged_by",
     "has_error",
 ];
 
@@ -101,6 +103,8 @@ impl Counting {
         row.models.iter().for_each(|model| self.name("model", model));
         row.tools.iter().for_each(|tool| self.name("tool", tool));
         row.ratings.iter().for_each(|rating| self.name("rating", rating.as_str()));
+        self.name("judged", if row.judges.is_empty() { "false" } else { "true" });
+        row.judges.iter().for_each(|judge| self.name("judged_by", judge));
         row.owner.iter().for_each(|owner| self.name("owner", owner));
         row.language.iter().for_each(|code| self.name("language", code));
         *self.turns.entry(range_of(TURNS, row.turns)).or_default() += 1;
@@ -130,8 +134,8 @@ impl Counting {
         let mut facets = Vec::new();
         for &field in NAMES {
             let values = self.by_name.remove(field).unwrap_or_default();
-            // That nothing failed says nothing.
-            if field == "has_error" && !values.contains_key("true") {
+            // That nothing failed says nothing, nor that nobody has begun to judge.
+            if ["has_error", "judged"].contains(&field) && !values.contains_key("true") {
                 continue;
             }
             let mut values: Vec<_> = values.into_iter().collect();

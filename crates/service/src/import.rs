@@ -555,7 +555,8 @@ fn variant(version: Option<&str>, nodes: &BTreeSet<(String, NodeKind)>) -> [u8; 
     digest(&text)
 }
 
-/// How a conversation that comes relates to one that is there, by their lines.
+/// How a conversation that comes relates to one that is there, by their lines. What people said of the one that is there
+/// goes on with the one that comes.
 fn compare(
     states: &Comparing<'_>,
     packer: &mut Packer,
@@ -569,14 +570,17 @@ fn compare(
     let (was, mut came) = (read(states.was)?, read(states.came)?);
     let relation =
         Messages::of(&came, message_hasher()).relation(&Messages::of(&was, message_hasher()));
-    let mut with_owner = None;
+    let mut rewritten = None;
+    let carries = came.carry_judgements(&was);
     if let Some(owner) = states.keeps_owner {
         came.owner = Some(owner.into());
+    }
+    if carries || states.keeps_owner.is_some() {
         let mut line = Vec::new();
         let one = incoming_of(&came, states.incoming.repeated, now, &mut line);
-        with_owner = Some(Box::new(Incoming { body: packer.pack(&line)?, ..one }));
+        rewritten = Some(Box::new(Incoming { body: packer.pack(&line)?, ..one }));
     }
-    Ok(Compared { relation, with_owner })
+    Ok(Compared { relation, rewritten })
 }
 
 /// What becomes of a run that is there and comes again, by its lines.

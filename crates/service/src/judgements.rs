@@ -5,10 +5,9 @@ use std::io::BufRead;
 
 use retort_formats::judgements::{Judgement, Rows};
 use retort_json::RawJson;
-use retort_model::bounds::IDS_LISTED;
+use retort_model::bounds::{IDS_LISTED, JUDGEMENT_CHARACTERS};
 use retort_model::{
-    Action, CORRECTS, Conversation, Feedback, Grant, Label, Message, Parent, Role, Round, Run,
-    RunStatus, Time, canonical,
+    Action, Conversation, Feedback, Grant, Judging, Place, Role, Run, RunStatus, canonical,
 };
 use retort_store::{Importer, IncomingRun, Taken};
 
@@ -17,10 +16,6 @@ use crate::error::Error;
 use crate::import::{incoming_run, update_run};
 use crate::service::Service;
 
-/// The field of an answer with the answer that was expected.
-const GROUND_TRUTH: &str = "ground_truth";
-/// The field of a corrected answer with its author.
-const AUTHOR: &str = "author";
 /// The field of a run with the author of its corrected answer.
 const CORRECTED_BY: &str = "corrected_by";
 
@@ -39,6 +34,38 @@ pub struct JudgementReport {
     pub refused: u64,
     /// The first of the unknown and refused rows, each with the reason.
     pub first: Vec<String>,
+}
+
+/// What one person says of a conversation or of one of its messages.
+#[derive(Clone, Debug, Default)]
+pub struct OneJudgement {
+    /// Which.
+    pub place: JudgedPlace,
+    /// Who says so; none means the caller.
+    pub author: Option<String>,
+    /// What changes in what they say.
+    pub says: Judging,
+    /// A better answer, which is added beside the one that it corrects; `Some(None)` takes their correction back.
+    pub corrected: Option<Option<String>>,
+}
+
+/// What a judgement is about.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum JudgedPlace {
+    /// The whole conversation.
+    #[default]
+    Conversation,
+    /// The last answer with text of the branch that is shown.
+    LastAnswer,
+    /// The answer with this number on the branch that is shown, counted from 1 as in the rows of exports.
+    Answer(usize),
+    /// A message, by the number of its round and its position there, from 0.
+    Message {
+        /// The round's number.
+        round: u32,
+        /// The message's position.
+        message: usize,
+    },
 }
 
 impl JudgementReport {
@@ -72,7 +99,7 @@ impl Service {
                         continue;
                     }
                 };
-                match self.judge_one(caller, &judgement) {
+                match self.judge_row(caller, &judgement) {
                     Ok(true) => report.changed += 1,
                     Ok(false) => report.same += 1,
                     Err(Error::NotFound { what, .. }) => {
@@ -90,7 +117,25 @@ impl Service {
         })
     }
 
-    fn judge_one(&self, caller: &Caller, judgement: &Judgement) -> Result<bool, Error> {
+    /// Changes what the caller says of a conversation or of one of its messages; returns whether that says something new.
+    /// With an `author`, it is what they say.
+    ///
+    /// # Errors
+    /// There is no such conversation or message; the conversation is deleted; only answers can be corrected; a text is too
+    /// long.
+    pub fn judge_one(
+        &self,
+        caller: &Caller,
+        (id, source): (&str, Option<&str>),
+        one: &OneJudgement,
+    ) -> Result<bool, Error> {
+        self.audited(caller, Action::Edit, &format!("{id}: judged"), || {
+            caller.needs(Grant::Write)?;
+            self.judge_conversation(caller, (id, source), one)
+        })
+    }
+
+    fn judge_row(&self, caller: &Caller, judgement: &Judgement) -> Result<bool, Error> {
         if judgement.is_empty() {
             return Ok(false);
         }
@@ -98,37 +143,70 @@ impl Service {
         let id = judgement.id.as_str();
         let is_there =
             |id: &str| -> Result<bool, Error> { Ok(!self.store.find(&scope, id)?.is_empty()) };
-        if is_there(id)? {
-            return self.judge_conversation(caller, id, None, judgement);
-        }
-        if let Some((whole, number)) = id.rsplit_once('#')
+        let (id, place) = if is_there(id)? {
+            (id, JudgedPlace::LastAnswer)
+        } else if let Some((whole, number)) = id.rsplit_once('#')
             && let Ok(number) = number.parse::<usize>()
             && is_there(whole)?
         {
-            return self.judge_conversation(caller, whole, Some(number), judgement);
-        }
-        self.judge_run(caller, judgement).map_err(|error| match error {
-            Error::NotFound { name, .. } => Error::NotFound { what: "run or conversation", name },
-            error => error,
-        })
+            (whole, JudgedPlace::Answer(number))
+        } else {
+            return self.judge_run(caller, judgement).map_err(|error| match error {
+                Error::NotFound { name, .. } => {
+                    Error::NotFound { what: "run or conversation", name }
+                }
+                error => error,
+            });
+        };
+        let rating = judgement.score.as_deref().and_then(|score| RawJson::owned(score).ok());
+        let one = OneJudgement {
+            place,
+            author: judgement.author.clone(),
+            says: Judging {
+                rating: rating.map(Some),
+                label: judgement.label.clone().map(Some),
+                comment: judgement.comment.clone().map(Some),
+                ground_truth: judgement.ground_truth.clone().map(Some),
+                train: None,
+            },
+            corrected: judgement.corrected.clone().map(Some),
+        };
+        self.judge_conversation(caller, (id, judgement.source.as_deref()), &one)
     }
 
     fn judge_conversation(
         &self,
         caller: &Caller,
-        id: &str,
-        number: Option<usize>,
-        judgement: &Judgement,
+        which: (&str, Option<&str>),
+        one: &OneJudgement,
     ) -> Result<bool, Error> {
+        one.check()?;
         let now = self.clock.now();
-        self.rewrite(caller, (id, judgement.source.as_deref()), None, |conversation| {
-            let Some(place) = answer_of(conversation, number) else {
-                let which = number.map_or_else(String::new, |number| format!(" {number}"));
-                return Err(Error::Choice(format!("the conversation has no answer{which}")));
+        let by = one.author.as_deref().unwrap_or(&caller.name);
+        self.rewrite(caller, which, None, |whole| {
+            if one.place == JudgedPlace::Conversation {
+                if one.corrected.is_some() {
+                    return Err(Error::Choice("only an answer can be corrected".into()));
+                }
+                return Ok(whole.judge(by, now, &one.says));
+            }
+            let place = one.place.of(whole)?;
+            let round = whole.rounds.get_mut(place.round);
+            let number = round.as_ref().map(|round| round.number);
+            let Some(message) = round.and_then(|round| round.messages.get_mut(place.message))
+            else {
+                return Err(no_message());
             };
-            let was_judged = mark(conversation, &place, judgement);
-            let is_corrected = correct(conversation, &place, judgement, &caller.name, now);
-            Ok(was_judged || is_corrected)
+            if one.corrected.is_some() && message.role != Role::Assistant {
+                return Err(Error::Choice("only an answer can be corrected".into()));
+            }
+            let is_judged = message.judge(by, now, &one.says);
+            let is_corrected = match (&one.corrected, number) {
+                (Some(Some(text)), _) => whole.correct(place, (by, now), text),
+                (Some(None), Some(number)) => whole.withdraw_correction(number, by),
+                _ => false,
+            };
+            Ok(is_judged || is_corrected)
         })
     }
 
@@ -177,12 +255,45 @@ impl Service {
     }
 }
 
-/// Where an answer of a conversation is.
-struct Place {
-    round: usize,
-    message: usize,
-    /// Whether anything was said after it.
-    is_followed: bool,
+impl OneJudgement {
+    /// Refuses texts that nobody writes.
+    fn check(&self) -> Result<(), Error> {
+        let says = &self.says;
+        let texts = [&says.label, &says.comment, &says.ground_truth, &self.corrected];
+        let mut texts = texts.into_iter().filter_map(|text| text.as_ref()?.as_ref());
+        if texts.any(|text| text.chars().nth(JUDGEMENT_CHARACTERS).is_some()) {
+            return Err(Error::Choice(format!(
+                "a text of a judgement has at most {JUDGEMENT_CHARACTERS} characters"
+            )));
+        }
+        Ok(())
+    }
+}
+
+impl JudgedPlace {
+    /// Where it is in a conversation.
+    fn of(self, conversation: &Conversation<'_>) -> Result<Place, Error> {
+        match self {
+            Self::Conversation => Err(no_message()),
+            Self::LastAnswer | Self::Answer(_) => {
+                let number = if let Self::Answer(number) = self { Some(number) } else { None };
+                answer_of(conversation, number).ok_or_else(|| {
+                    let which = number.map_or_else(String::new, |number| format!(" {number}"));
+                    Error::Choice(format!("the conversation has no answer{which}"))
+                })
+            }
+            Self::Message { round, message } => {
+                let number = round;
+                let round = conversation.rounds.iter().rposition(|round| round.number == number);
+                let round = round.ok_or_else(no_message)?;
+                Ok(Place { round, message })
+            }
+        }
+    }
+}
+
+fn no_message() -> Error {
+    Error::Choice("the conversation has no such message".into())
 }
 
 /// The answer with that number on the active path, counted from 1 as in the rows of exports; without a number, the last
@@ -206,7 +317,7 @@ fn answer_of(conversation: &Conversation<'_>, number: Option<usize>) -> Option<P
         }
     };
     let &(round, message, _) = said.get(at)?;
-    Some(Place { round, message, is_followed: at + 1 < said.len() })
+    Some(Place { round, message })
 }
 
 fn feedback_of(judgement: &Judgement) -> Option<Feedback<'static>> {
@@ -216,69 +327,4 @@ fn feedback_of(judgement: &Judgement) -> Option<Feedback<'static>> {
         comment: judgement.comment.clone().map(Into::into),
     };
     (feedback != Feedback::default()).then_some(feedback)
-}
-
-/// Adds a judgement to its answer; returns whether it says something new.
-fn mark(conversation: &mut Conversation<'_>, place: &Place, judgement: &Judgement) -> bool {
-    let round = conversation.rounds.get_mut(place.round);
-    let Some(message) = round.and_then(|round| round.messages.get_mut(place.message)) else {
-        return false;
-    };
-    let before = message.clone();
-    if let Some(came) = feedback_of(judgement) {
-        let known = message.feedback.get_or_insert_default();
-        known.rating = came.rating.or(known.rating.take());
-        known.label = came.label.or(known.label.take());
-        known.comment = came.comment.or(known.comment.take());
-    }
-    if let Some(label) = judgement.label.as_deref().and_then(|label| label.parse::<Label>().ok()) {
-        message.label = Some(label);
-    }
-    if let Some(truth) = &judgement.ground_truth {
-        message.metadata.put(GROUND_TRUTH.into(), RawJson::string(truth));
-    }
-    *message != before
-}
-
-/// Adds a corrected answer as a sibling of the original; returns whether it is new. It becomes the active branch if nothing
-/// follows the original.
-fn correct(
-    conversation: &mut Conversation<'_>,
-    place: &Place,
-    judgement: &Judgement,
-    caller: &str,
-    now: Time,
-) -> bool {
-    let Some(text) = &judgement.corrected else { return false };
-    let Some(round) = conversation.rounds.get(place.round) else { return false };
-    let says = |message: &Message<'_>| message.words().decoded() == **text;
-    let corrects = round.number.to_string();
-    let is_known = round.messages.get(place.message).is_some_and(says)
-        || conversation.rounds.iter().any(|one| {
-            let last = one.messages.last().filter(|message| says(message));
-            let number = last.and_then(|message| message.metadata.get(CORRECTS));
-            number.and_then(RawJson::as_text).is_some_and(|number| number == corrects)
-        });
-    if is_known {
-        return false;
-    }
-    let mut messages = round.messages.get(..place.message).unwrap_or_default().to_vec();
-    let mut answer = Message::text(Role::Assistant, text.clone());
-    answer.label = Some(Label::Preferred);
-    answer.created_at = Some(now);
-    answer.metadata.put(CORRECTS.into(), RawJson::string(&corrects));
-    let author = judgement.author.as_deref().unwrap_or(caller);
-    answer.metadata.put(AUTHOR.into(), RawJson::string(author));
-    messages.push(answer);
-    let parent = conversation.parent_of(place.round).map_or(Parent::Root, Parent::Round);
-    let number = conversation.rounds.iter().map(|round| round.number).max().unwrap_or(0) + 1;
-    let sibling =
-        Round { number, parent, messages, tools: round.tools.clone(), ..Round::default() };
-    let shown = conversation.active_path().last().copied();
-    conversation.current = match place.is_followed {
-        true => shown,
-        false => Some(conversation.rounds.len()),
-    };
-    conversation.rounds.push(sibling);
-    true
 }

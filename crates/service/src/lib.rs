@@ -63,7 +63,7 @@ pub use error::Error;
 pub use facets::{Facet, FacetValue, Facets};
 pub use import::{ImportPlan, ImportReport, ImportedItem};
 pub use intake::{IntakeRequest, Upload};
-pub use judgements::JudgementReport;
+pub use judgements::{JudgedPlace, JudgementReport, OneJudgement};
 pub use line::{Excerpt, Line};
 pub use preview::Sample;
 pub use queue::ExportRequest;

@@ -282,6 +282,7 @@ fn show(conversation: &mut Conversation<'_>, shows: Shows) {
     conversation.tags.clear();
     conversation.metadata.clear();
     conversation.not_understood.clear();
+    conversation.judgements.clear();
     for task in &mut conversation.tasks {
         task.metadata.clear();
     }
@@ -300,6 +301,7 @@ fn show(conversation: &mut Conversation<'_>, shows: Shows) {
         for message in &mut round.messages {
             message.metadata.clear();
             message.feedback = None;
+            message.judgements.clear();
             if message.role == Role::User {
                 message.name = None;
             }
@@ -369,14 +371,14 @@ mod tests {
         r#""title":"mail ben@example.org","tags":["t"],"status":"active","model":"m","current":1,"rounds":["#,
         r#"{"number":1,"parent":null,"model":"m","tools":[{"name":"f"}],"messages":["#,
         r#"{"role":"system","content":"be kind","metadata":{"a":1}},"#,
-        r#"{"role":"user","name":"Ann","content":"I am ann@example.org, \"messages\":[","feedback":{"rating":1}},"#,
+        r#"{"role":"user","name":"Ann","content":"I am ann@example.org, \"messages\":[","feedback":{"rating":1},"judgements":[{"by":"dee","rating":1,"comment":"dull"}]},"#,
         r#"{"role":"system","content":"again"}],"input_tokens":3,"output_tokens":4,"metadata":{"b":2}},"#,
         r#"{"number":2,"messages":[]},"#,
         r#"{"number":3,"parent":0,"messages":[{"role":"assistant","content":[{"type":"text","text":"x"},"#,
         r#"{"type":"file","raw":{"file":{"filename":"a.txt","file_data":"data:text/plain,hi"}}}],"tool_calls":["#,
         r#"{"id":"1","name":"f","arguments":"{\"to\":\"ben@example.org\"}","metadata":{"c":3}}]}]}],"#,
         r#""tasks":[{"id":"t1","agent":"a","rounds":[{"number":1,"messages":[{"role":"user","content":"q"}]}],"metadata":{"d":4}},"#,
-        r#"{"id":"t2","rounds":[]}],"label":"preferred","not_understood":[{"path":"x","raw":{"owner":"ann"}}],"metadata":{"e":5}}"#
+        r#"{"id":"t2","rounds":[]}],"label":"preferred","judgements":[{"by":"dee","label":"dull"}],"not_understood":[{"path":"x","raw":{"owner":"ann"}}],"metadata":{"e":5}}"#
     );
 
     /// A line as a stream of windows.
@@ -438,9 +440,10 @@ mod tests {
         let filter = Filter { summary: Summary::default(), shows: Shows::default() };
         let (line, masked) = filter.line(LINE.as_bytes(), true).unwrap();
         let line = String::from_utf8(line).unwrap();
-        for gone in
-            ["ann", "ben@", "Ann", "metadata", "feedback", "be kind", "tools", "tokens", "\"t\""]
-        {
+        for gone in [
+            "ann", "ben@", "Ann", "dee", "dull", "metadata", "feedback", "be kind", "tools",
+            "tokens", "\"t\"",
+        ] {
             assert!(!line.contains(gone), "{gone} in {line}");
         }
         assert!(masked >= 3, "{masked} in {line}");

@@ -8,6 +8,7 @@ mod audit;
 mod deliveries;
 mod export;
 mod import;
+mod judgements;
 mod limits;
 mod removal;
 mod schedules;
