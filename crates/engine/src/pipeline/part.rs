@@ -58,7 +58,7 @@ pub fn regroup(
                     }
                 };
                 let mut due: Vec<(u64, Due)> = Vec::new();
-                let goes_on = gathering_now.bring(sequence, batch, ends, |gathering, batch| {
+                let goes_on = gathering_now.submit(sequence, batch, ends, |gathering, batch| {
                     due.extend(gathering.join(batch, shaping));
                 });
                 goes_on

@@ -112,11 +112,14 @@ impl Worker<'_> {
         }
         let shaped = is_wanted.then_some(Shaped { done, outputs, source, items, kept, turn });
         let (mut due, mut turns) = (Vec::new(), Vec::new());
-        let goes_on = self.gathering.bring(sequence, shaped, self.ends, |gathering, mut shaped| {
-            // Held until the finished groups of rows are sent.
-            turns.extend(shaped.as_mut().and_then(|shaped| shaped.turn.take()));
-            due.extend(shaped.into_iter().flat_map(|shaped| gathering.add(shaped, self.shaping)));
-        });
+        let goes_on =
+            self.gathering.submit(sequence, shaped, self.ends, |gathering, mut shaped| {
+                // Held until the finished groups of rows are sent.
+                turns.extend(shaped.as_mut().and_then(|shaped| shaped.turn.take()));
+                due.extend(
+                    shaped.into_iter().flat_map(|shaped| gathering.add(shaped, self.shaping)),
+                );
+            });
         goes_on && due.into_iter().all(|(place, due)| output.send(place, due.encode(self.shaping)))
     }
 

@@ -1,7 +1,20 @@
-//! Several threads that work and hand on in order what they made; one of them feeds, too.
+//! The worker pool: threads that do jobs in parallel and submit what they made, which is taken in order.
+//!
+//! The calling thread feeds jobs into a bounded channel, from which the workers take them. Each job has a number, and each
+//! output a place in the order. The result does not depend on the number of threads, and memory is bounded:
+//!
+//! - [`Sequencer`] lets the workers through one at a time, in the order of the jobs, between two steps that run in parallel.
+//! - [`ReorderBuffer`] holds outputs that came too early. The worker that submits the next one in order also takes the later
+//!   ones that are ready, so no thread does nothing but wait and write. A worker that is far ahead waits: this bounds what
+//!   is held in memory when one job takes long.
+//! - The channel is bounded too: the feed does not read faster than the workers work.
+//!
+//! Something may end the work early: the person, a failure, a panic, or that no more is wanted ([`Ends`]). No signal tells
+//! of that, so threads that wait look at it every few milliseconds.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::collections::BTreeMap;
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::available_parallelism;
 use std::time::Duration;
 
@@ -49,83 +62,82 @@ impl<T> Sequencer<T> {
     }
 }
 
-/// What several threads bring and one at a time takes, in order and without a gap: whoever comes with what is due takes
-/// it and what is there behind it, while the others go on. Only who is far ahead waits.
+/// Outputs that several threads submit and one thread at a time takes, in order and without a gap: the thread that submits
+/// the next one also takes those after it that are ready, while the others go on. Only a thread that is far ahead waits.
 pub struct ReorderBuffer<T, S> {
-    line: Mutex<Line<T, S>>,
+    state: Mutex<Waiting<T, S>>,
     moved: Condvar,
-    /// How far ahead of what is due something may be brought without waiting.
+    /// How far ahead of the next one something may be submitted without waiting.
     ahead: u64,
 }
 
-struct Line<T, S> {
+struct Waiting<T, S> {
     next: u64,
     early: BTreeMap<u64, T>,
-    /// What takes; not here while a thread is at it.
+    /// What takes the outputs; not here while a thread uses it.
     taker: Option<S>,
-    /// Threads that wait for the line to move.
-    waiting: usize,
+    /// Threads that wait for `next` to move.
+    threads: usize,
 }
 
 impl<T, S> ReorderBuffer<T, S> {
     pub(super) fn new(taker: S, threads: usize) -> Self {
-        let taker = Some(taker);
-        let line = Line { next: 0, early: BTreeMap::new(), taker, waiting: 0 };
-        Self { line: Mutex::new(line), moved: Condvar::new(), ahead: ahead(threads) as u64 }
+        let state = Waiting { next: 0, early: BTreeMap::new(), taker: Some(taker), threads: 0 };
+        Self { state: Mutex::new(state), moved: Condvar::new(), ahead: ahead(threads) as u64 }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Line<T, S>> {
-        self.line.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Waiting<T, S>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What took, when all is brought.
+    /// What took the outputs, when all are submitted.
     ///
     /// # Errors
-    /// A thread broke off while it took.
+    /// A thread ended while it took one.
     pub(super) fn into_inner(self) -> Result<S, Error> {
-        let taker = self.line.into_inner().unwrap_or_else(PoisonError::into_inner).taker;
+        let taker = self.state.into_inner().unwrap_or_else(PoisonError::into_inner).taker;
         taker.ok_or_else(broke_off)
     }
 
-    /// Brings what stands at `sequence`, and does `act` on all that is due, if no other thread is at that; false if
+    /// Submits the output at `sequence`, and does `act` on all that are next in order, if no other thread does; false if
     /// everything ends.
-    pub(super) fn bring(
+    pub(super) fn submit(
         &self,
         sequence: u64,
         one: T,
         ends: &Ends<'_>,
         mut act: impl FnMut(&mut S, T),
     ) -> bool {
-        let mut line = self.lock();
-        line.early.insert(sequence, one);
+        let mut state = self.lock();
+        state.early.insert(sequence, one);
         let mut taker = loop {
             if ends.now() {
                 return false;
             }
-            if line.early.contains_key(&line.next)
-                && let Some(taker) = line.taker.take()
+            if state.early.contains_key(&state.next)
+                && let Some(taker) = state.taker.take()
             {
                 break taker;
             }
-            if sequence < line.next + self.ahead {
+            if sequence < state.next + self.ahead {
                 return true;
             }
-            line.waiting += 1;
-            line = wait(&self.moved, line);
-            line.waiting -= 1;
+            state.threads += 1;
+            state = wait(&self.moved, state);
+            state.threads -= 1;
         };
         loop {
-            let next = line.next;
-            let Some(one) = line.early.remove(&next) else { break };
-            line.next += 1;
-            if line.waiting > 0 {
+            let next = state.next;
+            let Some(one) = state.early.remove(&next) else { break };
+            state.next += 1;
+            if state.threads > 0 {
                 self.moved.notify_all();
             }
-            drop(line);
+            drop(state);
             act(&mut taker, one);
-            line = self.lock();
+            state = self.lock();
         }
-        line.taker = Some(taker);
+        state.taker = Some(taker);
         true
     }
 }
@@ -141,17 +153,17 @@ struct Taker<'t, T> {
     more: More,
 }
 
-/// Where workers put what they made, each with its place in the order.
+/// Where workers submit what they made, each with its place in the order.
 pub struct Output<'m, T> {
     taker: ReorderBuffer<Result<T, Error>, Taker<'m, T>>,
     ends: &'m Ends<'m>,
 }
 
 impl<T> Output<'_, T> {
-    /// Puts something there; it may be taken at once by this thread. False if everything ends.
+    /// Submits something; it may be taken at once by this thread. False if everything ends.
     pub fn send(&self, sequence: u64, one: Result<T, Error>) -> bool {
         let ends = self.ends;
-        self.taker.bring(sequence, one, ends, |taker, one| {
+        self.taker.submit(sequence, one, ends, |taker, one| {
             if ends.now() || matches!(taker.more, More::Enough) {
                 return;
             }
@@ -178,87 +190,14 @@ fn ahead(threads: usize) -> usize {
     threads * BATCHES_WAITING_PER_WORKER
 }
 
-/// How many jobs wait for so many workers, at most: the feed rests until half of them are done.
+/// How many jobs wait for so many workers, at most.
 pub(super) fn jobs_waiting(threads: usize) -> usize {
     2 * threads * BATCHES_WAITING_PER_WORKER
 }
 
-/// Jobs that wait for a worker, in order.
-struct Jobs<J> {
-    queue: Mutex<Queue<J>>,
-    came: Condvar,
-    /// Half of those that may wait are gone.
-    halved: Condvar,
-    most: usize,
-}
-
-struct Queue<J> {
-    jobs: VecDeque<J>,
-    /// Workers that wait.
-    idle: usize,
-    /// The feed waits.
-    is_full: bool,
-    /// No more will come.
-    ended: bool,
-}
-
-impl<J> Jobs<J> {
-    fn new(most: usize) -> Self {
-        let jobs = VecDeque::with_capacity(most);
-        let queue = Queue { jobs, idle: 0, is_full: false, ended: false };
-        Self { queue: Mutex::new(queue), came: Condvar::new(), halved: Condvar::new(), most }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Queue<J>> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Puts a job behind the others, where there is room. When there was none, it waits for more than one place, as
-    /// each waking costs the workers time.
-    fn give(&self, job: J) {
-        let mut queue = self.lock();
-        queue.is_full = queue.jobs.len() >= self.most;
-        while queue.is_full && !queue.ended {
-            queue = self.halved.wait(queue).unwrap_or_else(PoisonError::into_inner);
-        }
-        queue.jobs.push_back(job);
-        if queue.idle > 0 {
-            self.came.notify_one();
-        }
-    }
-
-    /// The first job, waited for; none when all are done.
-    fn take(&self) -> Option<J> {
-        let mut queue = self.lock();
-        loop {
-            let job = queue.jobs.pop_front();
-            if queue.is_full && queue.jobs.len() <= self.most / 2 {
-                queue.is_full = false;
-                self.halved.notify_one();
-            }
-            if job.is_some() || queue.ended {
-                return job;
-            }
-            queue.idle += 1;
-            queue = self.came.wait(queue).unwrap_or_else(PoisonError::into_inner);
-            queue.idle -= 1;
-        }
-    }
-
-    fn end(&self) {
-        self.lock().ended = true;
-        self.came.notify_all();
-        self.halved.notify_all();
-    }
-}
-
-/// Stands for a thread: when it goes, no more jobs come.
-struct Present<'j, J>(&'j Jobs<J>);
-
-impl<J> Drop for Present<'_, J> {
-    fn drop(&mut self) {
-        self.0.end();
-    }
+/// The next job, waited for; none when all are done.
+fn next<J>(jobs: &Mutex<Receiver<J>>) -> Option<J> {
+    jobs.lock().unwrap_or_else(PoisonError::into_inner).recv().ok()
 }
 
 /// Has the jobs that `feed` sends, on the calling thread, done by `threads` workers. What they make goes to `take` in
@@ -271,15 +210,16 @@ pub fn in_order<J: Send, T: Send, W: FnMut(J, &Output<'_, T>) -> bool + Send>(
     worker: impl Fn() -> W,
     take: &mut (dyn FnMut(T) -> Result<More, Error> + Send),
 ) -> Result<More, Error> {
-    let jobs = Jobs::new(jobs_waiting(threads));
+    let (sender, jobs) = sync_channel(jobs_waiting(threads));
+    // The workers alone hold it: when the last of them ends, the feed waits for nobody.
+    let jobs = Arc::new(Mutex::new(jobs));
     let output =
         Output { taker: ReorderBuffer::new(Taker { take, more: More::Wanted }, threads), ends };
     std::thread::scope(|scope| {
         for _ in 0..threads {
-            let (mut work, jobs, output) = (worker(), &jobs, &output);
+            let (mut work, jobs, output) = (worker(), Arc::clone(&jobs), &output);
             scope.spawn(move || {
-                let _present = Present(jobs);
-                while let Some(job) = jobs.take() {
+                while let Some(job) = next(&jobs) {
                     let goes_on = !ends.now()
                         && caught(|| work(job, output)).unwrap_or_else(|bug| {
                             ends.fail(bug);
@@ -292,13 +232,9 @@ pub fn in_order<J: Send, T: Send, W: FnMut(J, &Output<'_, T>) -> bool + Send>(
                 }
             });
         }
-        let _present = Present(&jobs);
-        let fed = caught_in(|| {
-            feed(&mut |job| {
-                jobs.give(job);
-                ends.more_wanted()
-            })
-        });
+        drop(jobs);
+        let fed = caught_in(|| feed(&mut |job| sender.send(job).is_ok() && ends.more_wanted()));
+        drop(sender);
         if let Err(error) = fed {
             ends.fail(error);
         }
