@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Read, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use object_store::path::Path as ObjectPath;
@@ -13,7 +13,7 @@ use retort_formats::package::MANIFEST;
 use sha2::{Digest, Sha256};
 
 use crate::error::{Error, io_reason};
-use crate::objects::{NewLocal, Objects, is_under_way};
+use crate::objects::{NewLocal, Objects, under_way_in};
 use crate::storage::{Folder, NewFile, Storage, StoredFile, hex};
 
 /// What is written, and removed again, to see whether a destination takes files.
@@ -175,7 +175,9 @@ impl Destination {
         folders.sort();
         folders.dedup();
         for one in folders {
-            sweep_folder(&one).map_err(|error| failed("clear", folder, &io_reason(&error)))?;
+            let removed = under_way_in(&one)
+                .and_then(|files| files.iter().try_for_each(|(file, ..)| fs::remove_file(file)));
+            removed.map_err(|error| failed("clear", folder, &io_reason(&error)))?;
         }
         Ok(())
     }
@@ -228,20 +230,6 @@ fn reason(error: Error) -> String {
         Error::Objects { reason, .. } => reason,
         other => other.to_string(),
     }
-}
-
-fn sweep_folder(folder: &Path) -> io::Result<()> {
-    let entries = match fs::read_dir(folder) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        entries => entries?,
-    };
-    for entry in entries {
-        let entry = entry?;
-        if is_under_way(&entry.file_name().to_string_lossy()) && entry.file_type()?.is_file() {
-            fs::remove_file(entry.path())?;
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -265,7 +265,9 @@ pub struct Unchanged {
 }
 
 /// The files of a folder that are under way, which no list shows: their size, and when they were last written to.
-fn under_way_in(folder: &Path) -> io::Result<Vec<(PathBuf, u64, std::time::SystemTime)>> {
+pub(crate) fn under_way_in(
+    folder: &Path,
+) -> io::Result<Vec<(PathBuf, u64, std::time::SystemTime)>> {
     let entries = match fs::read_dir(folder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         entries => entries?,
@@ -273,8 +275,8 @@ fn under_way_in(folder: &Path) -> io::Result<Vec<(PathBuf, u64, std::time::Syste
     let mut found = Vec::new();
     for entry in entries {
         let entry = entry?;
-        if is_under_way(&entry.file_name().to_string_lossy()) {
-            let meta = entry.metadata()?;
+        let meta = entry.metadata()?;
+        if meta.is_file() && is_under_way(&entry.file_name().to_string_lossy()) {
             found.push((entry.path(), meta.len(), meta.modified()?));
         }
     }
