@@ -65,11 +65,7 @@ impl ImportFormat for Copilot {
 
     fn parse<'a>(&self, text: &'a str, notes: &mut Notes) -> Result<Items<'a>, ItemError> {
         let mut read = Read::default();
-        for (at, line) in session::lines(text, notes)?.into_iter().enumerate() {
-            let mark = notes.mark();
-            read.line(line, notes)?;
-            notes.under(mark, || format!("lines[{at}]"));
-        }
+        session::each_line(text, notes, |line, notes| read.line(line, notes))?;
         read.finish()
     }
 }

@@ -73,11 +73,7 @@ const KNOWN: [&str; 5] = ["details", "api", "partialJson", "fullOutputPath", "di
 /// Reads a session of messages behind a line about it.
 pub(super) fn read<'a>(text: &'a str, notes: &mut Notes) -> Result<Items<'a>, ItemError> {
     let mut read = Read::default();
-    for (at, line) in session::lines(text, notes)?.into_iter().enumerate() {
-        let mark = notes.mark();
-        read.line(line, notes)?;
-        notes.under(mark, || format!("lines[{at}]"));
-    }
+    session::each_line(text, notes, |line, notes| read.line(line, notes))?;
     read.finish()
 }
 

@@ -43,6 +43,20 @@ pub(super) fn lines<'a>(text: &'a str, notes: &mut Notes) -> Result<Vec<Line<'a>
     Ok(lines)
 }
 
+/// Hands over each line of a session. What cannot be placed in a line is noted under its number.
+pub(super) fn each_line<'a>(
+    text: &'a str,
+    notes: &mut Notes,
+    mut take: impl FnMut(Line<'a>, &mut Notes) -> Result<(), ItemError>,
+) -> Result<(), ItemError> {
+    for (at, line) in lines(text, notes)?.into_iter().enumerate() {
+        let mark = notes.mark();
+        take(line, notes)?;
+        notes.under(mark, || format!("lines[{at}]"));
+    }
+    Ok(())
+}
+
 fn unknown(at: usize) -> ItemError {
     ItemError::new(Refusal::UnknownShape, at, "a line of a session that is no object")
 }

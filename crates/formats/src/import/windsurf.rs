@@ -74,11 +74,10 @@ impl ImportFormat for Windsurf {
     fn parse<'a>(&self, text: &'a str, notes: &mut Notes) -> Result<Items<'a>, ItemError> {
         let mut conversation = Conversation { kind: Held::Agent, ..Conversation::default() };
         let mut steps = Vec::new();
-        for (at, line) in session::lines(text, notes)?.into_iter().enumerate() {
-            let mark = notes.mark();
+        session::each_line(text, notes, |line, notes| {
             steps.push(step(line, notes)?);
-            notes.under(mark, || format!("lines[{at}]"));
-        }
+            Ok(())
+        })?;
         session::finish(&mut conversation, steps)?;
         Ok(conversation.into())
     }
