@@ -187,8 +187,18 @@ impl crate::Store {
     /// Reads from their bodies what filters ask of conversations that were taken in before it was kept. A body that is
     /// damaged says nothing.
     pub(crate) fn read_features(&self) -> Result<(), Error> {
-        let unread = "SELECT key FROM conversation WHERE marks IS NULL LIMIT 1";
-        if self.read(|connection| connection.row(unread, &[], |row| row.int(0)))?.is_none() {
+        self.read_unread("conversation", "marks", read_page)
+    }
+
+    /// Takes page after page of the rows of a table in which this column is null, until there are none.
+    pub(crate) fn read_unread(
+        &self,
+        table: &str,
+        column: &str,
+        mut read_page: impl FnMut(&mut Connection, &mut Unpacker<'_>) -> Result<bool, Error>,
+    ) -> Result<(), Error> {
+        let unread = format!("SELECT key FROM {table} WHERE {column} IS NULL LIMIT 1");
+        if self.read(|connection| connection.row(&unread, &[], |row| row.int(0)))?.is_none() {
             return Ok(());
         }
         let mut unpacker = self.unpacker();
@@ -198,6 +208,22 @@ impl crate::Store {
             read_page(connection, &mut unpacker)
         })? {}
         Ok(())
+    }
+}
+
+/// The line of an item by its body and its size; of a damaged body, what could be read of it.
+pub(crate) fn readable_line(
+    connection: &mut Connection,
+    unpacker: &mut Unpacker<'_>,
+    kind: ItemKind,
+    (body, size): (i64, i64),
+) -> Result<Vec<u8>, Error> {
+    let mut line = Vec::new();
+    let size = usize::try_from(size).unwrap_or(0);
+    let stored = (body, BodyHead { size, ..BodyHead::default() });
+    match unpack_stored(connection, unpacker, kind, stored, &mut line) {
+        Ok(()) | Err(Error::Damaged(_)) => Ok(line),
+        Err(error) => Err(error),
     }
 }
 
@@ -212,14 +238,7 @@ fn read_page(connection: &mut Connection, unpacker: &mut Unpacker<'_>) -> Result
     })?;
     let mut page_bytes = 0;
     for (key, size, body, (title, tags)) in &page {
-        let mut line = Vec::new();
-        let size = usize::try_from(*size).unwrap_or(0);
-        let head = BodyHead { size, ..BodyHead::default() };
-        let stored = (*body, head);
-        match unpack_stored(connection, unpacker, ItemKind::Conversation, stored, &mut line) {
-            Ok(()) | Err(Error::Damaged(_)) => {}
-            Err(error) => return Err(error),
-        }
+        let line = readable_line(connection, unpacker, ItemKind::Conversation, (*body, *size))?;
         let text = std::str::from_utf8(&line).unwrap_or_default();
         let features =
             canonical::read(text).map(|one| Features::with_language(&one)).unwrap_or_default();

@@ -4,12 +4,11 @@
 use retort_model::bounds::{ITEM_BYTES, MODELS, PAGE_ITEMS};
 use retort_model::{ItemKind, RunFeatures, canonical};
 
-use crate::body::{BodyHead, Unpacker};
+use crate::body::Unpacker;
 use crate::columns::{array_of, key_text, title_text};
 use crate::dialect::{Connection, Value};
 use crate::error::Error;
-use crate::items::unpack_stored;
-use crate::store::take_turn;
+use crate::features::readable_line;
 
 /// The columns `models`, `least_score`, `most_score` and `environment`.
 pub(crate) struct RunFeatureColumns {
@@ -41,17 +40,7 @@ impl crate::Store {
     /// Reads from their bodies what filters ask of runs that were taken in before it was kept. A body that is damaged
     /// says nothing.
     pub(crate) fn read_run_features(&self) -> Result<(), Error> {
-        let unread = "SELECT key FROM run WHERE models IS NULL LIMIT 1";
-        if self.read(|connection| connection.row(unread, &[], |row| row.int(0)))?.is_none() {
-            return Ok(());
-        }
-        let mut unpacker = self.unpacker();
-        while self.write(|connection| {
-            // While nobody else takes a body's place.
-            take_turn(connection)?;
-            read_page(connection, &mut unpacker)
-        })? {}
-        Ok(())
+        self.read_unread("run", "models", read_page)
     }
 }
 
@@ -63,13 +52,7 @@ fn read_page(connection: &mut Connection, unpacker: &mut Unpacker<'_>) -> Result
     let page = connection.rows(&sql, &[], |row| Ok((row.int(0)?, row.int(1)?, row.int(2)?)))?;
     let mut page_bytes = 0;
     for (key, size, body) in &page {
-        let mut line = Vec::new();
-        let size = usize::try_from(*size).unwrap_or(0);
-        let stored = (*body, BodyHead { size, ..BodyHead::default() });
-        match unpack_stored(connection, unpacker, ItemKind::Run, stored, &mut line) {
-            Ok(()) | Err(Error::Damaged(_)) => {}
-            Err(error) => return Err(error),
-        }
+        let line = readable_line(connection, unpacker, ItemKind::Run, (*body, *size))?;
         let text = std::str::from_utf8(&line).unwrap_or_default();
         let features =
             canonical::read_run(text).map(|run| RunFeatures::of(&run)).unwrap_or_default();
