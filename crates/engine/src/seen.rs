@@ -1,5 +1,5 @@
 //! The ids that came before, exactly and in bounded memory: what does not fit goes to sorted runs on disk, each
-//! with a Bloom filter in front of it.
+//! with a Bloom filter in front of it. Most ids are new, and the filter says so without a look at the disk.
 
 use std::collections::HashSet;
 use std::fs::File;

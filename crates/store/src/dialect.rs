@@ -1,7 +1,17 @@
 //! What differs between SQLite and PostgreSQL: connecting, binding, reading rows, and a few words of SQL.
 //!
+//! All other files have each statement once, as one text that both databases take. That works because the store asks little
+//! of them: columns hold whole numbers, texts, bytes or null ([`Value`]), so times are microseconds, words of closed sets
+//! are numbers, and lists are JSON texts. Where no common text exists, [`Dialect`] has a word or a fragment for each.
+//! [`Connection`] runs a statement on either, and keeps it prepared, as the same few hundred come again and again.
+//!
 //! Statements number their parameters `$1`, `$2`, … in the order in which they first stand in the text: SQLite then
 //! gives them the same numbers as PostgreSQL.
+//!
+//! SQLite has one writer. A transaction takes that place when it begins (`BEGIN IMMEDIATE`), as a reader that turns into
+//! a writer can be refused at any time. PostgreSQL has many writers; where their order matters, they wait for the row of
+//! a counter (`take_turn`). A statement that is to end early is told by SQLite itself, which looks at [`stop`] every few
+//! thousand steps, and by a second connection to PostgreSQL ([`Connection::canceller`]).
 
 use std::collections::HashMap;
 use std::error::Error as StdError;

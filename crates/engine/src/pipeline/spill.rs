@@ -1,4 +1,10 @@
-//! What a thread that reads puts aside: items gathered by source, and pieces on disk.
+//! Where fragments wait: a temporary file for their texts, and batches for the items that they make.
+//!
+//! The thread that reads meets the fragments of an item far apart, and cannot hold all texts in memory until the item is
+//! complete. A [`Spill`] is a file that is only appended to; the caller keeps the place and length of each text, and
+//! reads it back when its item is joined. The file has no name (`tempfile`), so the system removes it when the process
+//! ends, even if it is killed. Items that are complete are gathered in [`Batches`], one source each, in the order in which
+//! they were completed: they go to the workers in batches as large as those of ordinary items.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};

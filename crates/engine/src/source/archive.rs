@@ -1,4 +1,14 @@
 //! Archives: ZIP, which is read from its end, and tar, which is read as it comes.
+//!
+//! Each entry is a stream of its own and goes through the same opener as a file, so archives may hold compressed files and
+//! archives. Nothing is written to the disk but what has to be read from any place, such as a database.
+//!
+//! A ZIP archive lists its entries at its end, so they are read sorted by name, side files first; of two entries of one
+//! name the last is read, as ZIP programs do. The list is not trusted: entries whose bytes overlap are refused, as a small
+//! archive could unpack to anything, and all that is unpacked counts against the archive's [`Budget`]. A tar archive can
+//! only be read in its order. So a database waits until the end for its log, which may come after it.
+//!
+//! An entry is refused, and counted, if its path leaves the archive or it is a link; the others are still read.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
