@@ -3,11 +3,15 @@
 README.md says what is checked. Real histories made by others come from the folder in RETORT_REAL_DATA, if it is set.
 """
 
+import contextlib
+import io
 import json
+import multiprocessing
 import os
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ProcessPoolExecutor
 from datetime import datetime
 from pathlib import Path
 
@@ -331,6 +335,32 @@ def check_source(retort, formats, source, own_examples):
     retort.forget_packages()
 
 
+def check_history_of_others(binary, work, formats, number, source):
+    """One of them, in a process of its own: what it printed and counted."""
+    global passed, failed
+    passed, failed = 0, 0
+    folder = work / f"others-{number}"
+    folder.mkdir()
+    retort = Retort(binary, folder)
+    retort.is_of_others = True
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        check_source(retort, formats, source, own_examples=False)
+    shutil.rmtree(folder)
+    return printed.getvalue(), passed, failed
+
+
+def check_histories_of_others(binary, work, formats, sources):
+    """As many at once as there are cores; printed in the order of their names."""
+    global passed, failed
+    with ProcessPoolExecutor(os.cpu_count(), mp_context=multiprocessing.get_context("spawn")) as pool:
+        count = len(sources)
+        several = ([each] * count for each in (binary, work, formats))
+        for printed, good, bad in pool.map(check_history_of_others, *several, range(count), sources):
+            print(printed, end="", flush=True)
+            passed, failed = passed + good, failed + bad
+
+
 def main():
     binary, examples, work = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
     retort = Retort(binary, work)
@@ -352,9 +382,7 @@ def main():
         files = sorted(path for path in Path(real).rglob("*") if path.is_file() and path.suffix in HISTORY_ENDINGS)
         usable = [path for path in files if retort.can_use(path)]
         print(f"real histories: {len(usable)} of {len(files)} files hold conversations to train on")
-        retort.is_of_others = True
-        for path in usable:
-            check_source(retort, formats, path, own_examples=False)
+        check_histories_of_others(binary, work, formats, usable)
     else:
         print("passed over: real histories (RETORT_REAL_DATA is not set)")
     print(f"{passed} passed, {failed} failed")
