@@ -4,6 +4,7 @@
 pub mod account;
 mod answer;
 mod audit;
+mod contract;
 mod conversations;
 mod datasets;
 pub mod documents;
@@ -84,10 +85,12 @@ pub fn routes() -> (Router<App>, utoipa::openapi::OpenApi) {
         .merge(shares::routes())
         .merge(tokens::routes());
     // The path is the protocol's.
-    OpenApiRouter::with_openapi(Description::openapi())
+    let (routes, mut description) = OpenApiRouter::with_openapi(Description::openapi())
         .nest("/api/v1", api)
         .merge(traces::routes())
-        .split_for_parts()
+        .split_for_parts();
+    contract::complete(&mut description);
+    (routes, description)
 }
 
 /// The route of the description itself.

@@ -19,6 +19,7 @@ use hyper::body::{Frame, SizeHint};
 use retort_service::file::ReadSeek;
 use retort_service::{EngineError, Error};
 use tokio::sync::mpsc;
+use utoipa::IntoParams;
 
 use crate::blocking::Gate;
 use crate::bounds::{DOWNLOAD_CHUNK_BYTES, DOWNLOAD_CHUNKS_WAITING, DOWNLOAD_NICENESS};
@@ -28,6 +29,25 @@ use crate::threads::stand_back;
 use asked::{Asked, asked};
 
 pub use attachment::attachment;
+
+/// The headers of a request for a part of a file, for the API's description.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "describes headers, which `asked` reads")]
+pub struct ByteRange {
+    /// The bytes to answer with, such as `bytes=0-1023`; without it all.
+    #[param(rename = "Range", required = false)]
+    range: Option<String>,
+    /// Answer with the whole file instead of the range, unless its `ETag` is this one.
+    #[param(rename = "If-Range", required = false)]
+    if_range: Option<String>,
+    /// Answer with 412, unless the file's `ETag` is one of these.
+    #[param(rename = "If-Match", required = false)]
+    if_match: Option<String>,
+    /// Answer with 304, if the file's `ETag` is one of these.
+    #[param(rename = "If-None-Match", required = false)]
+    if_none_match: Option<String>,
+}
 
 /// A file that can be had.
 pub struct Offer<'a> {

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::answer::{Answer, Problems};
+use super::answer::Answer;
 use crate::app::App;
 use crate::extract::Json;
 use crate::problem::Problem;
@@ -25,8 +25,8 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(sign_out_everywhere))
         .routes(routes!(change_password))
         .routes(routes!(delete_account))
-        .routes(routes!(projects, add_project))
-        .routes(routes!(belongings, delete_project))
+        .routes(routes!(list_projects, add_project))
+        .routes(routes!(show_project, delete_project))
 }
 
 /// The answer that begins a session: its cookie, and its token against requests of other pages.
@@ -54,7 +54,7 @@ pub fn slow_down_from(app: &App, visitor: &Visitor) -> Result<(), Problem> {
 }
 
 /// Return who is signed in, and their projects
-#[utoipa::path(get, path = "/session", tag = "account", responses((status = 200, body = wire::Me), Problems))]
+#[utoipa::path(get, path = "/session", tag = "account", responses((status = 200, body = wire::Me)))]
 async fn who_am_i(State(app): State<App>, who: Authenticated) -> Answer<wire::Me> {
     let signed = who.signed.clone();
     let projects = app.call(move |service| service.projects_of(&signed)).await?;
@@ -73,7 +73,7 @@ async fn who_am_i(State(app): State<App>, who: Authenticated) -> Answer<wire::Me
 
 /// Sign in by name and password
 #[utoipa::path(post, path = "/session", tag = "account", security(()), request_body = wire::SignIn,
-    responses((status = 201, body = wire::Session), Problems))]
+    responses((status = 201, body = wire::Session)))]
 async fn sign_in(
     State(app): State<App>,
     visitor: Visitor,
@@ -90,7 +90,7 @@ async fn sign_in(
 
 /// Sign in by a one-time link
 #[utoipa::path(post, path = "/session/link", tag = "account", security(()), request_body = wire::Secret,
-    responses((status = 201, body = wire::Session), Problems))]
+    responses((status = 201, body = wire::Session)))]
 async fn sign_in_by_link(
     State(app): State<App>,
     visitor: Visitor,
@@ -103,7 +103,7 @@ async fn sign_in_by_link(
 }
 
 /// Sign out
-#[utoipa::path(delete, path = "/session", tag = "account", responses((status = 204), Problems))]
+#[utoipa::path(delete, path = "/session", tag = "account", responses((status = 204)))]
 async fn sign_out(State(app): State<App>, who: Authenticated) -> Result<Response, Problem> {
     app.call(move |service| service.sign_out(&who.signed, &who.origin)).await?;
     let mut headers = HeaderMap::new();
@@ -114,7 +114,7 @@ async fn sign_out(State(app): State<App>, who: Authenticated) -> Result<Response
 }
 
 /// Sign out everywhere, which ends all sessions, one-time links and API tokens of one's own
-#[utoipa::path(delete, path = "/sessions", tag = "account", responses((status = 200, body = wire::Ended), Problems))]
+#[utoipa::path(delete, path = "/sessions", tag = "account", responses((status = 200, body = wire::Ended)))]
 async fn sign_out_everywhere(State(app): State<App>, who: Authenticated) -> Answer<wire::Ended> {
     let ended = app.call(move |service| service.sign_out_everywhere(&who.signed, &who.origin));
     Ok(Json(ended.await?.into()))
@@ -122,7 +122,7 @@ async fn sign_out_everywhere(State(app): State<App>, who: Authenticated) -> Answ
 
 /// Set one's own password, which ends the other sessions, one-time links and API tokens
 #[utoipa::path(put, path = "/password", tag = "account", request_body = wire::NewPassword,
-    responses((status = 200, body = wire::Ended), Problems))]
+    responses((status = 200, body = wire::Ended)))]
 async fn change_password(
     State(app): State<App>,
     visitor: Visitor,
@@ -141,7 +141,7 @@ async fn change_password(
 /// Its sessions, API tokens, webhooks and invitations end, its public links close. What the name owns or made stays in
 /// its projects.
 #[utoipa::path(delete, path = "/account", tag = "account", request_body = wire::DeleteAccount,
-    responses((status = 204), Problems))]
+    responses((status = 204)))]
 async fn delete_account(
     State(app): State<App>,
     visitor: Visitor,
@@ -161,8 +161,8 @@ async fn delete_account(
 }
 
 /// What is in the project, as its owner asks before it is deleted
-#[utoipa::path(get, path = "/project", tag = "project", responses((status = 200, body = wire::Belongings), Problems))]
-async fn belongings(
+#[utoipa::path(get, path = "/project", tag = "project", responses((status = 200, body = wire::Belongings)))]
+async fn show_project(
     State(app): State<App>,
     ProjectCaller(caller): ProjectCaller,
 ) -> Answer<wire::Belongings> {
@@ -174,7 +174,7 @@ async fn belongings(
 ///
 /// For its owners. The name has to be given again.
 #[utoipa::path(delete, path = "/project", tag = "project", request_body = wire::Rename,
-    responses((status = 204), Problems))]
+    responses((status = 204)))]
 async fn delete_project(
     State(app): State<App>,
     ProjectCaller(caller): ProjectCaller,
@@ -185,8 +185,8 @@ async fn delete_project(
 }
 
 /// One's projects
-#[utoipa::path(get, path = "/projects", tag = "project", responses((status = 200, body = wire::Projects), Problems))]
-async fn projects(State(app): State<App>, who: Authenticated) -> Answer<wire::Projects> {
+#[utoipa::path(get, path = "/projects", tag = "project", responses((status = 200, body = wire::Projects)))]
+async fn list_projects(State(app): State<App>, who: Authenticated) -> Answer<wire::Projects> {
     let projects = app.call(move |service| service.projects_of(&who.signed)).await?;
     let projects = projects
         .into_iter()
@@ -197,7 +197,7 @@ async fn projects(State(app): State<App>, who: Authenticated) -> Answer<wire::Pr
 
 /// Make a project; who owns one may make others
 #[utoipa::path(post, path = "/projects", tag = "project", request_body = wire::Rename,
-    responses((status = 201, body = wire::Project), Problems))]
+    responses((status = 201, body = wire::Project)))]
 async fn add_project(
     State(app): State<App>,
     who: Authenticated,

@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::answer::{Answer, Problems};
+use super::answer::Answer;
 use super::paging::length;
 use super::query::Params;
 use crate::app::App;
@@ -30,13 +30,13 @@ const PIECE_BYTES: usize = 64 << 10;
 const PIECES_WAITING: usize = 4;
 
 pub fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(list)).routes(routes!(export))
+    OpenApiRouter::new().routes(routes!(list_audit)).routes(routes!(export_audit))
 }
 
 /// A page of the audit log, the newest first
 #[utoipa::path(get, path = "/audit", tag = "audit", params(wire::AuditQuery),
-    responses((status = 200, body = wire::AuditPage), Problems))]
-async fn list(
+    responses((status = 200, body = wire::AuditPage)))]
+async fn list_audit(
     State(app): State<App>,
     ProjectCaller(caller): ProjectCaller,
     Params(query): Params<wire::AuditQuery>,
@@ -50,8 +50,8 @@ async fn list(
 
 /// The whole audit log as JSON Lines, the newest first
 #[utoipa::path(get, path = "/audit/export", tag = "audit", params(wire::AuditQuery),
-    responses((status = 200, content_type = "application/x-ndjson", body = String), Problems))]
-async fn export(
+    responses((status = 200, content_type = "application/x-ndjson", body = String)))]
+async fn export_audit(
     State(app): State<App>,
     ProjectCaller(caller): ProjectCaller,
     Params(query): Params<wire::AuditQuery>,

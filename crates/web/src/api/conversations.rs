@@ -11,8 +11,8 @@ use serde::Deserialize;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::answer::{Answer, Problems};
-use super::idempotency::{key_of, once};
+use super::answer::Answer;
+use super::idempotency::{IdempotencyKey, key_of, once};
 use super::intake::{self, Intake};
 use super::line::{Around, WriteLine, no_line, with_line};
 use super::paging::{DatasetsPage, Page, Paged, length};
@@ -28,13 +28,13 @@ use crate::wire::Filtered;
 
 pub fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
-        .routes(routes!(list, take_in))
-        .routes(routes!(count))
-        .routes(routes!(facets))
-        .routes(routes!(change_many))
-        .routes(routes!(show, change, delete))
-        .routes(routes!(append))
-        .routes(routes!(trace))
+        .routes(routes!(list_conversations, import_conversations))
+        .routes(routes!(count_conversations))
+        .routes(routes!(list_conversation_facets))
+        .routes(routes!(change_conversations))
+        .routes(routes!(show_conversation, change_conversation, delete_conversation))
+        .routes(routes!(append_rounds))
+        .routes(routes!(list_conversation_datasets))
 }
 
 /// Which of the conversations with one id.
@@ -68,8 +68,8 @@ struct Following {
 
 /// List conversations
 #[utoipa::path(get, path = "/conversations", tag = "conversations", params(wire::filter::Conversations, Page, wire::Sorting),
-    responses((status = 200, body = wire::ConversationPage), Problems))]
-async fn list(
+    responses((status = 200, body = wire::ConversationPage)))]
+async fn list_conversations(
     State(app): State<App>,
     ProjectCaller(caller): ProjectCaller,
     Paged { filter, page, sort }: Paged<ConversationFilter, wire::Sorting>,
@@ -91,8 +91,8 @@ async fn list(
 
 /// Count conversations
 #[utoipa::path(get, path = "/conversations/count", tag = "conversations", params(wire::filter::Conversations),
-    responses((status = 200, body = wire::Count), Problems))]
-async fn count(
+    responses((status = 200, body = wire::Count)))]
+async fn count_conversations(
     State(app): State<App>,
     ProjectCaller(caller): ProjectCaller,
     Filtered(filter): Filtered<ConversationFilter>,
@@ -106,8 +106,8 @@ async fn count(
 /// How the conversations that match are spread over the values of their fields, each with the condition that a query needs to
 /// find them. Of more than 10,000, the newest 10,000 are counted.
 #[utoipa::path(get, path = "/conversations/facets", tag = "conversations", params(wire::filter::Conversations),
-    responses((status = 200, body = wire::ConversationFacets), Problems))]
-async fn facets(
+    responses((status = 200, body = wire::ConversationFacets)))]
+async fn list_conversation_facets(
     State(app): State<App>,
     ProjectCaller(caller): ProjectCaller,
     Filtered(filter): Filtered<ConversationFilter>,
@@ -120,10 +120,10 @@ async fn facets(
 ///
 /// One conversation or many, in any format that can be read (`/formats`): an object, an array, or a line each, also
 /// packed with gzip or zstd. Up to 16 MiB; more comes through `/imports`.
-#[utoipa::path(post, path = "/conversations", tag = "conversations", params(Intake),
+#[utoipa::path(post, path = "/conversations", tag = "conversations", params(IdempotencyKey, Intake),
     request_body(content((serde_json::Value = "application/json"), (String = "application/x-ndjson"))),
-    responses((status = 200, body = wire::ImportResult), Problems))]
-async fn take_in(
+    responses((status = 200, body = wire::ImportResult)))]
+async fn import_conversations(
     State(app): State<App>,
     ProjectCaller(caller): ProjectCaller,
     Params(intake): Params<Intake>,
@@ -134,8 +134,8 @@ async fn take_in(
 
 /// Change many conversations
 #[utoipa::path(post, path = "/conversations/change", tag = "conversations", request_body = wire::ChangeMany,
-    responses((status = 200, body = wire::Changed), Problems))]
-async fn change_many(
+    responses((status = 200, body = wire::Changed)))]
+async fn change_conversations(
     State(app): State<App>,
     ProjectCaller(caller): ProjectCaller,
     Json(asked): Json<wire::ChangeMany>,
@@ -213,8 +213,8 @@ fn edits(change: &wire::Change, purge: bool) -> Result<Vec<Edit>, Problem> {
 
 /// Read a conversation whole
 #[utoipa::path(get, path = "/conversations/{id}", tag = "conversations", params(("id" = String, Path), Which),
-    responses((status = 200, body = wire::WholeConversation), Problems))]
-async fn show(
+    responses((status = 200, body = wire::WholeConversation)))]
+async fn show_conversation(
     State(app): State<App>,
     ProjectCaller(caller): ProjectCaller,
     Path(id): Path<String>,
@@ -235,8 +235,8 @@ async fn show(
 
 /// Change a conversation: title, tags, status
 #[utoipa::path(patch, path = "/conversations/{id}", tag = "conversations", params(("id" = String, Path)),
-    request_body = wire::Change, responses((status = 200, body = wire::Changed), Problems))]
-async fn change(
+    request_body = wire::Change, responses((status = 200, body = wire::Changed)))]
+async fn change_conversation(
     State(app): State<App>,
     ProjectCaller(caller): ProjectCaller,
     Path(id): Path<String>,
@@ -266,8 +266,8 @@ fn of_any_status(id: String) -> ConversationFilter {
 
 /// Delete a conversation, so that it can be restored, or for good
 #[utoipa::path(delete, path = "/conversations/{id}", tag = "conversations",
-    params(("id" = String, Path), Deleting), responses((status = 200, body = wire::Changed), Problems))]
-async fn delete(
+    params(("id" = String, Path), Deleting), responses((status = 200, body = wire::Changed)))]
+async fn delete_conversation(
     State(app): State<App>,
     ProjectCaller(caller): ProjectCaller,
     Path(id): Path<String>,
@@ -283,9 +283,9 @@ async fn delete(
 ///
 /// An object with `messages`, or an array of chat messages, as the format `openai` has them.
 #[utoipa::path(post, path = "/conversations/{id}/rounds", tag = "conversations",
-    params(("id" = String, Path), Following), request_body = serde_json::Value,
-    responses((status = 201, body = wire::Conversation), Problems))]
-async fn append(
+    params(IdempotencyKey, ("id" = String, Path), Following), request_body = serde_json::Value,
+    responses((status = 201, body = wire::Conversation)))]
+async fn append_rounds(
     State(app): State<App>,
     ProjectCaller(caller): ProjectCaller,
     Path(id): Path<String>,
@@ -319,8 +319,8 @@ async fn append(
 
 /// The datasets that hold a conversation, the newest first
 #[utoipa::path(get, path = "/conversations/{id}/datasets", tag = "conversations", params(("id" = String, Path), DatasetsPage),
-    responses((status = 200, body = wire::Datasets), Problems))]
-async fn trace(
+    responses((status = 200, body = wire::Datasets)))]
+async fn list_conversation_datasets(
     State(app): State<App>,
     ProjectCaller(caller): ProjectCaller,
     Path(id): Path<String>,

@@ -10,25 +10,25 @@ use serde::Deserialize;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::answer::{Answer, Problems, raw};
-use super::idempotency::{key_of, once};
+use super::answer::{Answer, raw};
+use super::idempotency::{IdempotencyKey, key_of, once};
 use super::paging::length;
 use super::query::Params;
 use crate::app::App;
 use crate::extract::{Json, Path};
 use crate::problem::Problem;
-use crate::ranges::{Offer, download};
+use crate::ranges::{ByteRange, Offer, download};
 use crate::who::ProjectCaller;
 use crate::wire;
 
 pub fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
-        .routes(routes!(list))
-        .routes(routes!(show, rename, delete))
-        .routes(routes!(rebuild))
-        .routes(routes!(preview))
-        .routes(routes!(manifest))
-        .routes(routes!(fetch))
+        .routes(routes!(list_datasets))
+        .routes(routes!(show_dataset, rename_dataset, delete_dataset))
+        .routes(routes!(rebuild_dataset))
+        .routes(routes!(preview_dataset))
+        .routes(routes!(show_manifest))
+        .routes(routes!(download_dataset))
 }
 
 /// Whose datasets.
@@ -49,8 +49,8 @@ struct Whose {
 
 /// List one's datasets
 #[utoipa::path(get, path = "/datasets", tag = "datasets", params(Whose),
-    responses((status = 200, body = wire::Datasets), Problems))]
-async fn list(
+    responses((status = 200, body = wire::Datasets)))]
+async fn list_datasets(
     State(app): State<App>,
     ProjectCaller(caller): ProjectCaller,
     Params(whose): Params<Whose>,
@@ -68,8 +68,8 @@ async fn list(
 
 /// A dataset
 #[utoipa::path(get, path = "/datasets/{id}", tag = "datasets", params(("id" = i64, Path)),
-    responses((status = 200, body = wire::Dataset), Problems))]
-async fn show(
+    responses((status = 200, body = wire::Dataset)))]
+async fn show_dataset(
     State(app): State<App>,
     ProjectCaller(caller): ProjectCaller,
     Path(id): Path<i64>,
@@ -80,8 +80,8 @@ async fn show(
 
 /// Give a dataset another name
 #[utoipa::path(patch, path = "/datasets/{id}", tag = "datasets", params(("id" = i64, Path)),
-    request_body = wire::Rename, responses((status = 200, body = wire::Dataset), Problems))]
-async fn rename(
+    request_body = wire::Rename, responses((status = 200, body = wire::Dataset)))]
+async fn rename_dataset(
     State(app): State<App>,
     ProjectCaller(caller): ProjectCaller,
     Path(id): Path<i64>,
@@ -95,8 +95,8 @@ async fn rename(
 
 /// Delete a dataset for good
 #[utoipa::path(delete, path = "/datasets/{id}", tag = "datasets", params(("id" = i64, Path)),
-    responses((status = 204), Problems))]
-async fn delete(
+    responses((status = 204)))]
+async fn delete_dataset(
     State(app): State<App>,
     ProjectCaller(caller): ProjectCaller,
     Path(id): Path<i64>,
@@ -110,9 +110,9 @@ async fn delete(
 /// Exports the same frozen items, without those that you name and those that were purged since. The new dataset belongs to
 /// the creator of the old one. Unless `keep` is set, it takes the name of the old one, which is deleted at that moment.
 /// Owners of the project can rebuild everyone's datasets.
-#[utoipa::path(post, path = "/datasets/{id}/rebuild", tag = "datasets", params(("id" = i64, Path)),
-    request_body = wire::Rebuild, responses((status = 202, body = wire::Job), Problems))]
-async fn rebuild(
+#[utoipa::path(post, path = "/datasets/{id}/rebuild", tag = "datasets", params(IdempotencyKey, ("id" = i64, Path)),
+    request_body = wire::Rebuild, responses((status = 202, body = wire::Job)))]
+async fn rebuild_dataset(
     State(app): State<App>,
     ProjectCaller(caller): ProjectCaller,
     Path(id): Path<i64>,
@@ -136,8 +136,8 @@ async fn rebuild(
 
 /// The first 20 records of a dataset
 #[utoipa::path(get, path = "/datasets/{id}/preview", tag = "datasets", params(("id" = i64, Path)),
-    responses((status = 200, body = wire::Records), Problems))]
-async fn preview(
+    responses((status = 200, body = wire::Records)))]
+async fn preview_dataset(
     State(app): State<App>,
     ProjectCaller(caller): ProjectCaller,
     Path(id): Path<i64>,
@@ -154,8 +154,8 @@ async fn preview(
 
 /// The receipt of a dataset
 #[utoipa::path(get, path = "/datasets/{id}/manifest", tag = "datasets", params(("id" = i64, Path)),
-    responses((status = 200, body = Object), Problems))]
-async fn manifest(
+    responses((status = 200, body = Object)))]
+async fn show_manifest(
     State(app): State<App>,
     ProjectCaller(caller): ProjectCaller,
     Path(id): Path<i64>,
@@ -170,14 +170,12 @@ async fn manifest(
 /// Download a dataset as a ZIP archive
 ///
 /// Whole, or any range of its bytes.
-#[utoipa::path(get, path = "/datasets/{id}/download", tag = "datasets", params(("id" = i64, Path)),
+#[utoipa::path(get, path = "/datasets/{id}/download", tag = "datasets", params(ByteRange, ("id" = i64, Path)),
     responses(
         (status = 200, content_type = "application/zip", body = String),
         (status = 206, content_type = "application/zip", body = String),
-        (status = 304),
-        Problems
-    ))]
-async fn fetch(
+        (status = 304)))]
+async fn download_dataset(
     State(app): State<App>,
     ProjectCaller(caller): ProjectCaller,
     Path(id): Path<i64>,

@@ -12,7 +12,8 @@ use serde::Deserialize;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::answer::{Answer, Problems};
+use super::answer::Answer;
+use super::idempotency::IdempotencyKey;
 use super::imports::import_upload;
 use super::intake::{self, Intake};
 use super::paging::{Page, Paged, length};
@@ -22,7 +23,7 @@ use crate::blocking::take_memory;
 use crate::bounds::BODY_COPIES;
 use crate::extract::{Json, Path, is_lines};
 use crate::problem::Problem;
-use crate::ranges::{Offer, copy_range, download};
+use crate::ranges::{ByteRange, Offer, copy_range, download};
 use crate::uploads::{take, too_large};
 use crate::who::ProjectCaller;
 use crate::wire;
@@ -40,12 +41,12 @@ const BYTES: &str = "application/octet-stream";
 /// The routes.
 pub fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
-        .routes(routes!(list, take_in))
-        .routes(routes!(stats))
-        .routes(routes!(purge))
-        .routes(routes!(show))
-        .routes(routes!(chunks))
-        .routes(routes!(original, keep_original))
+        .routes(routes!(list_documents, import_documents))
+        .routes(routes!(document_stats))
+        .routes(routes!(purge_documents))
+        .routes(routes!(show_document))
+        .routes(routes!(list_chunks))
+        .routes(routes!(download_original, keep_original))
 }
 
 /// Of which import format.
@@ -86,8 +87,8 @@ struct ChunkQuery {
 
 /// List documents, the newest first
 #[utoipa::path(get, path = "/documents", tag = "documents", params(wire::filter::Documents, Page),
-    responses((status = 200, body = wire::DocumentPage), Problems))]
-async fn list(
+    responses((status = 200, body = wire::DocumentPage)))]
+async fn list_documents(
     State(app): State<App>,
     ProjectCaller(caller): ProjectCaller,
     Paged { filter, page, .. }: Paged<DocumentFilter>,
@@ -102,8 +103,8 @@ async fn list(
 
 /// Count documents, and tell what their embeddings have in common
 #[utoipa::path(get, path = "/documents/stats", tag = "documents", params(wire::filter::Documents),
-    responses((status = 200, body = wire::DocumentStats), Problems))]
-async fn stats(
+    responses((status = 200, body = wire::DocumentStats)))]
+async fn document_stats(
     State(app): State<App>,
     ProjectCaller(caller): ProjectCaller,
     Filtered(filter): Filtered<DocumentFilter>,
@@ -118,11 +119,11 @@ async fn stats(
 /// As `application/json`, an object or an array of up to 16 MiB is taken in at once (200). As `application/x-ndjson`,
 /// also packed with gzip or zstd and of any size, they are streamed and taken in by an import (202). As
 /// `multipart/form-data`, the field `document` is one of them, and the field `original` its original file (200).
-#[utoipa::path(post, path = "/documents", tag = "documents", params(Intake),
+#[utoipa::path(post, path = "/documents", tag = "documents", params(IdempotencyKey, Intake),
     request_body(content((serde_json::Value = "application/json"), (String = "application/x-ndjson"),
         (Vec<u8> = "multipart/form-data"))),
-    responses((status = 200, body = wire::ImportResult), (status = 202, body = wire::Job), Problems))]
-async fn take_in(
+    responses((status = 200, body = wire::ImportResult), (status = 202, body = wire::Job)))]
+async fn import_documents(
     State(app): State<App>,
     ProjectCaller(caller): ProjectCaller,
     Params(intake): Params<Intake>,
@@ -216,8 +217,8 @@ pub async fn kept(
 
 /// Take documents away: they are gone for good
 #[utoipa::path(post, path = "/documents/purge", tag = "documents", request_body = wire::PurgeDocuments,
-    responses((status = 200, body = wire::Purged), Problems))]
-async fn purge(
+    responses((status = 200, body = wire::Purged)))]
+async fn purge_documents(
     State(app): State<App>,
     ProjectCaller(caller): ProjectCaller,
     Json(asked): Json<wire::PurgeDocuments>,
@@ -234,8 +235,8 @@ async fn purge(
 
 /// A document, without its chunks
 #[utoipa::path(get, path = "/documents/{id}", tag = "documents", params(("id" = String, Path), Of),
-    responses((status = 200, body = wire::Document), Problems))]
-async fn show(
+    responses((status = 200, body = wire::Document)))]
+async fn show_document(
     State(app): State<App>,
     ProjectCaller(caller): ProjectCaller,
     Path(id): Path<String>,
@@ -249,8 +250,8 @@ async fn show(
 /// Some chunks of a document
 #[utoipa::path(get, path = "/documents/{id}/chunks", tag = "documents",
     params(("id" = String, Path), ChunkQuery),
-    responses((status = 200, body = wire::Chunks), Problems))]
-async fn chunks(
+    responses((status = 200, body = wire::Chunks)))]
+async fn list_chunks(
     State(app): State<App>,
     ProjectCaller(caller): ProjectCaller,
     Path(id): Path<String>,
@@ -268,14 +269,12 @@ async fn chunks(
 }
 
 /// Fetch the original file of a document
-#[utoipa::path(get, path = "/documents/{id}/original", tag = "documents", params(("id" = String, Path), Of),
+#[utoipa::path(get, path = "/documents/{id}/original", tag = "documents", params(ByteRange, ("id" = String, Path), Of),
     responses(
         (status = 200, content_type = "application/octet-stream", body = String),
         (status = 206, content_type = "application/octet-stream", body = String),
-        (status = 304),
-        Problems
-    ))]
-async fn original(
+        (status = 304)))]
+async fn download_original(
     State(app): State<App>,
     ProjectCaller(caller): ProjectCaller,
     Path(id): Path<String>,
@@ -315,7 +314,7 @@ pub async fn fetch(
 /// Keep the body as the original file of a document
 #[utoipa::path(put, path = "/documents/{id}/original", tag = "documents", params(("id" = String, Path), Called),
     request_body(content = String, content_type = "application/octet-stream"),
-    responses((status = 200, body = wire::Document), Problems))]
+    responses((status = 200, body = wire::Document)))]
 async fn keep_original(
     State(app): State<App>,
     ProjectCaller(caller): ProjectCaller,

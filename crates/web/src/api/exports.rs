@@ -10,8 +10,8 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::answer::{Answer, Problems};
-use super::idempotency::{key_of, once};
+use super::answer::Answer;
+use super::idempotency::{IdempotencyKey, key_of, once};
 use super::jobs::{Most, job, jobs};
 use super::query::Params;
 use crate::app::App;
@@ -22,19 +22,19 @@ use crate::wire;
 
 pub fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
-        .routes(routes!(list, submit))
-        .routes(routes!(stats))
+        .routes(routes!(list_exports, start_export))
+        .routes(routes!(export_stats))
         .routes(routes!(export_project))
-        .routes(routes!(show))
-        .routes(routes!(cancel))
-        .routes(routes!(retry))
-        .routes(routes!(events))
+        .routes(routes!(show_export))
+        .routes(routes!(cancel_export))
+        .routes(routes!(retry_export))
+        .routes(routes!(export_events))
 }
 
 /// List one's exports
 #[utoipa::path(get, path = "/exports", tag = "exports", params(Most),
-    responses((status = 200, body = wire::Jobs), Problems))]
-async fn list(
+    responses((status = 200, body = wire::Jobs)))]
+async fn list_exports(
     State(app): State<App>,
     ProjectCaller(caller): ProjectCaller,
     Params(most): Params<Most>,
@@ -45,9 +45,9 @@ async fn list(
 /// Ask for an export
 ///
 /// From this moment its selection is frozen, whatever is changed afterwards.
-#[utoipa::path(post, path = "/exports", tag = "exports", request_body = wire::Export,
-    responses((status = 202, body = wire::Job), Problems))]
-async fn submit(
+#[utoipa::path(post, path = "/exports", tag = "exports", params(IdempotencyKey), request_body = wire::Export,
+    responses((status = 202, body = wire::Job)))]
+async fn start_export(
     State(app): State<App>,
     ProjectCaller(caller): ProjectCaller,
     headers: HeaderMap,
@@ -82,9 +82,9 @@ struct Counting {
 /// Kinds, turns, tokens, models, languages, tools, dates and lengths of the selected items, and of those of which the dataset
 /// would have something. Nothing is written. It reads all items, and takes as long as a request may: ask the command line,
 /// beside the store, about more.
-#[utoipa::path(post, path = "/exports/stats", operation_id = "export_stats", tag = "exports", params(Counting),
-    request_body = wire::Export, responses((status = 200, body = wire::Stats), Problems))]
-async fn stats(
+#[utoipa::path(post, path = "/exports/stats", tag = "exports", params(Counting),
+    request_body = wire::Export, responses((status = 200, body = wire::Stats)))]
+async fn export_stats(
     State(app): State<App>,
     ProjectCaller(caller): ProjectCaller,
     Params(counting): Params<Counting>,
@@ -114,8 +114,8 @@ struct WholeProject {
 /// Export the conversations of everyone in the project
 ///
 /// In the shape `history`: for its owners and admins alone.
-#[utoipa::path(post, path = "/project/export", tag = "project", request_body = WholeProject,
-    responses((status = 202, body = wire::Job), Problems))]
+#[utoipa::path(post, path = "/project/export", tag = "project", params(IdempotencyKey), request_body = WholeProject,
+    responses((status = 202, body = wire::Job)))]
 async fn export_project(
     State(app): State<App>,
     ProjectCaller(caller): ProjectCaller,
@@ -139,8 +139,8 @@ async fn export_project(
 
 /// An export as it stands
 #[utoipa::path(get, path = "/exports/{id}", tag = "exports", params(("id" = i64, Path)),
-    responses((status = 200, body = wire::Job), Problems))]
-async fn show(
+    responses((status = 200, body = wire::Job)))]
+async fn show_export(
     State(app): State<App>,
     ProjectCaller(caller): ProjectCaller,
     Path(id): Path<i64>,
@@ -150,8 +150,8 @@ async fn show(
 
 /// Ask an export to end
 #[utoipa::path(post, path = "/exports/{id}/cancel", tag = "exports", params(("id" = i64, Path)),
-    responses((status = 200, body = wire::Job), Problems))]
-async fn cancel(
+    responses((status = 200, body = wire::Job)))]
+async fn cancel_export(
     State(app): State<App>,
     ProjectCaller(caller): ProjectCaller,
     Path(id): Path<i64>,
@@ -162,8 +162,8 @@ async fn cancel(
 
 /// Try an export again that failed or was cancelled
 #[utoipa::path(post, path = "/exports/{id}/retry", tag = "exports", params(("id" = i64, Path)),
-    responses((status = 200, body = wire::Job), Problems))]
-async fn retry(
+    responses((status = 200, body = wire::Job)))]
+async fn retry_export(
     State(app): State<App>,
     ProjectCaller(caller): ProjectCaller,
     Path(id): Path<i64>,
@@ -176,8 +176,8 @@ async fn retry(
 ///
 /// Server-sent events: `progress` with the job each time it has moved, `end` with the job when it has ended.
 #[utoipa::path(get, path = "/exports/{id}/events", tag = "exports", params(("id" = i64, Path)),
-    responses((status = 200, content_type = "text/event-stream", body = wire::Event), Problems))]
-async fn events(
+    responses((status = 200, content_type = "text/event-stream", body = wire::Event)))]
+async fn export_events(
     State(app): State<App>,
     asking: ProjectCaller,
     sent: Sent,

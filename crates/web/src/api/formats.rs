@@ -5,19 +5,18 @@ use retort_service::{data, file, sources};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::answer::Problems;
 use crate::app::App;
 use crate::extract::Json;
 use crate::wire;
 
 pub fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(list))
+    OpenApiRouter::new().routes(routes!(list_formats))
 }
 
 /// All formats
 #[utoipa::path(get, path = "/formats", tag = "formats", security(()),
-    responses((status = 200, body = wire::Formats), Problems))]
-async fn list() -> Json<wire::Formats> {
+    responses((status = 200, body = wire::Formats)))]
+async fn list_formats() -> Json<wire::Formats> {
     let format = |name: &str, about: &str| wire::Format { name: name.into(), about: about.into() };
     let about = |check: Check| match check {
         Check::Repair => "repair what can be repaired, leave the rest out, and report both",

@@ -7,6 +7,7 @@ use retort_service::{Begun, Caller};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
+use utoipa::IntoParams;
 
 use crate::app::App;
 use crate::blocking::continuing;
@@ -15,6 +16,17 @@ use crate::problem::Problem;
 
 /// Longest key.
 const KEY_BYTES: usize = 200;
+
+/// The header of such requests, for the API's description.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "describes the header, which `key_of` reads")]
+pub struct IdempotencyKey {
+    /// A key of your choice, 1 to 200 ASCII characters. The same request sent again under it is answered as the first time
+    /// and done only once.
+    #[param(rename = "Idempotency-Key", required = false)]
+    key: Option<String>,
+}
 
 /// A request's key, and what tells it from others.
 pub struct OnceKey {

@@ -10,33 +10,33 @@ use retort_service::{Caller, Upload};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::answer::{Answer, Problems};
-use super::idempotency::{key_of, once};
+use super::answer::Answer;
+use super::idempotency::{IdempotencyKey, key_of, once};
 use super::intake::Intake;
 use super::jobs::{Most, job, jobs};
 use super::query::Params;
 use crate::app::App;
 use crate::extract::{Json, Path, refuse_multipart};
 use crate::problem::Problem;
-use crate::ranges::{Offer, copy_range, download};
+use crate::ranges::{ByteRange, Offer, copy_range, download};
 use crate::uploads::{discard, take, too_large};
 use crate::who::{ProjectCaller, Sent};
 use crate::wire;
 
 pub fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
-        .routes(routes!(list, import))
-        .routes(routes!(show))
-        .routes(routes!(cancel))
-        .routes(routes!(retry))
-        .routes(routes!(rejects))
-        .routes(routes!(events))
+        .routes(routes!(list_imports, start_import))
+        .routes(routes!(show_import))
+        .routes(routes!(cancel_import))
+        .routes(routes!(retry_import))
+        .routes(routes!(download_rejects))
+        .routes(routes!(import_events))
 }
 
 /// List one's imports
 #[utoipa::path(get, path = "/imports", tag = "imports", params(Most),
-    responses((status = 200, body = wire::Jobs), Problems))]
-async fn list(
+    responses((status = 200, body = wire::Jobs)))]
+async fn list_imports(
     State(app): State<App>,
     ProjectCaller(caller): ProjectCaller,
     Params(most): Params<Most>,
@@ -48,10 +48,10 @@ async fn list(
 ///
 /// JSON, JSON Lines or a ZIP archive of them, as it is or packed with gzip or zstd, in any format that can be read.
 /// It is streamed and kept, then imported by a job; what cannot be read of it, the job's report says.
-#[utoipa::path(post, path = "/imports", tag = "imports", params(Intake),
+#[utoipa::path(post, path = "/imports", tag = "imports", params(IdempotencyKey, Intake),
     request_body(content((String = "application/octet-stream"), (String = "application/x-ndjson"))),
-    responses((status = 202, body = wire::Job), Problems))]
-async fn import(
+    responses((status = 202, body = wire::Job)))]
+async fn start_import(
     State(app): State<App>,
     ProjectCaller(caller): ProjectCaller,
     Params(intake): Params<Intake>,
@@ -127,8 +127,8 @@ fn length(value: &axum::http::HeaderValue) -> Option<u64> {
 
 /// An import as it stands
 #[utoipa::path(get, path = "/imports/{id}", tag = "imports", params(("id" = i64, Path)),
-    responses((status = 200, body = wire::Job), Problems))]
-async fn show(
+    responses((status = 200, body = wire::Job)))]
+async fn show_import(
     State(app): State<App>,
     ProjectCaller(caller): ProjectCaller,
     Path(id): Path<i64>,
@@ -138,8 +138,8 @@ async fn show(
 
 /// Ask an import to end; what was taken in stays
 #[utoipa::path(post, path = "/imports/{id}/cancel", tag = "imports", params(("id" = i64, Path)),
-    responses((status = 200, body = wire::Job), Problems))]
-async fn cancel(
+    responses((status = 200, body = wire::Job)))]
+async fn cancel_import(
     State(app): State<App>,
     ProjectCaller(caller): ProjectCaller,
     Path(id): Path<i64>,
@@ -150,8 +150,8 @@ async fn cancel(
 
 /// Try an import again that failed
 #[utoipa::path(post, path = "/imports/{id}/retry", tag = "imports", params(("id" = i64, Path)),
-    responses((status = 200, body = wire::Job), Problems))]
-async fn retry(
+    responses((status = 200, body = wire::Job)))]
+async fn retry_import(
     State(app): State<App>,
     ProjectCaller(caller): ProjectCaller,
     Path(id): Path<i64>,
@@ -165,14 +165,12 @@ async fn retry(
 /// JSON Lines, one rejected item each: what is wrong and where, as in `rejects.jsonl` of a dataset. Empty if everything
 /// was read. It is kept for as long as the job; beyond 64 MiB, the job's report counts the items that are missing in
 /// `rejects_omitted`.
-#[utoipa::path(get, path = "/imports/{id}/rejects", tag = "imports", params(("id" = i64, Path)),
+#[utoipa::path(get, path = "/imports/{id}/rejects", tag = "imports", params(ByteRange, ("id" = i64, Path)),
     responses(
         (status = 200, content_type = "application/x-ndjson", body = String),
         (status = 206, content_type = "application/x-ndjson", body = String),
-        (status = 304),
-        Problems
-    ))]
-async fn rejects(
+        (status = 304)))]
+async fn download_rejects(
     State(app): State<App>,
     ProjectCaller(caller): ProjectCaller,
     Path(id): Path<i64>,
@@ -198,8 +196,8 @@ async fn rejects(
 ///
 /// Server-sent events: `progress` with the job each time it has moved, `end` with the job when it has ended.
 #[utoipa::path(get, path = "/imports/{id}/events", tag = "imports", params(("id" = i64, Path)),
-    responses((status = 200, content_type = "text/event-stream", body = wire::Event), Problems))]
-async fn events(
+    responses((status = 200, content_type = "text/event-stream", body = wire::Event)))]
+async fn import_events(
     State(app): State<App>,
     asking: ProjectCaller,
     sent: Sent,

@@ -5,14 +5,14 @@ use retort_model::bounds::REQUEST_BYTES;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::answer::{Answer, Problems};
+use super::answer::Answer;
 use crate::app::App;
 use crate::extract::{Json, refuse_multipart, whole_body};
 use crate::who::ProjectCaller;
 use crate::wire;
 
 pub fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(judge))
+    OpenApiRouter::new().routes(routes!(import_judgements))
 }
 
 /// Add judgements to runs and conversations
@@ -21,8 +21,8 @@ pub fn routes() -> OpenApiRouter<App> {
 /// and any of `ground_truth`, `score`, `label`, `comment`, `corrected_answer` and `author`. Up to 16 MiB.
 #[utoipa::path(post, path = "/judgements", tag = "conversations",
     request_body(content((String = "text/csv"), (String = "application/x-ndjson"), (serde_json::Value = "application/json"))),
-    responses((status = 200, body = wire::Judged), Problems))]
-async fn judge(
+    responses((status = 200, body = wire::Judged)))]
+async fn import_judgements(
     State(app): State<App>,
     ProjectCaller(caller): ProjectCaller,
     request: Request,

@@ -7,7 +7,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::account::{begun, slow_down_from};
-use super::answer::{Answer, Problems};
+use super::answer::Answer;
 use crate::app::App;
 use crate::extract::{Json, Path};
 use crate::problem::Problem;
@@ -16,18 +16,18 @@ use crate::wire;
 
 pub fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
-        .routes(routes!(members))
-        .routes(routes!(set_role, remove))
-        .routes(routes!(prove_name))
-        .routes(routes!(invitations, invite))
-        .routes(routes!(end_invitation))
-        .routes(routes!(accept))
-        .routes(routes!(join))
+        .routes(routes!(list_members))
+        .routes(routes!(set_role, remove_member))
+        .routes(routes!(confirm_member))
+        .routes(routes!(list_invitations, invite))
+        .routes(routes!(delete_invitation))
+        .routes(routes!(accept_invitation))
+        .routes(routes!(join_by_invitation))
 }
 
 /// List the members of the project
-#[utoipa::path(get, path = "/members", tag = "project", responses((status = 200, body = wire::Members), Problems))]
-async fn members(
+#[utoipa::path(get, path = "/members", tag = "project", responses((status = 200, body = wire::Members)))]
+async fn list_members(
     State(app): State<App>,
     ProjectCaller(caller): ProjectCaller,
 ) -> Answer<wire::Members> {
@@ -37,7 +37,7 @@ async fn members(
 
 /// Give someone another role
 #[utoipa::path(put, path = "/members/{person}", tag = "project", params(("person" = i64, Path)),
-    request_body = wire::Role, responses((status = 204), Problems))]
+    request_body = wire::Role, responses((status = 204)))]
 async fn set_role(
     State(app): State<App>,
     ProjectCaller(caller): ProjectCaller,
@@ -51,8 +51,8 @@ async fn set_role(
 
 /// Take someone out of the project, or leave it
 #[utoipa::path(delete, path = "/members/{person}", tag = "project", params(("person" = i64, Path)),
-    responses((status = 204), Problems))]
-async fn remove(
+    responses((status = 204)))]
+async fn remove_member(
     State(app): State<App>,
     ProjectCaller(caller): ProjectCaller,
     Path(person): Path<i64>,
@@ -65,8 +65,8 @@ async fn remove(
 ///
 /// Whoever came by an open invitation chose their name. Once it is confirmed they see the items that it owns.
 #[utoipa::path(post, path = "/members/{person}/confirm", tag = "project", params(("person" = i64, Path)),
-    responses((status = 204), Problems))]
-async fn prove_name(
+    responses((status = 204)))]
+async fn confirm_member(
     State(app): State<App>,
     ProjectCaller(caller): ProjectCaller,
     Path(person): Path<i64>,
@@ -77,8 +77,8 @@ async fn prove_name(
 
 /// Invitations that can be used
 #[utoipa::path(get, path = "/invitations", tag = "project",
-    responses((status = 200, body = wire::Invitations), Problems))]
-async fn invitations(
+    responses((status = 200, body = wire::Invitations)))]
+async fn list_invitations(
     State(app): State<App>,
     ProjectCaller(caller): ProjectCaller,
 ) -> Answer<wire::Invitations> {
@@ -89,7 +89,7 @@ async fn invitations(
 
 /// Invite someone
 #[utoipa::path(post, path = "/invitations", tag = "project", request_body = wire::Invite,
-    responses((status = 201, body = wire::Invitation), Problems))]
+    responses((status = 201, body = wire::Invitation)))]
 async fn invite(
     State(app): State<App>,
     ProjectCaller(caller): ProjectCaller,
@@ -103,8 +103,8 @@ async fn invite(
 
 /// Take an invitation back
 #[utoipa::path(delete, path = "/invitations/{id}", tag = "project", params(("id" = i64, Path)),
-    responses((status = 204), Problems))]
-async fn end_invitation(
+    responses((status = 204)))]
+async fn delete_invitation(
     State(app): State<App>,
     ProjectCaller(caller): ProjectCaller,
     Path(id): Path<i64>,
@@ -115,8 +115,8 @@ async fn end_invitation(
 
 /// Take an invitation, as who has no account yet
 #[utoipa::path(post, path = "/invitations/accept", tag = "account", security(()), request_body = wire::Accept,
-    responses((status = 201, body = wire::Session), Problems))]
-async fn accept(
+    responses((status = 201, body = wire::Session)))]
+async fn accept_invitation(
     State(app): State<App>,
     visitor: Visitor,
     Json(asked): Json<wire::Accept>,
@@ -132,8 +132,8 @@ async fn accept(
 
 /// Take an invitation, as who has signed in
 #[utoipa::path(post, path = "/invitations/join", tag = "account", request_body = wire::Secret,
-    responses((status = 204), Problems))]
-async fn join(
+    responses((status = 204)))]
+async fn join_by_invitation(
     State(app): State<App>,
     who: Authenticated,
     Json(asked): Json<wire::Secret>,

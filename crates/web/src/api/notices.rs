@@ -7,7 +7,7 @@ use serde::Deserialize;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::answer::{Answer, Problems};
+use super::answer::Answer;
 use super::query::Params;
 use crate::app::App;
 use crate::extract::{Json, Path};
@@ -21,10 +21,10 @@ const PAGE: usize = 100;
 
 pub fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
-        .routes(routes!(feed))
-        .routes(routes!(webhooks, add))
-        .routes(routes!(end))
-        .routes(routes!(deliveries))
+        .routes(routes!(list_notices))
+        .routes(routes!(list_webhooks, add_webhook))
+        .routes(routes!(delete_webhook))
+        .routes(routes!(list_webhook_deliveries))
 }
 
 /// Which notices.
@@ -38,8 +38,8 @@ struct Behind {
 
 /// One's exports that ended, the oldest first
 #[utoipa::path(get, path = "/notices", tag = "notices", params(Behind),
-    responses((status = 200, body = wire::Notices), Problems))]
-async fn feed(
+    responses((status = 200, body = wire::Notices)))]
+async fn list_notices(
     State(app): State<App>,
     ProjectCaller(caller): ProjectCaller,
     Params(behind): Params<Behind>,
@@ -49,8 +49,8 @@ async fn feed(
 }
 
 /// One's webhooks
-#[utoipa::path(get, path = "/webhooks", tag = "notices", responses((status = 200, body = wire::Webhooks), Problems))]
-async fn webhooks(
+#[utoipa::path(get, path = "/webhooks", tag = "notices", responses((status = 200, body = wire::Webhooks)))]
+async fn list_webhooks(
     State(app): State<App>,
     ProjectCaller(caller): ProjectCaller,
 ) -> Answer<wire::Webhooks> {
@@ -63,8 +63,8 @@ async fn webhooks(
 ///
 /// Signed as Standard Webhooks says, with a secret that is shown once.
 #[utoipa::path(post, path = "/webhooks", tag = "notices", request_body = wire::NewWebhook,
-    responses((status = 201, body = wire::Webhook), Problems))]
-async fn add(
+    responses((status = 201, body = wire::Webhook)))]
+async fn add_webhook(
     State(app): State<App>,
     ProjectCaller(caller): ProjectCaller,
     Json(asked): Json<wire::NewWebhook>,
@@ -77,8 +77,8 @@ async fn add(
 
 /// Remove a webhook
 #[utoipa::path(delete, path = "/webhooks/{id}", tag = "notices", params(("id" = i64, Path)),
-    responses((status = 204), Problems))]
-async fn end(
+    responses((status = 204)))]
+async fn delete_webhook(
     State(app): State<App>,
     ProjectCaller(caller): ProjectCaller,
     Path(id): Path<i64>,
@@ -89,8 +89,8 @@ async fn end(
 
 /// What became of the last notices to a webhook
 #[utoipa::path(get, path = "/webhooks/{id}/deliveries", tag = "notices", params(("id" = i64, Path)),
-    responses((status = 200, body = wire::Deliveries), Problems))]
-async fn deliveries(
+    responses((status = 200, body = wire::Deliveries)))]
+async fn list_webhook_deliveries(
     State(app): State<App>,
     ProjectCaller(caller): ProjectCaller,
     Path(id): Path<i64>,

@@ -7,7 +7,8 @@ use serde::Deserialize;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::answer::{Answer, Problems, raw};
+use super::answer::{Answer, raw};
+use super::idempotency::IdempotencyKey;
 use super::imports::import_upload;
 use super::intake::{self, Intake};
 use super::paging::{Page, Paged};
@@ -24,13 +25,13 @@ const FORMAT: &str = "runs";
 
 pub fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
-        .routes(routes!(list, take_in))
-        .routes(routes!(count))
-        .routes(routes!(stats))
-        .routes(routes!(purge))
-        .routes(routes!(show))
-        .routes(routes!(flows))
-        .routes(routes!(flow))
+        .routes(routes!(list_runs, import_runs))
+        .routes(routes!(count_runs))
+        .routes(routes!(run_stats))
+        .routes(routes!(purge_runs))
+        .routes(routes!(show_run))
+        .routes(routes!(list_flows))
+        .routes(routes!(show_flow))
 }
 
 /// Of which copilot or recipe.
@@ -59,8 +60,8 @@ fn source(text: Option<&str>) -> Result<Option<RunSource>, Problem> {
 
 /// List runs, the most recent first
 #[utoipa::path(get, path = "/runs", tag = "runs", params(wire::filter::Runs, Page),
-    responses((status = 200, body = wire::RunPage), Problems))]
-async fn list(
+    responses((status = 200, body = wire::RunPage)))]
+async fn list_runs(
     State(app): State<App>,
     ProjectCaller(caller): ProjectCaller,
     Paged { filter, page, .. }: Paged<RunFilter>,
@@ -75,8 +76,8 @@ async fn list(
 
 /// Count runs
 #[utoipa::path(get, path = "/runs/count", tag = "runs", params(wire::filter::Runs),
-    responses((status = 200, body = wire::Count), Problems))]
-async fn count(
+    responses((status = 200, body = wire::Count)))]
+async fn count_runs(
     State(app): State<App>,
     ProjectCaller(caller): ProjectCaller,
     Filtered(filter): Filtered<RunFilter>,
@@ -89,8 +90,8 @@ async fn count(
 ///
 /// Of the most recent million that the filter matches.
 #[utoipa::path(get, path = "/runs/stats", tag = "runs", params(wire::filter::Runs),
-    responses((status = 200, body = wire::RunStats), Problems))]
-async fn stats(
+    responses((status = 200, body = wire::RunStats)))]
+async fn run_stats(
     State(app): State<App>,
     ProjectCaller(caller): ProjectCaller,
     Filtered(filter): Filtered<RunFilter>,
@@ -105,10 +106,10 @@ async fn stats(
 /// a line each, also packed with gzip or zstd and of any size, runs are streamed and taken in by an import (202), which
 /// `/imports/{id}` tells of. A run that has not ended takes what comes later under its `request_id`: fields that are
 /// given replace those that were. One that has ended takes feedback, ground truth, and what it did not say before.
-#[utoipa::path(post, path = "/runs", tag = "runs", params(Intake),
+#[utoipa::path(post, path = "/runs", tag = "runs", params(IdempotencyKey, Intake),
     request_body(content((serde_json::Value = "application/json"), (String = "application/x-ndjson"))),
-    responses((status = 200, body = wire::ImportResult), (status = 202, body = wire::Job), Problems))]
-async fn take_in(
+    responses((status = 200, body = wire::ImportResult), (status = 202, body = wire::Job)))]
+async fn import_runs(
     State(app): State<App>,
     ProjectCaller(caller): ProjectCaller,
     Params(intake): Params<Intake>,
@@ -123,8 +124,8 @@ async fn take_in(
 
 /// Purge runs: they are gone for good
 #[utoipa::path(post, path = "/runs/purge", tag = "runs", request_body = wire::PurgeRuns,
-    responses((status = 200, body = wire::Purged), Problems))]
-async fn purge(
+    responses((status = 200, body = wire::Purged)))]
+async fn purge_runs(
     State(app): State<App>,
     ProjectCaller(caller): ProjectCaller,
     Json(asked): Json<wire::PurgeRuns>,
@@ -140,8 +141,8 @@ async fn purge(
 
 /// Read a run whole
 #[utoipa::path(get, path = "/runs/{id}", tag = "runs", params(("id" = String, Path), Of),
-    responses((status = 200, body = wire::WholeRun), Problems))]
-async fn show(
+    responses((status = 200, body = wire::WholeRun)))]
+async fn show_run(
     State(app): State<App>,
     ProjectCaller(caller): ProjectCaller,
     Path(id): Path<String>,
@@ -158,8 +159,8 @@ async fn show(
 
 /// List the copilots and recipes that have runs
 #[utoipa::path(get, path = "/flows", tag = "runs", params(Which),
-    responses((status = 200, body = wire::Flows), Problems))]
-async fn flows(
+    responses((status = 200, body = wire::Flows)))]
+async fn list_flows(
     State(app): State<App>,
     ProjectCaller(caller): ProjectCaller,
     Params(which): Params<Which>,
@@ -171,8 +172,8 @@ async fn flows(
 
 /// A copilot or recipe, with its versions and nodes
 #[utoipa::path(get, path = "/flows/{id}", tag = "runs", params(("id" = String, Path), Which),
-    responses((status = 200, body = wire::WholeFlow), Problems))]
-async fn flow(
+    responses((status = 200, body = wire::WholeFlow)))]
+async fn show_flow(
     State(app): State<App>,
     ProjectCaller(caller): ProjectCaller,
     Path(id): Path<String>,

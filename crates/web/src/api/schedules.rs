@@ -7,7 +7,7 @@ use serde::Deserialize;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::answer::{Answer, Problems};
+use super::answer::Answer;
 use super::query::Params;
 use crate::app::App;
 use crate::extract::{Json, Path};
@@ -17,14 +17,14 @@ use crate::wire;
 
 pub fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
-        .routes(routes!(list, add))
-        .routes(routes!(show, edit, delete))
-        .routes(routes!(pause))
-        .routes(routes!(resume))
-        .routes(routes!(run))
-        .routes(routes!(runs))
-        .routes(routes!(deliveries))
-        .routes(routes!(destinations))
+        .routes(routes!(list_schedules, add_schedule))
+        .routes(routes!(show_schedule, edit_schedule, delete_schedule))
+        .routes(routes!(pause_schedule))
+        .routes(routes!(resume_schedule))
+        .routes(routes!(run_schedule))
+        .routes(routes!(list_schedule_runs))
+        .routes(routes!(list_schedule_deliveries))
+        .routes(routes!(list_destinations))
 }
 
 /// Whose schedules.
@@ -37,9 +37,9 @@ struct Whose {
 }
 
 /// List one's schedules
-#[utoipa::path(get, path = "/schedules", tag = "schedules", params(Whose), operation_id = "list_schedules",
-    responses((status = 200, body = wire::Schedules), Problems))]
-async fn list(
+#[utoipa::path(get, path = "/schedules", tag = "schedules", params(Whose),
+    responses((status = 200, body = wire::Schedules)))]
+async fn list_schedules(
     State(app): State<App>,
     ProjectCaller(caller): ProjectCaller,
     Params(whose): Params<Whose>,
@@ -52,9 +52,8 @@ async fn list(
 /// Add a schedule
 ///
 /// Its exports run in the name of whoever adds it, with what they may see at that time.
-#[utoipa::path(post, path = "/schedules", tag = "schedules", request_body = wire::NewSchedule,
-    operation_id = "add_schedule", responses((status = 201, body = wire::Schedule), Problems))]
-async fn add(
+#[utoipa::path(post, path = "/schedules", tag = "schedules", request_body = wire::NewSchedule, responses((status = 201, body = wire::Schedule)))]
+async fn add_schedule(
     State(app): State<App>,
     ProjectCaller(caller): ProjectCaller,
     Json(asked): Json<wire::NewSchedule>,
@@ -66,9 +65,8 @@ async fn add(
 }
 
 /// A schedule
-#[utoipa::path(get, path = "/schedules/{id}", tag = "schedules", params(("id" = i64, Path)),
-    operation_id = "show_schedule", responses((status = 200, body = wire::Schedule), Problems))]
-async fn show(
+#[utoipa::path(get, path = "/schedules/{id}", tag = "schedules", params(("id" = i64, Path)), responses((status = 200, body = wire::Schedule)))]
+async fn show_schedule(
     State(app): State<App>,
     ProjectCaller(caller): ProjectCaller,
     Path(id): Path<i64>,
@@ -81,9 +79,9 @@ async fn show(
 ///
 /// Where it exports something else, its next run takes everything again.
 #[utoipa::path(put, path = "/schedules/{id}", tag = "schedules", params(("id" = i64, Path)),
-    request_body = wire::SchedulePlan, operation_id = "edit_schedule",
-    responses((status = 200, body = wire::Schedule), Problems))]
-async fn edit(
+    request_body = wire::SchedulePlan,
+    responses((status = 200, body = wire::Schedule)))]
+async fn edit_schedule(
     State(app): State<App>,
     ProjectCaller(caller): ProjectCaller,
     Path(id): Path<i64>,
@@ -96,9 +94,8 @@ async fn edit(
 }
 
 /// Delete a schedule; its datasets stay
-#[utoipa::path(delete, path = "/schedules/{id}", tag = "schedules", params(("id" = i64, Path)),
-    operation_id = "delete_schedule", responses((status = 204), Problems))]
-async fn delete(
+#[utoipa::path(delete, path = "/schedules/{id}", tag = "schedules", params(("id" = i64, Path)), responses((status = 204)))]
+async fn delete_schedule(
     State(app): State<App>,
     ProjectCaller(caller): ProjectCaller,
     Path(id): Path<i64>,
@@ -108,9 +105,8 @@ async fn delete(
 }
 
 /// Pause a schedule
-#[utoipa::path(post, path = "/schedules/{id}/pause", tag = "schedules", params(("id" = i64, Path)),
-    operation_id = "pause_schedule", responses((status = 200, body = wire::Schedule), Problems))]
-async fn pause(
+#[utoipa::path(post, path = "/schedules/{id}/pause", tag = "schedules", params(("id" = i64, Path)), responses((status = 200, body = wire::Schedule)))]
+async fn pause_schedule(
     State(app): State<App>,
     ProjectCaller(caller): ProjectCaller,
     Path(id): Path<i64>,
@@ -120,9 +116,8 @@ async fn pause(
 }
 
 /// Resume a schedule that was paused or disabled
-#[utoipa::path(post, path = "/schedules/{id}/resume", tag = "schedules", params(("id" = i64, Path)),
-    operation_id = "resume_schedule", responses((status = 200, body = wire::Schedule), Problems))]
-async fn resume(
+#[utoipa::path(post, path = "/schedules/{id}/resume", tag = "schedules", params(("id" = i64, Path)), responses((status = 200, body = wire::Schedule)))]
+async fn resume_schedule(
     State(app): State<App>,
     ProjectCaller(caller): ProjectCaller,
     Path(id): Path<i64>,
@@ -132,9 +127,8 @@ async fn resume(
 }
 
 /// Run a schedule now
-#[utoipa::path(post, path = "/schedules/{id}/run", tag = "schedules", params(("id" = i64, Path)),
-    operation_id = "run_schedule", responses((status = 202, body = wire::ScheduleRun), Problems))]
-async fn run(
+#[utoipa::path(post, path = "/schedules/{id}/run", tag = "schedules", params(("id" = i64, Path)), responses((status = 202, body = wire::ScheduleRun)))]
+async fn run_schedule(
     State(app): State<App>,
     ProjectCaller(caller): ProjectCaller,
     Path(id): Path<i64>,
@@ -145,9 +139,8 @@ async fn run(
 }
 
 /// The last 50 runs of a schedule, the newest first
-#[utoipa::path(get, path = "/schedules/{id}/runs", tag = "schedules", params(("id" = i64, Path)),
-    operation_id = "list_schedule_runs", responses((status = 200, body = wire::ScheduleRuns), Problems))]
-async fn runs(
+#[utoipa::path(get, path = "/schedules/{id}/runs", tag = "schedules", params(("id" = i64, Path)), responses((status = 200, body = wire::ScheduleRuns)))]
+async fn list_schedule_runs(
     State(app): State<App>,
     ProjectCaller(caller): ProjectCaller,
     Path(id): Path<i64>,
@@ -157,9 +150,8 @@ async fn runs(
 }
 
 /// The last 50 deliveries of a schedule, the newest first
-#[utoipa::path(get, path = "/schedules/{id}/deliveries", tag = "schedules", params(("id" = i64, Path)),
-    operation_id = "list_schedule_deliveries", responses((status = 200, body = wire::DatasetDeliveries), Problems))]
-async fn deliveries(
+#[utoipa::path(get, path = "/schedules/{id}/deliveries", tag = "schedules", params(("id" = i64, Path)), responses((status = 200, body = wire::DatasetDeliveries)))]
+async fn list_schedule_deliveries(
     State(app): State<App>,
     ProjectCaller(caller): ProjectCaller,
     Path(id): Path<i64>,
@@ -172,9 +164,9 @@ async fn deliveries(
 /// List the destinations that schedules may deliver to
 ///
 /// Operators configure them; the API cannot change them.
-#[utoipa::path(get, path = "/destinations", tag = "schedules", operation_id = "list_destinations",
-    responses((status = 200, body = wire::Destinations), Problems))]
-async fn destinations(
+#[utoipa::path(get, path = "/destinations", tag = "schedules", 
+    responses((status = 200, body = wire::Destinations)))]
+async fn list_destinations(
     State(app): State<App>,
     ProjectCaller(caller): ProjectCaller,
 ) -> Answer<wire::Destinations> {

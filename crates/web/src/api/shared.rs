@@ -14,17 +14,19 @@ use tokio::time::Instant;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::answer::Problems;
 use super::line::{Around, WriteLine, no_line, with_line};
 use crate::app::App;
 use crate::extract::Path;
 use crate::problem::Problem;
-use crate::ranges::{Offer, download};
+use crate::ranges::{ByteRange, Offer, download};
 use crate::who::{Visitor, cookie};
 use crate::wire;
 
 pub(super) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(show)).routes(routes!(all_files)).routes(routes!(file))
+    OpenApiRouter::new()
+        .routes(routes!(show_shared))
+        .routes(routes!(download_shared_files))
+        .routes(routes!(download_shared_file))
 }
 
 /// What a visitor of a link shows besides it.
@@ -93,8 +95,8 @@ pub async fn open_with(
 ///
 /// A link with a password takes it in the header `X-Share-Password`.
 #[utoipa::path(get, path = "/shared/{link}", tag = "shares", security(()), params(("link" = String, Path)),
-    responses((status = 200, body = wire::SharedConversation), Problems))]
-async fn show(
+    responses((status = 200, body = wire::SharedConversation)))]
+async fn show_shared(
     State(app): State<App>,
     knock: Knock,
     Path(link): Path<String>,
@@ -125,10 +127,10 @@ async fn show(
 
 /// A file of a shared conversation
 #[utoipa::path(get, path = "/shared/{link}/files/{number}", tag = "shares", security(()),
-    params(("link" = String, Path), ("number" = usize, Path)),
+    params(ByteRange, ("link" = String, Path), ("number" = usize, Path)),
     responses((status = 200, content_type = "*/*", body = String), (status = 206, content_type = "*/*", body = String),
-        (status = 304), Problems))]
-async fn file(
+        (status = 304)))]
+async fn download_shared_file(
     State(app): State<App>,
     knock: Knock,
     Path((link, number)): Path<(String, usize)>,
@@ -154,10 +156,10 @@ async fn file(
 }
 
 /// All files of a shared conversation as a ZIP archive
-#[utoipa::path(get, path = "/shared/{link}/files.zip", tag = "shares", security(()), params(("link" = String, Path)),
+#[utoipa::path(get, path = "/shared/{link}/files.zip", tag = "shares", security(()), params(ByteRange, ("link" = String, Path)),
     responses((status = 200, content_type = "application/zip", body = String),
-        (status = 206, content_type = "application/zip", body = String), (status = 304), Problems))]
-async fn all_files(
+        (status = 206, content_type = "application/zip", body = String), (status = 304)))]
+async fn download_shared_files(
     State(app): State<App>,
     knock: Knock,
     Path(link): Path<String>,

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::answer::{Answer, Problems};
+use super::answer::Answer;
 use super::query::Params;
 use crate::app::App;
 use crate::extract::{Json, Path};
@@ -19,7 +19,10 @@ use crate::wire;
 const PAGE: usize = 100;
 
 pub fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(list, make)).routes(routes!(end)).routes(routes!(keep))
+    OpenApiRouter::new()
+        .routes(routes!(list_shares, create_share))
+        .routes(routes!(delete_share))
+        .routes(routes!(keep_share))
 }
 
 /// Which page of links.
@@ -33,8 +36,8 @@ struct Behind {
 
 /// The links to conversations that one may see
 #[utoipa::path(get, path = "/shares", tag = "shares", params(Behind),
-    responses((status = 200, body = wire::Shares), Problems))]
-async fn list(
+    responses((status = 200, body = wire::Shares)))]
+async fn list_shares(
     State(app): State<App>,
     ProjectCaller(caller): ProjectCaller,
     Params(behind): Params<Behind>,
@@ -46,8 +49,8 @@ async fn list(
 
 /// Make a public link to a conversation
 #[utoipa::path(post, path = "/shares", tag = "shares", request_body = wire::NewShare,
-    responses((status = 201, body = wire::Share), Problems))]
-async fn make(
+    responses((status = 201, body = wire::Share)))]
+async fn create_share(
     State(app): State<App>,
     ProjectCaller(caller): ProjectCaller,
     Json(asked): Json<wire::NewShare>,
@@ -59,8 +62,8 @@ async fn make(
 
 /// End a link at once
 #[utoipa::path(delete, path = "/shares/{id}", tag = "shares", params(("id" = i64, Path)),
-    responses((status = 204), Problems))]
-async fn end(
+    responses((status = 204)))]
+async fn delete_share(
     State(app): State<App>,
     ProjectCaller(caller): ProjectCaller,
     Path(id): Path<i64>,
@@ -73,8 +76,8 @@ async fn end(
 ///
 /// For admins and owners. From then on the link is theirs.
 #[utoipa::path(post, path = "/shares/{id}/keep", tag = "shares", params(("id" = i64, Path)),
-    responses((status = 204), Problems))]
-async fn keep(
+    responses((status = 204)))]
+async fn keep_share(
     State(app): State<App>,
     ProjectCaller(caller): ProjectCaller,
     Path(id): Path<i64>,

@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Response};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::answer::{Answer, Problems};
+use super::answer::Answer;
 use crate::app::App;
 use crate::extract::{Json, Path};
 use crate::problem::Problem;
@@ -14,12 +14,12 @@ use crate::who::ProjectCaller;
 use crate::wire;
 
 pub fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(list, make)).routes(routes!(end))
+    OpenApiRouter::new().routes(routes!(list_tokens, create_token)).routes(routes!(delete_token))
 }
 
 /// One's tokens; those of all members for admins
-#[utoipa::path(get, path = "/tokens", tag = "tokens", responses((status = 200, body = wire::Tokens), Problems))]
-async fn list(
+#[utoipa::path(get, path = "/tokens", tag = "tokens", responses((status = 200, body = wire::Tokens)))]
+async fn list_tokens(
     State(app): State<App>,
     ProjectCaller(caller): ProjectCaller,
 ) -> Answer<wire::Tokens> {
@@ -31,8 +31,8 @@ async fn list(
 
 /// Make a token, which is shown once
 #[utoipa::path(post, path = "/tokens", tag = "tokens", request_body = wire::NewToken,
-    responses((status = 201, body = wire::Token), Problems))]
-async fn make(
+    responses((status = 201, body = wire::Token)))]
+async fn create_token(
     State(app): State<App>,
     ProjectCaller(caller): ProjectCaller,
     Json(asked): Json<wire::NewToken>,
@@ -44,8 +44,8 @@ async fn make(
 
 /// End a token at once
 #[utoipa::path(delete, path = "/tokens/{id}", tag = "tokens", params(("id" = i64, Path)),
-    responses((status = 204), Problems))]
-async fn end(
+    responses((status = 204)))]
+async fn delete_token(
     State(app): State<App>,
     ProjectCaller(caller): ProjectCaller,
     Path(id): Path<i64>,

@@ -22,7 +22,7 @@ use crate::who::ProjectCaller;
 use crate::wire;
 
 pub fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(export))
+    OpenApiRouter::new().routes(routes!(export_traces))
 }
 
 /// How a request is encoded, and so its answer.
@@ -45,7 +45,7 @@ enum Encoding {
         (status = "4XX", content((wire::OtlpStatus = "application/json"), (String = "application/x-protobuf"))),
         (status = "5XX", content((wire::OtlpStatus = "application/json"), (String = "application/x-protobuf"))),
     ))]
-async fn export(
+async fn export_traces(
     State(app): State<App>,
     caller: Result<ProjectCaller, Problem>,
     request: Request,
