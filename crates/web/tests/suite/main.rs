@@ -4,6 +4,7 @@
 mod access;
 mod attacks;
 mod bounds;
+mod contract;
 mod filters;
 mod flows;
 mod identity;
