@@ -18,7 +18,7 @@ const CRATES: [(&str, usize); 8] = [
     ("service", 0),
     ("engine", 0),
     ("store", 0),
-    ("formats", 6),
+    ("formats", 0),
     ("model", 0),
     ("json", 0),
 ];

@@ -14,10 +14,11 @@ use retort_model::{
 
 use super::arguments::object_of;
 use super::attachments::{attachments_of, has_attachments, is_attachment};
-use super::carried::{GivenFiles, Medium, Piece, Showing, Shown, ShownAs};
+use super::carried::{Medium, Piece, Showing, Shown, ShownAs};
 use super::format::{
     Attachments, DataFormat, Noted, Outcome, RecordNotes, ShapeContext, ShapeOptions,
 };
+use super::given::GivenFiles;
 use super::object::{Lazy, list};
 use super::record::{is_silent, left_behind};
 use super::schema::{Schema, Sink};

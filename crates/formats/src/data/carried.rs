@@ -5,9 +5,8 @@
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
-use std::io::{self, Read};
+use std::io::Read;
 use std::rc::Rc;
-use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -18,37 +17,10 @@ use sha2::{Digest, Sha256};
 
 use super::attachments::{has_attachments, sent_with};
 use super::format::{Attachments, ShapeContext, ShapeOptions};
-use super::record::Draft;
+use super::given::{GivenFile, GivenFiles};
 use super::record_file::{FileContent, RecordFile};
 use super::schema::{Field, Sink, Type};
-use super::turns::Turn;
 use crate::attachment::{ending, inline, is_remote, media_type_of_name, place};
-
-/// Files that lie beside a history, such as the pictures in an archive.
-pub trait GivenFiles {
-    /// The file that the history calls so: by its path from where the history lies, or by the id that its source gave it.
-    fn find(&self, name: &str) -> Option<GivenFile>;
-}
-
-/// Opens a file, as often as it is asked to.
-pub type Open = Arc<dyn Fn() -> io::Result<Box<dyn Read>> + Send + Sync>;
-
-/// A file beside a history.
-#[derive(Clone)]
-pub struct GivenFile {
-    /// Hexadecimal SHA-256 of its content.
-    pub sha256: String,
-    /// Its name.
-    pub name: String,
-    /// Opens it.
-    pub open: Open,
-}
-
-impl std::fmt::Debug for GivenFile {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("GivenFile").field("name", &self.name).finish_non_exhaustive()
-    }
-}
 
 /// The folder of the files in a package.
 const FOLDER: &str = "files";
@@ -221,8 +193,8 @@ fn key(message: &Message<'_>) -> usize {
 
 impl Carried {
     /// What the messages of a draft show, if it is to be kept and there is a place for it, and the files of it.
-    pub(super) fn of(
-        draft: &Draft<'_>,
+    pub(super) fn of<'c>(
+        messages: impl Iterator<Item = &'c Message<'c>>,
         context: &ShapeContext<'_>,
         shown_as: ShownAs,
     ) -> (Rc<Self>, Files) {
@@ -230,7 +202,7 @@ impl Carried {
         if shown_as == ShownAs::Nothing || context.options.attachments != Attachments::Keep {
             return (Rc::default(), files);
         }
-        for message in draft.messages() {
+        for message in messages {
             if message.role != Role::User || !has_attachments(message) {
                 continue;
             }
@@ -255,13 +227,16 @@ impl Carried {
         self.missing.as_deref()
     }
 
-    /// The text of a question, with a mark for each thing that it shows.
-    pub(super) fn text_of<'c>(&self, turn: &Turn<'c>) -> Text<'c> {
-        if !turn.messages().any(|message| self.has(message)) {
-            return turn.text();
+    /// The text of a question, with a mark for each thing that it shows; none if all of it is text.
+    pub(super) fn text_of<'c>(
+        &self,
+        messages: impl Iterator<Item = &'c Message<'c>> + Clone,
+    ) -> Option<Text<'c>> {
+        if !messages.clone().any(|message| self.has(message)) {
+            return None;
         }
         let mut text = String::new();
-        for message in turn.messages() {
+        for message in messages {
             let said = match self.messages.get(&key(message)) {
                 Some(pieces) => marked(pieces),
                 None => message.words().decoded().into_owned(),
@@ -274,16 +249,19 @@ impl Carried {
             }
             text.push_str(&said);
         }
-        text.into()
+        Some(text.into())
     }
 
     /// What a question says and shows, in order; none if all of it is text.
-    pub(super) fn pieces_of(&self, turn: &Turn<'_>) -> Option<Vec<Piece>> {
-        if !turn.messages().any(|message| self.has(message)) {
+    pub(super) fn pieces_of<'c>(
+        &self,
+        messages: impl Iterator<Item = &'c Message<'c>> + Clone,
+    ) -> Option<Vec<Piece>> {
+        if !messages.clone().any(|message| self.has(message)) {
             return None;
         }
         let mut pieces = Vec::new();
-        for message in turn.messages() {
+        for message in messages {
             match self.messages.get(&key(message)) {
                 Some(own) => pieces.extend(own.iter().cloned()),
                 None if message.words().is_blank() => {}

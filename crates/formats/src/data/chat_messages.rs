@@ -88,7 +88,7 @@ pub(super) fn speak<'c>(
 ) -> Result<Speech<'c>, LeftOut> {
     let options = context.options;
     let mends = options.check != Check::Off;
-    let (carried, files) = Carried::of(draft, context, voice.shown_as);
+    let (carried, files) = Carried::of(draft.messages(), context, voice.shown_as);
     let rules = Rules { unlearnt: voice.unlearnt, ..RULES };
     let Examined { turns, tools, mut repairs, mut hopeless } =
         examine(draft, context.tools, options, rules, &carried)?;
@@ -369,12 +369,12 @@ impl<'c> Row<'_, 'c> {
             Some(message) if message.role == Role::System => "system".into(),
             _ => "user".into(),
         };
-        let mut content = self.carried.text_of(turn);
+        let mut content = self.carried.text_of(turn.messages()).unwrap_or_else(|| turn.text());
         if self.mends && self.options.fill && content.is_blank() {
             self.repairs.add_at(Repair::MarkedEmpty, turn.first);
             content = if turn.has_attachments() { "[attachment]".into() } else { "[empty]".into() };
         }
-        let parts = self.has_parts.then(|| self.carried.pieces_of(turn)).flatten();
+        let parts = self.has_parts.then(|| self.carried.pieces_of(turn.messages())).flatten();
         Spoken { parts, ..Spoken::new(role, content) }
     }
 
@@ -450,7 +450,7 @@ impl<'c> Row<'_, 'c> {
     fn results(&mut self, turn: &Turn<'c>, open: &mut Vec<String>, spoken: &mut Vec<Spoken<'c>>) {
         if turn.results.is_empty() && self.mends && open.len() > 1 {
             // Joined in the source: taken apart again, one for each call.
-            let results = turn.first.and_then(super::turns::joined_results).unwrap_or_default();
+            let results = turn.first.and_then(super::joined::joined_results).unwrap_or_default();
             for (result, id) in results.into_iter().zip(open.drain(..)) {
                 let content =
                     Text::from(if result.trim().is_empty() { "\"\"".to_owned() } else { result });

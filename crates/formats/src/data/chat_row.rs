@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use retort_json::Value;
 
-use super::turns::results_in;
+use super::joined::results_in;
 
 /// A row as a chat.
 #[derive(Clone, Debug, Default, PartialEq)]

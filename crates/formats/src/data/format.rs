@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use retort_json::Value;
-use retort_model::{Check, Item, ItemKind, LeftOut, Purpose, Reason, Repair, Warning, named};
+use retort_model::{
+    Check, Conversation, Item, ItemKind, LeftOut, Purpose, Reason, Repair, Warning, named,
+};
 
-use super::carried::GivenFiles;
 use super::chat_row::ChatRow;
+use super::given::GivenFiles;
 use super::record_file::RecordFile;
 use super::schema::{Schema, Sink};
 use super::tools::ToolCache;
@@ -408,6 +410,21 @@ pub enum Branches {
 named!(Branches, "choice of branches", Active = "active", All = "all");
 
 impl Branches {
+    /// The paths of a conversation that become records, each with the number of its branch where there are several.
+    pub(super) fn paths(self, conversation: &Conversation<'_>) -> Vec<(Option<usize>, Vec<usize>)> {
+        let leaves = match self {
+            Self::All => conversation.leaves(),
+            Self::Active => Vec::new(),
+        };
+        match leaves.as_slice() {
+            [] | [_] => vec![(None, conversation.active_path())],
+            leaves => (1..)
+                .map(Some)
+                .zip(leaves.iter().map(|&at| conversation.path_to(Some(at))))
+                .collect(),
+        }
+    }
+
     /// What it does, in words.
     pub fn words(self) -> &'static str {
         match self {

@@ -14,7 +14,9 @@ mod evaluation;
 mod execution;
 mod extra;
 mod format;
+mod given;
 mod history;
+mod joined;
 mod json_schema;
 mod keys;
 mod kto;
@@ -46,7 +48,6 @@ mod variables;
 
 use retort_model::{ItemKind, Purpose};
 
-pub use carried::{GivenFile, GivenFiles, Open};
 pub use chat_row::{ChatMessage, ChatRow};
 pub use documents::vector_json;
 pub(crate) use documents::write_vector;
@@ -55,6 +56,7 @@ pub use format::{
     PairsBy, ReasoningAs, ReasoningField, RecordLeftOut, RecordNotes, RowsPer, ShapeContext,
     ShapeOptions, ToolsAs, ToolsOf, TrainerColumns,
 };
+pub use given::{GivenFile, GivenFiles, Open};
 pub use json_schema::json_schema;
 pub use record_file::{FileContent, RecordFile};
 pub use schema::{Column, Field, Schema, Sink, Type};

@@ -155,18 +155,7 @@ fn each_record<'c>(
         run: None,
         last_answer,
     };
-    let leaves = match options.branches {
-        Branches::All => conversation.leaves(),
-        Branches::Active => Vec::new(),
-    };
-    // A branch is named where there are several.
-    let paths: Vec<_> = match leaves.as_slice() {
-        [] | [_] => vec![(None, conversation.active_path())],
-        leaves => {
-            (1..).map(Some).zip(leaves.iter().map(|&at| conversation.path_to(Some(at)))).collect()
-        }
-    };
-    for (branch, path) in paths {
+    for (branch, path) in options.branches.paths(conversation) {
         each_of_path(conversation, &path, |rounds, model, graph_round| {
             let run = run.filter(|_| graph_round.is_none());
             take(Draft { branch, graph_round, run, ..draft(rounds, model) });

@@ -2,7 +2,7 @@
 
 use sha2::{Digest, Sha256};
 
-use super::carried::GivenFile;
+use super::given::GivenFile;
 
 /// A file that a record has beside its row.
 #[derive(Clone, Debug)]

@@ -115,18 +115,7 @@ fn each_session<'c, 'a>(
     mut take: impl FnMut(Session<'c, 'a>, Option<String>),
 ) {
     let id = conversation.id.decoded();
-    let leaves = match context.options.branches {
-        Branches::All => conversation.leaves(),
-        Branches::Active => Vec::new(),
-    };
-    let paths: Vec<_> = match leaves.as_slice() {
-        [] | [_] => vec![(None, conversation.active_path())],
-        leaves => {
-            (1..).map(Some).zip(leaves.iter().map(|&at| conversation.path_to(Some(at)))).collect()
-        }
-    };
-    for (branch, path) in paths {
-        let branch: Option<usize> = branch;
+    for (branch, path) in context.options.branches.paths(conversation) {
         let session = Session {
             conversation,
             id: branch.map_or(id.to_string(), |branch| format!("{id}#branch-{branch}")),

@@ -221,7 +221,7 @@ pub(super) fn say<'c>(
     shown_as: ShownAs,
 ) -> Result<Said<'c>, LeftOut> {
     let options = context.options;
-    let (carried, files) = Carried::of(draft, context, shown_as);
+    let (carried, files) = Carried::of(draft.messages(), context, shown_as);
     let Examined { turns, tools, mut repairs, mut hopeless } =
         examine(draft, context.tools, options, rules, &carried)?;
     let reasoning = ReasoningPlace::of(options, false);
@@ -347,7 +347,7 @@ fn contents<'c>(
     let mut contents = Vec::with_capacity(turns.turns.len());
     for turn in &turns.turns {
         let content = match turn.side {
-            Side::Question => turns.carried.text_of(turn),
+            Side::Question => turns.carried.text_of(turn.messages()).unwrap_or_else(|| turn.text()),
             Side::Answer => turn.text(),
             Side::Call => {
                 if let Some(message) = turn.messages().find(|one| !super::turns::is_blank(one)) {

@@ -5,11 +5,12 @@ use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
-use retort_json::{Text, Value};
+use retort_json::Text;
 use retort_model::{Content, Label, LeftOut, Message, Reason, Repair, Role};
 
 use super::attachments::has_attachments;
 use super::carried::Carried;
+use super::joined::joined_results;
 use super::repairs::Repairs;
 
 /// Who has the turn.
@@ -108,7 +109,7 @@ impl<'c> Turn<'c> {
     }
 
     /// The messages of the turn, in order.
-    pub fn messages(&self) -> impl Iterator<Item = &'c Message<'c>> {
+    pub fn messages(&self) -> impl Iterator<Item = &'c Message<'c>> + Clone {
         self.first.into_iter().chain(self.more.iter().copied())
     }
 
@@ -705,18 +706,6 @@ impl<'c> Turns<'c> {
         };
         self.turns.iter().map(why).collect()
     }
-}
-
-/// The results that one message holds, as ShareGPT has them.
-pub(super) fn joined_results(message: &Message<'_>) -> Option<Vec<String>> {
-    results_in(&message.content.as_ref()?.text().decoded())
-}
-
-/// The elements of a text that is a JSON array: texts as such, other values as their JSON text.
-pub(super) fn results_in(text: &str) -> Option<Vec<String>> {
-    let Ok(Value::Array(items)) = Value::parse(text) else { return None };
-    let text_of = |item: &Value<'_>| item.as_str().map_or_else(|| item.to_json(), str::to_owned);
-    Some(items.iter().map(text_of).collect())
 }
 
 /// The calls of a turn, and which of them no result has answered yet.
