@@ -1,13 +1,16 @@
-"""Signs in at the server whose log is named, makes a token that may do everything, and lets schemathesis ask."""
+"""check.py LOG EXAMPLES CONVERSATIONS WORK NODE_MODULES [OPTION…]: signs in at the server whose log is named, tries generated
+clients, and lets schemathesis ask with a token that may do everything. NODE_MODULES may be empty."""
 
 import json
 import os
 import re
 import subprocess
 import sys
-import time
 import urllib.error
-import urllib.request
+from pathlib import Path
+
+import clients
+import server
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 
@@ -20,46 +23,23 @@ CHECKS = [
 ]
 
 
-def listening(log):
-    """The address of the server, and the secret of its first link."""
-    for _ in range(300):
-        text = open(log, encoding="utf-8").read()
-        at = re.search(r"^listening at (\S+)$", text, re.MULTILINE)
-        secret = re.search(r"sign-in/link#(\S+)", text)
-        if at and secret:
-            return at[1], secret[1]
-        time.sleep(0.1)
-    sys.exit(f"the server does not begin:\n{text}")
+def main(log, examples, conversations, work, node_modules, *options):
+    base, session = server.sign_in(log)
+    _, token = server.new_token(base, session, "clients", ["read", "write", "export"])
+    clients.check(base, token, Path(conversations), Path(work), Path(node_modules) if node_modules else None)
 
-
-def ask(method, url, body=None, **headers):
-    headers = {name.replace("_", "-"): value for name, value in headers.items()}
-    data = None if body is None else json.dumps(body).encode()
-    if data is not None:
-        headers["Content-Type"] = "application/json"
-    request = urllib.request.Request(url, data, headers, method=method)
-    with urllib.request.urlopen(request) as answer:
-        body = answer.read()
-        return json.loads(body) if body else None, answer.headers
-
-
-def main(log, examples):
-    base, secret = listening(log)
+    id, token = server.new_token(base, session, "api", ["read", "write", "export", "share", "manage"])
     api = f"{base}/api/v1"
-    session, headers = ask("POST", f"{api}/session/link", {"secret": secret})
-    own = {"Cookie": headers["Set-Cookie"].split(";")[0], "X_CSRF_Token": session["csrf"]}
-    wanted = {"name": "api", "scopes": ["read", "write", "export", "share", "manage"], "days": 2}
-    token, _ = ask("POST", f"{api}/tokens", wanted, **own)
-    bearer = f"Bearer {token['token']}"
-    me, _ = ask("GET", f"{api}/session", Authorization=bearer)
+    bearer = f"Bearer {token}"
+    me, _ = server.ask("GET", f"{api}/session", Authorization=bearer)
     project = me["projects"][0]["name"]
-    page, _ = ask("GET", f"{api}/conversations", Authorization=bearer)
+    page, _ = server.ask("GET", f"{api}/conversations", Authorization=bearer)
     ids = [one["id"] for one in page["conversations"] if re.fullmatch(r"[\w.-]+", one["id"])]
     environment = {
         **os.environ,
         "SCHEMATHESIS_HOOKS": os.path.join(HERE, "hooks.py"),
         "RETORT_CONVERSATIONS": "\n".join(ids),
-        "RETORT_TOKEN_ID": str(token["id"]),
+        "RETORT_TOKEN_ID": str(id),
         "RETORT_PROJECT_NAME": project,
     }
     command = [
@@ -75,17 +55,17 @@ def main(log, examples):
         "--suppress-health-check=filter_too_much",
         "--warnings=off",
         "--no-color",
-        *sys.argv[3:],
+        *options,
     ]
     code = subprocess.run(command, env=environment).returncode
     try:
-        ask("GET", f"{api}/session", Authorization=bearer)
+        server.ask("GET", f"{api}/session", Authorization=bearer)
     except urllib.error.HTTPError as error:
         sys.exit(f"it did not ask as the owner until the end: {error}")
     # What the hooks keep schemathesis from doing.
-    ask("DELETE", f"{api}/project", {"name": project}, Authorization=bearer)
+    server.ask("DELETE", f"{api}/project", {"name": project}, Authorization=bearer)
     try:
-        ask("GET", f"{api}/session", Authorization=bearer)
+        server.ask("GET", f"{api}/session", Authorization=bearer)
         sys.exit("the token of a deleted project still works")
     except urllib.error.HTTPError as error:
         if error.code != 401:
@@ -93,4 +73,4 @@ def main(log, examples):
     sys.exit(code)
 
 
-main(sys.argv[1], int(sys.argv[2]))
+main(*sys.argv[1:])
