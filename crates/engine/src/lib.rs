@@ -38,6 +38,7 @@ mod record_files;
 mod redaction;
 mod sampling;
 mod seen;
+mod signing;
 mod sorter;
 mod sought;
 mod source;
@@ -75,6 +76,7 @@ pub use record_files::RecordFiles;
 pub use redaction::{Redaction, random_key};
 pub use sampling::{SampleBy, SampleSize, Sampling};
 pub use seen::{IdHash, SeenIds, message_hasher};
+pub use signing::{IN_TOTO, PublicKey, SecretKey, open_envelope};
 pub use sought::SoughtTexts;
 pub use source::search::{FoundText, Search, Searched};
 pub use source::{
