@@ -47,3 +47,14 @@ pub enum JobKind {
 }
 
 named!(JobKind, "kind of job", Import = "import", Export = "export");
+
+/// How far an erasure of everything of a person is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ErasureState {
+    /// Datasets are being made again.
+    Running,
+    /// Nothing is left.
+    Completed,
+}
+
+named!(ErasureState, "state of an erasure", Running = "running", Completed = "completed");

@@ -43,7 +43,7 @@ pub use filter::{
 pub use finding::{Check, LeftOut, Reason, Repair, Warning};
 pub use hash::fnv1a;
 pub use item::{Item, ItemKind};
-pub use job::{JobKind, JobState};
+pub use job::{ErasureState, JobKind, JobState};
 pub use judgement::{Judgement, Label};
 pub use judging::{Judging, Place};
 pub use language::language_of;

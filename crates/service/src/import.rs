@@ -75,7 +75,7 @@ pub struct ImportedItem {
     pub outcome: Taken,
 }
 
-/// What an import did. `read = new + updated + same + older + repeated + foreign + refused`.
+/// What an import did. `read = new + updated + same + older + repeated + foreign + erased + refused`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ImportReport {
     /// Whether it only looked at what would happen, and changed nothing.
@@ -96,6 +96,10 @@ pub struct ImportReport {
     /// Those that are another person's than the one who may bring in only their own.
     #[serde(default)]
     pub foreign: u64,
+    /// Those that were left out because they were erased before, alone or with everything of their person. Nothing else is
+    /// kept of them.
+    #[serde(skip_serializing_if = "is_zero", default)]
+    pub erased: u64,
     /// How many of those that are the caller's are runs.
     #[serde(default)]
     pub runs: u64,
@@ -140,8 +144,8 @@ impl ImportReport {
 
     /// Whether every item is accounted for.
     pub fn balances(&self) -> bool {
-        let kept = self.new + self.updated + self.same + self.older + self.repeated + self.foreign;
-        self.read == kept + self.refused_count()
+        let kept = self.new + self.updated + self.same + self.older + self.repeated;
+        self.read == kept + self.foreign + self.erased + self.refused_count()
     }
 }
 
@@ -262,11 +266,18 @@ pub(crate) fn import(
     (report.new, report.updated) = (done.new, done.updated);
     (report.same, report.older, report.repeated) = (done.same, done.older, done.repeated);
     report.foreign += done.foreign;
+    report.erased = done.erased;
+    report.runs = report.runs.saturating_sub(done.runs);
+    report.documents = report.documents.saturating_sub(done.documents);
     report.met.extend(done.met);
     report.files_passed_over = feed.passed_over.total();
     report.passed_over = findings(&feed.passed_over, PassedOver::as_str);
     report.refused = findings(&taking.refused, Refusal::as_str);
     report.warnings = findings(&taking.warned, Warning::as_str);
+    if report.erased > 0 {
+        // They may be ids of what was erased.
+        report.warnings.iter_mut().for_each(|warning| warning.first_ids.clear());
+    }
     if let Some(conflicts) = conflicts {
         report.first_refused.extend(done.first_refused);
         report.first_refused.truncate(IDS_LISTED);
@@ -703,7 +714,7 @@ fn write_rejects(rejects: &Rejects<'_>, lines: &[u8]) -> Result<(), EngineError>
 /// Why an item stays out whose id another conversation has.
 const CONFLICT: &str = "id-taken";
 
-/// What was committed.
+/// What was committed. Its `runs` and `documents` are those that were erased before.
 struct Committed<'c> {
     to: &'c Destination<'c>,
     plan: &'c ImportPlan,
@@ -755,6 +766,7 @@ impl<'c> Committed<'c> {
                 store.take_in_runs(&self.importer, &runs, &mut update)?
             };
             for (one, outcome) in runs.into_iter().zip(taken) {
+                self.report.runs += u64::from(outcome == Taken::Erased);
                 self.met(one.id, one.flow, outcome);
             }
         }
@@ -765,6 +777,7 @@ impl<'c> Committed<'c> {
                 store.take_in_documents(&self.importer, &documents)?
             };
             for (one, outcome) in documents.into_iter().zip(taken) {
+                self.report.documents += u64::from(outcome == Taken::Erased);
                 self.met(one.id, one.source, outcome);
             }
         }
@@ -805,6 +818,7 @@ impl<'c> Committed<'c> {
             Taken::Older => &mut self.report.older,
             Taken::Repeated => &mut self.report.repeated,
             Taken::Foreign => &mut self.report.foreign,
+            Taken::Erased => &mut self.report.erased,
             // Counted with its reason.
             Taken::Conflict => return,
         } += 1;

@@ -328,7 +328,7 @@ impl Service {
         drop(fetched);
         point("import.end");
         lease.tell()?;
-        let state = match report.refused_count() + report.foreign {
+        let state = match report.refused_count() + report.foreign + report.erased {
             0 => JobState::Completed,
             _ => JobState::CompletedWithSkips,
         };
@@ -352,27 +352,33 @@ impl Service {
 
     /// Forgets what the files were called that someone imported who is deleted.
     pub(crate) fn forget_file_names(&self, creator: &str) -> Result<(), Error> {
-        let mut plans = Vec::new();
         for project in self.store.projects()? {
-            let scope = Scope::person(project.id, creator);
-            let mut after = None;
-            loop {
-                let page = self.store.job_page(&scope, Some(JobKind::Import), after, PAGE_ITEMS)?;
-                let (jobs, next) = with_next(page, |job| job.id);
-                for job in jobs {
-                    if job.rejects_bytes.is_some() {
-                        self.clear_rejects(job.id)?;
-                    }
-                    let mut kept = kept_of(&job)?;
-                    kept.paths.clear();
-                    // What is left of an upload is found under its key.
-                    kept.upload = kept.upload.map(|(key, _)| (key, FORGOTTEN.to_owned()));
-                    plans.push((job.id, json(&kept)?));
+            self.forget_file_names_in(project.id, creator)?;
+        }
+        Ok(())
+    }
+
+    /// As [`Self::forget_file_names`], in one project.
+    pub(crate) fn forget_file_names_in(&self, project: i64, creator: &str) -> Result<(), Error> {
+        let mut plans = Vec::new();
+        let scope = Scope::person(project, creator);
+        let mut after = None;
+        loop {
+            let page = self.store.job_page(&scope, Some(JobKind::Import), after, PAGE_ITEMS)?;
+            let (jobs, next) = with_next(page, |job| job.id);
+            for job in jobs {
+                if job.rejects_bytes.is_some() {
+                    self.clear_rejects(job.id)?;
                 }
-                after = next;
-                if after.is_none() {
-                    break;
-                }
+                let mut kept = kept_of(&job)?;
+                kept.paths.clear();
+                // What is left of an upload is found under its key.
+                kept.upload = kept.upload.map(|(key, _)| (key, FORGOTTEN.to_owned()));
+                plans.push((job.id, json(&kept)?));
+            }
+            after = next;
+            if after.is_none() {
+                break;
             }
         }
         Ok(self.store.forget_imports(FORGOTTEN, &plans)?)

@@ -222,7 +222,7 @@ impl Service {
             request: None,
         };
         self.write_audit(&entry)?;
-        Ok(report.refused_count() + report.foreign)
+        Ok(report.refused_count() + report.foreign + report.erased)
     }
 
     /// Recently imported traces of the same sessions: a conversation is read from all of its traces.

@@ -12,6 +12,7 @@ use crate::columns::{
     number_of_status, tag_texts, title_text, whole,
 };
 use crate::dialect::{Connection, Row, Value};
+use crate::erasures::{Arriving, are_erased};
 use crate::error::Error;
 use crate::features::FeatureColumns;
 use crate::importer::Importer;
@@ -81,6 +82,8 @@ pub enum Taken {
     Foreign,
     /// Another conversation has its id: no message is in both.
     Conflict,
+    /// It was erased, by itself or with everything of its person.
+    Erased,
 }
 
 /// Says how a state that comes relates to one that is there, by their canonical lines.
@@ -372,8 +375,21 @@ impl<'d, 'u, 'c> Deciding<'d, 'u, 'c> {
         mut known: KnownById,
     ) -> Result<Vec<Taken>, Error> {
         let incoming = self.incoming;
+        let arriving = |one: &'d Incoming| Arriving {
+            kind: ItemKind::Conversation,
+            among: &one.source,
+            id: &one.id,
+            owner: one.owner.as_deref(),
+            digest: &one.digest,
+        };
+        let arriving: Vec<_> = incoming.iter().map(arriving).collect();
+        let erased = are_erased(connection, self.importer, &arriving)?;
         let mut taken = Vec::with_capacity(incoming.len());
-        for (place, one) in incoming.iter().enumerate() {
+        for ((place, one), is_erased) in incoming.iter().enumerate().zip(erased) {
+            if is_erased {
+                taken.push(Taken::Erased);
+                continue;
+            }
             let there = known.entry((key_text(&one.id).into_owned(), one.source.clone()));
             let there = there.or_default();
             let found = self.find(connection, place, there)?;

@@ -7,6 +7,7 @@ use crate::body::{PackedBody, Unpacker};
 use crate::columns::{PURGED, key_text, micros, moment, title_text, whole};
 use crate::conversations::{Taken, drop_body, is_exporting};
 use crate::dialect::{Connection, Dialect, Row, Value};
+use crate::erasures::{Arriving, are_erased};
 use crate::error::Error;
 use crate::filter::{SEPARATOR, push_ids, push_range, push_texts, searchable};
 use crate::importer::Importer;
@@ -468,6 +469,16 @@ fn take(
     let id = key_text(&one.id);
     let project = importer.scope.project;
     let values = [project.into(), Value::Text(&id), Value::Text(&one.source)];
+    let arriving = Arriving {
+        kind: ItemKind::Document,
+        among: &one.source,
+        id: &one.id,
+        owner: None,
+        digest: &one.digest,
+    };
+    if are_erased(connection, importer, &[arriving])? == [true] {
+        return Ok(Taken::Erased);
+    }
     let known = connection.row(sql, &values, |row| {
         let digest = row.bytes(2)?.unwrap_or_default().to_vec();
         Ok(Known { key: row.int(0)?, body: row.int(1)?, digest, status: row.int(3)? })

@@ -213,7 +213,7 @@ impl crate::Store {
                 );
                 connection.execute(&sql, &one)?;
             }
-            for table in ["share", "conversation", "run", "document"] {
+            for table in ["share", "conversation", "run", "document", "tombstone", "erasure"] {
                 let sql = format!("DELETE FROM {table} WHERE project = $1");
                 connection.execute(&sql, &one)?;
             }

@@ -9,6 +9,7 @@ use crate::body::{BodyHead, PackedBody, Unpacker};
 use crate::columns::{PURGED, key_text, micros, whole};
 use crate::conversations::{MANY, Taken, drop_body, is_exporting};
 use crate::dialect::{Connection, Dialect, Value};
+use crate::erasures::{Arriving, are_erased};
 use crate::error::Error;
 use crate::filter::SearchBy;
 use crate::importer::Importer;
@@ -223,8 +224,20 @@ fn decide(
     update: &mut Update<'_>,
 ) -> Result<(Vec<Taken>, HashMap<RunId, State>), Error> {
     let mut states = known(connection, importer, incoming)?;
+    let arriving = incoming.iter().map(|one| Arriving {
+        kind: ItemKind::Run,
+        among: &one.flow,
+        id: &one.id,
+        owner: one.owner.as_deref(),
+        digest: &one.digest,
+    });
+    let erased = are_erased(connection, importer, &arriving.collect::<Vec<_>>())?;
     let mut taken = Vec::with_capacity(incoming.len());
-    for one in incoming {
+    for (one, is_erased) in incoming.iter().zip(erased) {
+        if is_erased {
+            taken.push(Taken::Erased);
+            continue;
+        }
         let state = states.entry(id_of(one)).or_insert(State { known: None, next: None });
         // A run in a member's own space is the one that an admin imports only if it is just the same.
         if state.next.is_none()

@@ -6,7 +6,7 @@ use crate::dialect::{Connection, Dialect, Value};
 use crate::error::Error;
 
 /// The steps, in order; the schema's number is how many were taken.
-const STEPS: [&str; 17] = [
+const STEPS: [&str; 18] = [
     include_str!("schema/0001.sql"),
     include_str!("schema/0002.sql"),
     include_str!("schema/0003.sql"),
@@ -24,6 +24,7 @@ const STEPS: [&str; 17] = [
     include_str!("schema/0015.sql"),
     include_str!("schema/0016.sql"),
     include_str!("schema/0017.sql"),
+    include_str!("schema/0018.sql"),
 ];
 
 /// The number of the newest schema.

@@ -254,6 +254,17 @@ pub(crate) fn forget_imported(connection: &mut Connection, project: i64) -> Resu
     forget(connection, &found).map(|_| ())
 }
 
+/// Deletes the traces of a project that a person sent or will hold; how many.
+pub(crate) fn forget_held(
+    connection: &mut Connection,
+    project: i64,
+    name: &str,
+) -> Result<u64, Error> {
+    let sql = "SELECT key, project, bytes FROM open_trace WHERE project = $1 AND (holder = $2 OR importer = $2)";
+    let found = connection.rows(sql, &[project.into(), name.into()], stored_trace)?;
+    forget(connection, &found)
+}
+
 /// Deletes all traces of a project.
 pub(crate) fn forget_all(connection: &mut Connection, project: i64) -> Result<(), Error> {
     let sql = "SELECT key, project, bytes FROM open_trace WHERE project = $1";

@@ -253,7 +253,7 @@ impl From<JudgementReport> for Judged {
 /// What was taken in.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct ImportResult {
-    /// Items that were read: new + updated + same + older + repeated + foreign + refused.
+    /// Items that were read: new + updated + same + older + repeated + foreign + erased + refused.
     pub read: u64,
     /// Conversations that were not there.
     pub new: u64,
@@ -267,6 +267,9 @@ pub struct ImportResult {
     pub repeated: u64,
     /// Those of another person, where the caller may bring in only their own.
     pub foreign: u64,
+    /// Those that were left out because they were erased before, alone or with everything of their person.
+    #[serde(default)]
+    pub erased: u64,
     /// Items that could not be read, or whose id another conversation has.
     pub refused: u64,
     /// Where they stand, and what is wrong with them.
@@ -308,7 +311,7 @@ pub struct ImportedItem {
     pub id: String,
     /// The import format.
     pub source: String,
-    /// `new`, `updated`, `same`, `older`, `repeated`, `foreign`, or `conflict` where another conversation has the id.
+    /// `new`, `updated`, `same`, `older`, `repeated`, `foreign`, `erased`, or `conflict` where another conversation has the id.
     pub outcome: String,
 }
 
@@ -322,6 +325,7 @@ impl From<ImportReport> for ImportResult {
             Taken::Repeated => "repeated",
             Taken::Foreign => "foreign",
             Taken::Conflict => "conflict",
+            Taken::Erased => "erased",
         };
         Self {
             read: report.read,
@@ -331,6 +335,7 @@ impl From<ImportReport> for ImportResult {
             older: report.older,
             repeated: report.repeated,
             foreign: report.foreign,
+            erased: report.erased,
             refused: report.refused_count(),
             refusals: report.first_refused,
             warnings: report.warnings.into_iter().map(Found::from).collect(),

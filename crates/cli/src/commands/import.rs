@@ -229,6 +229,7 @@ fn add(all: &mut ImportReport, one: ImportReport) {
         (&mut all.older, one.older),
         (&mut all.repeated, one.repeated),
         (&mut all.foreign, one.foreign),
+        (&mut all.erased, one.erased),
         (&mut all.runs, one.runs),
         (&mut all.documents, one.documents),
         (&mut all.rejects_omitted, one.rejects_omitted),
@@ -271,7 +272,7 @@ fn summary(report: &ImportReport, took: Duration, out: &mut impl Write) -> std::
         several(report.inputs.len() as u64, "file"),
         took.as_secs_f64()
     )?;
-    let taken = report.read - report.foreign - report.refused_count();
+    let taken = report.read - report.foreign - report.erased - report.refused_count();
     let noun = match (report.runs, report.documents) {
         (0, 0) => "conversation",
         (runs, 0) if runs == taken => "run",
@@ -301,6 +302,13 @@ fn summary(report: &ImportReport, took: Duration, out: &mut impl Write) -> std::
     }
     if report.foreign > 0 {
         writeln!(out, "of others   {}, left out", several(report.foreign, noun))?;
+    }
+    if report.erased > 0 {
+        let erased = several(report.erased, noun);
+        writeln!(
+            out,
+            "erased     {erased}, left out because `retort erase` erased it or its owner"
+        )?;
     }
     list_passed_over(&report.passed_over, out)?;
     for Finding { kind, count: number, .. } in &report.warnings {

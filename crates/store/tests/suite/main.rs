@@ -15,6 +15,7 @@ mod choice;
 mod datasets;
 mod documents;
 mod edits;
+mod erasures;
 mod exports;
 mod intake;
 mod jobs;

@@ -279,6 +279,7 @@ async fn progress(State(app): State<App>, visit: Visit, Path(id): Path<i64>) -> 
         ("Older than the stored version", report.older),
         ("Duplicates in the file", report.repeated),
         ("Owned by someone else", report.foreign),
+        ("Left out because they were erased", report.erased),
         ("Rejected", report.refused_count()),
         ("Files passed over", report.files_passed_over),
     ];
@@ -323,8 +324,7 @@ fn outcome(job: &Job, report: &ImportReport) -> String {
 
 /// Where the items that an import met can be seen.
 fn next(frame: &Frame, report: &ImportReport) -> Vec<(&'static str, &'static str)> {
-    let met =
-        report.read - report.refused_count().min(report.read) - report.foreign.min(report.read);
+    let met = report.read.saturating_sub(report.refused_count() + report.foreign + report.erased);
     let conversations = met.saturating_sub(report.runs + report.documents);
     [
         (conversations > 0, ("View conversations", "/export")),

@@ -1,0 +1,103 @@
+//! Erasures of a person, and the tombstones that they leave.
+
+use retort_model::{ConversationFilter, ErasureState, Scope, Status};
+use retort_store::{Edit, Importer, Incoming, Taken};
+
+use crate::support::*;
+
+const KEY: [u8; 32] = [5; 32];
+
+fn all() -> ConversationFilter {
+    ConversationFilter { statuses: Status::ALL.to_vec(), ..ConversationFilter::default() }
+}
+
+#[test]
+fn tombstones_keep_out_a_person_and_what_was_theirs() {
+    on_both(|place| {
+        let of = |id: &str, text: &str, owner: Option<&str>| Incoming {
+            owner: owner.map(str::to_owned),
+            ..place.incoming(id, text)
+        };
+        place.take(&[of("a", "x", Some("ann")), of("b", "y", Some("bob")), of("u", "z", None)]);
+        assert_eq!(place.take(&[of("n", "new", Some("ann"))]), [Taken::New]);
+        let store = &place.store;
+        let id = store.begin_erasure(place.project, "local", "ann", &KEY, at(1)).unwrap();
+        let again = store.begin_erasure(place.project, "local", "ann", &[6; 32], at(2)).unwrap();
+        assert_eq!(again, id, "one is under way");
+        assert_eq!(store.bury_held(place.project, id, "ann").unwrap(), 2);
+        store.edit(&Scope::person(place.project, "ann"), &all(), &Edit::Purge).unwrap();
+        for (item, taken) in [
+            // The person, the content, and the id where nobody is named.
+            (of("c", "other", Some("ann")), Taken::Erased),
+            (of("d", "x", Some("bob")), Taken::Erased),
+            (of("a", "other", None), Taken::Erased),
+            (of("a", "other", Some("bob")), Taken::New),
+            (of("e", "other", None), Taken::New),
+            (of("b", "y", Some("bob")), Taken::Same),
+        ] {
+            assert_eq!(place.take(std::slice::from_ref(&item)), [taken], "{item:?}");
+        }
+        // A member's ids are their own; what they would hold is theirs.
+        let member = |name: &str, item: Incoming| {
+            let scope = Scope::person(place.project, name);
+            let importer =
+                Importer { scope: &scope, name: Some(name), holds_unowned: true, replaces: false };
+            store.take_in(&importer, &[item], &mut overlaps).unwrap()
+        };
+        assert_eq!(member("carl", of("a", "of carl", None)), [Taken::New]);
+        assert_eq!(member("ann", of("f", "more", None)), [Taken::Erased]);
+        // Another project knows nothing of it.
+        let other = store.project_or_new("other", at(0)).unwrap().id;
+        let there = take_in(store, &Scope::project(other), &[of("a", "x", Some("ann"))]);
+        assert_eq!(there, [Taken::New]);
+        let found = store.stored_erasure(place.project, id).unwrap().unwrap();
+        assert_eq!((found.state, found.person.as_deref()), (ErasureState::Running, Some("ann")));
+        assert_eq!(store.lift_erasures(place.project, "ann").unwrap(), 0, "it is under way");
+        store.complete_erasure(id, ("{}", "signed"), at(3)).unwrap();
+        let found = store.stored_erasure(place.project, id).unwrap().unwrap();
+        assert_eq!((found.state, found.person), (ErasureState::Completed, None));
+        assert_eq!(found.receipt.as_deref(), Some("signed"));
+        assert!(store.running_erasures().unwrap().is_empty());
+        assert_eq!(store.lift_erasures(place.project, "bob").unwrap(), 0);
+        assert_eq!(store.lift_erasures(place.project, "ann").unwrap(), 1);
+        assert_eq!(store.lift_erasures(place.project, "ann").unwrap(), 0);
+        assert_eq!(place.take(&[of("c", "other", Some("ann"))]), [Taken::New]);
+    });
+}
+
+#[test]
+fn the_bare_ids_of_purged_items_go_when_nothing_names_them() {
+    on_both(|place| {
+        let of = |id: &str, owner: &str| Incoming {
+            owner: Some(owner.into()),
+            ..place.incoming(id, id)
+        };
+        place.take(&[of("a", "ann"), of("b", "ann"), of("c", "bob")]);
+        place.export("d", &ids(&["a", "c"]));
+        let (store, project) = (&place.store, place.project);
+        let id = store.begin_erasure(project, "local", "ann", &KEY, at(1)).unwrap();
+        store.bury_held(project, id, "ann").unwrap();
+        store.edit(&place.scope(), &all(), &Edit::Purge).unwrap();
+        let knows = |id: &str| store.knows(&place.scope(), id).unwrap();
+        assert!(knows("a") && !knows("b") && knows("c"));
+        // Another purge leaves its ids where exports name them.
+        assert_eq!(store.forget_bare_ids(project, id).unwrap(), 1);
+        assert!(!knows("a") && knows("c"));
+        assert_eq!(store.forget_bare_ids(project, id).unwrap(), 0);
+    });
+}
+
+#[test]
+fn exports_under_way_of_what_a_person_holds_are_cancelled() {
+    on_both(|place| {
+        let hers = Incoming { owner: Some("ann".into()), ..place.incoming("a", "x") };
+        place.take(&[hers, place.incoming("b", "y")]);
+        let with = place.export("with", &everything());
+        let without = place.export("without", &ids(&["b"]));
+        assert_eq!(place.store.cancel_exports_of_held(place.project, "ann").unwrap(), [with]);
+        let ends = place.store.job_ends(&[with, without]).unwrap();
+        assert_eq!(ends.iter().map(|end| end.0).collect::<Vec<_>>(), [with, without]);
+        let job = place.store.job(&place.scope(), without).unwrap().unwrap();
+        assert!(!job.state.is_ended());
+    });
+}
