@@ -203,6 +203,7 @@ fn times(store: &str, project: &str) -> Result<(), Box<dyn Error>> {
         quotas: Quotas::default(),
         models: std::collections::BTreeMap::new(),
         benchmarks: std::collections::BTreeMap::new(),
+        signing_key: None,
         destinations: Default::default(),
     };
     let service = Service::open(settings, Box::new(Now), false)?;

@@ -2,6 +2,7 @@
 
 mod datasets;
 mod documents;
+mod erasures;
 mod ids;
 mod people;
 mod refusal;

@@ -112,6 +112,7 @@ pub struct Config {
     trace_megabytes: Option<u64>,
     models: BTreeMap<String, String>,
     benchmarks: BTreeMap<String, String>,
+    signing_key: Option<PathBuf>,
     destinations: BTreeMap<String, DestinationConfig>,
     serve: ServeConfig,
 }
@@ -280,6 +281,7 @@ impl StoreArgs {
             },
             models: config.models,
             benchmarks: config.benchmarks,
+            signing_key: config.signing_key,
             destinations: config.destinations.into_iter().map(named_destination).collect(),
         };
         let project = self.project.clone().or(config.project).unwrap_or_else(|| PROJECT.into());

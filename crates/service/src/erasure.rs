@@ -1,17 +1,30 @@
-//! Erasure: deletes a person's items from a project, and their rows from everyone's datasets.
+//! Erasure: deletes a person's items from a project, and their rows from everyone's datasets, with a signed receipt.
 //!
 //! A person's items are those that they hold: the ones that they own, and the ones that they imported and that name no
 //! owner. Datasets are queued to be made again before anything is purged, as a purged item no longer has a holder. So an
-//! erasure that was interrupted can be repeated.
+//! erasure that was interrupted can be repeated. It is completed by whoever finds all its datasets made again: a worker, or
+//! the caller. Tombstones keep what was erased from coming back (`store/src/erasures.rs`).
 
+use std::collections::HashMap;
+
+use retort_engine::panics::point;
+use retort_engine::{PublicKey, SecretKey};
 use retort_model::bounds::PAGE_ITEMS;
-use retort_model::{Action, ConversationFilter, Grant, ProjectRole, RunFilter, Scope, Status};
-use retort_store::{Dataset, Edit, Without};
+use retort_model::{
+    Action, ConversationFilter, Grant, JobState, ProjectRole, RunFilter, Scope, Status,
+};
+use retort_store::{Dataset, Edit, StoreSecret, StoredErasure, Without};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use crate::caller::Caller;
-use crate::datasets::DatasetRef;
 use crate::error::Error;
+use crate::rebuild::forget_name;
+use crate::secret::chance;
 use crate::service::Service;
+
+/// The type of a receipt of an erasure, in its envelope.
+pub const ERASURE_RECEIPT: &str = "application/vnd.retort.erasure+json";
 
 /// What a person has in a project.
 #[derive(Clone, Debug, Default)]
@@ -22,6 +35,8 @@ pub struct Erasure {
     pub runs: u64,
     /// Documents that they hold.
     pub documents: u64,
+    /// Public links to their conversations.
+    pub links: u64,
     /// Everyone's datasets that were made from at least one of their items.
     pub datasets: Vec<AffectedDataset>,
 }
@@ -51,17 +66,98 @@ impl Erasure {
     }
 }
 
+/// What an erasure found and did. It does not name the person, nor datasets, which may be named after them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErasureDetail {
+    /// Conversations that were erased.
+    pub conversations: u64,
+    /// Runs.
+    pub runs: u64,
+    /// Documents.
+    pub documents: u64,
+    /// Public links to the conversations.
+    pub links: u64,
+    /// Traces that waited to be imported, or were kept for later spans.
+    pub traces: u64,
+    /// Exports under way that were cancelled.
+    pub cancelled: Vec<i64>,
+    /// Datasets that were deleted or made again.
+    pub datasets: Vec<ErasedFrom>,
+    /// Whether the items are purged.
+    pub is_purged: bool,
+}
+
+/// A dataset that was made from items of the person.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErasedFrom {
+    /// Its number.
+    pub dataset: i64,
+    /// All items from which it was made.
+    pub items: u64,
+    /// Those that were left out.
+    pub erased: u64,
+    /// The job that makes it again; none if it is deleted.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub job: Option<i64>,
+    /// The number of the dataset that took its place.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub rebuilt_as: Option<i64>,
+    /// Its files before.
+    pub before: Vec<ErasedFile>,
+    /// The files of the dataset that took its place.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub after: Vec<ErasedFile>,
+}
+
+/// A file of a dataset.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErasedFile {
+    /// Its path in the package.
+    pub path: String,
+    /// Records in it, for data files.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub records: Option<u64>,
+    /// Its size.
+    pub bytes: u64,
+    /// SHA-256, hexadecimal.
+    pub sha256: String,
+}
+
+impl ErasureDetail {
+    /// Reads what the store keeps of an erasure.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn of(erasure: &StoredErasure) -> Result<Self, Error> {
+        if erasure.detail.is_empty() {
+            return Ok(Self::default());
+        }
+        serde_json::from_str(&erasure.detail)
+            .map_err(|error| Error::Conflict(format!("erasure {}: {error}", erasure.id)))
+    }
+
+    fn json(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default()
+    }
+}
+
+fn may_erase(caller: &Caller) -> Result<(), Error> {
+    caller.needs(Grant::Manage)?;
+    caller.needs_role(ProjectRole::Owner)
+}
+
 impl Service {
     /// What a person has in the caller's project.
     ///
     /// # Errors
     /// The caller does not own the project; those of the store.
     pub fn erasure(&self, caller: &Caller, name: &str) -> Result<Erasure, Error> {
-        caller.needs(Grant::Manage)?;
-        caller.needs_role(ProjectRole::Owner)?;
-        let [conversations, runs, documents] = self.store.held(caller.project.id, name)?;
-        let mut erasure = Erasure { conversations, runs, documents, datasets: Vec::new() };
-        let (scope, mut after) = (Scope::project(caller.project.id), None);
+        may_erase(caller)?;
+        let project = caller.project.id;
+        let [conversations, runs, documents] = self.store.held(project, name)?;
+        let links = self.store.shares_of_held(project, name)?;
+        let mut erasure = Erasure { conversations, runs, documents, links, datasets: Vec::new() };
+        let (scope, mut after) = (Scope::project(project), None);
         loop {
             let (page, has_more) = self.store.made_of_held(&scope, name, after, PAGE_ITEMS)?;
             after = page.last().map(|dataset| dataset.id);
@@ -78,34 +174,337 @@ impl Service {
     }
 
     /// Purges everything that a person holds in the caller's project, deletes the datasets that hold nothing else, and
-    /// queues the others to be made again without the person's items. Returns the jobs.
+    /// queues the others to be made again without the person's items. Imports leave out from then on what was erased, and
+    /// whatever names the person as its owner. The erasure is completed once the datasets are made.
     ///
     /// # Errors
-    /// The caller does not own the project; a dataset is being rebuilt already; those of the store and of the datasets'
-    /// storage.
-    pub fn erase(&self, caller: &Caller, name: &str, found: &Erasure) -> Result<Vec<i64>, Error> {
+    /// The caller does not own the project; there is nothing of the person; a dataset is being rebuilt already; those of the
+    /// store and of the datasets' storage. What was begun goes on when the same is asked again.
+    pub fn erase(&self, caller: &Caller, name: &str) -> Result<StoredErasure, Error> {
         self.audited(caller, Action::Purge, "everything of a person: erased", || {
-            caller.needs(Grant::Manage)?;
-            caller.needs_role(ProjectRole::Owner)?;
-            let mut jobs = Vec::new();
-            for affected in &found.datasets {
-                let which = DatasetRef::Numbered(affected.dataset.id);
-                if affected.is_emptied() {
-                    self.delete_dataset(caller, which)?;
-                } else {
-                    jobs.push(self.rebuild_dataset(caller, which, Without::Held(name), false)?);
-                }
-            }
-            let theirs = Scope::person(caller.project.id, name);
-            let statuses = Status::ALL.to_vec();
-            let all = ConversationFilter { statuses, ..ConversationFilter::default() };
-            self.store.edit(&theirs, &all, &Edit::Purge)?;
-            self.store.purge_runs(&theirs, &RunFilter::default())?;
-            let mut originals = Vec::new();
+            may_erase(caller)?;
             let project = caller.project.id;
-            self.store.purge_documents_held(project, name, &mut |more| originals.extend(more))?;
-            self.forget_originals(&originals)?;
-            Ok(jobs)
+            let found = self.erasure(caller, name)?;
+            if found.is_nothing() {
+                return Err(nothing_of(name));
+            }
+            let id = self.store.begin_erasure(
+                project,
+                &caller.name,
+                name,
+                &chance::<32>()?,
+                self.clock.now(),
+            )?;
+            let begun = self.stored_erasure(project, id)?;
+            let mut detail = ErasureDetail::of(&begun)?;
+            detail.conversations = detail.conversations.max(found.conversations);
+            detail.runs = detail.runs.max(found.runs);
+            detail.documents = detail.documents.max(found.documents);
+            detail.links = detail.links.max(found.links);
+            // No import brings anything back from here on, and no export under way keeps anything.
+            self.store.bury_held(project, id, name)?;
+            detail.cancelled.extend(self.store.cancel_exports_of_held(project, name)?);
+            point("erasure.datasets");
+            for affected in &found.datasets {
+                let done = self.leave_out_of(caller.person, affected, name)?;
+                detail.datasets.retain(|before| before.dataset != done.dataset);
+                detail.datasets.push(done);
+                self.store.note_erasure(id, &detail.json(), None)?;
+            }
+            point("erasure.purge");
+            self.purge_held(project, name, &mut detail)?;
+            detail.is_purged = true;
+            self.store.note_erasure(id, &detail.json(), None)?;
+            self.complete_erasure(&self.stored_erasure(project, id)?)?;
+            self.stored_erasure(project, id)
         })
     }
+
+    /// Deletes a dataset, or queues it to be made again without what a person holds.
+    fn leave_out_of(
+        &self,
+        person: Option<i64>,
+        affected: &AffectedDataset,
+        name: &str,
+    ) -> Result<ErasedFrom, Error> {
+        let dataset = &affected.dataset;
+        let before = self.erased_files(dataset)?;
+        let job = match affected.is_emptied() {
+            true => {
+                self.remove_dataset(dataset)?;
+                None
+            }
+            false => {
+                let replaces = (true, &*dataset.name);
+                Some(self.submit_rebuild(dataset, Without::Held(name), person, replaces)?)
+            }
+        };
+        Ok(ErasedFrom {
+            dataset: dataset.id,
+            items: affected.selected,
+            erased: affected.leaving,
+            job,
+            before,
+            ..ErasedFrom::default()
+        })
+    }
+
+    fn erased_files(&self, dataset: &Dataset) -> Result<Vec<ErasedFile>, Error> {
+        let files = self.store.dataset_files(dataset)?.into_iter();
+        Ok(files
+            .map(|file| ErasedFile {
+                path: file.path,
+                records: file.records,
+                bytes: file.bytes,
+                sha256: file.sha256,
+            })
+            .collect())
+    }
+
+    /// Purges what a person holds, and takes their name and the names of their files out of ended jobs.
+    fn purge_held(
+        &self,
+        project: i64,
+        name: &str,
+        detail: &mut ErasureDetail,
+    ) -> Result<(), Error> {
+        let theirs = Scope::person(project, name);
+        let statuses = Status::ALL.to_vec();
+        let all = ConversationFilter { statuses, ..ConversationFilter::default() };
+        self.store.edit(&theirs, &all, &Edit::Purge)?;
+        self.store.purge_runs(&theirs, &RunFilter::default())?;
+        let mut originals = Vec::new();
+        self.store.purge_documents_held(project, name, &mut |more| originals.extend(more))?;
+        self.forget_originals(&originals)?;
+        detail.traces += self.store.forget_traces_of(project, name)?;
+        self.forget_file_names_in(project, name)?;
+        let mut plans = Vec::new();
+        // As it stands within JSON.
+        let quoted = serde_json::to_string(name).unwrap_or_default();
+        for (job, plan) in self.store.plans_with(project, &quoted)? {
+            let Ok(mut fields) = serde_json::from_str(&plan) else { continue };
+            if forget_name(&mut fields, name) > 0 {
+                plans.push((job, serde_json::to_string(&fields).unwrap_or(plan)));
+            }
+        }
+        Ok(self.store.replace_plans(&plans)?)
+    }
+
+    /// Completes the erasures whose datasets are made.
+    pub(crate) fn complete_erasures(&self) -> Result<(), Error> {
+        for erasure in self.store.running_erasures()? {
+            self.complete_erasure(&erasure)?;
+        }
+        Ok(())
+    }
+
+    /// Completes an erasure, unless datasets are still to be made.
+    fn complete_erasure(&self, erasure: &StoredErasure) -> Result<(), Error> {
+        let mut detail = ErasureDetail::of(erasure)?;
+        let Some(name) = erasure.person.as_deref().filter(|_| detail.is_purged) else {
+            return Ok(());
+        };
+        if let Some(waits_for) = self.not_made(erasure, &mut detail)? {
+            let error = Some(waits_for).filter(|why| !why.is_empty());
+            return Ok(self.store.note_erasure(erasure.id, &detail.json(), error.as_deref())?);
+        }
+        let left = self.store.held(erasure.project, name)?;
+        if left.iter().sum::<u64>() > 0 {
+            let why = "something of theirs came in meanwhile; erase it again";
+            return Ok(self.store.note_erasure(erasure.id, &detail.json(), Some(why))?);
+        }
+        self.store.forget_bare_ids(erasure.project, erasure.id)?;
+        point("erasure.complete");
+        let receipt = self.erasure_receipt(erasure, &detail)?;
+        let ended = (&*detail.json(), &*receipt);
+        Ok(self.store.complete_erasure(erasure.id, ended, self.clock.now())?)
+    }
+
+    /// What an erasure waits for: nothing is to be said of a job that runs, and much of one that failed. None if all is
+    /// done.
+    fn not_made(
+        &self,
+        erasure: &StoredErasure,
+        detail: &mut ErasureDetail,
+    ) -> Result<Option<String>, Error> {
+        let scope = Scope::project(erasure.project);
+        let jobs: Vec<i64> = detail.datasets.iter().filter_map(|one| one.job).collect();
+        let watched: Vec<i64> = jobs.iter().chain(&detail.cancelled).copied().collect();
+        let ends: HashMap<i64, (JobState, Option<i64>)> = self
+            .store
+            .job_ends(&watched)?
+            .into_iter()
+            .map(|(job, state, dataset)| (job, (state, dataset)))
+            .collect();
+        let mut waits = None;
+        for one in &mut detail.datasets {
+            let Some(job) = one.job else { continue };
+            match ends.get(&job) {
+                Some((state, _)) if !state.is_ended() => waits = Some(String::new()),
+                Some((JobState::Failed | JobState::Cancelled, _))
+                    if self.store.dataset_numbered(&scope, one.dataset)?.is_some() =>
+                {
+                    return Ok(Some(format!(
+                        "dataset {} was not made again: retry job {job}, or delete the dataset",
+                        one.dataset
+                    )));
+                }
+                Some((_, Some(made))) if one.after.is_empty() => {
+                    if let Some(dataset) = self.store.dataset_numbered(&scope, *made)? {
+                        one.rebuilt_as = Some(*made);
+                        one.after = self.erased_files(&dataset)?;
+                    }
+                }
+                _ => {}
+            }
+        }
+        // An export that was cancelled too late has made a dataset.
+        for job in detail.cancelled.clone() {
+            let Some((state, dataset)) = ends.get(&job) else { continue };
+            if !state.is_ended() {
+                waits = Some(String::new());
+                continue;
+            }
+            let dataset = dataset.map(|id| self.store.dataset_numbered(&scope, id)).transpose()?;
+            let Some(dataset) = dataset.flatten() else { continue };
+            if detail.datasets.iter().any(|one| one.dataset == dataset.id) {
+                continue;
+            }
+            let leaving = self.store.leaving(&dataset, Without::Purged, &Default::default())?;
+            let affected =
+                AffectedDataset { dataset, leaving: leaving.count, selected: leaving.selected };
+            if affected.leaving > 0 {
+                let name = erasure.person.as_deref().unwrap_or_default();
+                detail.datasets.push(self.leave_out_of(None, &affected, name)?);
+                waits = Some(String::new());
+            }
+        }
+        Ok(waits)
+    }
+
+    /// The signed receipt of an erasure.
+    fn erasure_receipt(
+        &self,
+        erasure: &StoredErasure,
+        detail: &ErasureDetail,
+    ) -> Result<String, Error> {
+        let asked_by = Some(&erasure.creator).filter(|name| Some(*name) != erasure.person.as_ref());
+        let project = self.store.projects()?.into_iter().find(|one| one.id == erasure.project);
+        let datasets: Vec<_> = detail
+            .datasets
+            .iter()
+            .map(|one| {
+                json!({
+                    "dataset": one.dataset,
+                    "action": if one.job.is_some() { "rebuilt" } else { "deleted" },
+                    "items": one.items,
+                    "items_erased": one.erased,
+                    "before": one.before,
+                    "rebuilt_as": one.rebuilt_as,
+                    "after": one.after,
+                })
+            })
+            .collect();
+        let receipt = json!({
+            "receipt": "erasure",
+            "version": 1,
+            "retort_version": env!("CARGO_PKG_VERSION"),
+            "store": self.store.identity(),
+            "project": project.map(|one| one.name),
+            "erasure": erasure.id,
+            "person_hmac": erasure.name_hash,
+            "asked_by": asked_by,
+            "began_at": erasure.created_at.map(|time| time.to_string()),
+            "completed_at": self.clock.now().to_string(),
+            "erased": {
+                "conversations": detail.conversations,
+                "runs": detail.runs,
+                "documents": detail.documents,
+                "public_links": detail.links,
+                "waiting_traces": detail.traces,
+            },
+            "datasets": datasets,
+            "exports_cancelled": detail.cancelled.len(),
+            "left": {"conversations": 0, "runs": 0, "documents": 0},
+            "not_covered": [
+                "backups that were made before",
+                "datasets that were downloaded or delivered before",
+                "the account of the person, and entries of the audit log that name it",
+                "items of others that quote the person",
+            ],
+        });
+        let key = self.signing_key()?;
+        let payload = serde_json::to_vec(&receipt).unwrap_or_default();
+        Ok(key.seal(ERASURE_RECEIPT, &payload))
+    }
+
+    /// The key that signs: the one of the settings, or else the store's own.
+    fn signing_key(&self) -> Result<SecretKey, Error> {
+        match &self.settings.signing_key {
+            Some(path) => Ok(SecretKey::read(path)?),
+            None => {
+                let fresh = chance::<32>()?;
+                Ok(SecretKey::of_bytes(&self.store.secret(StoreSecret::Signing, &fresh)?))
+            }
+        }
+    }
+
+    /// The public half of the key that signs receipts of erasures.
+    ///
+    /// # Errors
+    /// The caller does not own the project; those of the store.
+    pub fn receipt_key(&self, caller: &Caller) -> Result<PublicKey, Error> {
+        may_erase(caller)?;
+        Ok(self.signing_key()?.public())
+    }
+
+    /// The erasures of the caller's project, the newest first: behind the one of number `after`, and the last of the page if
+    /// there are more.
+    ///
+    /// # Errors
+    /// The caller does not own the project; those of the store.
+    pub fn erasures(
+        &self,
+        caller: &Caller,
+        after: Option<i64>,
+        most: usize,
+    ) -> Result<(Vec<StoredErasure>, Option<i64>), Error> {
+        may_erase(caller)?;
+        let page = self.store.erasures(caller.project.id, after, most.min(PAGE_ITEMS))?;
+        Ok(crate::browse::with_next(page, |one| one.id))
+    }
+
+    /// An erasure of the caller's project.
+    ///
+    /// # Errors
+    /// The caller does not own the project; there is none of that number; those of the store.
+    pub fn erasure_of(&self, caller: &Caller, id: i64) -> Result<StoredErasure, Error> {
+        may_erase(caller)?;
+        self.stored_erasure(caller.project.id, id)
+    }
+
+    fn stored_erasure(&self, project: i64, id: i64) -> Result<StoredErasure, Error> {
+        let found = self.store.stored_erasure(project, id)?;
+        found.ok_or_else(|| Error::NotFound { what: "erasure", name: id.to_string() })
+    }
+
+    /// Lets imports take in again what was erased of a person, and what names them as its owner.
+    ///
+    /// # Errors
+    /// The caller does not own the project; nothing of the person was erased, or is being erased; those of the store.
+    pub fn lift_erasure(&self, caller: &Caller, name: &str) -> Result<(), Error> {
+        self.audited(caller, Action::Purge, "erasure of a person: lifted", || {
+            may_erase(caller)?;
+            match self.store.lift_erasures(caller.project.id, name)? {
+                0 => Err(Error::Choice(format!(
+                    "no completed erasure of `{name}` keeps anything out of this project"
+                ))),
+                _ => Ok(()),
+            }
+        })
+    }
+}
+
+fn nothing_of(name: &str) -> Error {
+    Error::Choice(format!("there is nothing of `{name}` in this project"))
 }

@@ -58,7 +58,9 @@ pub use datasets::DatasetRef;
 pub use doctor::Diagnosis;
 pub use documents::NewOriginal;
 pub use download::Download;
-pub use erasure::{AffectedDataset, Erasure};
+pub use erasure::{
+    AffectedDataset, ERASURE_RECEIPT, ErasedFile, ErasedFrom, Erasure, ErasureDetail,
+};
 pub use error::Error;
 pub use facets::{Facet, FacetValue, Facets};
 pub use import::{ImportPlan, ImportReport, ImportedItem};
@@ -82,9 +84,10 @@ pub use retort_engine::{
     About, AskedPart, ConvertPlan, DatasetPlan, Dedup, Diff, Difference, DuplicateCounts,
     Error as EngineError, ExportOption, ExportOptions, Found, Group, Input, Inspection, Lines,
     ListedHit, Measure, MeasureOptions, MergePlan, Merged, NamedInputs, OPTIONS, Objects,
-    OutputForm, OverLong, Package, PassedOver, Preview, ReadOptions, ReceiptChange, Report,
-    Searched, SoughtTexts, Stats, Values, Verified, Word, convert, diff, discard, files_of,
-    first_texts, inspect, io_reason, lines_of, merge, output_stem, panics,
+    OutputForm, OverLong, Package, PassedOver, Preview, PublicKey, ReadOptions, ReceiptChange,
+    Report, Searched, SecretKey, SoughtTexts, Stats, Values, Verified, Word, convert, diff,
+    discard, files_of, first_texts, inspect, io_reason, lines_of, merge, open_envelope,
+    output_stem, panics,
     pipeline::{
         Contents, Facts, FirstRefused, Nobody, Observer, PartNumber, Progress, SourceCount, threads,
     },
@@ -104,5 +107,5 @@ pub use retort_store::{
     DeliveryState, DocumentPage, DocumentSummary, Edit, Ended, Error as StoreError, Finding, Flow,
     FlowParts, Invitation, Job, JobProgress, Member, Notice, Order, Original, Page, Person,
     Project, QueueStats, RunPage, RunSummary, Schedule, ScheduleDelivery, ScheduleStats, Share,
-    Stop, Summary, Taken, Token, TraceStats, Wanted, Webhook, Without, client_tls,
+    Stop, StoredErasure, Summary, Taken, Token, TraceStats, Wanted, Webhook, Without, client_tls,
 };

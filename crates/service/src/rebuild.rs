@@ -58,24 +58,30 @@ impl Service {
                 self.check_room(caller)?;
                 name = neighbour(&name, &self.store.dataset_names(&maker)?);
             }
-            let (plan, only_written) = self.plan_without(&dataset, without, &name)?;
-            let rebuild = Rebuild {
-                dataset: &dataset,
-                without,
-                only_written,
-                replace: !keep,
-                person: caller.person,
-                name: &name,
-                plan: &plan,
-                part_bytes: self.settings.part_bytes,
-            };
-            let submitted = self.store.submit_rebuild(&rebuild, self.clock.now());
-            submitted.map_err(|error| match error {
-                retort_store::Error::Rebuilding(_) | retort_store::Error::ReplacedGone => {
-                    Error::Conflict(error.to_string())
-                }
-                error => error.into(),
-            })
+            self.submit_rebuild(&dataset, without, caller.person, (!keep, &name))
+        })
+    }
+
+    /// Queues an export that makes a dataset again, in its place or beside it, for a person; none is someone who opens the
+    /// store directly.
+    pub(crate) fn submit_rebuild(
+        &self,
+        dataset: &Dataset,
+        without: Without<'_>,
+        person: Option<i64>,
+        (replace, name): (bool, &str),
+    ) -> Result<i64, Error> {
+        let (plan, only_written) = self.plan_without(dataset, without, name)?;
+        let part_bytes = self.settings.part_bytes;
+        let plan = &plan;
+        let rebuild =
+            Rebuild { dataset, without, only_written, replace, person, name, plan, part_bytes };
+        let submitted = self.store.submit_rebuild(&rebuild, self.clock.now());
+        submitted.map_err(|error| match error {
+            retort_store::Error::Rebuilding(_) | retort_store::Error::ReplacedGone => {
+                Error::Conflict(error.to_string())
+            }
+            error => error.into(),
         })
     }
 
@@ -107,6 +113,9 @@ impl Service {
         }
         let is_left_out = |id: &Value| id.as_str().is_some_and(|id| leaving.ids.contains(id));
         each_ids(&mut kept.selection.fields, &mut |ids| ids.retain(|id| !is_left_out(id)));
+        if let Without::Held(person) = without {
+            forget_name(&mut kept.selection.fields, person);
+        }
         kept.snapshot = kept.snapshot.or(made.created_at.map(|time| time.to_string()));
         if let Ok(name) = name.parse() {
             kept.dataset.dataset_name = name;
@@ -125,6 +134,26 @@ impl Service {
 
 /// The options of a sample.
 const SAMPLING: [&str; 4] = ["sample", "seed", "sample_by", "balance"];
+
+/// What takes the place of the name of a person who was erased.
+const ERASED: &str = "[erased]";
+
+/// Takes a name out of the texts of what was asked for; how often it was there.
+pub(crate) fn forget_name(asked: &mut Map<String, Value>, name: &str) -> u64 {
+    asked.values_mut().map(|value| forget_in(value, name)).sum()
+}
+
+fn forget_in(value: &mut Value, name: &str) -> u64 {
+    match value {
+        Value::String(text) if text == name => {
+            ERASED.clone_into(text);
+            1
+        }
+        Value::Array(values) => values.iter_mut().map(|value| forget_in(value, name)).sum(),
+        Value::Object(fields) => forget_name(fields, name),
+        _ => 0,
+    }
+}
 
 /// Visits the lists of ids in what was asked for.
 fn each_ids(asked: &mut Map<String, Value>, visit: &mut dyn FnMut(&mut Vec<Value>)) {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use retort_model::bounds::{SERVED_ITEM_BYTES, TRACE_BYTES};
@@ -33,6 +34,8 @@ pub struct Settings {
     pub models: BTreeMap<String, String>,
     /// The benchmarks that exports may name, with their files.
     pub benchmarks: BTreeMap<String, String>,
+    /// The file of the key that signs receipts of erasures; none for the store's own.
+    pub signing_key: Option<PathBuf>,
     /// Where schedules may deliver their datasets, by name.
     pub destinations: BTreeMap<String, DestinationSettings>,
 }

@@ -123,6 +123,10 @@ impl Service {
                 JobKind::Export => self.do_export(job, &lease).map(Done::Export),
             }
         });
+        if done.is_ok() && job.replaces.is_some() {
+            // What cannot be completed now is completed later.
+            let _ = self.complete_erasures();
+        }
         if let (Ok(_), Some(schedule)) = (&done, job.schedule) {
             // What cannot be delivered now is delivered later, and what cannot be removed is removed after the next run.
             let _ = self.deliver_due(Some(job.id), stopped);
@@ -197,6 +201,7 @@ impl Service {
     /// Removes what workers that were killed left of exports that have ended.
     fn clear_left(&self) -> Result<(), Error> {
         self.write_counted(Some(self.clock.now()))?;
+        self.complete_erasures()?;
         self.clear_old()?;
         for job in self.store.uncleared(self.clock.now())? {
             self.pulse.beat(self.clock.now());

@@ -250,7 +250,7 @@ impl crate::Store {
                 Value::Int(now.unix_micros()),
             ];
             connection.execute(sql, &values)?;
-            bury(connection, (project, id), &[hash.clone()])?;
+            bury(connection, (project, id), std::slice::from_ref(&hash))?;
             Ok(id)
         })
     }

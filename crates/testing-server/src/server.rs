@@ -183,6 +183,7 @@ impl TestServer {
                     quotas: setup.quotas,
                     models: BTreeMap::default(),
                     benchmarks: BTreeMap::default(),
+                    signing_key: None,
                     destinations: BTreeMap::default(),
                 };
                 Some(Service::open(settings, Box::new(clock), true).unwrap())

@@ -8,6 +8,7 @@ mod contract;
 mod conversations;
 mod datasets;
 pub mod documents;
+mod erasures;
 mod events;
 mod exports;
 mod formats;
@@ -72,6 +73,7 @@ pub fn routes() -> (Router<App>, utoipa::openapi::OpenApi) {
         .merge(audit::routes())
         .merge(conversations::routes())
         .merge(datasets::routes())
+        .merge(erasures::routes())
         .merge(exports::routes())
         .merge(formats::routes())
         .merge(imports::routes())

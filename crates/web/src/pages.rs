@@ -10,6 +10,7 @@ mod datasets;
 mod description;
 mod display;
 mod documents;
+mod erasures;
 mod export;
 mod filtering;
 mod flows;
@@ -49,6 +50,7 @@ pub fn routes(description: &OpenApi) -> Router<App> {
         .merge(datasets::routes())
         .merge(description::routes(description))
         .merge(documents::routes())
+        .merge(erasures::routes())
         .merge(export::routes())
         .merge(flows::routes())
         .merge(history::routes())

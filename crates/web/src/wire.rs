@@ -1,6 +1,7 @@
 //! What goes over the wire: JSON shapes of what the service knows. `--json` of the command line has the same.
 
 mod documents;
+mod erasures;
 mod fields;
 pub mod filter;
 mod making;
@@ -29,6 +30,9 @@ use self::fields::{moment, time, word};
 use crate::problem::Problem;
 
 pub use documents::{Chunks, Document, DocumentPage, DocumentStats, PurgeDocuments};
+pub use erasures::{
+    AffectedDatasetPreview, ErasedDataset, Erasure, ErasurePerson, ErasurePreview, Erasures,
+};
 pub use filter::Filtered;
 pub use making::Making;
 pub use runs::{

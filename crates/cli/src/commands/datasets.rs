@@ -412,6 +412,7 @@ impl Rebuild {
             without_person: self.without_person,
             keep: self.keep,
         };
+        let stopped = stop_flag()?;
         for dataset in &datasets {
             let job = client.rebuild_dataset(dataset.id, &asked)?;
             if !self.quiet {
@@ -421,7 +422,7 @@ impl Rebuild {
             if self.detach {
                 continue;
             }
-            let code = super::export::finish(client, &job, self.quiet)?;
+            let code = super::export::finish_until(client, &job, self.quiet, &stopped)?;
             if code != ExitCode::SUCCESS {
                 return Ok(code);
             }

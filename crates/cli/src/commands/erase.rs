@@ -2,30 +2,52 @@
 
 use std::process::ExitCode;
 
-use clap::Args;
-use retort_service::Erasure;
+use clap::{ArgGroup, Args};
+use retort_web::wire;
 use serde_json::{Value, json};
 
-use super::{Failure, confirm, print_json};
+use super::{Failure, confirm, print, print_json, stop_flag};
+use crate::client::Client;
 use crate::config::StoreArgs;
 use crate::display::{one_line, several};
 
 /// Erase everything of a person.
 ///
 /// Permanently deletes the conversations, runs and documents of the project that the person owns, and those that they
-/// imported and that name no owner, whatever their status. Datasets that were made of any of these, whoever made them, are
-/// made again without them, with all other rows as they were; those made of nothing else are deleted. Items of others that
-/// the person imported stay, and so does their account: `retort users delete` removes it. Works on the store itself, not
-/// through a server.
+/// imported and that name no owner, whatever their status, with the public links to them. Datasets that were made of any of
+/// these, whoever made them, are made again without them, with all other rows as they were; those made of nothing else are
+/// deleted. Imports leave out from then on what was erased, and whatever names the person as its owner, until `--lift`.
+/// Items of others that the person imported stay, and so does their account: `retort users delete` removes it. Only owners
+/// of the project can do it.
+///
+/// Once the datasets are made, there is a signed receipt: `--receipt NUMBER` prints it, `--public-key` prints the key that
+/// verifies it, and `retort verify RECEIPT --key KEY` checks it.
 #[derive(Args)]
+#[command(group(ArgGroup::new("what").required(true).args(["person", "list", "receipt", "public_key"])))]
 pub struct Erase {
     /// The person, by the name or e-mail address that their items have.
     #[arg(long, value_name = "NAME")]
-    person: String,
+    person: Option<String>,
 
     /// Only show what would be erased.
-    #[arg(long)]
+    #[arg(long, requires = "person")]
     dry_run: bool,
+
+    /// Let imports take in again what was erased of the person.
+    #[arg(long, requires = "person", conflicts_with = "dry_run")]
+    lift: bool,
+
+    /// List the erasures.
+    #[arg(long)]
+    list: bool,
+
+    /// Print the signed receipt of an erasure.
+    #[arg(long, value_name = "NUMBER")]
+    receipt: Option<i64>,
+
+    /// Print the public key that verifies the receipts.
+    #[arg(long)]
+    public_key: bool,
 
     /// Do not ask for confirmation.
     #[arg(short, long)]
@@ -46,87 +68,129 @@ pub struct Erase {
 impl Erase {
     pub fn run(self) -> Result<ExitCode, Failure> {
         let client = self.keeping.client()?;
-        let Some(opened) = client.opened() else {
-            return Err(
-                "`retort erase` works on the store itself; run it where the store is".into()
-            );
-        };
-        let found = opened.service.erasure(&opened.caller, &self.person)?;
-        if found.is_nothing() {
-            let name = one_line(&self.person, 80);
-            return Err(format!("there is nothing of `{name}` in this project").into());
+        if let Some(person) = &self.person {
+            return match self.lift {
+                true => {
+                    client.lift_erasure(person).map_err(Failure::from).map(|()| ExitCode::SUCCESS)
+                }
+                false => self.erase(&client, person),
+            };
         }
+        if self.public_key {
+            print(client.receipt_key()?.trim_end())?;
+        } else if let Some(id) = self.receipt {
+            let erasure = client.erasure(id)?;
+            let Some(receipt) = erasure.receipt else {
+                let why =
+                    erasure.error.unwrap_or_else(|| "its datasets are still being made".into());
+                return Err(format!("erasure {id} has no receipt yet: {why}").into());
+            };
+            print(receipt.trim_end())?;
+        } else {
+            list(&client.erasures()?, self.json)?;
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn erase(&self, client: &Client, person: &str) -> Result<ExitCode, Failure> {
+        let found = client.erasure_preview(person)?;
         if !self.quiet && !self.json {
             tell(&found);
         }
         if self.dry_run {
             if self.json {
-                print_json(&as_json(&found, &[]))?;
+                print_json(&as_json(&found, None))?;
             }
             return Ok(ExitCode::SUCCESS);
         }
-        confirm("this will be permanently erased", self.yes)?;
-        let jobs = opened.service.erase(&opened.caller, &self.person, &found)?;
-        let mut made = Vec::new();
-        for job in &jobs {
-            let code = super::export::finish(&client, &client.job(*job)?, true)?;
+        if found.conversations + found.runs + found.documents > 0 || !found.datasets.is_empty() {
+            confirm("this will be permanently erased", self.yes)?;
+        }
+        let begun = client.erase(person)?;
+        let stopped = stop_flag()?;
+        for job in begun.datasets.iter().filter_map(|one| one.job) {
+            let code = super::export::finish_until(client, &client.job(job)?, true, &stopped)?;
             if code != ExitCode::SUCCESS {
                 return Ok(code);
             }
-            made.extend(client.job(*job)?.dataset);
         }
-        let left = opened.service.erasure(&opened.caller, &self.person)?;
-        if !left.is_nothing() {
-            return Err("something of theirs came in meanwhile; run the command again".into());
+        let ended = client.erasure(begun.id)?;
+        if let Some(error) = ended.error {
+            return Err(error.into());
         }
         if self.json {
-            print_json(&as_json(&found, &made))?;
+            print_json(&as_json(&found, Some(&ended)))?;
         } else if !self.quiet {
-            eprintln!(
-                "erased; `retort doctor --erased FILE` searches the store for texts of theirs"
-            );
+            let id = ended.id;
+            let how = match ended.receipt {
+                Some(_) => format!("erased; `retort erase --receipt {id}` prints the signed receipt"),
+                None => "erased; an export under way is still being cancelled, and `retort erase --list` shows when that is done".into(),
+            };
+            eprintln!("{how}");
+            eprintln!("`retort doctor --erased FILE` searches the store for texts of theirs");
         }
         Ok(ExitCode::SUCCESS)
     }
 }
 
-fn tell(found: &Erasure) {
-    let items = [
+fn tell(found: &wire::ErasurePreview) {
+    let mut items = vec![
         several(found.conversations, "conversation"),
         several(found.runs, "run"),
         several(found.documents, "document"),
     ];
+    if found.links > 0 {
+        items.push(several(found.links, "public link"));
+    }
     eprintln!("to erase   {}", items.join(", "));
     for one in &found.datasets {
-        let name = one_line(&one.dataset.name, 40);
-        let what = match one.is_emptied() {
-            true => "to delete ",
-            false => "to rebuild",
-        };
-        let items = several(one.leaving, "item");
-        eprintln!("{what} `{name}` of {} ({items} of {})", one.dataset.creator, one.selected);
+        let (name, creator) = (one_line(&one.name, 40), one_line(&one.creator, 80));
+        let what = if one.action == "delete" { "to delete " } else { "to rebuild" };
+        let items = several(one.items_erased, "item");
+        eprintln!("{what} `{name}` of {creator} ({items} of {})", one.items);
     }
 }
 
-/// What was found, and the numbers of the datasets that took the place of others.
-fn as_json(found: &Erasure, made: &[i64]) -> Value {
+fn list(erasures: &[wire::Erasure], as_json: bool) -> Result<(), Failure> {
+    if as_json {
+        return print_json(&erasures);
+    }
+    for one in erasures {
+        let erased = several(one.conversations + one.runs + one.documents, "item");
+        let datasets = several(one.datasets.len() as u64, "dataset");
+        let at = one.finished_at.as_deref().or(one.created_at.as_deref()).unwrap_or_default();
+        let why = one.error.as_ref().map(|why| format!("  {}", one_line(why, 200)));
+        let why = why.unwrap_or_default();
+        print(format_args!("{:>4}  {:<9}  {at}  {erased}, {datasets}{why}", one.id, one.state))?;
+    }
+    Ok(())
+}
+
+/// What was found, the erasure, and the numbers of the datasets that took the place of others.
+fn as_json(found: &wire::ErasurePreview, erasure: Option<&wire::Erasure>) -> Value {
     let datasets: Vec<_> = found
         .datasets
         .iter()
         .map(|one| {
             json!({
-                "id": one.dataset.id,
-                "name": one.dataset.name,
-                "action": if one.is_emptied() { "delete" } else { "rebuild" },
-                "items": one.selected,
-                "items_erased": one.leaving,
+                "id": one.id,
+                "name": one.name,
+                "action": one.action,
+                "items": one.items,
+                "items_erased": one.items_erased,
             })
         })
         .collect();
+    let made: Vec<_> = erasure
+        .iter()
+        .flat_map(|erasure| erasure.datasets.iter().filter_map(|one| one.rebuilt_as))
+        .collect();
     json!({
+        "erasure": erasure.map(|erasure| erasure.id),
         "conversations": found.conversations,
         "runs": found.runs,
         "documents": found.documents,
+        "links": found.links,
         "datasets": datasets,
         "rebuilt_as": made,
     })

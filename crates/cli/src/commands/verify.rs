@@ -5,17 +5,23 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
-use retort_service::{Verified, verify};
+use retort_service::{PublicKey, Verified, open_envelope, verify};
 use serde_json::json;
 
-use super::{FOUND, Failure};
+use super::{FOUND, Failure, print};
 use crate::display::{bytes, several};
 
-/// Check a package against its receipt.
+/// Check a package against its receipt, or the signature of a receipt of an erasure.
+///
+/// With `--key`, a file that is a signed receipt is checked with the public key, and what it says is printed.
 #[derive(Args)]
 pub struct Verify {
-    /// Folder or archive of the package.
+    /// Folder or archive of the package, or file of a signed receipt.
     package: PathBuf,
+
+    /// Key to check the signature with: a PEM file.
+    #[arg(long, value_name = "FILE")]
+    key: Option<PathBuf>,
 
     /// Print JSON.
     #[arg(long)]
@@ -24,7 +30,22 @@ pub struct Verify {
 
 impl Verify {
     pub fn run(self) -> Result<ExitCode, Failure> {
-        tell(&verify(&self.package)?, &self.package.display().to_string(), self.json)
+        let name = self.package.display().to_string();
+        if let Some(key) = &self.key {
+            let key = PublicKey::read(key)?;
+            return match open_envelope(&self.package, &key)? {
+                Ok((_, payload)) => {
+                    eprintln!("{name}: OK: signed by {}", key.id());
+                    print(String::from_utf8_lossy(&payload))?;
+                    Ok(ExitCode::SUCCESS)
+                }
+                Err(why) => {
+                    eprintln!("{name}: NOT SIGNED by {}: {why}", key.id());
+                    Ok(ExitCode::from(FOUND))
+                }
+            };
+        }
+        tell(&verify(&self.package)?, &name, self.json)
     }
 }
 

@@ -291,6 +291,22 @@ pub const ROWS: &[Row] = &[
     row("GET /api/v1/datasets/{id}/download", |stage| {
         at(format!("/datasets/{}/download", stage.dataset()))
     }),
+    // Erasures of a person.
+    row("GET /api/v1/erasures", |_| at("/erasures")).of_project(),
+    row("POST /api/v1/erasures", |stage| {
+        at("/erasures").json(json!({"person": stage.owner_of_one()}))
+    })
+    .of_project(),
+    row("POST /api/v1/erasures/preview", |_| {
+        at("/erasures/preview").json(json!({"person": "nobody"}))
+    })
+    .of_project(),
+    row("POST /api/v1/erasures/lift", |stage| {
+        at("/erasures/lift").json(json!({"person": stage.erased().1}))
+    })
+    .of_project(),
+    row("GET /api/v1/erasures/{id}", |stage| at(format!("/erasures/{}", stage.erased().0)))
+        .of_project(),
     // Public links.
     row("GET /api/v1/shares", |_| at("/shares")),
     row("POST /api/v1/shares", |stage| {
@@ -616,6 +632,24 @@ pub const ROWS: &[Row] = &[
         page(format!("/project/shares/{}/keep", stage.share(None).0)).form(&[("csrf", "CSRF")])
     }),
     row("GET /project/audit", |_| page("/project/audit")).of_project(),
+    row("GET /project/erasures", |_| page("/project/erasures")).of_project(),
+    row("POST /project/erasures", |stage| {
+        page("/project/erasures").form(&[("csrf", "CSRF"), ("person", &stage.owner_of_one())])
+    })
+    .of_project(),
+    row("POST /project/erasures/preview", |_| {
+        page("/project/erasures/preview").form(&[("csrf", "CSRF"), ("person", "nobody")])
+    })
+    .of_project(),
+    row("GET /project/erasures/key", |_| page("/project/erasures/key")).of_project(),
+    row("GET /project/erasures/{id}", |stage| {
+        page(format!("/project/erasures/{}", stage.erased().0))
+    })
+    .of_project(),
+    row("GET /project/erasures/{id}/receipt", |stage| {
+        page(format!("/project/erasures/{}/receipt", stage.erased().0))
+    })
+    .of_project(),
     row("GET /project/delete", |_| page("/project/delete")).of_project(),
     row("POST /project/delete", |_| {
         page("/project/delete").form(&[("csrf", "CSRF"), ("name", "another")])
@@ -766,6 +800,25 @@ impl Stage {
         let report = self.service.take_in(&self.ann, &request, item.to_string().into_bytes());
         assert_eq!(report.unwrap().new, 1);
         id
+    }
+
+    /// The name of someone who owns one conversation of the project.
+    fn owner_of_one(&self) -> String {
+        let owner = self.name("someone");
+        let id = self.name("item");
+        let item =
+            json!({"id": id, "owner": owner, "messages": [{"role": "user", "content": "hi"}]});
+        let local = Caller::local(&self.p);
+        let taken =
+            self.service.take_in(&local, &IntakeRequest::default(), item.to_string().into());
+        assert_eq!(taken.unwrap().new, 1);
+        owner
+    }
+
+    /// An erasure that is completed, and the name of the person.
+    fn erased(&self) -> (i64, String) {
+        let owner = self.owner_of_one();
+        (self.service.erase(&Caller::local(&self.p), &owner).unwrap().id, owner)
     }
 
     /// A document of the project, with its original.
