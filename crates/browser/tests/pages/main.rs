@@ -545,6 +545,39 @@ async fn the_whole_project_is_for_its_admins() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_person_is_erased_by_an_owner_who_sees_first_what_would_go() {
+    on_sqlite(async |server: &mut TestServer| {
+        furnish(server, &server.ann, 5).await;
+        let ann = server.session(&server.ann).await;
+        let hers = server.post("/api/v1/exports", &ann, json!({"dataset_name": "hers"})).await;
+        server.ended_job("exports", hers.json()["id"].as_i64().unwrap(), &ann).await;
+        let Some(browser) = Browser::open(server, false).await else { return };
+        browser.sign_in(&server.owner).await;
+        browser.go("/project").await;
+        browser.press("a[href='/project/erasures']").await;
+        browser.fill("person", &server.ann.name).await;
+        browser.press("form.card button.first").await;
+        browser.until("Permanently erased will be 5 conversations").await;
+        let body = browser.body().await;
+        assert!(body.contains("hers") && body.contains("deleted: nothing else is in it"), "{body}");
+        browser.press("form.card button.first").await;
+        browser.until("Download the signed receipt").await;
+        let body = browser.body().await;
+        assert!(body.contains("Completed. Begun") && body.contains("5 of 5"), "{body}");
+        browser.press(".actions a.first").await;
+        let receipt = browser.downloaded("erasure-1.json").await;
+        let receipt: Value = serde_json::from_slice(&receipt).unwrap();
+        assert_eq!(receipt["payloadType"], "application/vnd.retort.erasure+json");
+        browser.go("/project/erasures").await;
+        browser.fill("person", &server.ann.name).await;
+        browser.press("form.card button.first").await;
+        browser.until("Nothing to erase").await;
+        browser.close().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn files_come_in_and_the_report_says_what_became_of_them() {
     on_sqlite(async |server: &mut TestServer| {
         let Some(browser) = Browser::open(server, true).await else { return };
@@ -606,7 +639,7 @@ async fn agent(server: &TestServer) {
 }
 
 /// Every screen, once with something on it.
-const SCREENS: [(&str, &str); 24] = [
+const SCREENS: [(&str, &str); 25] = [
     ("sign-in", "/sign-in"),
     ("home", "/"),
     ("export", "/export"),
@@ -626,6 +659,7 @@ const SCREENS: [(&str, &str); 24] = [
     ("tokens", "/project/tokens"),
     ("shares", "/project/shares"),
     ("audit", "/project/audit"),
+    ("erasures", "/project/erasures"),
     ("settings", "/settings"),
     ("conversation", "/conversations/talk-3"),
     ("agent", "/conversations/agent"),
