@@ -9,6 +9,7 @@ mod runs;
 mod schedules;
 mod stats;
 mod traces;
+mod words;
 
 use std::collections::BTreeMap;
 
@@ -27,6 +28,7 @@ use utoipa::openapi::{Ref, RefOr};
 use utoipa::{IntoParams, PartialSchema, ToSchema};
 
 use self::fields::{moment, time, word};
+use self::words::ConversationOrder;
 use crate::problem::Problem;
 
 pub use documents::{Chunks, Document, DocumentPage, DocumentStats, PurgeDocuments};
@@ -60,8 +62,10 @@ pub struct Conversation {
     pub importer: Option<String>,
     /// `chat`, `agent` or `graph`.
     #[serde(rename = "type")]
+    #[schema(value_type = words::ConversationType)]
     pub kind: String,
     /// `active`, `favorite` or `deleted`.
+    #[schema(value_type = words::ConversationStatus)]
     pub status: String,
     /// Its title, cut to 1,000 characters.
     pub title: Option<String>,
@@ -180,6 +184,7 @@ pub struct WholeConversation {
 #[into_params(parameter_in = Query)]
 pub struct Sorting {
     /// `newest`, `oldest` or `changed` first.
+    #[param(schema_with = ConversationOrder::schema)]
     pub sort: Option<String>,
 }
 
@@ -199,6 +204,7 @@ pub struct Change {
     pub remove_tags: Vec<String>,
     /// `active`, `favorite` or `deleted`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<words::ConversationStatus>)]
     pub status: Option<String>,
     /// Whether it is marked as a favorite; on one that is deleted, the mark shows when it is restored.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -373,8 +379,10 @@ pub struct Job {
     /// Its number.
     pub id: i64,
     /// `import` or `export`.
+    #[schema(value_type = words::JobKind)]
     pub kind: String,
     /// `queued`, `running`, `completed`, `completed_with_skips`, `failed` or `cancelled`.
+    #[schema(value_type = words::JobState)]
     pub state: String,
     /// The dataset's name, or what is imported.
     pub name: String,
@@ -389,6 +397,7 @@ pub struct Job {
     /// The worker that holds it, or held it last; null for members, who need not know where it runs.
     pub worker: Option<String>,
     /// What an export is of: `conversation`, `run` or `document`; null for an import.
+    #[schema(value_type = Option<words::ItemKind>)]
     pub of: Option<String>,
     /// Workers that took it since it last came forward.
     pub attempts: u64,
@@ -723,6 +732,7 @@ pub struct Me {
     /// Whether they have a password.
     pub has_password: bool,
     /// What they may do within their roles: scopes.
+    #[schema(value_type = Vec<words::Scope>)]
     pub scopes: Vec<String>,
     /// Their projects.
     pub projects: Vec<Project>,
@@ -736,6 +746,7 @@ pub struct Project {
     /// Its name.
     pub name: String,
     /// `owner`, `admin` or `member`.
+    #[schema(value_type = words::ProjectRole)]
     pub role: String,
 }
 
@@ -850,6 +861,7 @@ pub struct Member {
     /// Their name.
     pub name: String,
     /// `owner`, `admin` or `member`.
+    #[schema(value_type = words::ProjectRole)]
     pub role: String,
     /// Since when.
     pub since: Option<String>,
@@ -887,6 +899,7 @@ pub struct Members {
 #[serde(deny_unknown_fields)]
 pub struct Role {
     /// `owner`, `admin` or `member`.
+    #[schema(value_type = words::ProjectRole)]
     pub role: String,
 }
 
@@ -905,6 +918,7 @@ impl Role {
 #[serde(deny_unknown_fields)]
 pub struct Invite {
     /// What who takes it becomes: `owner`, `admin` or `member`.
+    #[schema(value_type = words::ProjectRole)]
     pub role: String,
     /// Whom it is for; null means anyone with the link.
     #[serde(default)]
@@ -917,6 +931,7 @@ pub struct Invitation {
     /// Its number.
     pub id: i64,
     /// What who takes it becomes.
+    #[schema(value_type = words::ProjectRole)]
     pub role: String,
     /// Whom it is for; null means anyone with the link.
     pub name: Option<String>,
@@ -992,6 +1007,7 @@ pub struct NewToken {
     /// What it is called.
     pub name: String,
     /// What it lets its bearer do: `read`, `write`, `export`, `share`, `manage`.
+    #[schema(value_type = Vec<words::Scope>)]
     pub scopes: Vec<String>,
     /// Days until it ends: 1 to 366.
     #[schema(minimum = 1, maximum = 366)]
@@ -1020,6 +1036,7 @@ pub struct Token {
     /// Whose it is.
     pub person: String,
     /// What it lets its bearer do.
+    #[schema(value_type = Vec<words::Scope>)]
     pub scopes: Vec<String>,
     /// When it was made.
     pub created_at: Option<String>,
@@ -1179,6 +1196,7 @@ pub struct SharedConversation {
     pub title: Option<String>,
     /// `chat`, `agent` or `graph`.
     #[serde(rename = "type")]
+    #[schema(value_type = words::ConversationType)]
     pub kind: String,
     /// Its model.
     pub model: Option<String>,
@@ -1289,6 +1307,7 @@ pub struct Notice {
     /// The dataset's name.
     pub name: String,
     /// How it ended.
+    #[schema(value_type = words::JobState)]
     pub state: String,
     /// The number of the dataset.
     pub dataset: Option<i64>,

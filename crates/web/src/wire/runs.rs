@@ -28,6 +28,7 @@ pub struct Run {
     /// The conversation that it belongs to, in the source's words.
     pub thread: Option<String>,
     /// `success`, `failure`, `running` or `cancelled`.
+    #[schema(value_type = super::words::RunStatus)]
     pub status: String,
     /// The first 160 characters of what was asked.
     pub question: Option<String>,
@@ -176,6 +177,7 @@ pub struct FlowNode {
     /// Its name.
     pub node: String,
     /// `model-call`, `retrieval`, `tool`, `agent` or `other`.
+    #[schema(value_type = super::words::NodeKind)]
     pub kind: String,
     /// How many runs passed it.
     pub runs: u64,

@@ -28,6 +28,7 @@ pub struct SchedulePlan {
     /// `all`, `changed` (new and changed since the last run) or `period` (created in the period that ended). Default:
     /// `all`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<super::words::ScheduleWindow>)]
     pub window: Option<String>,
     /// Minutes after the end of a period that a run waits for what arrives late. Default: 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -171,6 +172,7 @@ pub struct Schedule {
     /// Its owner, in whose name it runs.
     pub owner: String,
     /// `active`, `paused` or `disabled`.
+    #[schema(value_type = super::words::ScheduleState)]
     pub state: String,
     /// Why it was disabled.
     pub reason: Option<String>,
