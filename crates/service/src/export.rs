@@ -6,7 +6,7 @@ use retort_engine::{
     Assembled, BenchmarkFile, DatasetPlan, Error as EngineError, ModelFiles, Objects, Origin,
     PlanPaths, Storage, StoredFile, assemble, manifest, write_text,
 };
-use retort_formats::package::{DataFile, FilterAsked, MANIFEST, WindowTold};
+use retort_formats::package::{DataFile, FilterAsked, MANIFEST, Manifest, WindowTold};
 use retort_model::{JobState, Scope, Time, Window};
 use retort_store::{DatasetFile, Job, NewDataset, Shard, Store};
 use serde::{Deserialize, Serialize};
@@ -88,16 +88,16 @@ pub(crate) fn prefix(store: &Store, job: i64) -> String {
 }
 
 /// Makes the dataset of a job: what workers before and beside this one finished of it is taken as it is. When it is
-/// back, the dataset is there.
+/// back, the dataset is there. None for a run of a schedule whose items are all left out: it ends without a dataset.
 ///
 /// # Errors
-/// Failing I/O, a failing store, or nothing to write.
+/// Failing I/O, a failing store, or nothing to write and no schedule that asked for it.
 pub(crate) fn export(
     objects: &Objects,
     job: &Job,
     lease: &Lease<'_>,
     threads: usize,
-) -> Result<i64, Error> {
+) -> Result<Option<i64>, Error> {
     point("export.plan");
     let KeptExport { dataset: mut plan, selection, snapshot, .. } = KeptExport::opened(job, lease)?;
     let store = lease.store;
@@ -111,7 +111,19 @@ pub(crate) fn export(
     let making = Making { plan: &plan, objects, prefix: &prefix, job, lease, threads };
     let (parts, totals) = making.all()?;
     if totals.account.records == 0 {
-        return Err(EngineError::Nothing(why_nothing(&totals)).into());
+        let nothing = EngineError::Nothing(why_nothing(&totals));
+        if job.schedule.is_none() {
+            return Err(nothing.into());
+        }
+        let manifest = manifest(&plan, Origin::default(), &totals, Vec::new());
+        let (report, why) = (report(&manifest), nothing.to_string());
+        store.end_without_dataset(job.id, lease.worker, &report, &why, lease.clock.now())?;
+        // A worker removes what cannot be removed now.
+        let _ = objects
+            .remove_all(&prefix)
+            .map_err(Error::from)
+            .and_then(|()| Ok(store.cleared(job.id)?));
+        return Ok(None);
     }
     let Assembled { mut files, outputs } =
         assemble(&plan, &storage, &parts, &totals, threads).map_err(in_objects)?;
@@ -154,9 +166,7 @@ pub(crate) fn export(
         prefix,
         files: files.iter().map(listed_file).collect(),
     };
-    // All items of a selection are of one kind.
-    let report = manifest.counts().next().map(|(_, counts)| serde_json::to_string(counts));
-    let report = report.and_then(Result::ok).unwrap_or_default();
+    let report = report(&manifest);
     let (id, worker) = (job.id, lease.worker);
     let replaced =
         job.replaces.map(|old| store.dataset_numbered(&Scope::project(job.project), old));
@@ -175,7 +185,13 @@ pub(crate) fn export(
             .map_err(Error::from)
             .and_then(|()| Ok(store.cleared(old.job)?));
     }
-    Ok(dataset)
+    Ok(Some(dataset))
+}
+
+/// What the job table keeps of a receipt: its counts. All items of a selection are of one kind.
+fn report(manifest: &Manifest) -> String {
+    let counts = manifest.counts().next().map(|(_, counts)| serde_json::to_string(counts));
+    counts.and_then(Result::ok).unwrap_or_default()
 }
 
 /// Makes a part of a job that another worker holds.

@@ -28,8 +28,8 @@ const CLEAR_OLD: Duration = Duration::from_secs(60 * 60);
 pub enum Done {
     /// An import.
     Import(ImportReport),
-    /// An export: its dataset.
-    Export(Dataset),
+    /// An export: its dataset; none if it is a run of a schedule that had nothing to write.
+    Export(Option<Dataset>),
     /// A part of an export that another worker holds.
     Part {
         /// Its number, from 0.
@@ -173,11 +173,12 @@ impl Service {
         Duration::from_micros(u64::try_from(silent).unwrap_or(0))
     }
 
-    fn do_export(&self, job: &Job, lease: &Lease<'_>) -> Result<Dataset, Error> {
-        let id = export(&self.objects, job, lease, self.settings.threads)?;
-        let scope = Scope::project(job.project);
-        let found = self.store.dataset_numbered(&scope, id)?;
-        found.ok_or_else(|| Error::NotFound { what: "dataset", name: id.to_string() })
+    fn do_export(&self, job: &Job, lease: &Lease<'_>) -> Result<Option<Dataset>, Error> {
+        let made = export(&self.objects, job, lease, self.settings.threads)?;
+        let Some(id) = made else { return Ok(None) };
+        let found = self.store.dataset_numbered(&Scope::project(job.project), id)?;
+        let gone = || Error::NotFound { what: "dataset", name: id.to_string() };
+        found.map(Some).ok_or_else(gone)
     }
 
     /// Removes what a job that was cancelled, or failed long ago, made or was to be made of.

@@ -44,7 +44,7 @@ pub struct Job {
     pub attempts: u64,
     /// Whether it is to end.
     pub is_cancelled: bool,
-    /// Why it failed.
+    /// Why it failed, or why it made no dataset.
     pub error: Option<String>,
     /// How far it is.
     pub progress: JobProgress,

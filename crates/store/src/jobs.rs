@@ -208,6 +208,29 @@ let who = (new.creator, new.person, new.needs);
         })
     }
 
+    /// Ends a run of a schedule that left out all of its items, and says why. Its window stays open: these items come again
+    /// with the next run.
+    ///
+    /// # Errors
+    /// The job is no longer this worker's; those of the database.
+    pub fn end_without_dataset(
+        &self,
+        job: i64,
+        worker: &str,
+        report: &str,
+        why: &str,
+        now: Time,
+    ) -> Result<(), Error> {
+        self.write(|connection| {
+            take_turn(connection)?;
+            held(connection, job, worker)?;
+            let sql =
+                "UPDATE job SET items_done = items_total, bytes_done = bytes_total WHERE id = $1";
+            connection.execute(sql, &[job.into()])?;
+            set_ended(connection, job, JobState::CompletedWithSkips, Some(why), Some(report), now)
+        })
+    }
+
     /// Ends a job without a dataset.
     ///
     /// # Errors

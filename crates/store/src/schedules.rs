@@ -371,19 +371,24 @@ pub(crate) fn series_of(
     })
 }
 
-/// If the job is a run of a schedule, records its outcome: a dataset closes the window, and a failure is retried or
-/// disables the schedule.
+/// If the job is a run of a schedule, records its outcome: a dataset closes the window, a run without one leaves it open,
+/// and a failure is retried or disables the schedule.
 pub(crate) fn run_ended(connection: &mut Connection, job: i64, now: Time) -> Result<(), Error> {
-    let sql = "SELECT s.id, s.state, s.failures + 1, j.state, j.error FROM job j JOIN schedule s ON s.id = j.schedule
+    let sql = "SELECT s.id, s.state, s.failures + 1, j.state, j.error, j.dataset
+               FROM job j JOIN schedule s ON s.id = j.schedule
                WHERE j.id = $1 AND (s.job = $1 OR s.job IS NULL)";
     let found = connection.row(sql, &[job.into()], |row| {
         let is_active = row.text(1)? == ScheduleState::Active.as_str();
         let state: JobState = row.text(3)?.parse().map_err(Error::Damaged)?;
-        Ok((row.int(0)?, is_active, row.int(2)?.unsigned_abs(), state, row.text_or_none(4)?))
+        let failures = row.int(2)?.unsigned_abs();
+        let came = (row.text_or_none(4)?, row.int_or_none(5)?.is_some());
+        Ok((row.int(0)?, is_active, failures, state, came))
     })?;
-    let Some((schedule, is_active, failures, state, error)) = found else { return Ok(()) };
+    let Some((schedule, is_active, failures, state, (error, is_made))) = found else {
+        return Ok(());
+    };
     let note = match state {
-        JobState::Completed | JobState::CompletedWithSkips => None,
+        JobState::Completed | JobState::CompletedWithSkips => error,
         JobState::Cancelled => Some(format!("job {job} was cancelled")),
         _ => Some(error.unwrap_or_else(|| format!("job {job} failed"))),
     };
@@ -394,6 +399,10 @@ pub(crate) fn run_ended(connection: &mut Connection, job: i64, now: Time) -> Res
         drop_delivery(connection, job)?;
     }
     match state {
+        JobState::Completed | JobState::CompletedWithSkips if !is_made => {
+            let sql = "UPDATE schedule SET failures = 0 WHERE id = $1";
+            connection.execute(sql, &[schedule.into()]).map(|_| ())
+        }
         JobState::Completed | JobState::CompletedWithSkips => {
             begin_delivery(connection, job, now)?;
             close_window(connection, schedule, job)

@@ -403,7 +403,7 @@ pub struct Job {
     pub attempts: u64,
     /// Whether it is to end.
     pub cancelled: bool,
-    /// Why it failed.
+    /// Why it failed, or why it made no dataset.
     pub error: Option<String>,
     /// Items done.
     pub items: Done,

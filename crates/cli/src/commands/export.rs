@@ -116,7 +116,16 @@ pub fn finish_until(
             return Ok(ExitCode::from(STOPPED));
         }
     };
-    let Some(dataset) = job.dataset.filter(|_| !quiet) else { return Ok(ExitCode::SUCCESS) };
+    if quiet {
+        return Ok(ExitCode::SUCCESS);
+    }
+    let Some(dataset) = job.dataset else {
+        // A run of a schedule that left everything out.
+        if let Some(why) = &job.error {
+            eprintln!("no dataset: {why}");
+        }
+        return Ok(ExitCode::SUCCESS);
+    };
     let dataset = client.dataset_numbered(dataset)?;
     // Only the dataset's creator may read the receipt itself.
     if let Some(report) = job.report {

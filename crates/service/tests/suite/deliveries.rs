@@ -6,12 +6,14 @@ use std::path::Path;
 use std::time::Duration;
 
 use retort_model::{
-    ConversationFilter, DeliverTo, ItemFilter, ProjectRole, ScheduleState, TimeRule, Timing,
-    WindowKind,
+    ConversationFilter, DeliverTo, ItemFilter, JobKind, JobState, ProjectRole, ScheduleState,
+    TimeRule, Timing, WindowKind,
 };
 use retort_service::{Clock, Error, ExportOptions, SchedulePlan, verify};
 
-use crate::support::*;
+use serde_json::{Value, json};
+
+use crate::support::{self, *};
 
 fn to(destination: &str, prefix: &str, by_date: bool) -> Option<DeliverTo> {
     let prefix = prefix.parse().unwrap();
@@ -94,6 +96,52 @@ fn each_dataset_is_delivered_once_to_a_folder_of_its_own() {
     let last = &listed[0];
     assert_eq!(last.path.as_deref(), Some("team/x/date=2027-01-19/n-3"));
     assert_eq!((listed.len(), last.delivered_at), (3, Some(office.clock.now())));
+}
+
+/// A conversation in which nobody answered: nothing to train on.
+fn question(id: &str) -> Value {
+    json!({"id": id, "messages": [{"role": "user", "content": "anyone there?"}]})
+}
+
+#[test]
+fn a_run_whose_items_are_all_left_out_is_no_failure_and_leaves_no_gap() {
+    let folder = tempfile::tempdir().unwrap();
+    let office = Office::with_destinations(&[("lake", folder.path())]);
+    let local = office.local();
+    let plan = SchedulePlan { dataset: support::plan("any", &[]), ..plan(to("lake", "", false)) };
+    let made = office.service.add_schedule(&local, "nightly", plan).unwrap();
+    let id = made.schedule.id;
+    let see = || office.service.schedule(&local, id).unwrap().schedule;
+    office.import(&[chat("a")], None);
+    office.clock.advance(DAY);
+    assert_eq!(office.deliver(folder.path()).len(), 1);
+    for night in 0..6 {
+        office.import(&[question(&format!("q{night}"))], None);
+        office.clock.advance(DAY);
+        assert_eq!(office.deliver(folder.path()).len(), 1);
+        let why = format!("of {} conversation", night + 1);
+        assert!(see().last_note.unwrap().contains(&why), "{:?}", see().last_note);
+        assert_eq!((see().state, see().failures, see().undelivered), (ScheduleState::Active, 0, 0));
+    }
+    let runs = office.service.schedule_runs(&local, id).unwrap();
+    let last = &runs[0];
+    assert_eq!((last.state, last.dataset), (JobState::CompletedWithSkips, None));
+    assert!(last.report.as_deref().unwrap().contains("\"left_out\":6"), "{:?}", last.report);
+    assert!(matches!(
+        office.service.retry(&local, last.id, JobKind::Export),
+        Err(Error::Conflict(_))
+    ));
+    // Its dataset accounts for all that were left out, and its window begins where the one before ended.
+    office.import(&[chat("b")], None);
+    office.clock.advance(DAY);
+    assert_eq!(office.deliver(folder.path()).len(), 2);
+    let receipt =
+        |number: u64| verify(&folder.path().join(format!("n-{number}"))).unwrap().manifest;
+    let counts = receipt(2).conversations;
+    assert_eq!((counts.selected, counts.written, counts.left_out), (7, 1, 6));
+    let [before, after] = [1, 2].map(|number| receipt(number).window.unwrap());
+    assert_eq!((after.number, after.changes_after), (2, before.changes_to));
+    assert_eq!(see().last_note, None);
 }
 
 #[test]

@@ -395,6 +395,7 @@ struct Progress {
     name: String,
     state: String,
     is_ended: bool,
+    is_completed: bool,
     can_retry: bool,
     percent: u64,
     total: String,
@@ -474,13 +475,14 @@ async fn progress(
             state => capital(&state.to_string().replace('_', " ")),
         },
         is_ended: job.state.is_ended(),
+        is_completed: matches!(job.state, JobState::Completed | JobState::CompletedWithSkips),
         can_retry: matches!(job.state, JobState::Failed | JobState::Cancelled),
         percent: percent(progress.bytes_done, progress.bytes_total),
         total: count(progress.items_total),
         records: count(progress.records),
         items: job.items.plural(),
         is_handed_over: handing.hand == "over",
-        error: job.error.clone(),
+        error: job.error.as_deref().map(sentence),
         dataset,
     };
     show(StatusCode::OK, &page)
