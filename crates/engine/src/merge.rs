@@ -21,6 +21,8 @@ use crate::parts::{
 use crate::pipeline::{
     More, Observer, Shaping, Totals, decide, is_of_first, moved_item, moved_verdict, regroup,
 };
+use crate::series::packages_at;
+use crate::series_merge::{MergedOutput, merge_series};
 use crate::sorter::Sorter;
 use crate::source::PassedOver;
 use crate::storage::read_through;
@@ -29,7 +31,7 @@ use crate::storage::{Folder, HashingFile, Storage, StoredFile, write_text};
 /// Which parts to merge, and into what.
 #[derive(Clone, Debug)]
 pub struct MergePlan {
-    /// Folders of parts.
+    /// Folders of parts; or the packages of a series, or folders of them.
     pub parts: Vec<PathBuf>,
     /// Where the package goes, or the folder with several parts.
     pub output: PathBuf,
@@ -58,17 +60,27 @@ pub enum Merged {
 }
 
 /// Merges parts that `convert` made. All of them become the same package, byte for byte, that `convert` makes without
-/// parts.
+/// parts. The packages of a series become one package, with the last state of each item.
 ///
 /// # Errors
 /// Failing I/O; parts of different plans; parts that are missing, damaged, or there twice and different; or ids that
-/// are repeated in several parts, which have to be made again.
+/// are repeated in several parts, which have to be made again. A series that is not complete.
 pub fn merge(
     plan: &MergePlan,
     observer: &dyn Observer,
     stopped: &AtomicBool,
 ) -> Result<Merged, Error> {
     caught_in(|| {
+        let packages = packages_of(&plan.parts)?;
+        if !packages.is_empty() {
+            if plan.is_partial {
+                return Err(Error::Choice("`--partial` is for the parts of an export".into()));
+            }
+            let (path, force, threads) = (&*plan.output, plan.force, plan.threads);
+            let output = MergedOutput { path, force, threads };
+            let report = merge_series(output, &packages, observer, stopped)?;
+            return Ok(Merged::Package(Box::new(report)));
+        }
         let found = Found::find(&plan.parts)?;
         if plan.is_partial {
             found.merge_some(plan)
@@ -76,6 +88,17 @@ pub fn merge(
             found.merge_all(plan, observer, stopped)
         }
     })
+}
+
+/// The packages among the paths and in their folders. Folders of parts have none.
+fn packages_of(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Error> {
+    let mut packages = Vec::new();
+    for path in paths.iter().filter(|path| !path.join(PART).is_file()) {
+        packages.extend(packages_at(path)?);
+    }
+    packages.sort();
+    packages.dedup();
+    Ok(packages)
 }
 
 /// The parts in all folders.

@@ -5,13 +5,15 @@ use std::path::Path;
 
 use retort_formats::file::ReadSeek;
 use retort_formats::package::{DATASET_INFO, MANIFEST, Manifest};
+use sha2::{Digest, Sha256};
 
 use crate::error::Error;
-use crate::storage::{Storage, storage_at};
+use crate::storage::{Storage, hex, storage_at};
 
 /// A finished package, wherever it stands.
 pub struct Package {
     manifest: Manifest,
+    manifest_sha256: String,
     storage: Box<dyn Storage>,
 }
 
@@ -33,7 +35,13 @@ impl Package {
         receipt.read_to_string(&mut text).map_err(|error| not_whole(error.to_string()))?;
         let manifest =
             Manifest::parse(&text).map_err(|error| not_whole(format!("`{MANIFEST}`: {error}")))?;
-        Ok(Self { manifest, storage })
+        let manifest_sha256 = hex(&Sha256::digest(&text));
+        Ok(Self { manifest, manifest_sha256, storage })
+    }
+
+    /// SHA-256 of the receipt's file.
+    pub fn manifest_sha256(&self) -> &str {
+        &self.manifest_sha256
     }
 
     /// The receipt.

@@ -73,6 +73,7 @@ pub fn manifest(
         dataset_name: plan.dataset_name.to_string(),
         snapshot: origin.snapshot,
         window: origin.window,
+        series: None,
         purpose: plan.purpose.as_str().into(),
         node: plan.node().map(str::to_owned),
         data_format: plan.data_format.name().into(),

@@ -126,18 +126,27 @@ impl SeenIds {
 
     /// Adds an id; says whether it is new.
     pub fn add(&mut self, IdHash(hash): IdHash) -> io::Result<bool> {
-        for run in &mut self.runs {
-            if run.holds(hash)? {
-                return Ok(false);
-            }
-        }
-        if !self.recent.insert(hash) {
+        if self.holds(IdHash(hash))? {
             return Ok(false);
         }
+        self.recent.insert(hash);
         if self.recent.len() >= self.most {
             self.spill()?;
         }
         Ok(true)
+    }
+
+    /// Whether the id is there.
+    pub fn holds(&mut self, IdHash(hash): IdHash) -> io::Result<bool> {
+        if self.recent.contains(&hash) {
+            return Ok(true);
+        }
+        for run in &mut self.runs {
+            if run.holds(hash)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     fn spill(&mut self) -> io::Result<()> {

@@ -7,13 +7,14 @@ use std::iter::Peekable;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use retort_formats::package::{IDS, Manifest, REJECTS};
-use retort_json::{JsonError, Kind, Parser};
+use retort_json::{JsonError, Parser};
 use retort_model::Reason;
 use serde::Serialize;
 
 use crate::error::Error;
 use crate::line::next_line;
 use crate::package::Package;
+use crate::record_ids::{SUFFIX, id_and_reason, is_id_column, item_of, text_of};
 use crate::seen::SharedHasher;
 use crate::sorter::{Sorted, Sorter};
 use crate::verify::rows_of;
@@ -42,9 +43,6 @@ pub struct RecordChange {
     /// Why, or in what.
     pub why: String,
 }
-
-/// Columns that have the id of a record.
-const ID_COLUMNS: [&str; 4] = ["conversation_id", "request_id", "document_id", "id"];
 
 /// Stands for the whole of a record, where its columns are not known.
 const WHOLE: &str = "the record";
@@ -150,7 +148,7 @@ impl SortedRecords {
         parser.object()?;
         while let Some(key) = parser.next_key()? {
             let value = parser.raw()?;
-            if id.is_none() && ID_COLUMNS.contains(&&*key) {
+            if id.is_none() && is_id_column(&key) {
                 id = Some(text_of(value.as_str()));
             }
             if let Some(hash) = self.places.get(&*key).and_then(|place| hashes.get_mut(*place)) {
@@ -174,7 +172,7 @@ impl SortedRecords {
         let mut lines = BufReader::new(package.file(REJECTS)?);
         for place in 0.. {
             let Some(line) = next_line(&mut lines)? else { break };
-            let Ok((Some(id), Some(reason))) = reject(&line) else { continue };
+            let Ok((Some(id), Some(reason))) = id_and_reason(&line) else { continue };
             let mut bytes = key(&id, LEFT_OUT[side as usize], place);
             bytes.extend_from_slice(reason.as_bytes());
             bytes.push(0);
@@ -211,13 +209,8 @@ fn failed(source: io::Error) -> Error {
     Error::Failed { what: "the comparison", source }
 }
 
-/// Begins the suffix of an id, which distinguishes the records of one conversation.
-const SUFFIX: char = '#';
-
 fn key(id: &str, mark: u8, place: u64) -> Vec<u8> {
-    let begin = id.chars().next().map_or(0, char::len_utf8);
-    let end = id.get(begin..).and_then(|rest| rest.find(SUFFIX)).map_or(id.len(), |at| begin + at);
-    let mut key = SharedHasher::id(&[id.get(..end).unwrap_or(id)]).to_vec();
+    let mut key = SharedHasher::id(&[item_of(id)]).to_vec();
     key.push(mark);
     key.extend_from_slice(&place.to_be_bytes());
     key
@@ -229,34 +222,11 @@ fn hash_of(text: &str) -> u64 {
     hasher.finish()
 }
 
-/// A JSON value as text, without the quotes of a string.
-fn text_of(json: &str) -> String {
-    let text = Parser::new(json).string().map(|text| text.decoded().into_owned());
-    text.unwrap_or_else(|_| json.to_owned())
-}
-
 /// The output that a data file belongs to; empty if there is only one.
 fn output_of<'m>(manifest: &'m Manifest, path: &str) -> &'m str {
     let mut outputs = manifest.split.iter().flat_map(|split| &split.outputs);
     let output = outputs.find(|output| output.files.iter().any(|file| file == path));
     output.map_or("", |output| &output.name)
-}
-
-/// The id and the reason of a line of rejects.
-fn reject(line: &str) -> Result<(Option<String>, Option<String>), JsonError> {
-    let (mut id, mut reason) = (None, None);
-    let mut parser = Parser::new(line);
-    parser.object()?;
-    while let Some(key) = parser.next_key()? {
-        match &*key {
-            "conversation_id" | "request_id" | "document_id" if parser.kind()? == Kind::String => {
-                id = Some(parser.string()?.decoded().into_owned());
-            }
-            "reason" => reason = Some(parser.string()?.decoded().into_owned()),
-            _ => parser.skip()?,
-        }
-    }
-    Ok((id, reason))
 }
 
 /// The records with one id, with or without a suffix: rows for the answers and branches of a conversation have one.

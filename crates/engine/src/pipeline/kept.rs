@@ -60,6 +60,21 @@ pub(super) fn keep(batch: BatchRows, kept: KeptItems) -> Result<Delivery, Error>
     Ok(Delivery { batch: Some(kept), rejects: batch.rejects, ..Delivery::default() })
 }
 
+/// Packs rows that were read from a package, with their ids and the lines that go beside them.
+///
+/// # Errors
+/// They are too many for a batch.
+pub fn packed_rows(
+    rows: Box<dyn Rows>,
+    ids: Vec<String>,
+    [rejects, findings, extras]: [Vec<u8>; 3],
+) -> Result<Box<[u8]>, Error> {
+    let outputs = vec![OutputRows { rows, ids }];
+    let (groups, renamed_tools) = (Vec::new(), Vec::new());
+    let batch = BatchRows { outputs, groups, rejects, findings, extras, renamed_tools };
+    packed(&batch).map(Vec::into_boxed_slice).map_err(failed)
+}
+
 pub(super) fn failed(source: io::Error) -> Error {
     Error::Failed { what: "a batch of a part", source }
 }

@@ -56,6 +56,7 @@ pub use self::gather::place_of;
 pub use self::ids::{content_id, content_of, digest, put_into_namespace};
 pub use self::item::ReadItem;
 pub use self::job::{Job, RefusedInput, Source, Work};
+pub use self::kept::packed_rows;
 pub use self::learn::{first_kind, variables};
 pub use self::observer::{Nobody, Observer, Progress};
 pub use self::outlet::{Feed, Outlet};

@@ -10,7 +10,7 @@ use std::time::UNIX_EPOCH;
 
 use retort_formats::data;
 use retort_formats::import::{self, ImportFormat, Refusal, Side, Sides};
-use retort_formats::package::{CARD, MANIFEST, Manifest};
+use retort_formats::package::{CARD, MANIFEST, Manifest, SERIES_ENDING};
 use retort_model::bounds::{FOLDER_DEPTH, REQUEST_UNPACKED_BYTES};
 use retort_model::{Tally, Time};
 
@@ -276,6 +276,10 @@ impl Inputs {
                 let why =
                     if name.starts_with("._") { PassedOver::Macos } else { PassedOver::Hidden };
                 self.passed_over.add(why, &label);
+                continue;
+            }
+            if name.ends_with(SERIES_ENDING) {
+                self.passed_over.add(PassedOver::Package, &label);
                 continue;
             }
             if let Some(package) = &package

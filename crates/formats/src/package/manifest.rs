@@ -20,6 +20,9 @@ pub struct Manifest {
     /// The part of the history that it has, if it is one of a series that a schedule exports.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub window: Option<WindowTold>,
+    /// The windows that it has, if it was merged from the packages of a series.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub series: Option<SeriesMerged>,
     /// What it was made for.
     #[serde(default)]
     pub purpose: String,
@@ -90,6 +93,25 @@ pub struct WindowTold {
     pub before: Option<String>,
     /// Items of earlier periods that arrived late.
     pub late: u64,
+}
+
+/// The windows of a series that were merged to one dataset, which has the last state of each item.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SeriesMerged {
+    /// Name of the schedule.
+    pub schedule: String,
+    /// Which series it is.
+    pub series: String,
+    /// Number of the first window.
+    pub first: u64,
+    /// Number of the last window.
+    pub last: u64,
+    /// Number of the last change in the store before the first window.
+    pub changes_after: i64,
+    /// Number of the last change in the last window.
+    pub changes_to: i64,
+    /// Records of earlier states, which a later window replaced.
+    pub replaced: u64,
 }
 
 /// What redaction found in the items that were written.

@@ -7,6 +7,7 @@ mod dataset_info;
 mod findings;
 mod manifest;
 mod rejects;
+mod series;
 
 pub use archive::{Archive, Entry, Segment};
 pub use card::card;
@@ -15,9 +16,10 @@ pub use findings::{FindingLine, List, findings_differ, write_finding};
 pub use manifest::{
     BenchmarkCount, Column, Counts, DataFile, Decontamination, FORMAT_VERSION, FilterAsked,
     Finding, InputCount, Lengths, Manifest, OutputCounts, ReadCounts, RecordCounts, RedactedCount,
-    RedactionCounts, Renamed, SeenBy, SplitCounts, WindowTold, findings,
+    RedactionCounts, Renamed, SeenBy, SeriesMerged, SplitCounts, WindowTold, findings,
 };
 pub use rejects::{Reject, write_extra, write_reject};
+pub use series::{SERIES_ENDING, SERIES_VERSION, SeriesReceipt, SeriesWindow};
 
 /// The receipt's file.
 pub const MANIFEST: &str = "manifest.json";
