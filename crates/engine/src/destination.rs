@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Read, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use object_store::path::Path as ObjectPath;
@@ -77,7 +77,7 @@ impl Destination {
     /// # Errors
     /// It cannot be written. That it cannot be removed is none, as deliveries remove nothing.
     pub fn try_out(&self) -> Result<(), Error> {
-        self.put(TRIAL, b"Retort tried whether it can write here.\n")?;
+        self.put(TRIAL, "Retort tried whether it can write here.\n")?;
         match &self.place {
             Place::Folder(root) => fs::remove_file(root.join(TRIAL))
                 .map_err(|error| failed("remove", TRIAL, &io_reason(&error)))?,
@@ -88,13 +88,20 @@ impl Destination {
         Ok(())
     }
 
-    /// Writes a small file, which replaces one that is there.
+    /// Writes a small file, which replaces one that is there, and removes what attempts that were killed left of it.
     ///
     /// # Errors
     /// It cannot be written.
-    pub fn put(&self, path: &str, bytes: &[u8]) -> Result<(), Error> {
+    pub fn put(&self, path: &str, text: &str) -> Result<(), Error> {
+        if let Place::Folder(root) = &self.place {
+            let path = root.join(path);
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            let is_ours = |other: &str| other.starts_with(&format!("{name}#"));
+            let swept = path.parent().map_or(Ok(()), |folder| sweep_folder(folder, &is_ours));
+            swept.map_err(|error| failed("clear", &name, &io_reason(&error)))?;
+        }
         let mut file = self.create(path)?;
-        let written = file.write_all(bytes).and_then(|()| file.finish());
+        let written = file.write_all(text.as_bytes()).and_then(|()| file.finish());
         written.map_err(|error| failed("write", path, &io_reason(&error)))
     }
 
@@ -175,9 +182,8 @@ impl Destination {
         folders.sort();
         folders.dedup();
         for one in folders {
-            let removed = under_way_in(&one)
-                .and_then(|files| files.iter().try_for_each(|(file, ..)| fs::remove_file(file)));
-            removed.map_err(|error| failed("clear", folder, &io_reason(&error)))?;
+            sweep_folder(&one, &|_| true)
+                .map_err(|error| failed("clear", folder, &io_reason(&error)))?;
         }
         Ok(())
     }
@@ -230,6 +236,13 @@ fn reason(error: Error) -> String {
         Error::Objects { reason, .. } => reason,
         other => other.to_string(),
     }
+}
+
+/// Removes unfinished files of these names from a folder.
+fn sweep_folder(folder: &Path, is_ours: &dyn Fn(&str) -> bool) -> io::Result<()> {
+    let is_ours = |file: &Path| is_ours(&file.file_name().unwrap_or_default().to_string_lossy());
+    let files = under_way_in(folder)?;
+    files.iter().filter(|(file, ..)| is_ours(file)).try_for_each(|(file, ..)| fs::remove_file(file))
 }
 
 #[cfg(test)]

@@ -250,8 +250,15 @@ pub const NAME_CHARACTERS: usize = 200;
 /// and one webhook cannot become a flood.
 pub const WEBHOOKS_PER_PERSON: usize = 10;
 
+/// Hours for which a webhook's link to a dataset works at most: a program that was off over a long weekend still gets it.
+pub const LINK_HOURS: u64 = 168;
+
 /// Schedules of one person in a project: as many as one can keep an eye on.
 pub const SCHEDULES_PER_PERSON: usize = 50;
+
+/// Windows that the receipt of a series lists, the last ones: more than a year of hourly ones, in a file of a few megabytes
+/// that is written with each delivery.
+pub const SERIES_WINDOWS: usize = 10_000;
 
 /// Failed runs in a row after which a schedule is disabled. With the waits between them, that takes about three hours: most
 /// temporary problems are over by then.

@@ -4,6 +4,7 @@
 mod deliver;
 mod plan;
 mod run;
+mod series;
 
 pub use plan::{SchedulePlan, Scheduled};
 

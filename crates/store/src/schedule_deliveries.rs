@@ -1,7 +1,7 @@
 //! Datasets of schedules on their way to a destination outside the store. A dataset is delivered after its run has ended,
 //! and those of a schedule in their order.
 
-use retort_model::bounds::SCHEDULE_FAILURES;
+use retort_model::bounds::{SCHEDULE_FAILURES, SERIES_WINDOWS};
 use retort_model::{Time, retry_wait};
 
 use crate::columns::{moment, whole};
@@ -270,7 +270,8 @@ impl crate::Store {
         Ok(self.read(|connection| connection.row(sql, &[], read))?.unwrap_or_default())
     }
 
-    /// The number of the current series of a schedule, or of the one that a run belongs to, and its closed windows in order.
+    /// The current series of a schedule, or the one that a run belongs to, and its closed windows in order, up to that of the
+    /// run: the last ones, as many as a receipt lists.
     pub fn series_windows(
         &self,
         schedule: &Schedule,
@@ -281,9 +282,12 @@ impl crate::Store {
             "SELECT COALESCE({of_run}, series), (SELECT value FROM meta WHERE name = 'identity') FROM schedule
              WHERE id = $2"
         );
-        let sql = "SELECT number, changes_after, changes_to, starts_at, ends_at, late, items, dataset, manifest_sha256,
-                       records, path
-                   FROM schedule_window WHERE schedule = $1 AND series = $2 ORDER BY number";
+        let sql = format!(
+            "SELECT number, changes_after, changes_to, starts_at, ends_at, late, items, dataset, manifest_sha256,
+                 records, path
+             FROM schedule_window WHERE schedule = $1 AND series = $2 AND job <= $3
+             ORDER BY number DESC LIMIT {SERIES_WINDOWS}"
+        );
         let read = |row: &Row<'_>| {
             let period = row.int_or_none(3)?.and_then(moment);
             Ok(SeriesWindow {
@@ -303,7 +307,10 @@ impl crate::Store {
                 Ok((row.int(0)?, row.text(1)?))
             })?;
             let (series, identity) = found.unwrap_or_default();
-            let windows = connection.rows(sql, &[schedule.id.into(), series.into()], read)?;
+            let last = Value::Int(job.unwrap_or(i64::MAX));
+            let values = [schedule.id.into(), series.into(), last];
+            let mut windows = connection.rows(&sql, &values, read)?;
+            windows.reverse();
             Ok((format!("{identity}/{}/{series}", schedule.id), windows))
         })
     }

@@ -43,7 +43,7 @@ pub use runs::{
 };
 pub use schedules::{
     DatasetDeliveries, DatasetDelivery, Destinations, NewSchedule, Schedule, SchedulePlan,
-    ScheduleRun, ScheduleRuns, Schedules,
+    ScheduleRun, ScheduleRuns, Schedules, Series, SeriesWindow,
 };
 pub use stats::{Contents, Duplicates, Lengths, NotUnderstood, Stats, UsedTokens};
 pub use traces::{ExportTraceResponse, OtlpStatus, PartialSuccess};

@@ -61,6 +61,10 @@ impl Client {
         Ok(found.deliveries)
     }
 
+    pub fn schedule_series(&self, id: i64) -> Result<wire::Series, ClientError> {
+        self.get(&["schedules", &id.to_string(), "series"], Query::new())
+    }
+
     pub fn destinations(&self) -> Result<Vec<String>, ClientError> {
         let found: wire::Destinations = self.get(&["destinations"], Query::new())?;
         Ok(found.destinations)

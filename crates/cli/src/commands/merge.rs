@@ -13,11 +13,13 @@ use super::{Failure, STOPPED, print_json};
 use crate::args::whole;
 use crate::progress::Bar;
 
-/// Merge the parts that `convert --part` wrote into one package.
+/// Merge the parts that `convert --part` wrote, or the datasets of a schedule, into one package.
+///
+/// Of the windows of a schedule, the package gets the last state of each item. All windows from the first on must be there.
 #[derive(Args)]
 pub struct Merge {
-    /// Folders of parts, in any order.
-    #[arg(required = true, value_name = "PART")]
+    /// Folders of parts, in any order; or datasets of a schedule, as folders and archives, or folders of them.
+    #[arg(required = true, value_name = "PATH")]
     parts: Vec<PathBuf>,
 
     /// Where to write the package: a folder, or one archive if the name ends in `.zip`. A name that ends in `.jsonl`,

@@ -49,6 +49,12 @@ enum Action {
     },
     /// Change when a schedule runs, how its datasets are named and how many are kept.
     Edit(Box<Edit>),
+    /// List the windows that a schedule has exported one after another. With `--json`, this is the receipt of the series,
+    /// which `retort verify` compares with the datasets in its folder.
+    Series {
+        /// Name or number of the schedule.
+        schedule: String,
+    },
     /// List the destinations that schedules may deliver to.
     Destinations,
     /// Pause a schedule.
@@ -253,6 +259,9 @@ impl Schedules {
                 edit.when.set(&mut plan);
                 told(&client.edit_schedule(id, &plan)?, json)?;
             }
+            Action::Series { schedule } => {
+                series(&client.schedule_series(client.schedule(&schedule)?.id)?, json)?;
+            }
             Action::Destinations => {
                 let found = client.destinations()?;
                 match json {
@@ -424,6 +433,34 @@ fn show(client: &Client, schedule: &wire::Schedule, json: bool) -> Result<(), Fa
             one_line(&place(one), 120),
             moment_of(one.next_at.as_deref()),
             one.error.as_deref().map_or_else(String::new, |error| one_line(error, 120)),
+        ]);
+    }
+    print(shown.trim_fmt())
+}
+
+fn series(series: &wire::Series, json: bool) -> Result<(), Failure> {
+    if json {
+        return print_json(series);
+    }
+    if series.windows.is_empty() {
+        eprintln!("no window has been exported yet");
+        return Ok(());
+    }
+    let mut shown = table(&["WINDOW", "CHANGES", "PERIOD", "ITEMS", "LATE", "RECORDS", "DATASET"]);
+    for one in &series.windows {
+        let moment = |time: &Option<String>| moment_of(time.as_deref());
+        let period = match &one.from {
+            Some(_) => format!("{} to {}", moment(&one.from), moment(&one.before)),
+            None => String::new(),
+        };
+        shown.add_row([
+            one.number.to_string(),
+            format!("{} to {}", one.changes_after + 1, one.changes_to),
+            period,
+            count(one.items),
+            count(one.late),
+            count(one.records),
+            one_line(one.dataset.as_deref().unwrap_or_default(), 80),
         ]);
     }
     print(shown.trim_fmt())

@@ -5,18 +5,22 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
-use retort_service::{PublicKey, Verified, open_envelope, verify};
+use retort_service::{
+    Difference, PublicKey, SeriesFound, Verified, VerifiedSeries, open_envelope, verify,
+    verify_series,
+};
 use serde_json::json;
 
-use super::{FOUND, Failure, print};
-use crate::display::{bytes, several};
+use super::{FOUND, Failure, print, print_json};
+use crate::display::{bytes, one_line, several};
 
-/// Check a package against its receipt, or the signature of a receipt of an erasure.
+/// Check a package or a folder of packages against receipts, or a receipt's signature.
 ///
-/// With `--key`, a file that is a signed receipt is checked with the public key, and what it says is printed.
+/// In a folder of packages that a schedule exported or delivered, it also checks that no window is missing or there twice.
+/// With `--key`, a file that is the signed receipt of an erasure is checked with the public key, and what it says is printed.
 #[derive(Args)]
 pub struct Verify {
-    /// Folder or archive of the package, or file of a signed receipt.
+    /// Folder or archive of the package, a folder of packages, or file of a signed receipt.
     package: PathBuf,
 
     /// Key to check the signature with: a PEM file.
@@ -45,27 +49,86 @@ impl Verify {
                 }
             };
         }
-        tell(&verify(&self.package)?, &name, self.json)
+        match verify_series(&self.package)? {
+            Some(verified) => tell_series(&verified, &name, self.json),
+            None => tell(&verify(&self.package)?, &name, self.json),
+        }
     }
+}
+
+/// Says what was found in a folder of packages.
+fn tell_series(verified: &VerifiedSeries, name: &str, json: bool) -> Result<ExitCode, Failure> {
+    let whole = verified.is_whole();
+    if json {
+        let series: Vec<_> = verified.series.iter().map(series_json).collect();
+        let result = json!({
+            "whole": whole,
+            "packages": verified.packages,
+            "files": verified.files,
+            "records": verified.records,
+            "bytes": verified.bytes,
+            "differences": differences_json(&verified.differences),
+            "series": series,
+        });
+        print_json(&result)?;
+    } else {
+        let mut err = std::io::stderr().lock();
+        for difference in &verified.differences {
+            writeln!(err, "differs    {}: {}", difference.file, difference.what)?;
+        }
+        for one in &verified.series {
+            let (schedule, (first, last)) = (one_line(&one.schedule, 80), one.numbers);
+            for fault in &one.faults {
+                writeln!(err, "{:<10} {schedule}: {}", fault.kind.as_str(), fault.what)?;
+            }
+            let windows = match one.windows {
+                0 => "no windows".to_owned(),
+                1 => format!("window {first}"),
+                _ => format!("windows {first} to {last}"),
+            };
+            writeln!(err, "series     {schedule}: {windows}, {}", several(one.records, "record"))?;
+        }
+        let verdict = match (verified.differences.is_empty(), whole) {
+            (true, true) => "OK: all packages match their receipts",
+            (true, false) => "NOT COMPLETE: windows are missing or there twice",
+            (false, _) => "DOES NOT MATCH the receipts",
+        };
+        let packages = several(verified.packages, "package");
+        let records = several(verified.records, "record");
+        writeln!(err, "{name}: {verdict} ({packages}, {records}, {})", bytes(verified.bytes))?;
+    }
+    Ok(if whole { ExitCode::SUCCESS } else { ExitCode::from(FOUND) })
+}
+
+fn series_json(one: &SeriesFound) -> serde_json::Value {
+    let faults = one.faults.iter();
+    let faults: Vec<_> =
+        faults.map(|fault| json!({"kind": fault.kind.as_str(), "what": fault.what})).collect();
+    json!({
+        "schedule": one.schedule,
+        "series": one.series,
+        "windows": one.windows,
+        "records": one.records,
+        "faults": faults,
+    })
+}
+
+fn differences_json(differences: &[Difference]) -> Vec<serde_json::Value> {
+    differences.iter().map(|one| json!({"file": one.file, "what": one.what})).collect()
 }
 
 /// Says what was found in a package.
 pub fn tell(verified: &Verified, name: &str, json: bool) -> Result<ExitCode, Failure> {
     let whole = verified.differences.is_empty();
     if json {
-        let differences: Vec<_> = verified
-            .differences
-            .iter()
-            .map(|one| json!({"file": one.file, "what": one.what}))
-            .collect();
         let result = json!({
             "whole": whole,
             "files": verified.files,
             "records": verified.records,
             "bytes": verified.bytes,
-            "differences": differences,
+            "differences": differences_json(&verified.differences),
         });
-        writeln!(std::io::stdout().lock(), "{}", serde_json::to_string_pretty(&result)?)?;
+        print_json(&result)?;
     } else {
         let mut err = std::io::stderr().lock();
         for difference in &verified.differences {

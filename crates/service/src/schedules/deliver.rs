@@ -186,6 +186,18 @@ impl Service {
         let going_on = &mut || going_on().map_err(EngineError::from);
         let delivered = destination.deliver(&folder, &from, &files, going_on);
         delivered.map_err(|error| in_destination(name, error.into()))?;
+        point("delivery.series");
+        let mut series = self.series_receipt(&schedule, Some(delivery.job))?;
+        if let Some((_, window)) = self.store.window_of(delivery.job)?
+            && let Some(last) =
+                series.windows.last_mut().filter(|last| last.number == window.number)
+        {
+            last.path = Some(folder.clone());
+            let above = to.prefix.fixed();
+            let above = if above.is_empty() { above } else { above + "/" };
+            let put = destination.put(&format!("{above}{}", series.file_name()), &series.to_json());
+            put.map_err(|error| in_destination(name, error.into()))?;
+        }
         point("delivery.end");
         let now = self.clock.now();
         Ok(self.store.end_schedule_delivery(delivery, worker, (&folder, &receipt), now)?)

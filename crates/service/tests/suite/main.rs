@@ -12,5 +12,6 @@ mod judgements;
 mod limits;
 mod removal;
 mod schedules;
+mod series;
 mod shares;
 mod uploads;

@@ -24,6 +24,7 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(run_schedule))
         .routes(routes!(list_schedule_runs))
         .routes(routes!(list_schedule_deliveries))
+        .routes(routes!(show_schedule_series))
         .routes(routes!(list_destinations))
 }
 
@@ -159,6 +160,19 @@ async fn list_schedule_deliveries(
     let found = app.call(move |service| service.schedule_deliveries(&caller, id)).await?;
     let deliveries = found.iter().map(wire::DatasetDelivery::from).collect();
     Ok(Json(wire::DatasetDeliveries { deliveries }))
+}
+
+/// The receipt of a schedule's current series
+///
+/// It lists the windows that were exported one after another, each with its dataset. `retort verify` compares datasets with it.
+#[utoipa::path(get, path = "/schedules/{id}/series", tag = "schedules", params(("id" = i64, Path)), responses((status = 200, body = wire::Series)))]
+async fn show_schedule_series(
+    State(app): State<App>,
+    ProjectCaller(caller): ProjectCaller,
+    Path(id): Path<i64>,
+) -> Answer<wire::Series> {
+    let found = app.call(move |service| service.schedule_series(&caller, id)).await?;
+    Ok(Json(wire::Series::from(found)))
 }
 
 /// List the destinations that schedules may deliver to

@@ -1,6 +1,7 @@
 //! Schedules: exports that run by themselves.
 
 use retort_model::{DeliverTo, ItemFilter, Keep, NamePattern, Time, TimeRule, Timing};
+use retort_service::package::{self, SeriesReceipt};
 use retort_service::{ExportOptions, ScheduleDelivery, SchedulePlan as Plan, Scheduled};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -290,4 +291,69 @@ impl From<&ScheduleDelivery> for DatasetDelivery {
 pub struct DatasetDeliveries {
     /// The deliveries.
     pub deliveries: Vec<DatasetDelivery>,
+}
+
+/// The receipt of a series: the windows that a schedule has exported one after another.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Series {
+    /// Version of this shape.
+    pub series_version: u32,
+    /// Name of the schedule.
+    pub schedule: String,
+    /// Which series it is. `manifest.json` of each dataset has it under `window`.
+    pub series: String,
+    /// The windows in their order, the last 10,000.
+    pub windows: Vec<SeriesWindow>,
+}
+
+/// A window of a series, and the dataset that has it.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct SeriesWindow {
+    /// Its number in the series, from 1.
+    pub number: u64,
+    /// Number of the last change in the store before the window.
+    pub changes_after: i64,
+    /// Number of the last change in the window.
+    pub changes_to: i64,
+    /// Start of the period, which belongs to it, RFC 3339.
+    pub from: Option<String>,
+    /// End of the period, which does not belong to it.
+    pub before: Option<String>,
+    /// How many items of earlier periods arrived late.
+    pub late: u64,
+    /// How many items were selected.
+    pub items: u64,
+    /// How many records the dataset has.
+    pub records: u64,
+    /// Name of the dataset.
+    pub dataset: Option<String>,
+    /// SHA-256 of the dataset's `manifest.json`, hexadecimal.
+    pub manifest_sha256: Option<String>,
+    /// The dataset's folder at the destination, once it is delivered.
+    pub path: Option<String>,
+}
+
+impl From<SeriesReceipt> for Series {
+    fn from(receipt: SeriesReceipt) -> Self {
+        let SeriesReceipt { series_version, schedule, series, windows } = receipt;
+        let window = |one: package::SeriesWindow| SeriesWindow {
+            number: one.number,
+            changes_after: one.changes_after,
+            changes_to: one.changes_to,
+            from: one.from,
+            before: one.before,
+            late: one.late,
+            items: one.items,
+            records: one.records,
+            dataset: one.dataset,
+            manifest_sha256: one.manifest_sha256,
+            path: one.path,
+        };
+        Self {
+            series_version,
+            schedule,
+            series,
+            windows: windows.into_iter().map(window).collect(),
+        }
+    }
 }

@@ -370,6 +370,9 @@ pub const ROWS: &[Row] = &[
     row("GET /api/v1/schedules/{id}/deliveries", |stage| {
         at(format!("/schedules/{}/deliveries", stage.schedule()))
     }),
+    row("GET /api/v1/schedules/{id}/series", |stage| {
+        at(format!("/schedules/{}/series", stage.schedule()))
+    }),
     row("GET /api/v1/destinations", |_| at("/destinations")),
     // The project.
     row("GET /api/v1/members", |_| at("/members")).of_project(),
