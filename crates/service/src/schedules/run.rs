@@ -14,21 +14,32 @@ use crate::error::Error;
 use crate::queue::{ExportRequest, neighbour};
 use crate::service::Service;
 
+/// Schedules that are looked at one after another, until one has something to export.
+const DUE_AT_ONCE: usize = 100;
+
 /// How many names are tried for a dataset, as other exports may take them meanwhile.
 const NAMES_TRIED: usize = 4;
 
 impl Service {
-    /// Queues a run of the schedule that is due longest, if any. A run that cannot be queued is recorded as a failed job,
-    /// and the schedule waits for its next time.
+    /// Queues a run of the schedule that is due longest and has something to export, if any. A run that cannot be queued is
+    /// recorded as a failed job, and the schedule waits for its next time.
     ///
     /// # Errors
     /// The store cannot be reached; the schedule stays due.
     pub(crate) fn start_due(&self) -> Result<(), Error> {
-        let due = self.store.due_schedules(self.clock.now(), 1)?;
-        let Some(schedule) = due.first() else { return Ok(()) };
-        point("schedule.due");
+        for schedule in self.store.due_schedules(self.clock.now(), DUE_AT_ONCE)? {
+            point("schedule.due");
+            if self.start_one(&schedule)? {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Queues a run of a schedule that is due. Whether one was queued.
+    fn start_one(&self, schedule: &Schedule) -> Result<bool, Error> {
         match self.start(schedule, true) {
-            Ok(_) => Ok(()),
+            Ok(queued) => Ok(matches!(queued, RunQueued::Job(_))),
             Err(error) if error.may_pass() => Err(error),
             Err(error) => {
                 let next_at = SchedulePlan::read(schedule)
@@ -38,7 +49,8 @@ impl Service {
                 let is_over = next_at.is_none();
                 let (name, why) = (&schedule.name, error.to_string());
                 let now = self.clock.now();
-                Ok(self.store.fail_run((schedule, next_at), name, &why, is_over, now)?)
+                self.store.fail_run((schedule, next_at), name, &why, is_over, now)?;
+                Ok(false)
             }
         }
     }

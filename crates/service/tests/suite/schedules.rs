@@ -263,6 +263,22 @@ fn a_period_takes_what_was_created_in_it_and_what_came_late() {
 }
 
 #[test]
+fn schedules_with_nothing_to_export_do_not_hold_up_others() {
+    let office = Office::new();
+    let local = office.local();
+    office.import(&[chat("a")], None);
+    let favorites = ConversationFilter { statuses: vec![Status::Favorite], ..everything() };
+    for number in 0..3 {
+        let plan = plan(WindowKind::Changed, favorites.clone());
+        office.service.add_schedule(&local, &format!("empty {number}"), plan).unwrap();
+    }
+    let made = office.schedule(&local, plan(WindowKind::Changed, everything()));
+    office.wait_until(made.schedule.next_at.unwrap());
+    assert!(office.work().unwrap().is_some(), "the first look runs the one that has something");
+    assert_eq!(office.delivered_ids(&local), [vec!["a"]]);
+}
+
+#[test]
 fn a_schedule_sees_what_its_owner_may_see_and_ends_with_them() {
     let office = Office::new();
     let (person, ann) = office.join("ann@example.com", ProjectRole::Member);
