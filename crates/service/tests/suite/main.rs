@@ -15,3 +15,4 @@ mod schedules;
 mod series;
 mod shares;
 mod uploads;
+mod year;
