@@ -1,5 +1,6 @@
 //! `retort schedules`.
 
+use std::collections::BTreeSet;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -42,7 +43,7 @@ enum Action {
     },
     /// Add a schedule. It exports with the filters and options given here.
     Add(Box<Add>),
-    /// Show a schedule and its last runs.
+    /// Show a schedule, its last runs and where their datasets were delivered.
     Show {
         /// Name or number of the schedule.
         schedule: String,
@@ -377,23 +378,39 @@ fn list(schedules: &[wire::Schedule], json: bool) -> Result<(), Failure> {
         eprintln!("there are no schedules; `retort schedules add` adds one");
         return Ok(());
     }
-    let mut table =
-        table(&["ID", "NAME", "STATE", "WHEN", "WINDOW", "NEXT", "DATASETS", "OWNER", "LAST"]);
+    let owners: BTreeSet<&str> = schedules.iter().map(|one| one.owner.as_str()).collect();
+    let mut header = vec!["ID", "NAME", "STATE", "WHEN", "WINDOW", "NEXT"];
+    if owners.len() > 1 {
+        header.push("OWNER");
+    }
+    let mut shown = table(&header);
     for one in schedules {
-        let last = one.reason.as_ref().or(one.delivery_error.as_ref()).or(one.last_note.as_ref());
-        table.add_row([
+        let mut row = vec![
             one.id.to_string(),
             one_line(&one.name, 40),
             one.state.clone(),
             one_line(&rule(&one.plan), 60),
             one.plan.window.clone().unwrap_or_default(),
             moment_of(one.next_at.as_deref()),
-            count(one.delivered),
-            one_line(&one.owner, 40),
-            last.map_or_else(|| moment_of(one.last_at.as_deref()), |last| one_line(last, 80)),
-        ]);
+        ];
+        if owners.len() > 1 {
+            row.push(one_line(&one.owner, 40));
+        }
+        shown.add_row(row);
     }
-    print(table.trim_fmt())
+    print(shown.trim_fmt())?;
+    for one in schedules {
+        if let Some(trouble) = trouble(one) {
+            eprintln!("schedule `{}`: {}", one_line(&one.name, 40), one_line(trouble, 400));
+        }
+    }
+    Ok(())
+}
+
+/// What is wrong with a schedule.
+fn trouble(one: &wire::Schedule) -> Option<&str> {
+    let failed = one.last_note.as_deref().filter(|_| one.failures > 0);
+    one.reason.as_deref().or(one.delivery_error.as_deref()).or(failed)
 }
 
 /// Says when a schedule runs next.
@@ -413,29 +430,102 @@ fn show(client: &Client, schedule: &wire::Schedule, json: bool) -> Result<(), Fa
     if json {
         return print_json(schedule);
     }
-    list(std::slice::from_ref(schedule), false)?;
-    let runs = client.schedule_runs(schedule.id)?;
+    let mut told = table(&[]);
+    let mut tell = |name: &str, words: String| {
+        if !words.is_empty() {
+            told.add_row([name.to_owned(), words]);
+        }
+    };
+    let plan = &schedule.plan;
+    let window = match plan.window.as_deref() {
+        Some("changed") => "what is new or changed since the last run",
+        Some("period") => "what was created in the period since the last run",
+        _ => "everything that matches",
+    };
+    let kept = match (plan.keep_datasets, plan.keep_days) {
+        (Some(most), _) => format!(", of which the newest {} kept", several_are(most)),
+        (None, Some(days)) => format!(", kept for {}", several(days, "day")),
+        (None, None) => String::new(),
+    };
+    let above = plan.prefix.as_deref().filter(|prefix| !prefix.is_empty());
+    let by_date = plan.by_date.unwrap_or(false).then_some("date=…");
+    let to = [plan.destination.as_deref(), above, by_date];
+    let last = match &schedule.last_note {
+        Some(note) => {
+            format!("{}: {}", moment_of(schedule.last_at.as_deref()), one_line(note, 400))
+        }
+        None => moment_of(schedule.last_at.as_deref()),
+    };
+    tell("schedule", format!("{}: {}", schedule.id, one_line(&schedule.name, 200)));
+    tell("owner", one_line(&schedule.owner, 200));
+    tell("state", schedule.state.clone());
+    tell("reason", one_line(schedule.reason.as_deref().unwrap_or_default(), 400));
+    tell("when", one_line(&rule(plan), 200));
+    tell("exports", window.to_owned());
+    tell(
+        "datasets",
+        format!("{}{kept}; {} made", plan.export.dataset_name, count(schedule.delivered)),
+    );
+    tell("delivers to", to.into_iter().flatten().collect::<Vec<_>>().join("/"));
+    tell("next run", moment_of(schedule.next_at.as_deref()));
+    tell("last run", last);
+    print(told.trim_fmt())?;
+    runs(&client.schedule_runs(schedule.id)?, &client.schedule_deliveries(schedule.id)?)
+}
+
+/// `7 are`, or `one is`.
+fn several_are(count: u64) -> String {
+    if count == 1 { "one is".to_owned() } else { format!("{count} are") }
+}
+
+/// The runs of a schedule with their deliveries, and below what went wrong.
+fn runs(runs: &[wire::Job], deliveries: &[wire::DatasetDelivery]) -> Result<(), Failure> {
     if runs.is_empty() {
         return Ok(());
     }
-    print("")?;
-    super::jobs::list(&runs, false)?;
-    let deliveries = client.schedule_deliveries(schedule.id)?;
-    if deliveries.is_empty() {
-        return Ok(());
+    let delivery = |job: &wire::Job| deliveries.iter().find(|one| one.job == job.id);
+    let mut header = vec!["JOB", "STATE", "ENDED", "RECORDS", "DATASET"];
+    if !deliveries.is_empty() {
+        header.push("DELIVERED");
+    }
+    let (mut shown, mut notes) = (table(&header), Vec::new());
+    for job in runs {
+        let made = if job.dataset.is_some() { one_line(&job.name, 64) } else { String::new() };
+        let mut row = vec![
+            job.id.to_string(),
+            job.state.clone(),
+            moment_of(job.finished_at.as_deref()),
+            count(job.records),
+            made,
+        ];
+        if let Some(why) = &job.error {
+            notes.push(format!("job {}: {}", job.id, one_line(why, 400)));
+        }
+        if !deliveries.is_empty() {
+            row.push(delivery(job).map_or_else(String::new, |one| match &one.delivered_at {
+                Some(at) => moment_of(Some(at)),
+                None => "not yet".to_owned(),
+            }));
+        }
+        shown.add_row(row);
+        let Some(one) = delivery(job) else { continue };
+        if let (Some(error), None) = (&one.error, &one.delivered_at) {
+            let again = match &one.next_at {
+                Some(next) => format!("it is tried again at {}", moment_of(Some(next))),
+                None => "`retort schedules resume` tries again".to_owned(),
+            };
+            notes.push(format!("job {}: not delivered: {}; {again}", job.id, one_line(error, 400)));
+        } else if one.delivered_at.is_some() {
+            notes.push(format!("job {}: {}", job.id, one_line(&place(one), 400)));
+        }
     }
     print("")?;
-    let mut shown = table(&["JOB", "DELIVERED", "TO", "NEXT TRY", "FAILED"]);
-    for one in &deliveries {
-        shown.add_row([
-            one.job.to_string(),
-            moment_of(one.delivered_at.as_deref()),
-            one_line(&place(one), 120),
-            moment_of(one.next_at.as_deref()),
-            one.error.as_deref().map_or_else(String::new, |error| one_line(error, 120)),
-        ]);
+    print(shown.trim_fmt())?;
+    if !notes.is_empty() {
+        print("")?;
+        print(notes.join("\n"))?;
     }
-    print(shown.trim_fmt())
+    Ok(())
 }
 
 fn series(series: &wire::Series, json: bool) -> Result<(), Failure> {
@@ -446,22 +536,26 @@ fn series(series: &wire::Series, json: bool) -> Result<(), Failure> {
         eprintln!("no window has been exported yet");
         return Ok(());
     }
-    let mut shown = table(&["WINDOW", "CHANGES", "PERIOD", "ITEMS", "LATE", "RECORDS", "DATASET"]);
+    let have_periods = series.windows.iter().any(|one| one.from.is_some());
+    let mut header = vec!["WINDOW", "CHANGES", "ITEMS", "RECORDS", "DATASET"];
+    if have_periods {
+        header.splice(2..2, ["LATE", "PERIOD"]);
+    }
+    let mut shown = table(&header);
     for one in &series.windows {
         let moment = |time: &Option<String>| moment_of(time.as_deref());
-        let period = match &one.from {
-            Some(_) => format!("{} to {}", moment(&one.from), moment(&one.before)),
-            None => String::new(),
-        };
-        shown.add_row([
+        let mut row = vec![
             one.number.to_string(),
             format!("{} to {}", one.changes_after + 1, one.changes_to),
-            period,
             count(one.items),
-            count(one.late),
             count(one.records),
             one_line(one.dataset.as_deref().unwrap_or_default(), 80),
-        ]);
+        ];
+        if have_periods {
+            let period = format!("{} to {}", moment(&one.from), moment(&one.before));
+            row.splice(2..2, [count(one.late), period]);
+        }
+        shown.add_row(row);
     }
     print(shown.trim_fmt())
 }
