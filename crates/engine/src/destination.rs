@@ -30,6 +30,9 @@ pub struct Destination {
 enum Place {
     Folder(PathBuf),
     Bucket(Objects),
+    /// A folder that is slow and fails now and then, as a network share.
+    #[cfg(test)]
+    Share(Box<dyn Storage>),
 }
 
 /// What became of a delivery.
@@ -84,6 +87,8 @@ impl Destination {
             Place::Bucket(objects) => {
                 let _ = objects.remove_path(&ObjectPath::from(TRIAL));
             }
+            #[cfg(test)]
+            Place::Share(share) => share.remove(TRIAL)?,
         }
         Ok(())
     }
@@ -110,6 +115,8 @@ impl Destination {
             Place::Folder(root) => NewLocal::numbered(Folder::new(root.clone()), path.into())
                 .map(|file| Box::new(file) as Box<dyn NewFile>),
             Place::Bucket(objects) => objects.create(&self.object(path)?),
+            #[cfg(test)]
+            Place::Share(share) => share.create(path),
         };
         created.map_err(|error| failed("write", path, &reason(error)))
     }
@@ -133,6 +140,11 @@ impl Destination {
                     Some(bytes) => Box::new(io::Cursor::new(bytes)),
                 }
             }
+            #[cfg(test)]
+            Place::Share(share) => match share.open(path) {
+                Ok(file) => Box::new(file),
+                Err(_) => return Ok(None),
+            },
         };
         let (_, sha256, _) = crate::storage::read_through(&mut *file).map_err(fail)?;
         Ok(Some(sha256))
@@ -247,6 +259,11 @@ fn sweep_folder(folder: &Path, is_ours: &dyn Fn(&str) -> bool) -> io::Result<()>
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use retort_formats::file::ReadSeek;
+
     use super::*;
     use crate::storage::{HashingFile, storage_at};
 
@@ -310,6 +327,100 @@ mod tests {
         let delivered = destination.deliver("d", &storage, &files, &mut || Ok(()));
         assert_eq!(delivered.unwrap(), Delivered::Now);
         assert_eq!(fs::read_to_string(out.join("b/c.jsonl")).unwrap(), "b/c.jsonl");
+    }
+
+    /// A folder that takes a little at a time, slowly, and fails now and then: also when a file ends, before it is there or
+    /// after.
+    struct Share {
+        folder: PathBuf,
+        operations: Arc<AtomicU64>,
+    }
+
+    /// One operation in this many fails.
+    const FAILS: u64 = 41;
+
+    fn operate(operations: &AtomicU64) -> io::Result<()> {
+        std::thread::sleep(Duration::from_micros(200));
+        match operations.fetch_add(1, Ordering::Relaxed) % FAILS {
+            11 => Err(io::ErrorKind::TimedOut.into()),
+            _ => Ok(()),
+        }
+    }
+
+    impl Storage for Share {
+        fn describe(&self, key: &str) -> PathBuf {
+            self.folder.join(key)
+        }
+
+        fn keys(&self) -> Result<Vec<String>, Error> {
+            Folder::new(self.folder.clone()).keys()
+        }
+
+        fn open(&self, key: &str) -> Result<Box<dyn ReadSeek>, Error> {
+            Folder::new(self.folder.clone()).open(key)
+        }
+
+        fn create(&self, key: &str) -> Result<Box<dyn NewFile>, Error> {
+            operate(&self.operations).map_err(|error| Error::write(&self.describe(key), error))?;
+            let file = NewLocal::numbered(Folder::new(self.folder.clone()), key.into())?;
+            Ok(Box::new(ShareFile {
+                file: Box::new(file),
+                operations: Arc::clone(&self.operations),
+            }))
+        }
+    }
+
+    struct ShareFile {
+        file: Box<dyn NewFile>,
+        operations: Arc<AtomicU64>,
+    }
+
+    impl Write for ShareFile {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            operate(&self.operations)?;
+            self.file.write(&bytes[..bytes.len().min(700)])
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            self.file.flush()
+        }
+    }
+
+    impl NewFile for ShareFile {
+        fn finish(self: Box<Self>) -> io::Result<()> {
+            operate(&self.operations)?;
+            self.file.finish()?;
+            operate(&self.operations)
+        }
+    }
+
+    #[test]
+    fn a_share_that_is_slow_and_fails_now_and_then_gets_everything_before_the_receipt() {
+        let folder = tempfile::tempdir().unwrap();
+        let storage = Folder::new(folder.path().join("in"));
+        let names = [MANIFEST, "a.jsonl", "b.jsonl", "c/d.jsonl"];
+        let files = names.map(|path| stored(&storage, path, &path.repeat(300)));
+        let out = folder.path().join("out");
+        let operations = Arc::new(AtomicU64::new(0));
+        let share = Share { folder: out.clone(), operations: Arc::clone(&operations) };
+        let destination = Destination { place: Place::Share(Box::new(share)) };
+        let mut failed = 0;
+        for number in 0..20 {
+            let to = format!("d/{number}");
+            while let Err(error) = destination.deliver(&to, &storage, &files, &mut || Ok(())) {
+                assert!(error.to_string().contains("cannot write `d/"), "{error}");
+                failed += 1;
+                assert!(failed < 1000);
+                let is_there = |file: &StoredFile| {
+                    let read = fs::read(out.join(&to).join(&file.path));
+                    read.is_ok_and(|bytes| hex(&Sha256::digest(&bytes)) == file.sha256)
+                };
+                let is_told = out.join(&to).join(MANIFEST).exists();
+                assert!(!is_told || files.iter().all(is_there), "a receipt before its files");
+            }
+            assert!(files.iter().all(|file| out.join(&to).join(&file.path).exists()));
+        }
+        assert!(failed > 10, "{failed}");
     }
 
     #[test]

@@ -311,3 +311,39 @@ fn a_store_of_a_newer_release_is_told_of() {
     }
     assert!(fs::read(&file).unwrap() == bytes, "it was changed");
 }
+
+#[test]
+fn a_destination_whose_disk_is_full_or_closed_gets_the_dataset_once_it_is_well() {
+    let keep = filled();
+    let Some(disk) = Disk::new(keep.place.path("out"), "512k") else { return };
+    let config = format!("[destinations.out]\nlocation = \"{}\"\n", disk.0.display());
+    fs::create_dir_all(keep.place.path("config/retort")).unwrap();
+    keep.place.file("config/retort/config.toml", config);
+    let add =
+        ["schedules", "add", "s", "--every-hours", "1", "--window", "changed", "-d", "retort"];
+    let to = ["--check", "off", "--deliver-to", "out", "--dataset-name", "d-{n}"];
+    keep.ok(&[&add[..], &to].concat());
+    let receipt = disk.0.join("d-1/manifest.json");
+    let ran = keep.refused(&["schedules", "run", "s", "-q"], "in the store, but not delivered");
+    assert!(ran.err.contains("No space left") || ran.err.contains("full"), "{}", ran.err);
+    assert!(!receipt.exists());
+    disk.again("size=50m,ro");
+    keep.ok(&["schedules", "resume", "s"]);
+    keep.ok(&["worker", "--once", "-q"]);
+    let shown = keep.ok(&["schedules", "show", "s"]).out;
+    assert!(
+        shown.contains("not yet") && shown.contains("not delivered: destination `out`"),
+        "{shown}"
+    );
+    disk.again("size=50m,rw");
+    keep.ok(&["schedules", "resume", "s"]);
+    keep.ok(&["worker", "--once", "-q"]);
+    let verified = keep.ok(&["verify", "out"]);
+    assert!(
+        verified.err.contains("windows") || verified.err.contains("window 1"),
+        "{}",
+        verified.err
+    );
+    let left: Vec<_> = files_below(&disk.0).into_keys().filter(|path| path.contains('#')).collect();
+    assert!(left.is_empty() && receipt.exists(), "{left:?}");
+}
