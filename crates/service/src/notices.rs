@@ -45,8 +45,9 @@ impl Service {
             let secret = base64::engine::general_purpose::STANDARD.encode(chance::<32>()?);
             let secret = format!("whsec_{secret}");
             let (now, project) = (self.clock.now(), caller.project.id);
-            let id = self.store.add_webhook(project, &caller.name, url, &secret, now)?;
-            Ok(Webhook { id, url: url.to_owned(), secret, created_at: Some(now) })
+            let id = self.store.add_webhook(project, &caller.name, (url, None), &secret, now)?;
+            let url = url.to_owned();
+            Ok(Webhook { id, url, secret, created_at: Some(now), link_hours: None })
         })
     }
 

@@ -2,7 +2,7 @@
 
 use retort_model::{JobState, Scope, Time};
 
-use crate::columns::{column_text, moment};
+use crate::columns::{column_text, moment, whole};
 use crate::dialect::{Connection, Row, Value};
 use crate::error::Error;
 use crate::statement::Statement;
@@ -43,6 +43,8 @@ pub struct Webhook {
     pub secret: String,
     /// When it was made.
     pub created_at: Option<Time>,
+    /// Hours for which a notice's link to the dataset works; none if notices have no link.
+    pub link_hours: Option<u64>,
 }
 
 /// A notice that is to go to a webhook.
@@ -60,6 +62,19 @@ pub struct Delivery {
     pub secret: String,
     /// How often it was tried, this time among them.
     pub attempts: u64,
+    /// Hours for which its link to the dataset works; none if it has no link.
+    pub link_hours: Option<u64>,
+}
+
+/// Whose a webhook is, and what its links are signed with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WebhookOwner {
+    /// The project.
+    pub project: i64,
+    /// The name of who added it.
+    pub creator: String,
+    /// What it signs with.
+    pub secret: String,
 }
 
 /// How far a delivery came.
@@ -122,14 +137,15 @@ impl crate::Store {
         &self,
         project: i64,
         creator: &str,
-        url: &str,
+        (url, link_hours): (&str, Option<u64>),
         secret: &str,
         now: Time,
     ) -> Result<i64, Error> {
         self.write(|connection| {
             let id = next(connection, "webhook", 1)?;
-            let sql = "INSERT INTO webhook (id, project, creator, url, secret, created_at)
-                       VALUES ($1, $2, $3, $4, $5, $6)";
+            let sql =
+                "INSERT INTO webhook (id, project, creator, url, secret, created_at, link_hours)
+                       VALUES ($1, $2, $3, $4, $5, $6, $7)";
             let values = [
                 id.into(),
                 project.into(),
@@ -137,6 +153,7 @@ impl crate::Store {
                 Value::Text(&column_text(url)),
                 secret.into(),
                 Value::Int(now.unix_micros()),
+                link_hours.map(whole).into(),
             ];
             connection.execute(sql, &values)?;
             Ok(id)
@@ -145,7 +162,8 @@ impl crate::Store {
 
     /// Webhooks in a scope, the oldest first.
     pub fn webhooks(&self, scope: &Scope) -> Result<Vec<Webhook>, Error> {
-        let mut statement = Statement::new("SELECT id, url, secret, created_at FROM webhook");
+        let mut statement =
+            Statement::new("SELECT id, url, secret, created_at, link_hours FROM webhook");
         statement.made_in(scope).push(" ORDER BY id");
         self.read(|connection| {
             connection.rows(&statement.sql, &statement.values(), |row| {
@@ -154,7 +172,19 @@ impl crate::Store {
                     url: row.text(1)?,
                     secret: row.text(2)?,
                     created_at: moment(row.int(3)?),
+                    link_hours: row.int_or_none(4)?.map(i64::unsigned_abs),
                 })
+            })
+        })
+    }
+
+    /// Whose a webhook is; none if there is no such webhook.
+    pub fn webhook_owner(&self, id: i64) -> Result<Option<WebhookOwner>, Error> {
+        let sql = "SELECT project, creator, secret FROM webhook WHERE id = $1";
+        self.read(|connection| {
+            connection.row(sql, &[id.into()], |row| {
+                let (project, creator, secret) = (row.int(0)?, row.text(1)?, row.text(2)?);
+                Ok(WebhookOwner { project, creator, secret })
             })
         })
     }
@@ -265,7 +295,7 @@ fn claim(
     let until = Value::Int(until.unix_micros());
     connection.execute(sql, &[until, webhook.into(), notice.into()])?;
     let sql = format!(
-        "SELECT {NOTICE}, p.name, w.url, w.secret, d.attempts FROM delivery d
+        "SELECT {NOTICE}, p.name, w.url, w.secret, d.attempts, w.link_hours FROM delivery d
          JOIN notice n ON n.id = d.notice JOIN webhook w ON w.id = d.webhook
          JOIN project p ON p.id = n.project WHERE d.webhook = $1 AND d.notice = $2"
     );
@@ -277,6 +307,7 @@ fn claim(
             url: row.text(9)?,
             secret: row.text(10)?,
             attempts: row.int(11)?.unsigned_abs(),
+            link_hours: row.int_or_none(12)?.map(i64::unsigned_abs),
         })
     })?;
     found.ok_or_else(|| Error::Damaged("a delivery is of no notice".into()))

@@ -19,7 +19,7 @@ fn export(place: &Place, creator: &str, name: &str) -> i64 {
 }
 
 fn webhook(place: &Place, creator: &str, url: &str) -> i64 {
-    place.store.add_webhook(place.project, creator, url, "key", at(1)).unwrap()
+    place.store.add_webhook(place.project, creator, (url, None), "key", at(1)).unwrap()
 }
 
 /// Has an export of ann's end, and so a notice made.
@@ -148,7 +148,7 @@ fn a_notice_goes_to_the_webhooks_of_whoever_asked() {
         let first = webhook(place, "ann", "https://one");
         let second = webhook(place, "ann", "https://two");
         webhook(place, "bob", "https://bob");
-        store.add_webhook(q, "ann", "https://q", "key", at(1)).unwrap();
+        store.add_webhook(q, "ann", ("https://q", None), "key", at(1)).unwrap();
         end_one(place, "d");
         webhook(place, "ann", "https://too-late");
         assert_eq!(claim(store, 299), []);
