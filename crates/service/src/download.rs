@@ -49,7 +49,7 @@ impl Service {
         })
     }
 
-    fn archive(&self, dataset: &Dataset) -> Result<Download, Error> {
+    pub(crate) fn archive(&self, dataset: &Dataset) -> Result<Download, Error> {
         let files = self.store.dataset_files(dataset)?;
         let place = self.objects.below(&dataset.prefix);
         let sizes: HashMap<String, u64> = self.objects.list(&dataset.prefix)?.into_iter().collect();

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use retort_model::bounds::{PAGE_ITEMS, WEBHOOKS_PER_PERSON};
+use retort_model::bounds::{LINK_HOURS, PAGE_ITEMS, WEBHOOKS_PER_PERSON};
 use retort_model::{Action, Grant};
 use retort_store::{Delivery, DeliveryState, Notice, Webhook};
 
@@ -27,15 +27,30 @@ impl Service {
         Ok(self.store.notices(&caller.own(), after, most.min(PAGE_ITEMS))?)
     }
 
-    /// Has the caller's exports told to a URL. The secret, with which notices are signed, is never shown again.
+    /// Has the caller's exports told to a URL. The secret, with which notices are signed, is never shown again. With
+    /// `link_hours`, each notice of a dataset has a link that downloads it, without any other secret, for so long.
     ///
     /// # Errors
-    /// They have too many.
-    pub fn add_webhook(&self, caller: &Caller, url: &str) -> Result<Webhook, Error> {
+    /// They have too many; a link works for 1 to 168 hours.
+    pub fn add_webhook(
+        &self,
+        caller: &Caller,
+        url: &str,
+        link_hours: Option<u64>,
+    ) -> Result<Webhook, Error> {
         // A URL may hold a secret of its own.
         let shown = url.split(['?', '#']).next().unwrap_or_default();
         self.audited(caller, Action::Webhook, shown, || {
             caller.needs(Grant::Manage)?;
+            if let Some(hours) = link_hours {
+                // Who has the link has the dataset.
+                caller.needs(Grant::Export)?;
+                if !(1..=LINK_HOURS).contains(&hours) {
+                    return Err(Error::Choice(format!(
+                        "a link to a dataset works for 1 to {LINK_HOURS} hours, not {hours}"
+                    )));
+                }
+            }
             if self.store.webhooks(&caller.own())?.len() >= WEBHOOKS_PER_PERSON {
                 return Err(Error::TooMany(format!(
                     "you have {WEBHOOKS_PER_PERSON} webhooks already; remove one first"
@@ -45,9 +60,9 @@ impl Service {
             let secret = base64::engine::general_purpose::STANDARD.encode(chance::<32>()?);
             let secret = format!("whsec_{secret}");
             let (now, project) = (self.clock.now(), caller.project.id);
-            let id = self.store.add_webhook(project, &caller.name, (url, None), &secret, now)?;
-            let url = url.to_owned();
-            Ok(Webhook { id, url, secret, created_at: Some(now), link_hours: None })
+            let to = (url, link_hours);
+            let id = self.store.add_webhook(project, &caller.name, to, &secret, now)?;
+            Ok(Webhook { id, url: url.to_owned(), secret, created_at: Some(now), link_hours })
         })
     }
 

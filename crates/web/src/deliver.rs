@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use retort_service::Delivery;
+use retort_service::{Delivery, DownloadLink};
 use serde_json::json;
 
 use crate::app::App;
@@ -46,13 +46,19 @@ pub async fn deliver(app: App, outgoing: Outgoing) {
 
 async fn post(app: &App, outgoing: &Outgoing, delivery: Delivery) {
     let notice = wire::Notice::from(&delivery.notice);
-    let body = json!({
-        "type": "export.ended",
-        "timestamp": notice.at,
-        "data": {"project": delivery.project, "notice": notice},
-    });
+    let mut data = json!({"project": delivery.project, "notice": notice});
     let id = format!("notice-{}-{}", delivery.webhook, delivery.notice.id);
-    let Ok(now) = app.call(|service| Ok(service.now())).await else { return };
+    let asked = delivery.clone();
+    let seen = app.call(move |service| Ok((service.now(), service.download_link(&asked))));
+    let Ok((now, link)) = seen.await else { return };
+    if let (Some(DownloadLink { link, expires_at }), Some(data)) = (link, data.as_object_mut()) {
+        // Without a public address, the receiver has to know where the server is.
+        let server = app.settings().url.as_deref().unwrap_or_default();
+        let url = format!("{server}/api/v1/downloads/{link}");
+        let download = json!({"url": url, "expires_at": expires_at.to_string()});
+        data.insert("download".into(), download);
+    }
+    let body = json!({"type": "export.ended", "timestamp": notice.at, "data": data});
     let answer = outgoing.post(&delivery.url, &delivery.secret, &id, &body.to_string(), now).await;
     let again = match &answer {
         Ok(200..=299 | 410) => None,

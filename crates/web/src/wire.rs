@@ -1228,6 +1228,11 @@ pub struct SharedFile {
 pub struct NewWebhook {
     /// Where notices are posted.
     pub url: String,
+    /// Hours for which a link works that each notice of a dataset then has: whoever has the link downloads the dataset.
+    /// Default: no link.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1, maximum = 168)]
+    pub link_hours: Option<u64>,
 }
 
 /// A webhook.
@@ -1239,6 +1244,9 @@ pub struct Webhook {
     pub url: String,
     /// When it was made.
     pub created_at: Option<String>,
+    /// Hours for which a notice's link to the dataset works; null if notices have no link.
+    #[serde(default)]
+    pub link_hours: Option<u64>,
     /// What notices are signed with, when it is made and never again.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub secret: Option<String>,
@@ -1251,6 +1259,7 @@ impl Webhook {
             id: webhook.id,
             url: webhook.url.clone(),
             created_at: moment(webhook.created_at),
+            link_hours: webhook.link_hours,
             secret: is_new.then(|| webhook.secret.clone()),
         }
     }

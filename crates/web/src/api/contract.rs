@@ -9,8 +9,9 @@ use utoipa::openapi::{Content, ContentBuilder, OpenApi, Ref, RefOr, ResponseBuil
 use crate::problem::PROBLEMS;
 
 /// Operations that are about no project, by the beginning of their path.
-const WITHOUT_PROJECT: [&str; 9] = [
+const WITHOUT_PROJECT: [&str; 10] = [
     "/api/v1/account",
+    "/api/v1/downloads",
     "/api/v1/formats",
     "/api/v1/invitations/accept",
     "/api/v1/invitations/join",

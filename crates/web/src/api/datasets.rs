@@ -5,8 +5,9 @@ use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use retort_model::bounds::PAGE_ITEMS;
 use retort_model::{DatasetName, Grant};
-use retort_service::{Error, preview_package};
+use retort_service::{Dataset, Download, Error, preview_package};
 use serde::Deserialize;
+use tokio::time::Instant;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -18,7 +19,7 @@ use crate::app::App;
 use crate::extract::{Json, Path};
 use crate::problem::Problem;
 use crate::ranges::{ByteRange, Offer, download};
-use crate::who::ProjectCaller;
+use crate::who::{ProjectCaller, Visitor};
 use crate::wire;
 
 pub fn routes() -> OpenApiRouter<App> {
@@ -29,6 +30,7 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(preview_dataset))
         .routes(routes!(show_manifest))
         .routes(routes!(download_dataset))
+        .routes(routes!(download_by_link))
 }
 
 /// Whose datasets.
@@ -182,15 +184,45 @@ async fn download_dataset(
     method: Method,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let (dataset, archive) = app.call(move |service| service.download(&caller, id)).await?;
+    let found = app.call(move |service| service.download(&caller, id)).await?;
+    send(&app, found, &method, &headers).await
+}
+
+/// Download a dataset by a link from a notice
+///
+/// Notices to webhooks have such links, if their webhook was added with `link_hours`. A link works until it expires or its
+/// webhook is removed.
+#[utoipa::path(get, path = "/downloads/{link}", tag = "datasets", security(()),
+    params(ByteRange, ("link" = String, Path)),
+    responses(
+        (status = 200, content_type = "application/zip", body = String),
+        (status = 206, content_type = "application/zip", body = String),
+        (status = 304)))]
+async fn download_by_link(
+    State(app): State<App>,
+    visitor: Visitor,
+    Path(link): Path<String>,
+    method: Method,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    app.rates().take(visitor.address.into(), Instant::now()).map_err(Problem::rate_limited)?;
+    let found = app.call(move |service| service.download_by_link(&link, &visitor.origin)).await?;
+    send(&app, found, &method, &headers).await
+}
+
+/// Sends a dataset's archive, or the ranges of it that are asked for.
+async fn send(
+    app: &App,
+    (dataset, archive): (Dataset, Download),
+    method: &Method,
+    headers: &HeaderMap,
+) -> Result<Response, Problem> {
     let offer = Offer {
         total_bytes: archive.bytes(),
         etag: &archive.etag(),
         file_name: &format!("{}.zip", dataset.name),
         media_type: "application/zip",
     };
-    download(app.downloads(), &method, &headers, &offer, move |range, out| {
-        archive.write(range, out)
-    })
-    .await
+    download(app.downloads(), method, headers, &offer, move |range, out| archive.write(range, out))
+        .await
 }

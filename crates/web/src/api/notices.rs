@@ -3,6 +3,7 @@
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use retort_service::Service;
 use serde::Deserialize;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -71,7 +72,8 @@ async fn add_webhook(
 ) -> Result<Response, Problem> {
     check_url(&asked.url, app.settings().allows_private_webhooks)
         .map_err(|why| Problem::bad_request(format!("`url`: {why}")))?;
-    let webhook = app.call(move |service| service.add_webhook(&caller, &asked.url)).await?;
+    let added = move |service: &Service| service.add_webhook(&caller, &asked.url, asked.link_hours);
+    let webhook = app.call(added).await?;
     Ok((StatusCode::CREATED, Json(wire::Webhook::new(&webhook, true))).into_response())
 }
 

@@ -221,12 +221,20 @@ struct TokenRow {
     seen: String,
 }
 
+struct WebhookRow {
+    id: i64,
+    url: String,
+    at: String,
+    /// Whether notices have a link, and for how long it works.
+    link: Option<String>,
+}
+
 #[derive(Template)]
 #[template(path = "tokens.html")]
 struct Tokens {
     frame: Frame,
     tokens: Vec<TokenRow>,
-    webhooks: Vec<(i64, String, String)>,
+    webhooks: Vec<WebhookRow>,
     scopes: Vec<(&'static str, &'static str)>,
     /// A secret that was made just now: what it is of, and it.
     made: Option<(&'static str, String)>,
@@ -274,7 +282,15 @@ async fn programs(
             .collect(),
         webhooks: webhooks
             .iter()
-            .map(|one| (one.id, one.url.clone(), moment(one.created_at)))
+            .map(|one| WebhookRow {
+                id: one.id,
+                url: one.url.clone(),
+                at: moment(one.created_at),
+                link: one.link_hours.map(|hours| match hours {
+                    1 => "with a link for 1 hour".to_owned(),
+                    hours => format!("with a link for {hours} hours"),
+                }),
+            })
             .collect(),
         scopes: Grant::ALL.iter().map(|&grant| (grant.as_str(), about(grant))).collect(),
         made,
@@ -327,6 +343,8 @@ async fn end_token(
 #[derive(Debug, Deserialize)]
 struct NewWebhook {
     url: String,
+    #[serde(default)]
+    link_hours: String,
 }
 
 async fn add_webhook(
@@ -337,8 +355,19 @@ async fn add_webhook(
         let problem = Problem::bad_request(format!("the webhook's address: {why}"));
         return programs(&app, visit, None, Some(problem)).await;
     }
+    let link_hours = match form.link_hours.trim() {
+        "" => None,
+        text => match text.parse::<u64>() {
+            Ok(hours) => Some(hours),
+            Err(_) => {
+                let problem = Problem::bad_request("the hours of a link are a whole number");
+                return programs(&app, visit, None, Some(problem)).await;
+            }
+        },
+    };
     let caller = visit.caller.clone();
-    match app.call(move |service| service.add_webhook(&caller, &form.url)).await {
+    let added = app.call(move |service| service.add_webhook(&caller, &form.url, link_hours));
+    match added.await {
         Ok(webhook) => programs(&app, visit, Some(("webhook", webhook.secret)), None).await,
         Err(problem) => programs(&app, visit, None, Some(problem)).await,
     }

@@ -19,7 +19,7 @@ use retort_model::Grant;
 use retort_service::Caller;
 
 use retort_testing_server::server::{
-    self, As, Setup, each, on_both, on_both_with, on_sqlite, on_sqlite_with, said,
+    self, As, Reply, Setup, each, on_both, on_both_with, on_sqlite, on_sqlite_with, said,
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -519,6 +519,87 @@ async fn an_export_that_ended_is_told_signed_and_told_again_until_it_arrives() {
             assert_eq!(body["data"]["notice"]["name"], "told");
         }
         assert_eq!(received[0].0["webhook-id"], received[1].0["webhook-id"]);
+        hooks.abort();
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_notice_has_a_link_to_the_dataset_that_expires_and_ends_with_its_webhook() {
+    let setup = || Setup { allows_private_webhooks: true, ..Setup::default() };
+    on_both_with(setup, async |server| {
+        let received = Received::default();
+        let kept = Arc::clone(&received);
+        let answer = move |headers: HeaderMap, body: String| {
+            kept.lock().unwrap().push((headers, body));
+            async { StatusCode::OK }
+        };
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/hook", listener.local_addr().unwrap());
+        let hooks = tokio::spawn(async move {
+            axum::serve(listener, Router::new().fallback(answer)).await.unwrap();
+        });
+        let ann = server.session(&server.ann).await;
+        server.conversation(&server.ann).await;
+        let add = async |hours: u64| {
+            server.post("/api/v1/webhooks", &ann, json!({"url": url, "link_hours": hours})).await
+        };
+        for hours in [0, 169] {
+            assert_eq!(add(hours).await.status, 422);
+        }
+        let (kept, removed) = (add(2).await, add(2).await);
+        assert_eq!(kept.status, 201, "{}", kept.text());
+        let id = server.dataset("told", json!({}), &ann).await;
+        for _ in 0..600 {
+            if received.lock().unwrap().len() == 2 {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        let link = |webhook: &Reply| {
+            let received = received.lock().unwrap();
+            let mut bodies = received.iter().map(|(_, body)| serde_json::from_str(body).unwrap());
+            let begin = format!("/api/v1/downloads/{}-", webhook.id());
+            let told =
+                |body: &Value| body["data"]["download"]["url"].as_str().unwrap().contains(&begin);
+            let body: Value = bodies.find(told).unwrap();
+            assert_eq!(body["data"]["notice"]["dataset"], json!(id));
+            let until = body["data"]["download"]["expires_at"].as_str().unwrap();
+            let until = retort_model::Time::parse(until).unwrap().unix_micros();
+            let left = until - server.service.now().unix_micros();
+            assert!((7_100_000_000..=7_200_000_000).contains(&left), "{left}");
+            let url = body["data"]["download"]["url"].as_str().unwrap();
+            url[url.find("/api/").unwrap()..].to_owned()
+        };
+        let (path, ended) = (link(&kept), link(&removed));
+        assert_eq!(server.get(&ended, &As::Nobody).await.status, 200);
+        let gone = server.delete(&format!("/api/v1/webhooks/{}", removed.id()), &ann).await;
+        assert_eq!(gone.status, 204);
+        assert_eq!(server.get(&ended, &As::Nobody).await.status, 404);
+        let whole = server.get(&format!("/api/v1/datasets/{id}/download"), &ann).await;
+        let found = server.get(&path, &As::Nobody).await;
+        assert_eq!((found.status, &found.body), (200, &whole.body));
+        let head = found.headers["content-disposition"].to_str().unwrap();
+        assert!(head.contains("told.zip"), "{head}");
+        // Neither the dataset nor the time can be changed.
+        let name = path.rsplit('/').next().unwrap();
+        let parts: Vec<&str> = name.splitn(4, '-').collect();
+        let [hook, number, expires, signature] = *parts else { panic!("{name}") };
+        let begin = format!("{hook}-{number}");
+        let later = expires.parse::<i64>().unwrap() + 1;
+        let other = server.dataset("other", json!({}), &ann).await;
+        for forged in [
+            format!("{begin}-{later}-{signature}"),
+            format!("{hook}-{other}-{expires}-{signature}"),
+            format!("{begin}-{expires}-AAAA"),
+            format!("{begin}-{expires}"),
+            "x".into(),
+        ] {
+            let refused = server.get(&format!("/api/v1/downloads/{forged}"), &As::Nobody).await;
+            assert_eq!(refused.status, 404, "{forged}: {}", refused.text());
+        }
+        server.clock.advance(Duration::from_secs(2 * 3600));
+        assert_eq!(server.get(&path, &As::Nobody).await.status, 404, "expired");
         hooks.abort();
     })
     .await;

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use retort_model::{ConversationFilter, Grants, JobKind, ProjectRole};
 use retort_service::{
-    Caller, ExportOptions, ExportRequest, IntakeRequest, NewOriginal, Nobody, Person, Project,
-    Service, ShareRequest, TokenRequest, Wanted,
+    Caller, Delivery, ExportOptions, ExportRequest, IntakeRequest, NewOriginal, Nobody, Person,
+    Project, Service, ShareRequest, TokenRequest, Wanted,
 };
 use serde_json::{Value, json};
 
@@ -324,6 +324,9 @@ pub const ROWS: &[Row] = &[
     }),
     row("GET /api/v1/shared/{link}/files.zip", |stage| {
         at(format!("/shared/{}/files.zip", stage.share(None).1))
+    }),
+    row("GET /api/v1/downloads/{link}", |stage| {
+        at(format!("/downloads/{}", stage.download_link()))
     }),
     // Tokens, webhooks, notices.
     row("GET /api/v1/tokens", |_| at("/tokens")),
@@ -960,7 +963,26 @@ impl Stage {
     }
 
     fn webhook(&self) -> i64 {
-        self.service.add_webhook(&self.ann, "https://example.com/hook").unwrap().id
+        self.service.add_webhook(&self.ann, "https://example.com/hook", None).unwrap().id
+    }
+
+    /// A link to a dataset in a notice to a webhook.
+    fn download_link(&self) -> String {
+        let dataset = self.dataset();
+        let hook = "https://example.com/hook";
+        let webhook = self.service.add_webhook(&self.ann, hook, Some(1)).unwrap();
+        let mut notices = self.service.notices(&self.ann, None, 100).unwrap().into_iter();
+        let notice = notices.rfind(|one| one.dataset == Some(dataset)).unwrap();
+        let delivery = Delivery {
+            webhook: webhook.id,
+            notice,
+            project: "p".into(),
+            url: webhook.url,
+            secret: webhook.secret,
+            attempts: 1,
+            link_hours: webhook.link_hours,
+        };
+        self.service.download_link(&delivery).unwrap().link
     }
 
     fn schedule(&self) -> i64 {
@@ -993,7 +1015,7 @@ impl Stage {
                     service.delete_schedule(caller, one.schedule.id).unwrap();
                 }
             }
-            if endpoint.contains("/webhooks") {
+            if endpoint.contains("/webhooks") || endpoint.contains("/downloads") {
                 for webhook in service.webhooks(caller).unwrap() {
                     service.end_webhook(caller, webhook.id).unwrap();
                 }
