@@ -10,8 +10,8 @@ use std::time::Duration;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use retort_model::{Grant, Grants, ProjectRole, Time};
 use retort_service::{
-    Caller, Clock, IntakeRequest, Nobody, Origin, Person, Project, Quotas, Retention, Service,
-    Settings, TokenRequest, Wanted,
+    Caller, Clock, DestinationSettings, IntakeRequest, Nobody, Origin, Person, Project, Quotas,
+    Retention, Service, Settings, TokenRequest, Wanted,
 };
 use retort_web::app::{AddressHeader, App, Settings as WebSettings};
 use retort_web::bounds::Bounds;
@@ -65,6 +65,8 @@ pub struct Setup {
     pub issuer: String,
     pub quotas: Quotas,
     pub takes_traces: bool,
+    /// Whether there is a destination `shelf`: the folder [`TestServer::shelf`].
+    pub has_destination: bool,
 }
 
 impl Default for Setup {
@@ -81,6 +83,7 @@ impl Default for Setup {
             issuer: String::new(),
             quotas: Quotas { imports_per_person: u64::MAX, ..Quotas::default() },
             takes_traces: true,
+            has_destination: false,
         }
     }
 }
@@ -115,6 +118,8 @@ pub struct TestServer {
     /// Owns the project `q` and is not in `p`.
     pub quinn: Person,
     pub objects: std::path::PathBuf,
+    /// Where schedules may deliver to, if there is a destination.
+    pub shelf: std::path::PathBuf,
     client: reqwest::Client,
     /// So that the tests' own sign-ins are not counted together.
     visitors: AtomicU32,
@@ -161,7 +166,14 @@ impl TestServer {
             .try_init();
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().to_owned();
-        let objects = path.join("objects");
+        let (objects, shelf) = (path.join("objects"), path.join("shelf"));
+        let mut destinations = BTreeMap::new();
+        if setup.has_destination {
+            std::fs::create_dir(&shelf).unwrap();
+            let location = shelf.to_str().unwrap().to_owned();
+            let one = DestinationSettings { location, ..DestinationSettings::default() };
+            destinations.insert("shelf".to_owned(), one);
+        }
         let clock = TestClock::default();
         let service = tokio::task::spawn_blocking({
             let (clock, objects) = (clock.clone(), objects.clone());
@@ -183,8 +195,8 @@ impl TestServer {
                     quotas: setup.quotas,
                     models: BTreeMap::default(),
                     benchmarks: BTreeMap::default(),
+                    destinations,
                     signing_key: None,
-                    destinations: BTreeMap::default(),
                 };
                 Some(Service::open(settings, Box::new(clock), true).unwrap())
             }
@@ -251,6 +263,7 @@ impl TestServer {
             bob,
             quinn,
             objects,
+            shelf,
             client,
             visitors: AtomicU32::new(0),
             made: AtomicU64::new(0),

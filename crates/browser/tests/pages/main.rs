@@ -6,6 +6,7 @@
 
 mod editing;
 mod reading;
+mod schedules;
 
 use std::time::Duration;
 
@@ -639,7 +640,7 @@ async fn agent(server: &TestServer) {
 }
 
 /// Every screen, once with something on it.
-const SCREENS: [(&str, &str); 25] = [
+const SCREENS: [(&str, &str); 26] = [
     ("sign-in", "/sign-in"),
     ("home", "/"),
     ("export", "/export"),
@@ -648,6 +649,7 @@ const SCREENS: [(&str, &str); 25] = [
     ("dataset", "/datasets/1"),
     ("schedules", "/schedules"),
     ("new-schedule", "/schedules/new"),
+    ("schedule", "/schedules/1"),
     ("copilots", "/copilots"),
     ("recipes", "/recipes"),
     ("history", "/recipes/leave%20%3Cb%3Epolicy%3C%2Fb%3E"),
@@ -678,6 +680,8 @@ async fn every_screen_is_whole_at_every_width_and_open_to_everyone() {
         server.ended_job("exports", job.json()["id"].as_i64().unwrap(), &who).await;
         let plan = json!({"export": {"dataset_name": "weekly_{date}"}, "cron": "0 2 * * 1", "zone": "Europe/Berlin", "window": "changed"});
         server.post("/api/v1/schedules", &who, json!({"name": "Every week", "plan": plan})).await.ok();
+        let run = server.post("/api/v1/schedules/1/run", &who, json!({})).await.ok();
+        server.ended_job("exports", run["job"]["id"].as_i64().unwrap(), &who).await;
         let Some(browser) = Browser::open(server, true).await else { return };
         browser.sign_in(&server.owner).await;
         let axe = std::env::var_os("RETORT_AXE").map(|path| std::fs::read_to_string(path).unwrap());

@@ -7,7 +7,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::{get, post};
 use retort_model::{ConversationFilter, ItemKind, ScheduleState, TimeRule, WindowKind};
-use retort_service::Scheduled;
+use retort_service::{Job, ScheduleDelivery, Scheduled};
 use serde::Deserialize;
 
 use super::display::{capital, count, moment, sentence};
@@ -24,6 +24,7 @@ pub(super) fn routes() -> Router<App> {
     Router::new()
         .route("/schedules", get(list).post(add))
         .route("/schedules/new", get(form))
+        .route("/schedules/{id}", get(show_one))
         .route("/schedules/{id}/pause", post(pause))
         .route("/schedules/{id}/resume", post(resume))
         .route("/schedules/{id}/run", post(run))
@@ -134,6 +135,91 @@ async fn listed(
     let trouble = problem.map(|problem| sentence(problem.detail()));
     let rows = found.iter().map(Row::of).collect();
     show(status, &Schedules { frame, rows, told, trouble })
+}
+
+/// A run of a schedule.
+struct Run {
+    job: i64,
+    state: String,
+    at: String,
+    items: String,
+    records: String,
+    /// The dataset's name, and its number while it is there.
+    name: String,
+    dataset: Option<i64>,
+    /// Why it made none.
+    note: Option<String>,
+    delivery: Option<Shipment>,
+}
+
+/// A dataset's way to a destination.
+struct Shipment {
+    /// Where it goes; empty before the first attempt.
+    place: String,
+    /// When it was delivered.
+    at: Option<String>,
+    /// Why the last attempt failed, and when the next one is.
+    failed: Option<String>,
+}
+
+impl Shipment {
+    fn of(one: &ScheduleDelivery) -> Self {
+        let place = [one.destination.as_deref(), one.path.as_deref()];
+        let failed =
+            one.error.as_ref().filter(|_| one.delivered_at.is_none()).map(|error| {
+                match one.next_at {
+                    Some(next) => {
+                        format!("{} Next attempt: {}.", sentence(error), moment(Some(next)))
+                    }
+                    None => format!("{} Resume the schedule to try again.", sentence(error)),
+                }
+            });
+        Self {
+            place: place.into_iter().flatten().collect::<Vec<_>>().join(": "),
+            at: one.delivered_at.map(|at| moment(Some(at))),
+            failed,
+        }
+    }
+}
+
+impl Run {
+    fn of(job: &Job, deliveries: &[ScheduleDelivery]) -> Self {
+        Self {
+            job: job.id,
+            state: job.state.to_string().replace('-', " "),
+            at: moment(job.finished_at.or(job.created_at)),
+            items: count(job.progress.items_total),
+            records: count(job.progress.records),
+            name: job.name.clone(),
+            dataset: job.dataset,
+            note: job.error.as_deref().map(sentence),
+            delivery: deliveries.iter().find(|one| one.job == job.id).map(Shipment::of),
+        }
+    }
+}
+
+#[derive(Template)]
+#[template(path = "schedule.html")]
+struct ScheduleShown {
+    frame: Frame,
+    one: Row,
+    runs: Vec<Run>,
+}
+
+async fn show_one(State(app): State<App>, visit: Visit, Path(id): Path<i64>) -> Response {
+    let frame = visit.frame("datasets");
+    let seen = app.call(move |service| {
+        let found = service.schedule(&visit.caller, id)?;
+        let runs = service.schedule_runs(&visit.caller, id)?;
+        Ok((found, runs, service.schedule_deliveries(&visit.caller, id)?))
+    });
+    match seen.await {
+        Ok((found, runs, deliveries)) => {
+            let runs = runs.iter().map(|job| Run::of(job, &deliveries)).collect();
+            show(StatusCode::OK, &ScheduleShown { frame, one: Row::of(&found), runs })
+        }
+        Err(problem) => trouble(&problem),
+    }
 }
 
 /// What the form of a new schedule holds.

@@ -618,6 +618,7 @@ pub const ROWS: &[Row] = &[
     }),
     row("GET /schedules", |_| page("/schedules")),
     row("GET /schedules/new", |_| page("/schedules/new")),
+    row("GET /schedules/{id}", |stage| page(format!("/schedules/{}", stage.schedule()))),
     row("POST /schedules", |_| {
         page("/schedules").form(&[("csrf", "CSRF"), ("name", "nightly"), ("cron", "0 2 * * *")])
     }),
