@@ -246,5 +246,7 @@ fn why_nothing(totals: &Totals) -> String {
         .iter()
         .map(|(reason, count, _)| format!("{count} {}", reason.words()))
         .collect();
-    format!("of {} {}s, {}", account.selected, account.noun(), reasons.join(", "))
+    let ending = if account.selected == 1 { "" } else { "s" };
+    let (selected, noun) = (account.selected, account.noun());
+    format!("of {selected} {noun}{ending}, {}", reasons.join(", "))
 }
