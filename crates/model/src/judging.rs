@@ -220,29 +220,32 @@ impl<'a> Conversation<'a> {
         let Some(round) = self.rounds.get(place.round) else { return false };
         let Some(original) = round.messages.get(place.message) else { return false };
         let number = round.number;
-        if original.words().decoded() == *text {
+        let is_same = |message: &Message<'_>| lines(&message.words().decoded()) == lines(text);
+        if is_same(original) {
             return false;
         }
-        let corrections =
-            || self.rounds.iter().enumerate().filter(|(_, one)| one.corrects() == Some(number));
-        let says = |one: &Round<'_>| {
-            one.messages.last().is_some_and(|last| last.words().decoded() == *text)
-        };
-        if corrections().any(|(_, one)| says(one)) {
-            return false;
-        }
-        let is_by = |one: &Round<'_>| {
-            let author = one.messages.last().and_then(|last| last.metadata.get(AUTHOR));
+        let leaves = self.leaves();
+        let is_by = |message: &Message<'_>| {
+            let author = message.metadata.get(AUTHOR);
             author.and_then(RawJson::as_text).is_some_and(|author| author == by)
         };
-        let leaves = self.leaves();
-        let theirs = corrections().find(|(at, one)| is_by(one) && leaves.contains(at));
+        let is_own = original.is_correction() && is_by(original) && leaves.contains(&place.round);
+        let corrected = if is_own { round.corrects().unwrap_or(number) } else { number };
+        let last = |at: usize| self.rounds.get(at).and_then(|one| one.messages.last());
+        let corrections = self.rounds.iter().enumerate();
+        let corrections = corrections.filter(|(_, one)| one.corrects() == Some(corrected));
+        let corrections: Vec<usize> = corrections.map(|(at, _)| at).collect();
+        if corrections.iter().any(|&at| last(at).is_some_and(is_same)) {
+            return false;
+        }
+        let is_theirs = |at: &usize| leaves.contains(at) && last(*at).is_some_and(is_by);
+        let theirs = corrections.into_iter().find(is_theirs);
         let mut answer = Message::text(Role::Assistant, text.to_owned());
         answer.label = Some(Label::Preferred);
         answer.created_at = Some(at);
-        answer.metadata.put(CORRECTS.into(), RawJson::string(&number.to_string()));
+        answer.metadata.put(CORRECTS.into(), RawJson::string(&corrected.to_string()));
         answer.metadata.put(AUTHOR.into(), RawJson::string(by));
-        match theirs.map(|(at, _)| at) {
+        match theirs {
             Some(at) => {
                 if let Some(last) = self.rounds.get_mut(at).and_then(|one| one.messages.last_mut())
                 {
@@ -365,6 +368,11 @@ impl<'a> Conversation<'a> {
             }
         }
     }
+}
+
+/// A text with line ends as forms give them back.
+fn lines(text: &str) -> String {
+    text.replace("\r\n", "\n").replace('\r', "\n")
 }
 
 /// Where the messages of one state of a conversation are in another: those that say the same. Of several, the first is the

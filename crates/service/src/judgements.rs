@@ -7,9 +7,10 @@ use retort_formats::judgements::{Judgement, Rows};
 use retort_json::RawJson;
 use retort_model::bounds::{IDS_LISTED, JUDGEMENT_CHARACTERS};
 use retort_model::{
-    Action, Conversation, Feedback, Grant, Judging, Place, Role, Run, RunStatus, canonical,
+    Action, Conversation, ConversationFilter, Feedback, Grant, Judging, Message, Place, Query,
+    Role, Run, RunStatus, canonical, condition, fnv1a,
 };
-use retort_store::{Importer, IncomingRun, Taken};
+use retort_store::{Cursor, Importer, IncomingRun, Order, Summary, Taken};
 
 use crate::caller::{Caller, LOCAL};
 use crate::error::Error;
@@ -45,6 +46,8 @@ pub struct OneJudgement {
     pub author: Option<String>,
     /// What changes in what they say.
     pub says: Judging,
+    /// How the message began when they read it, as [`beginning`] tells; it is refused if another one is there now.
+    pub read: Option<u64>,
     /// A better answer, which is added beside the one that it corrects; `Some(None)` takes their correction back.
     pub corrected: Option<Option<String>>,
 }
@@ -59,14 +62,65 @@ pub enum JudgedPlace {
     LastAnswer,
     /// The answer with this number on the branch that is shown, counted from 1 as in the rows of exports.
     Answer(usize),
-    /// A message, by the number of its round and its position there, from 0.
-    Message {
-        /// The round's number.
-        round: u32,
-        /// The message's position.
-        message: usize,
-    },
+    /// A message, by its position.
+    Message(Place),
 }
+
+/// Whose judgements a queue leaves out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Queue {
+    /// Those of the caller: everyone judges everything.
+    Mine,
+    /// Those of anyone: each conversation is judged once.
+    Anyone,
+}
+
+impl Queue {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Mine, Self::Anyone];
+
+    /// Its name in addresses.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Mine => "mine",
+            Self::Anyone => "anyone",
+        }
+    }
+
+    /// What is left of what a filter means.
+    fn rest(self, filter: &ConversationFilter, name: &str) -> ConversationFilter {
+        let mut rest = filter.clone();
+        // A name that no query can hold has to do with the other queue.
+        let condition = condition("judged_by", name).filter(|_| self == Self::Mine);
+        let Some(condition) = condition else {
+            rest.judged = Some(false);
+            return rest;
+        };
+        let narrowed = |text: &str| format!("{text} -{condition}").parse::<Query>();
+        let narrower: Result<Vec<_>, _> = match filter.search.as_slice() {
+            [] => narrowed("").map(|one| vec![one]),
+            some => some.iter().map(|one| narrowed(one.as_str())).collect(),
+        };
+        match narrower {
+            Ok(search) => rest.search = search,
+            // The query is as long as it may be.
+            Err(_) => rest.judged = Some(false),
+        }
+        rest
+    }
+}
+
+/// The next conversation of a queue, and how many are left with it.
+#[derive(Clone, Debug, Default)]
+pub struct QueueNext {
+    /// The next one; none if nothing is left.
+    pub next: Option<Summary>,
+    /// How many are left.
+    pub left: u64,
+}
+
+/// Conversations of a queue for several people among which each gets another one.
+const QUEUE_SPREAD: usize = 50;
 
 impl JudgementReport {
     fn note(&mut self, why: String) {
@@ -135,6 +189,32 @@ impl Service {
         })
     }
 
+    /// The next conversation that a filter means and that the queue has left: of a queue for several people, another one
+    /// for each of them; of one's own, the one behind `behind`, or the first.
+    ///
+    /// # Errors
+    /// The caller may not read; those of the store.
+    pub fn next_to_judge(
+        &self,
+        caller: &Caller,
+        filter: &ConversationFilter,
+        queue: Queue,
+        behind: Option<&Summary>,
+    ) -> Result<QueueNext, Error> {
+        let rest = queue.rest(filter, &caller.name);
+        let left = self.count(caller, &rest)?;
+        let most = if queue == Queue::Anyone { QUEUE_SPREAD } else { 1 };
+        let list = |after| self.list(caller, &rest, Order::Newest, after, most);
+        let mut page = list(behind.map(|one| Cursor::behind(one, Order::Newest)))?;
+        if page.conversations.is_empty() && behind.is_some() {
+            page = list(None)?;
+        }
+        let mut found = page.conversations;
+        let at = usize::try_from(fnv1a(&caller.name)).unwrap_or(0).checked_rem(found.len());
+        let next = at.map(|at| found.swap_remove(at));
+        Ok(QueueNext { next, left })
+    }
+
     fn judge_row(&self, caller: &Caller, judgement: &Judgement) -> Result<bool, Error> {
         if judgement.is_empty() {
             return Ok(false);
@@ -162,6 +242,7 @@ impl Service {
         let one = OneJudgement {
             place,
             author: judgement.author.clone(),
+            read: None,
             says: Judging {
                 rating: rating.map(Some),
                 label: judgement.label.clone().map(Some),
@@ -192,11 +273,17 @@ impl Service {
             }
             let place = one.place.of(whole)?;
             let round = whole.rounds.get_mut(place.round);
-            let number = round.as_ref().map(|round| round.number);
+            // A correction is taken back where it is, too.
+            let number = round.as_ref().map(|round| round.corrects().unwrap_or(round.number));
             let Some(message) = round.and_then(|round| round.messages.get_mut(place.message))
             else {
                 return Err(no_message());
             };
+            if one.read.is_some_and(|read| read != beginning(message)) {
+                return Err(Error::Conflict(
+                    "the conversation has changed; reload the page".to_owned(),
+                ));
+            }
             if one.corrected.is_some() && message.role != Role::Assistant {
                 return Err(Error::Choice("only an answer can be corrected".into()));
             }
@@ -282,15 +369,20 @@ impl JudgedPlace {
                     Error::Choice(format!("the conversation has no answer{which}"))
                 })
             }
-            Self::Message { round, message } => {
-                let number = round;
-                let round = conversation.rounds.iter().rposition(|round| round.number == number);
-                let round = round.ok_or_else(no_message)?;
-                Ok(Place { round, message })
-            }
+            Self::Message(place) => Ok(place),
         }
     }
 }
+
+/// A hash of who speaks in a message and of how it begins, by which it is known again.
+pub fn beginning(message: &Message<'_>) -> u64 {
+    let words = message.words();
+    let start: String = words.decoded().chars().take(BEGINNING).collect();
+    fnv1a(&format!("{}:{start}", message.role.as_str()))
+}
+
+/// Characters of a message by which it is known again.
+const BEGINNING: usize = 200;
 
 fn no_message() -> Error {
     Error::Choice("the conversation has no such message".into())

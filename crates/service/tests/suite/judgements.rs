@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use retort_json::RawJson;
-use retort_model::{ConversationFilter, Judging, ProjectRole};
-use retort_service::{Error, JudgedPlace, OneJudgement};
+use retort_model::{ConversationFilter, Judging, Place, ProjectRole};
+use retort_service::{Error, JudgedPlace, OneJudgement, Queue};
 use serde_json::{Value, json};
 
 use crate::support::{Office, chat, named};
@@ -89,7 +89,7 @@ fn what_is_taken_back_leaves_what_was_there_before() {
     assert_eq!(line(&office, "a"), before);
     let corrects = |text: Option<&str>| {
         let corrected = Some(text.map(str::to_owned));
-        let place = JudgedPlace::Message { round: 1, message: 1 };
+        let place = JudgedPlace::Message(Place { round: 0, message: 1 });
         let one = OneJudgement { place, corrected, ..OneJudgement::default() };
         office.service.judge_one(&caller, ("a", None), &one).unwrap()
     };
@@ -192,7 +192,7 @@ fn people_judge_what_they_may_see() {
     office.service.judge_one(&member, ("d", None), &of_answer(rates("1"))).unwrap();
     assert_eq!(office.ids(&member, &filtered("judged_by:dee")), ["d"]);
 
-    let question = JudgedPlace::Message { round: 1, message: 0 };
+    let question = JudgedPlace::Message(Place { round: 0, message: 0 });
     let corrects = OneJudgement {
         place: question,
         corrected: Some(Some("What?".into())),
@@ -200,7 +200,7 @@ fn people_judge_what_they_may_see() {
     };
     let refused = office.service.judge_one(&office.local(), ("d", None), &corrects);
     assert!(matches!(refused, Err(Error::Choice(_))), "{refused:?}");
-    let nowhere = JudgedPlace::Message { round: 7, message: 0 };
+    let nowhere = JudgedPlace::Message(Place { round: 7, message: 0 });
     let refused = OneJudgement { place: nowhere, ..of_answer(rates("1")) };
     let refused = office.service.judge_one(&office.local(), ("d", None), &refused);
     assert!(matches!(refused, Err(Error::Choice(_))), "{refused:?}");
@@ -214,4 +214,54 @@ fn a_purged_conversation_leaves_no_judgement() {
     assert!(office.ids(&caller, &filtered("judged_by:ann")).is_empty());
     office.import(&[chat("a")], None);
     assert_eq!(line(&office, "a")["rounds"][0]["messages"][1].get("judgements"), None);
+}
+
+#[test]
+fn a_queue_has_what_is_left_for_each_and_for_all() {
+    let office = Office::new();
+    let ids: Vec<String> = (0..5).map(|number| format!("c{number}")).collect();
+    for id in &ids {
+        office.import(&[chat(id)], None);
+    }
+    let callers: Vec<_> = ["ann", "bob"].map(|name| office.join(name, ProjectRole::Admin).1).into();
+    let all = ConversationFilter::default();
+    let next = |caller, queue, behind: Option<&str>| {
+        let behind = behind.map(|id| office.service.find_one(caller, id, None).unwrap());
+        let next = office.service.next_to_judge(caller, &all, queue, behind.as_ref()).unwrap();
+        (next.next.map(|one| one.id), next.left)
+    };
+    let mut judged = Vec::new();
+    for caller in callers.iter().cycle() {
+        let (id, left) = next(caller, Queue::Anyone, None);
+        assert_eq!(left, (5 - judged.len()) as u64);
+        let Some(id) = id else { break };
+        office.service.judge_one(caller, (&id, None), &of_answer(rates("true"))).unwrap();
+        judged.push(id);
+    }
+    judged.sort();
+    assert_eq!(judged, ids, "each once");
+    // Ann judged three of them, and has two left of her own.
+    let mine: Vec<_> = office.ids(&callers[0], &filtered("-judged_by:ann"));
+    assert_eq!(mine.len(), 2);
+    let (first, left) = next(&callers[0], Queue::Mine, None);
+    assert_eq!(left, 2);
+    let first = first.unwrap();
+    let (second, _) = next(&callers[0], Queue::Mine, Some(&first));
+    let second = second.unwrap();
+    let mut both = vec![first.clone(), second.clone()];
+    both.sort();
+    assert_eq!(both, mine);
+    assert_eq!(next(&callers[0], Queue::Mine, Some(&second)).0, Some(first), "from the beginning");
+}
+
+#[test]
+fn what_was_read_is_what_is_judged() {
+    let office = judged();
+    let place = JudgedPlace::Message(Place { round: 0, message: 1 });
+    let of = |read| OneJudgement { place, read: Some(read), ..of_answer(rates("3")) };
+    let refused = office.service.judge_one(&office.local(), ("a", None), &of(7));
+    assert!(matches!(refused, Err(Error::Conflict(_))), "{refused:?}");
+    let message = retort_model::Message::text(retort_model::Role::Assistant, "an answer");
+    let read = retort_service::beginning(&message);
+    assert!(office.service.judge_one(&office.local(), ("a", None), &of(read)).unwrap());
 }
