@@ -260,6 +260,53 @@ impl From<JudgementReport> for Judged {
     }
 }
 
+/// What one person says of a conversation or of one of its messages. A field that is missing stays as they said before,
+/// and `null` takes it back.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct JudgeOne {
+    /// The conversation's source, where the id alone is not enough.
+    pub source: Option<String>,
+    /// The number of the answer on the branch that is shown, counted from 1 as in the rows of exports.
+    pub answer: Option<usize>,
+    /// The position of a round in the conversation, from 0; with `message`. Without these and `answer`, the whole
+    /// conversation is meant.
+    pub round: Option<usize>,
+    /// The position of a message in its round, from 0.
+    pub message: Option<usize>,
+    /// A rating: a boolean, a number or a word.
+    #[serde(deserialize_with = "given")]
+    #[schema(value_type = Option<serde_json::Value>)]
+    pub rating: Option<Option<serde_json::Value>>,
+    /// A category; `preferred` and `rejected` decide about training.
+    #[serde(deserialize_with = "given")]
+    #[schema(value_type = Option<String>)]
+    pub label: Option<Option<String>>,
+    /// Words.
+    #[serde(deserialize_with = "given")]
+    #[schema(value_type = Option<String>)]
+    pub comment: Option<Option<String>>,
+    /// What the answer should have been.
+    #[serde(deserialize_with = "given")]
+    #[schema(value_type = Option<String>)]
+    pub ground_truth: Option<Option<String>>,
+    /// Whether it is to be learnt.
+    #[serde(deserialize_with = "given")]
+    #[schema(value_type = Option<bool>)]
+    pub train: Option<Option<bool>>,
+    /// A better answer, which is added beside the one that it corrects.
+    #[serde(deserialize_with = "given")]
+    #[schema(value_type = Option<String>)]
+    pub corrected_answer: Option<Option<String>>,
+}
+
+/// A field that is there, `null` or not.
+fn given<'de, D: serde::Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Option<Option<T>>, D::Error> {
+    Option::deserialize(deserializer).map(Some)
+}
+
 /// What was taken in.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct ImportResult {

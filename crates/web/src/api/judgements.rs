@@ -1,18 +1,22 @@
 //! `/judgements`: what people and evaluators say of answers.
 
 use axum::extract::{Request, State};
+use retort_json::RawJson;
 use retort_model::bounds::REQUEST_BYTES;
+use retort_model::{Judging, Place};
+use retort_service::{JudgedPlace, OneJudgement};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::answer::Answer;
 use crate::app::App;
-use crate::extract::{Json, refuse_multipart, whole_body};
+use crate::extract::{Json, Path, refuse_multipart, whole_body};
+use crate::problem::Problem;
 use crate::who::ProjectCaller;
 use crate::wire;
 
 pub fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(import_judgements))
+    OpenApiRouter::new().routes(routes!(import_judgements)).routes(routes!(judge_conversation))
 }
 
 /// Add judgements to runs and conversations
@@ -31,4 +35,48 @@ async fn import_judgements(
     let body = whole_body(request, REQUEST_BYTES).await?;
     let report = app.call_with_body(body.len(), move |service| service.judge(&caller, &body[..]));
     Ok(Json(wire::Judged::from(report.await?)))
+}
+
+/// Judge a conversation or one of its messages
+///
+/// What the caller says of it, over what they said before. It counts in exports, where what was said last counts, and is
+/// listed with its author and time in `judgements` of the message.
+#[utoipa::path(post, path = "/conversations/{id}/judgements", tag = "conversations", params(("id" = String, Path)),
+    request_body = wire::JudgeOne, responses((status = 200, body = wire::Changed)))]
+async fn judge_conversation(
+    State(app): State<App>,
+    ProjectCaller(caller): ProjectCaller,
+    Path(id): Path<String>,
+    Json(asked): Json<wire::JudgeOne>,
+) -> Answer<wire::Changed> {
+    let place = match (asked.answer, asked.round, asked.message) {
+        (None, None, None) => JudgedPlace::Conversation,
+        (Some(number), None, None) => JudgedPlace::Answer(number),
+        (None, Some(round), Some(message)) => JudgedPlace::Message(Place { round, message }),
+        _ => {
+            return Err(Problem::bad_request(
+                "give `answer`, or `round` with `message`, or neither",
+            ));
+        }
+    };
+    let rating = asked.rating.map(|rating| rating.map(|rating| rating.to_string()));
+    let rating = match rating {
+        Some(Some(text)) => Some(Some(RawJson::owned(&text).map_err(Problem::internal)?)),
+        other => other.map(|_| None),
+    };
+    let says = Judging {
+        rating,
+        label: asked.label,
+        comment: asked.comment,
+        ground_truth: asked.ground_truth,
+        train: asked.train,
+    };
+    let one = OneJudgement { place, says, corrected: asked.corrected_answer, ..Default::default() };
+    if one.says.is_nothing() && one.corrected.is_none() {
+        return Err(Problem::bad_request("say what you think of it: `rating`, `label` or another"));
+    }
+    let source = asked.source;
+    let changed =
+        app.call(move |service| service.judge_one(&caller, (&id, source.as_deref()), &one));
+    Ok(Json(wire::Changed { changed: u64::from(changed.await?) }))
 }

@@ -148,6 +148,10 @@ pub const ROWS: &[Row] = &[
         at(format!("/conversations/{}/rounds", stage.conversation()))
             .json(json!([{"role": "user", "content": "and then?"}]))
     }),
+    row("POST /api/v1/conversations/{id}/judgements", |stage| {
+        at(format!("/conversations/{}/judgements", stage.conversation()))
+            .json(json!({"rating": true}))
+    }),
     row("GET /api/v1/conversations/{id}/datasets", |stage| {
         at(format!("/conversations/{}/datasets", stage.conversation()))
     }),
@@ -481,6 +485,11 @@ pub const ROWS: &[Row] = &[
         page(format!("/conversations/{}/change", stage.conversation()))
             .form(&[("csrf", "CSRF"), ("action", "favorite")])
     }),
+    row("POST /conversations/{id}/judge", |stage| {
+        page(format!("/conversations/{}/judge", stage.conversation()))
+            .form(&[("csrf", "CSRF"), ("act", "good:0:0:-")])
+    }),
+    row("GET /judge", |_| page("/judge?queue=mine")),
     row("POST /conversations/{id}/share", |stage| {
         page(format!("/conversations/{}/share", stage.conversation())).form(&[("csrf", "CSRF")])
     }),
