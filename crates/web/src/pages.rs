@@ -1,6 +1,7 @@
 //! Pages, rendered here: every step works without JavaScript. One file a screen.
 
 mod account;
+mod addresses;
 mod analysis;
 mod assets;
 mod calls;
@@ -18,6 +19,8 @@ mod frame;
 mod history;
 mod home;
 mod import;
+mod judged;
+mod judging;
 mod keys;
 mod message;
 mod options;
@@ -56,6 +59,7 @@ pub fn routes(description: &OpenApi) -> Router<App> {
         .merge(history::routes())
         .merge(home::routes())
         .merge(import::routes())
+        .merge(judging::routes())
         .merge(keys::routes())
         .merge(project::routes())
         .merge(receipt::routes())

@@ -9,14 +9,16 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::{get, post};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use retort_model::{Conversation, ConversationFilter, Grant, Message, Round, Status, Time};
+use retort_model::{Conversation, ConversationFilter, Grant, Message, Place, Round, Status, Time};
 use retort_service::{Edit, Excerpt, Share, ShareRequest, Shows, Summary, first_question};
 use serde::Deserialize;
 
+use super::addresses::{list_at, path_from, path_in, queue_of};
 use super::datasets::{Traced, traced};
 use super::display::{count, moment};
 use super::filtering::Filtering;
 use super::frame::{Frame, Posted, Visit};
+use super::judged::Judge;
 use super::paging::Paging;
 use super::records::{Linked, Room, Said, said, shown_messages};
 use super::response::{see_other, show, trouble};
@@ -37,33 +39,6 @@ pub(super) fn routes() -> Router<App> {
         .route("/shares/{id}/revoke", post(revoke))
 }
 
-/// The address of a conversation.
-pub(super) fn path(id: &str, source: &str) -> String {
-    format!(
-        "/conversations/{}?source={}",
-        utf8_percent_encode(id, NON_ALPHANUMERIC),
-        utf8_percent_encode(source, NON_ALPHANUMERIC)
-    )
-}
-
-/// The address of a conversation, from which the way leads back to the list at that query.
-pub(super) fn path_from(id: &str, source: &str, list: &str) -> String {
-    let path = path(id, source);
-    match list {
-        "" => path,
-        list => format!("{path}&from={}", utf8_percent_encode(list, NON_ALPHANUMERIC)),
-    }
-}
-
-/// The list of conversations at that query.
-fn list_at(query: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_graphic() && byte != b'#';
-    if query.is_empty() || !query.bytes().all(plain) {
-        return "/export".to_owned();
-    }
-    format!("/export?{query}")
-}
-
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Asked {
@@ -74,10 +49,17 @@ struct Asked {
     leaf: Option<usize>,
     /// How many messages of the branch are on the pages before.
     after: usize,
+    /// The queue that one goes through to judge.
+    queue: String,
+    /// The answer of which everything can be said, by its positions: `3:1`.
+    at: Option<String>,
 }
 
 /// A round of the path that is shown.
 pub(super) struct RoundShown {
+    /// Its position, and that of the first of its messages on the page.
+    place: usize,
+    first: usize,
     pub(super) number: u32,
     pub(super) node: Option<String>,
     pub(super) tools: Vec<String>,
@@ -111,6 +93,40 @@ impl Shown {
     pub(super) fn paging(&self) -> Paging {
         let first = self.leaf.map_or_else(|| self.address.clone(), |leaf| self.branch(&leaf));
         Paging::of(&first, self.from == 0, self.next)
+    }
+
+    /// The address of this part.
+    fn here(&self) -> String {
+        let branch = self.leaf.map_or_else(|| self.address.clone(), |leaf| self.branch(&leaf));
+        if self.from == 0 { branch } else { format!("{branch}&after={}", self.from) }
+    }
+
+    /// Says of each answer what the caller may say of it; `open` is the one of which that is everything. Returns the last
+    /// answer of the branch, if it is here.
+    fn judge(
+        &mut self,
+        conversation: &Conversation<'_>,
+        name: &str,
+        open: Option<&str>,
+    ) -> Option<&Judge> {
+        let here = self.here();
+        let more = |at: &str| {
+            let anchor = at.replace(':', "-");
+            let at = utf8_percent_encode(at, NON_ALPHANUMERIC);
+            format!("{here}&at={at}#m-{anchor}")
+        };
+        for round in &mut self.rounds {
+            let messages = conversation.rounds.get(round.place).map(|round| &*round.messages);
+            for said in &mut round.said {
+                let message = messages.and_then(|messages| messages.get(said.place));
+                let place = Place { round: round.place, message: round.first + said.place };
+                said.judge =
+                    message.and_then(|message| Judge::of(message, place, name, open, &more));
+            }
+        }
+        let all = self.rounds.iter().flat_map(|round| &round.said);
+        let answers = all.filter(|said| said.judge.is_some() && !said.html.is_empty());
+        answers.last().filter(|_| self.next.is_none())?.judge.as_ref()
     }
 
     /// Which messages these are, where they are not all.
@@ -168,6 +184,26 @@ struct Page {
     after: Option<String>,
     /// Whether it is selected for an export.
     is_chosen: bool,
+    judging: Judging,
+}
+
+/// What a page says around the judgements of a conversation.
+#[derive(Default)]
+struct Judging {
+    /// The queue that one goes through, and how many conversations are left in it.
+    queue: Option<(&'static str, String)>,
+    leaf: String,
+    after: String,
+    /// The answer of which everything is shown, as forms name it.
+    open: Option<String>,
+    /// Whether the last answer of the active branch can be judged.
+    has_last: bool,
+    /// What the caller said of the last answer, if it is on the page.
+    is_good: bool,
+    is_bad: bool,
+    is_unlearnt: bool,
+    /// The address of everything that can be said of it.
+    more: Option<String>,
 }
 
 async fn page(
@@ -183,7 +219,8 @@ async fn page(
 async fn one(app: &App, visit: Visit, id: String, asked: Asked, made: Option<String>) -> Response {
     let frame = visit.frame("export");
     let seen = app.answer(move |service| {
-        let Asked { source, from, leaf, after } = asked;
+        let Asked { source, from, leaf, after, queue, at } = asked;
+        let queue = queue_of(&queue);
         let which = (&*id, source.as_deref());
         let (summary, excerpt) = service.excerpt(&visit.caller, which, leaf, after)?;
         let can_share = visit.caller.grants().has(Grant::Share);
@@ -193,16 +230,44 @@ async fn one(app: &App, visit: Visit, id: String, asked: Asked, made: Option<Str
         let list = Filtering::<ConversationFilter>::at(&from);
         let neighbours = service.neighbours(&visit.caller, &list, &summary)?;
         let [before, next] =
-            neighbours.map(|one| one.map(|one| path_from(&one.id, &one.source, &from)));
+            neighbours.map(|one| one.map(|one| path_in(queue, &one.id, &one.source, &from)));
         let is_chosen = service.is_chosen(&visit.caller, summary.key)?;
         let conversation = excerpt.conversation(&summary)?;
         let linked = |passage: &str| {
             let document = cited.get(passage)?;
             Some(format!("/documents/{}", utf8_percent_encode(document, NON_ALPHANUMERIC)))
         };
-        let address = path_from(&summary.id, &summary.source, &from);
+        let address = path_in(queue, &summary.id, &summary.source, &from);
         let mut room = Room::of_page();
         let mut shown = shown((&conversation, &excerpt), leaf, &linked, address, &mut room);
+        let left = match queue {
+            Some(queue) => {
+                let next = service.next_to_judge(&visit.caller, &list, queue, None)?;
+                Some((queue.as_str(), count(next.left)))
+            }
+            None => None,
+        };
+        let mut judging = Judging {
+            queue: left,
+            leaf: leaf.map(|leaf| leaf.to_string()).unwrap_or_default(),
+            after: after.to_string(),
+            has_last: leaf.is_none(),
+            ..Judging::default()
+        };
+        if summary.status == Status::Deleted {
+            judging.has_last = false;
+        } else {
+            let last = shown.judge(&conversation, visit.caller.name(), at.as_deref());
+            if let Some(last) = last.filter(|_| leaf.is_none()) {
+                judging.is_good = last.is_good;
+                judging.is_bad = last.is_bad;
+                judging.is_unlearnt = last.is_unlearnt;
+                judging.more.clone_from(&last.more);
+            }
+            let opened = shown.rounds.iter().flat_map(|round| &round.said);
+            let opened = opened.filter_map(|said| said.judge.as_ref());
+            judging.open = opened.filter(|one| one.form.is_some()).map(|one| one.at.clone()).last();
+        }
         let (mut tasks, mut tasks_left) = (Vec::new(), 0);
         if shown.next.is_none() {
             let total = |index| excerpt.messages_of_task(index);
@@ -213,7 +278,7 @@ async fn one(app: &App, visit: Visit, id: String, asked: Asked, made: Option<Str
         let page = whole(frame, &summary, &conversation, shown, &shares, can_share);
         let list = list_at(&from);
         let page = Page { list, from, made, datasets, before, after: next, is_chosen, ..page };
-        let page = Page { tasks, tasks_left, ..page };
+        let page = Page { tasks, tasks_left, judging, ..page };
         Ok(show(StatusCode::OK, &page))
     });
     seen.await.unwrap_or_else(|problem| trouble(&problem))
@@ -265,6 +330,7 @@ fn whole(
         before: None,
         after: None,
         is_chosen: false,
+        judging: Judging::default(),
     }
 }
 
@@ -291,16 +357,17 @@ pub(super) fn shown(
         let is_full = shown.rounds.len() == ROUNDS;
         let messages = excerpt.messages_of_round(place);
         let said = shown.take(messages, is_full, &round.messages, linked, room);
-        if let Some(said) = said {
+        if let Some((first, said)) = said {
             let round = round_shown(round, said, version(conversation, &tree, place), room);
-            shown.rounds.push(round);
+            shown.rounds.push(RoundShown { place, first, ..round });
         }
     }
     shown
 }
 
 impl Shown {
-    /// The next `count` messages, as far as they are here and there is room; none if they are on another page.
+    /// The next `count` messages, as far as they are here and there is room, and how many of them are on pages before; none
+    /// if they are on another page.
     fn take<'m, 'a: 'm>(
         &mut self,
         count: usize,
@@ -308,7 +375,7 @@ impl Shown {
         messages: impl IntoIterator<Item = &'m Message<'a>>,
         linked: &Linked<'_>,
         room: &mut Room,
-    ) -> Option<Vec<Said>> {
+    ) -> Option<(usize, Vec<Said>)> {
         let begins = self.total;
         self.total += count;
         let is_before = self.total < self.from || self.total == self.from && self.from > 0;
@@ -319,7 +386,7 @@ impl Shown {
         let said = if is_full { Vec::new() } else { said(messages, linked, room) };
         let end = first + shown_messages(&said);
         self.next = (end < self.total).then_some(end);
-        (count == 0 || !said.is_empty()).then_some(said)
+        (count == 0 || !said.is_empty()).then_some((first - begins, said))
     }
 }
 
@@ -352,6 +419,8 @@ fn round_shown(
     });
     let tools = round.tools.iter().map(|tool| tool_name(tool.as_str()));
     RoundShown {
+        place: 0,
+        first: 0,
         number: round.number,
         node: round.node.as_ref().map(|node| node.decoded().into_owned()),
         tools: tools.take_while(|name| room.take(name)).collect(),
@@ -543,17 +612,6 @@ mod tests {
     use retort_testing::growth;
 
     use super::*;
-
-    #[test]
-    fn the_way_back_leads_to_the_list_alone() {
-        assert_eq!(path_from("a b", "s", ""), "/conversations/a%20b?source=s");
-        let from = path_from("a", "s", "search=x&after=1-2");
-        assert_eq!(from, "/conversations/a?source=s&from=search%3Dx%26after%3D1%2D2");
-        assert_eq!(list_at("search=x&after=1-2"), "/export?search=x&after=1-2");
-        for odd in ["", "a b", "x\r\ny", "#x"] {
-            assert_eq!(list_at(odd), "/export");
-        }
-    }
 
     fn tree(n: usize, parent: impl Fn(usize) -> Parent) -> Conversation<'static> {
         let message = || Message { content: Some(Content::Text("q".into())), ..Message::default() };

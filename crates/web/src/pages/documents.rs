@@ -254,7 +254,7 @@ async fn opened(
         let cited = service.citing(&visit.caller, &document, CITED)?;
         let questions = service.first_questions(&visit.caller, &cited)?;
         let cited = cited.into_iter().map(|one| {
-            let path = super::conversation::path(&one.id, &one.source);
+            let path = super::addresses::path(&one.id, &one.source);
             let title = one.title.filter(|title| !title.trim().is_empty());
             (path, title.or_else(|| questions.get(&one.key).cloned()).unwrap_or(one.id))
         });

@@ -67,7 +67,7 @@ impl Row {
         Self {
             is_titled,
             id: summary.id.clone(),
-            path: super::conversation::path_from(&summary.id, &summary.source, here),
+            path: super::addresses::path_from(&summary.id, &summary.source, here),
             title: title.unwrap_or_else(|| summary.id.clone()),
             is_favorite: summary.status == Status::Favorite,
             status: summary.status.to_string(),
@@ -174,6 +174,8 @@ struct Manager {
     edited: Option<String>,
     /// Whether only deleted conversations are shown.
     is_of_deleted: bool,
+    /// Whether the last of a list was judged just now.
+    judged_all: bool,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -184,6 +186,8 @@ struct Looking {
     after: Option<String>,
     /// How many conversations were changed just now.
     edited: Option<u64>,
+    /// Whether the last of the list was judged just now.
+    judged_all: Option<String>,
 }
 
 /// What the manager shows of the store.
@@ -214,7 +218,7 @@ fn see(
 }
 
 async fn manager(State(app): State<App>, visit: Visit, Query(looking): Query<Looking>) -> Response {
-    let Looking { filtering, after, edited } = looking;
+    let Looking { filtering, after, edited, judged_all } = looking;
     let filter = match filtering.filter() {
         Ok(filter) => filter,
         Err(problem) => return trouble(&problem),
@@ -252,6 +256,7 @@ async fn manager(State(app): State<App>, visit: Visit, Query(looking): Query<Loo
         is_first,
         edited: edited.map(count),
         is_of_deleted,
+        judged_all: judged_all.is_some(),
     };
     show(StatusCode::OK, &manager)
 }

@@ -10,12 +10,16 @@ use super::frame::{Frame, Visit};
 use super::response::show;
 use crate::app::App;
 
-const KEYS: [(&str, &str); 8] = [
+const KEYS: [(&str, &str); 12] = [
     ("j", "Next row of a list, or next conversation"),
     ("k", "Previous row of a list, or previous conversation"),
     ("Enter", "Open the row"),
     ("x", "Select or deselect the row or conversation"),
     ("f", "Add the conversation to favorites, or remove it"),
+    ("g", "Rate the last answer as good; in a queue, go on to the next conversation"),
+    ("b", "Rate it as bad; in a queue, go on to the next conversation"),
+    ("n", "Don't train on the last answer"),
+    ("e", "Comment on the last answer, or correct it"),
     ("u", "Back to the list"),
     ("/", "Search"),
     ("?", "Show these shortcuts"),

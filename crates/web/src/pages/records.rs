@@ -12,6 +12,7 @@ use serde_json::value::RawValue;
 
 use super::calls::{self, Call, Calls};
 use super::display::count;
+use super::judged::{Judge, author, rated, said_of};
 
 /// Longest text of one message that a preview shows, in characters.
 const TEXT: usize = 20_000;
@@ -278,8 +279,16 @@ pub(super) struct Said {
     pub(super) attached: Vec<String>,
     /// Retrieved passages: what each is called, its text, and where its document is, if it is here.
     pub(super) contexts: Vec<(String, String, Option<String>)>,
-    /// What a person thought of it.
+    /// What the source's users thought of it; none if people judged it here.
     pub(super) feedback: Option<String>,
+    /// Who said what of it here.
+    pub(super) judged: Vec<(String, String)>,
+    /// Who wrote it to correct an answer.
+    pub(super) author: Option<String>,
+    /// What the caller may say of it.
+    pub(super) judge: Option<Judge>,
+    /// Its position among the messages of its round that are on the page.
+    pub(super) place: usize,
     /// Why it failed.
     pub(super) error: Option<String>,
     /// What the source says of its worth to training.
@@ -352,12 +361,12 @@ pub(super) fn said<'m, 'a: 'm>(
 ) -> Vec<Said> {
     let mut calls = Calls::default();
     let mut all: Vec<Said> = Vec::new();
-    for message in messages {
+    for (place, message) in messages.into_iter().enumerate() {
         if room.is_full() {
             break;
         }
         if message.role != Role::Tool {
-            let said = one_said(message, None, linked, room);
+            let said = Said { place, ..one_said(message, None, linked, room) };
             calls.add(all.len(), &said.calls);
             all.push(said);
             continue;
@@ -407,7 +416,11 @@ fn one_said(
             }
         }
     }
-    let feedback = message.feedback.as_ref().map(|given| {
+    let judged = said_of(message);
+    for (_, words) in &judged {
+        room.take(words);
+    }
+    let feedback = message.feedback.as_ref().filter(|_| judged.is_empty()).map(|given| {
         let rating =
             given.rating.as_ref().map(|rating| rating.as_str().trim_matches('"').to_owned());
         let words = [&given.label, &given.comment];
@@ -449,18 +462,13 @@ fn one_said(
         attached,
         contexts,
         feedback,
+        judged,
+        author: author(message),
+        judge: None,
+        place: 0,
         error: message.error.as_ref().map(|error| cut(&error.decoded())),
         marks: label.into_iter().chain(train).collect(),
         result_of,
-    }
-}
-
-/// A rating as people read it.
-pub(super) fn rated(rating: String) -> String {
-    match &*rating {
-        "true" | "1" => "Positive".into(),
-        "false" | "-1" => "Negative".into(),
-        _ => rating,
     }
 }
 

@@ -1,0 +1,61 @@
+//! Addresses of conversations, with the way back to the list and the queue that one comes from.
+
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use retort_service::Queue;
+
+/// The address of a conversation.
+pub(super) fn path(id: &str, source: &str) -> String {
+    format!(
+        "/conversations/{}?source={}",
+        utf8_percent_encode(id, NON_ALPHANUMERIC),
+        utf8_percent_encode(source, NON_ALPHANUMERIC)
+    )
+}
+
+/// The address of a conversation, from which the way leads back to the list at that query.
+pub(super) fn path_from(id: &str, source: &str, list: &str) -> String {
+    let path = path(id, source);
+    match list {
+        "" => path,
+        list => format!("{path}&from={}", utf8_percent_encode(list, NON_ALPHANUMERIC)),
+    }
+}
+
+/// The list of conversations at that query.
+pub(super) fn list_at(query: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_graphic() && byte != b'#';
+    if query.is_empty() || !query.bytes().all(plain) {
+        return "/export".to_owned();
+    }
+    format!("/export?{query}")
+}
+
+/// The queue of that name.
+pub(super) fn queue_of(name: &str) -> Option<Queue> {
+    Queue::ALL.into_iter().find(|queue| queue.as_str() == name)
+}
+
+/// The address of a conversation in a queue.
+pub(super) fn path_in(queue: Option<Queue>, id: &str, source: &str, list: &str) -> String {
+    let path = path_from(id, source, list);
+    match queue {
+        Some(queue) => format!("{path}&queue={}", queue.as_str()),
+        None => path,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_way_back_leads_to_the_list_alone() {
+        assert_eq!(path_from("a b", "s", ""), "/conversations/a%20b?source=s");
+        let from = path_from("a", "s", "search=x&after=1-2");
+        assert_eq!(from, "/conversations/a?source=s&from=search%3Dx%26after%3D1%2D2");
+        assert_eq!(list_at("search=x&after=1-2"), "/export?search=x&after=1-2");
+        for odd in ["", "a b", "x\r\ny", "#x"] {
+            assert_eq!(list_at(odd), "/export");
+        }
+    }
+}

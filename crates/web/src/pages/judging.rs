@@ -1,0 +1,172 @@
+//! Judging: what a form says of an answer, and the way through a list of conversations to judge.
+
+use axum::Router;
+use axum::extract::State;
+use axum::response::Response;
+use axum::routing::{get, post};
+use retort_json::RawJson;
+use retort_model::{ConversationFilter, Judging, Place};
+use retort_service::{JudgedPlace, OneJudgement, Queue};
+use serde::Deserialize;
+
+use super::addresses::{path_in, queue_of};
+use super::filtering::Filtering;
+use super::frame::{Posted, Visit};
+use super::response::{see_other, trouble};
+use super::taken::{Path, Query};
+use crate::app::App;
+use crate::problem::Problem;
+
+pub(super) fn routes() -> Router<App> {
+    Router::new().route("/judge", get(begin)).route("/conversations/{id}/judge", post(judge))
+}
+
+/// Where the way leads once nothing of the list is left.
+fn done(list: &str) -> String {
+    match list {
+        "" => "/export?judged_all=1".to_owned(),
+        list => format!("/export?{list}&judged_all=1"),
+    }
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Begun {
+    queue: String,
+    #[serde(flatten)]
+    filtering: Filtering<ConversationFilter>,
+}
+
+/// Goes to the first conversation of a list that is left to judge.
+async fn begin(State(app): State<App>, visit: Visit, Query(begun): Query<Begun>) -> Response {
+    let filter = match begun.filtering.filter() {
+        Ok(filter) => filter,
+        Err(problem) => return trouble(&problem),
+    };
+    let queue = queue_of(&begun.queue).unwrap_or(Queue::Mine);
+    let list = begun.filtering.query();
+    let next = app.call(move |service| service.next_to_judge(&visit.caller, &filter, queue, None));
+    match next.await {
+        Ok(found) => {
+            let to = found.next.map(|one| path_in(Some(queue), &one.id, &one.source, &list));
+            see_other(&to.unwrap_or_else(|| done(&list)), None)
+        }
+        Err(problem) => trouble(&problem),
+    }
+}
+
+/// What a form says of an answer.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Said {
+    source: String,
+    from: String,
+    queue: String,
+    leaf: String,
+    after: String,
+    /// What is to be done, and with which answer: `good:3:1:HASH`; without one, with the last answer.
+    act: String,
+    rating: String,
+    label: String,
+    comment: String,
+    truth: String,
+    unlearnt: Option<String>,
+    answer: Option<String>,
+}
+
+/// A text of a form with its lines as they were.
+fn lines(text: &str) -> String {
+    text.replace("\r\n", "\n")
+}
+
+impl Said {
+    fn says(&self, act: &str) -> Result<OneJudgement, Problem> {
+        let rating = |json: &str| {
+            let raw = RawJson::owned(json);
+            raw.map(|raw| Judging { rating: Some(Some(raw)), ..Judging::default() })
+        };
+        let bad = |_| Problem::bad_request("the rating is not JSON");
+        let learns = |train| Judging { train: Some(train), ..Judging::default() };
+        let says = match act {
+            "good" => rating("true").map_err(bad)?,
+            "bad" => rating("false").map_err(bad)?,
+            "unrate" => Judging { rating: Some(None), ..Judging::default() },
+            "unlearn" => learns(Some(false)),
+            "learn" => learns(None),
+            "save" => Judging {
+                rating: match &*self.rating {
+                    "" => Some(None),
+                    json => rating(json).map_err(bad)?.rating,
+                },
+                label: Some(Some(self.label.trim().to_owned())),
+                comment: Some(Some(lines(&self.comment))),
+                ground_truth: Some(Some(lines(&self.truth))),
+                train: Some(self.unlearnt.as_ref().map(|_| false)),
+            },
+            _ => return Err(Problem::bad_request("choose what to say")),
+        };
+        let corrected = self
+            .answer
+            .as_ref()
+            .filter(|_| act == "save")
+            .map(|text| Some(lines(text)).filter(|text| !text.trim().is_empty()));
+        Ok(OneJudgement { says, corrected, ..OneJudgement::default() })
+    }
+
+    /// What it says, and whether that is of the last answer.
+    fn read(&self) -> Result<(OneJudgement, Option<Place>), Problem> {
+        let mut parts = self.act.split(':');
+        let one = self.says(parts.next().unwrap_or_default())?;
+        let rest: Vec<&str> = parts.collect();
+        let [round, message, read] = rest.as_slice() else {
+            return Ok((OneJudgement { place: JudgedPlace::LastAnswer, ..one }, None));
+        };
+        let number = |text: &str| {
+            text.parse().map_err(|_| Problem::bad_request("the form names no message"))
+        };
+        let place = Place { round: number(round)?, message: number(message)? };
+        let read = u64::from_str_radix(read, 16).ok();
+        Ok((OneJudgement { place: JudgedPlace::Message(place), read, ..one }, Some(place)))
+    }
+}
+
+async fn judge(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    Posted { visit, form }: Posted<Said>,
+) -> Response {
+    let (one, place) = match form.read() {
+        Ok(read) => read,
+        Err(problem) => return trouble(&problem),
+    };
+    let queue = queue_of(&form.queue);
+    let judged = app.call(move |service| {
+        let caller = &visit.caller;
+        let source = Some(&*form.source).filter(|source| !source.is_empty());
+        service.judge_one(caller, (&id, source), &one)?;
+        let here = path_in(queue, &id, &form.source, &form.from);
+        // What is rated leads to the next one; what is said of one of several answers does not.
+        let goes_on = place.is_none() && one.says.rating.as_ref().is_some_and(Option::is_some);
+        let Some(queue) = queue.filter(|_| goes_on) else {
+            let mut to = here;
+            for (name, value) in [("leaf", &form.leaf), ("after", &form.after)] {
+                if value.parse::<usize>().is_ok() {
+                    to = format!("{to}&{name}={value}");
+                }
+            }
+            if let Some(Place { round, message }) = place {
+                to = format!("{to}#m-{round}-{message}");
+            }
+            return Ok(to);
+        };
+        let filter = Filtering::<ConversationFilter>::at(&form.from);
+        let summary = service.find_one(caller, &id, source)?;
+        let next = service.next_to_judge(caller, &filter, queue, Some(&summary))?.next;
+        let next = next.map(|one| path_in(Some(queue), &one.id, &one.source, &form.from));
+        Ok(next.unwrap_or_else(|| done(&form.from)))
+    });
+    match judged.await {
+        Ok(to) => see_other(&to, None),
+        Err(problem) => trouble(&problem),
+    }
+}
