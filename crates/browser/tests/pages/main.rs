@@ -5,6 +5,7 @@
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "tests")]
 
 mod editing;
+mod judging;
 mod reading;
 mod schedules;
 
@@ -664,6 +665,7 @@ const SCREENS: [(&str, &str); 26] = [
     ("erasures", "/project/erasures"),
     ("settings", "/settings"),
     ("conversation", "/conversations/talk-3"),
+    ("judge", "/conversations/talk-3?queue=mine&at=0:1"),
     ("agent", "/conversations/agent"),
     ("api", "/api"),
     ("keys", "/keys"),

@@ -3,7 +3,7 @@
 use super::*;
 
 /// Types a key where the focus is.
-async fn key(browser: &Browser, key: &str) {
+pub(super) async fn key(browser: &Browser, key: &str) {
     browser.client.active_element().await.unwrap().send_keys(key).await.unwrap();
 }
 
