@@ -284,6 +284,14 @@ pub const UPLOAD_BYTES: u64 = 64 << 30;
 /// history at all sees that in the first of them.
 pub const REJECTS_BYTES: u64 = 64 << 20;
 
+/// Saved views of one person in a project, and characters of a view's name.
+pub const VIEWS_PER_PERSON: usize = 100;
+/// As above.
+pub const VIEW_CHARACTERS: usize = 100;
+
+/// Conversations that are drawn at random at a time: each is looked up by its id.
+pub const SAMPLE_ITEMS: usize = 10_000;
+
 /// Ids that one request names, at most: all that a filter matches need no ids.
 pub const IDS_PER_REQUEST: usize = 100_000;
 

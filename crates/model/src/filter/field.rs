@@ -224,15 +224,22 @@ pub fn check_search(texts: &[String]) -> Result<(), String> {
     Ok(())
 }
 
+/// The name that may have been meant by one that is not known.
+pub(super) fn nearest(
+    name: &str,
+    known: impl Iterator<Item = &'static str>,
+) -> Option<&'static str> {
+    let near = known.map(|one| (distance(name, one), one)).min();
+    let near =
+        near.filter(|(distance, one)| *distance <= 1 + one.len() / 4 || is_shuffled(name, one));
+    near.map(|(_, one)| one)
+}
+
 /// Says that a name is not known, and which one may have been meant.
 pub(super) fn unknown(name: &str, known: impl Iterator<Item = &'static str>) -> String {
     let known: Vec<_> = known.collect();
-    let near = known
-        .iter()
-        .map(|one| (distance(name, one), *one))
-        .min()
-        .filter(|(distance, one)| *distance <= 1 + one.len() / 4 || is_shuffled(name, one));
-    let hint = near.map(|(_, one)| format!("; did you mean `{one}`?")).unwrap_or_default();
+    let near = nearest(name, known.iter().copied());
+    let hint = near.map(|one| format!("; did you mean `{one}`?")).unwrap_or_default();
     let names: Vec<_> = known.iter().map(|one| format!("`{one}`")).collect();
     format!("unknown field `{name}`{hint}, expected one of {}", names.join(", "))
 }

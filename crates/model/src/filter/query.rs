@@ -11,7 +11,7 @@
 use std::str::FromStr;
 
 use super::conversation::{ConversationFilter, Query};
-use super::field::{Filter, FilterField, SEARCH, unknown};
+use super::field::{Filter, FilterField, SEARCH, nearest, unknown};
 use super::phrase::Phrase;
 use crate::bounds::{QUERY_PARTS, QUERY_START, SEARCH_CHARACTERS};
 use crate::words::{WordPart, words_sought};
@@ -59,6 +59,26 @@ impl Query {
     /// The fields of filters that queries have as well.
     pub fn fields() -> impl Iterator<Item = &'static FilterField<ConversationFilter>> {
         ConversationFilter::conditions().filter(|field| field.name != SEARCH)
+    }
+
+    /// The query that may have been meant by a text that is none: with the names of fields that are there.
+    pub fn suggested(text: &str) -> Option<String> {
+        let mut rest = text.trim();
+        let mut parts = Vec::new();
+        let names = || Self::text_fields().chain(Self::fields().map(|field| field.name));
+        while !rest.is_empty() {
+            let (written, after) = next(rest).ok()?;
+            let part = rest.get(..rest.len() - after.len())?.trim_end();
+            let unknown = written.field.filter(|name| names().all(|known| known != *name));
+            let meant = unknown.and_then(|name| Some((name, nearest(name, names())?)));
+            parts.push(match meant {
+                Some((name, meant)) => part.replacen(&format!("{name}:"), &format!("{meant}:"), 1),
+                None => part.to_owned(),
+            });
+            rest = after.trim_start();
+        }
+        let suggested = parts.join(" ");
+        (suggested != text.trim() && suggested.parse::<Self>().is_ok()).then_some(suggested)
     }
 
     fn add(&mut self, written: &Written<'_>) -> Result<(), String> {
@@ -208,6 +228,20 @@ pub fn condition(name: &str, value: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_field_that_may_have_been_meant_is_suggested() {
+        for (text, expect) in [
+            ("refund tol:search -tga:\"to do\"", Some("refund tool:search -tag:\"to do\"")),
+            ("modell:gpt-4o", Some("model:gpt-4o")),
+            ("tool:search", None),
+            ("nothing:like", None),
+            ("tol:search OR x", None),
+            ("\"open", None),
+        ] {
+            assert_eq!(Query::suggested(text).as_deref(), expect, "{text}");
+        }
+    }
     use crate::conversation::{Conversation, Round, Status};
     use crate::message::{Message, Role};
 
