@@ -58,6 +58,7 @@ mod store;
 mod tls;
 mod tokens;
 mod traces;
+mod views;
 mod within;
 mod words;
 
@@ -106,3 +107,4 @@ pub use store::{Project, Store};
 pub use tls::{client_tls, install_tls_provider};
 pub use tokens::{Invitation, NewInvitation, NewToken, Token};
 pub use traces::{KeptSpans, NewSpans, OpenTrace, TraceSender, TraceStats, TraceTimes};
+pub use views::SavedView;

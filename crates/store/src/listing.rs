@@ -203,6 +203,30 @@ impl crate::Store {
         })
     }
 
+    /// The ids of some of the conversations that scope and selection mean, `most` at most, drawn by a hash of `seed`: the
+    /// same seed draws the same.
+    pub fn sample(
+        &self,
+        scope: &Scope,
+        selection: &ConversationFilter,
+        seed: u64,
+        most: usize,
+    ) -> Result<Vec<String>, Error> {
+        // A number below the prime, and its square: no product exceeds 63 bits.
+        const PRIME: u64 = (1 << 31) - 1;
+        let mixed = mixed(seed);
+        let (factor, offset) = (1 + mixed % (PRIME - 1), (mixed >> 32) % PRIME);
+        let place = format!("(c.key % {PRIME} * {factor} + {offset}) % {PRIME}");
+        self.look(|connection| {
+            let by = page_search(connection, selection)?;
+            let mut statement = Statement::new("SELECT c.id");
+            push_conversations(&mut statement, connection.dialect(), scope, selection, by);
+            let order = format!(" ORDER BY ({place}) * ({place}) % {PRIME}, c.key LIMIT ");
+            statement.push(&order).int(i64::try_from(most).unwrap_or(i64::MAX));
+            connection.rows(&statement.sql, &statement.values(), |row| row.text(0))
+        })
+    }
+
     /// How many conversations scope and selection mean, without the limit.
     pub fn count(&self, scope: &Scope, selection: &ConversationFilter) -> Result<u64, Error> {
         self.look(|connection| {
@@ -276,6 +300,14 @@ impl crate::Store {
             connection.rows(&page.sql, &page.values(), |row| row.text(column))
         })
     }
+}
+
+/// A number of which every bit depends on the seed (SplitMix64), so that small seeds draw as well as others.
+fn mixed(seed: u64) -> u64 {
+    let mut mixed = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    mixed = (mixed ^ mixed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ mixed >> 31
 }
 
 /// How conversations are best searched: what is found often is soon found in order, too.

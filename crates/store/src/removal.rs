@@ -144,7 +144,9 @@ impl crate::Store {
                 connection.execute(&sql, &one)?;
             }
             let name = key_text(name);
-            for (table, column) in [("choice", "person"), ("notice", "creator")] {
+            for (table, column) in
+                [("choice", "person"), ("notice", "creator"), ("saved_view", "creator")]
+            {
                 let sql = format!("DELETE FROM {table} WHERE {column} = $1");
                 connection.execute(&sql, &[Value::Text(&name)])?;
             }
@@ -159,7 +161,7 @@ impl crate::Store {
             next(connection, "membership", 0)?;
             let one = [project.into()];
             forget_webhooks(connection, &Scope::project(project), None)?;
-            for table in ["token", "invitation", "share", "choice"] {
+            for table in ["token", "invitation", "share", "choice", "saved_view"] {
                 let sql = format!("DELETE FROM {table} WHERE project = $1");
                 connection.execute(&sql, &one)?;
             }
@@ -226,7 +228,7 @@ impl crate::Store {
                 connection.execute(&sql, &one)?;
             }
             for table in
-                ["flow", "notice", "job", "schedule", "choice", "token", "invitation", "membership", "project"]
+                ["flow", "notice", "job", "schedule", "choice", "saved_view", "token", "invitation", "membership", "project"]
             {
                 let column = if table == "project" { "id" } else { "project" };
                 let sql = format!("DELETE FROM {table} WHERE {column} = $1");

@@ -32,3 +32,4 @@ mod shares;
 mod tokens;
 mod traces;
 mod upkeep;
+mod views;
