@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use retort_model::bounds::{CHOSEN_FILTERS, IDS_PER_REQUEST, SEARCH_TEXTS};
-use retort_model::{ConversationFilter, Grant, Status};
+use retort_model::bounds::{CHOSEN_FILTERS, IDS_PER_REQUEST, SAMPLE_ITEMS, SEARCH_TEXTS};
+use retort_model::{ConversationFilter, Grant, Status, fnv1a};
 use serde::{Deserialize, Serialize};
 
 use crate::caller::Caller;
@@ -140,6 +140,27 @@ impl Service {
             )));
         }
         self.keep_choice(caller, choice)
+    }
+
+    /// Chooses some conversations at random among those that a filter matches, beside what is chosen.
+    ///
+    /// # Errors
+    /// Too many at a time, or too many by id; those of the store.
+    pub fn choose_sample(
+        &self,
+        caller: &Caller,
+        filter: &ConversationFilter,
+        number: usize,
+    ) -> Result<Choice, Error> {
+        caller.needs(Grant::Read)?;
+        if number > SAMPLE_ITEMS {
+            return Err(Error::Choice(format!(
+                "a random sample has at most {SAMPLE_ITEMS} conversations"
+            )));
+        }
+        let seed = fnv1a(&self.clock.now().to_string());
+        let ids = self.store.sample(&caller.scope(), filter, seed, number)?;
+        self.choose(caller, &ids.into_iter().collect(), true)
     }
 
     /// Chooses nothing.

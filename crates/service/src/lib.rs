@@ -40,12 +40,14 @@ mod removal;
 mod runs;
 mod schedules;
 mod secret;
+mod seen;
 mod selected;
 mod service;
 mod settings;
 mod shared_line;
 mod shares;
 mod traces;
+mod views;
 mod work;
 
 pub use accounts::{Identity, Session, Signed, ThroughProvider, TokenRequest, Unknown};
@@ -74,11 +76,13 @@ pub use queue::ExportRequest;
 pub use rejects::Rejects;
 pub use runs::{Latency, RunBar, RunCharts};
 pub use schedules::{SchedulePlan, Scheduled};
+pub use seen::{SeenByModel, SeenPart, SeenRow};
 pub use service::{Service, migrate};
 pub use settings::{DestinationSettings, Quotas, Retention, Settings};
 pub use shared_line::Shows;
 pub use shares::{Pass, ShareRequest, Shared};
 pub use traces::{SpansRequest, SpansTaken, TracesImported};
+pub use views::View;
 pub use work::{Done, Worked};
 
 /// What the engine does with files and packages.

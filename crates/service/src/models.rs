@@ -69,7 +69,7 @@ impl Service {
     }
 
     /// Where a model is that the configuration names; `NAME#TEMPLATE` is one of its templates.
-    fn configured(&self, name: &str) -> Option<String> {
+    pub(crate) fn configured(&self, name: &str) -> Option<String> {
         let (model, template) = match name.split_once('#') {
             Some((model, template)) => (model, Some(template)),
             None => (name, None),
