@@ -42,7 +42,12 @@ form.addEventListener("submit", (event) => {
   send([["action", action]]);
 });
 
-// Enter in the field of tags adds them.
+// Enter in the number of a sample draws it, and in the field of tags adds them.
+form.elements.sample.addEventListener("keydown", (event) => {
+  if (event.key !== "Enter") return;
+  event.preventDefault();
+  form.querySelector("button[value=sample]").click();
+});
 form.elements.tag_names.addEventListener("keydown", (event) => {
   if (event.key !== "Enter") return;
   event.preventDefault();

@@ -28,6 +28,7 @@ pub mod shared;
 mod shares;
 mod tokens;
 mod traces;
+mod views;
 
 use axum::Router;
 use axum::response::{IntoResponse, Response};
@@ -85,7 +86,8 @@ pub fn routes() -> (Router<App>, utoipa::openapi::OpenApi) {
         .merge(schedules::routes())
         .merge(shared::routes())
         .merge(shares::routes())
-        .merge(tokens::routes());
+        .merge(tokens::routes())
+        .merge(views::routes());
     // The path is the protocol's.
     let (routes, mut description) = OpenApiRouter::with_openapi(Description::openapi())
         .nest("/api/v1", api)

@@ -3,6 +3,7 @@
 mod account;
 mod addresses;
 mod analysis;
+mod as_model;
 mod assets;
 mod calls;
 mod choose;
@@ -35,6 +36,7 @@ mod settings;
 mod shared;
 mod taken;
 mod tasks;
+mod waterfall;
 
 use axum::Router;
 use utoipa::openapi::OpenApi;
@@ -47,6 +49,7 @@ pub fn routes(description: &OpenApi) -> Router<App> {
     Router::new()
         .merge(account::routes())
         .merge(analysis::routes())
+        .merge(as_model::routes())
         .merge(assets::routes())
         .merge(choose::routes())
         .merge(conversation::routes())

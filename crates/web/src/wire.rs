@@ -69,6 +69,9 @@ pub struct Conversation {
     pub status: String,
     /// Its title, cut to 1,000 characters.
     pub title: Option<String>,
+    /// The beginning of the first question, in lists, where it has no title.
+    #[serde(default)]
+    pub question: Option<String>,
     /// Its first 100 tags, each cut to 200 characters.
     pub tags: Vec<String>,
     /// Its model.
@@ -95,6 +98,7 @@ impl From<&Summary> for Conversation {
             kind: summary.kind.to_string(),
             status: summary.status.to_string(),
             title: summary.title.clone(),
+            question: None,
             tags: summary.tags.clone(),
             model: summary.model.clone(),
             created_at: moment(summary.created_at),
@@ -305,6 +309,58 @@ fn given<'de, D: serde::Deserializer<'de>, T: Deserialize<'de>>(
     deserializer: D,
 ) -> Result<Option<Option<T>>, D::Error> {
     Option::deserialize(deserializer).map(Some)
+}
+
+/// Saved views, by name.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct Views {
+    /// The caller's, and those that others share.
+    pub views: Vec<View>,
+}
+
+/// A filter of conversations under a name.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct View {
+    /// Its number.
+    pub id: i64,
+    /// Its name.
+    pub name: String,
+    /// Who made it.
+    pub creator: String,
+    /// Whether it is for everyone in the project.
+    pub shared: bool,
+    /// What it shows.
+    #[schema(value_type = filter::Conversations)]
+    pub filter: ConversationFilter,
+}
+
+impl From<retort_service::View> for View {
+    fn from(view: retort_service::View) -> Self {
+        let retort_service::View { id, name, creator, filter, is_shared, .. } = view;
+        Self { id, name, creator, shared: is_shared, filter }
+    }
+}
+
+/// A filter to keep under a name.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewView {
+    /// Its name.
+    pub name: String,
+    /// What it shows.
+    #[serde(default)]
+    #[schema(value_type = filter::Conversations)]
+    pub filter: ConversationFilter,
+    /// Whether it is for everyone in the project.
+    #[serde(default)]
+    pub shared: bool,
+}
+
+/// The number of a view that was saved.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct SavedView {
+    /// Its number.
+    pub id: i64,
 }
 
 /// What was taken in.

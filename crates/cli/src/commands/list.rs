@@ -106,7 +106,7 @@ impl List {
 fn row(one: &wire::Conversation) -> Vec<String> {
     vec![
         one_line(&one.id, 64),
-        one_line(one.title.as_deref().unwrap_or_default(), 60),
+        one_line(one.title.as_deref().or(one.question.as_deref()).unwrap_or_default(), 60),
         one.kind.clone(),
         one.status.clone(),
         one_line(&one.tags.join(", "), 40),

@@ -82,9 +82,18 @@ async fn list_conversations(
             .ok_or_else(|| Problem::bad_request("`sort` is `newest`, `oldest` or `changed`"))?,
     };
     let (after, most) = (page.after()?, page.most()?);
-    let page = app.call(move |service| service.list(&caller, &filter, order, after, most)).await?;
+    let listed = app.call(move |service| {
+        let page = service.list(&caller, &filter, order, after, most)?;
+        let questions = service.first_questions(&caller, &page.conversations)?;
+        Ok((page, questions))
+    });
+    let (page, mut questions) = listed.await?;
+    let shown = page
+        .conversations
+        .iter()
+        .map(|one| wire::Conversation { question: questions.remove(&one.key), ..one.into() });
     Ok(Json(wire::ConversationPage {
-        conversations: page.conversations.iter().map(wire::Conversation::from).collect(),
+        conversations: shown.collect(),
         next: page.next.map(|next| next.to_string()),
     }))
 }

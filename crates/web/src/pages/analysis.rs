@@ -6,7 +6,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::{get, post};
-use retort_model::{ConversationFilter, ItemKind, Status};
+use retort_model::{ConversationFilter, ItemKind, Status, condition};
 use retort_service::{Analysis, Counts};
 use serde::Deserialize;
 
@@ -23,51 +23,99 @@ pub(super) fn routes() -> Router<App> {
     Router::new().route("/analysis", get(analysis)).route("/analysis/download", post(download))
 }
 
-/// A figure: bars, and their numbers as a table.
+/// A figure: a row or column for each value, with its number.
 struct Figure {
     title: &'static str,
     about: String,
     bars: Vec<Bar>,
+    /// Whether the values are moments, which stand beside one another.
+    is_over_time: bool,
     width: usize,
+    /// The largest number, and the first and last value.
+    most: String,
+    ends: [String; 2],
 }
 
-/// One bar, in the units of the drawing.
+/// One value of a figure.
 struct Bar {
     name: String,
     number: String,
     share: String,
+    /// The list of the conversations that have it, if a query finds them.
+    path: Option<String>,
+    /// Whether it stands for several values.
+    is_rest: bool,
+    /// In the units of the drawing: where a column begins, and how long it is of 1,000.
     x: usize,
     y: usize,
-    height: usize,
+    length: usize,
 }
 
-/// The drawing's height, the width of a bar, and the gap behind it.
-const HEIGHT: usize = 120;
+/// The length of the longest bar, the width of a column, and the gap behind it.
+const LENGTH: usize = 1000;
 const BAR: usize = 20;
 const GAP: usize = 6;
 
-#[allow(
-    clippy::cast_possible_truncation,
-    clippy::cast_precision_loss,
-    clippy::cast_sign_loss,
-    reason = "heights of bars"
-)]
-fn figure(title: &'static str, about: impl Into<String>, counts: &Counts) -> Option<Figure> {
+/// What stands for all values that have no bar of their own.
+const REST: &str = "Other";
+
+/// The conditions that find the conversations of a value.
+type Finding<'f> = &'f dyn Fn(&str) -> Option<String>;
+
+fn figure(
+    title: &'static str,
+    about: impl Into<String>,
+    counts: &Counts,
+    found_by: Finding<'_>,
+    narrowed: &dyn Fn(&str) -> Option<String>,
+) -> Option<Figure> {
     let most = counts.iter().map(|(_, number)| *number).max().filter(|&most| most > 0)?;
     let total: u64 = counts.iter().map(|(_, number)| number).sum();
+    let scaled = |number: u64| {
+        let length = number.saturating_mul(LENGTH as u64).div_ceil(most);
+        usize::try_from(length).unwrap_or(LENGTH)
+    };
+    // What stands for several values is no value that others are compared with.
+    let mut counts: Vec<_> = counts.iter().collect();
+    counts.sort_by_key(|(name, _)| name == REST);
     let bars = counts.iter().enumerate().map(|(index, (name, number))| {
-        let height = (*number as f64 / most as f64 * HEIGHT as f64).ceil() as usize;
+        let length = scaled(*number);
+        let per_mille = number.saturating_mul(1000) / total.max(1);
         Bar {
             name: name.clone(),
             number: count(*number),
-            share: format!("{:.1} %", *number as f64 * 100.0 / total as f64),
+            share: format!("{}.{} %", per_mille / 10, per_mille % 10),
+            path: found_by(name).and_then(|condition| narrowed(&condition)),
+            is_rest: name == REST,
             x: index * (BAR + GAP),
-            y: HEIGHT - height,
-            height,
+            y: LENGTH - length,
+            length,
         }
     });
-    let width = counts.len() * (BAR + GAP);
-    Some(Figure { title, about: about.into(), bars: bars.collect(), width })
+    let ends = [counts.first(), counts.last()].map(|end| end.map(|(name, _)| name.clone()));
+    Some(Figure {
+        title,
+        about: about.into(),
+        bars: bars.collect(),
+        is_over_time: false,
+        width: counts.len() * (BAR + GAP),
+        most: count(most),
+        ends: ends.map(Option::unwrap_or_default),
+    })
+}
+
+/// The condition of a month such as `2026-03`, or of a year.
+fn within(name: &str) -> Option<String> {
+    let (year, month) = match name.split_once('-') {
+        Some((year, month)) => (year.parse::<i32>().ok()?, Some(month.parse::<u8>().ok()?)),
+        None => (name.parse().ok()?, None),
+    };
+    let (next_year, next) = match month {
+        Some(month) if month < 12 => (year, month + 1),
+        _ => (year + 1, 1),
+    };
+    let month = month.unwrap_or(1);
+    Some(format!("created_from:{year:04}-{month:02}-01 created_before:{next_year:04}-{next:02}-01"))
 }
 
 #[derive(Template)]
@@ -79,7 +127,6 @@ struct Page {
     messages: String,
     figures: Vec<Figure>,
     bar: usize,
-    height: usize,
     /// What a download of everything leaves out.
     deleted: u64,
     deleted_shown: String,
@@ -108,12 +155,11 @@ async fn analysis(
     };
     let page = Page {
         frame,
+        figures: figures(&found, &filtering),
         filtering,
         total: count(found.total),
         messages: count(found.messages),
-        figures: figures(&found),
         bar: BAR,
-        height: HEIGHT,
         deleted,
         deleted_shown: count(deleted),
     };
@@ -144,7 +190,7 @@ async fn download(State(app): State<App>, Posted { visit, form }: Posted<Everyth
     }
 }
 
-fn figures(found: &Analysis) -> Vec<Figure> {
+fn figures(found: &Analysis, filtering: &Filtering<ConversationFilter>) -> Vec<Figure> {
     let undated = match found.undated {
         0 => String::new(),
         number => format!("{} without a date are not shown", count(number)),
@@ -157,15 +203,23 @@ fn figures(found: &Analysis) -> Vec<Figure> {
         count(read.input_tokens),
         count(read.output_tokens)
     );
+    let list = |condition: &str| {
+        let (query, is_set) = filtering.narrowed(condition)?;
+        (!is_set).then(|| format!("/export?{query}"))
+    };
+    let field =
+        |name: &'static str| move |value: &str| condition(name, value).filter(|_| value != REST);
+    let none = |_: &str| None;
+    let over_time = figure("Over time", undated, &found.months, &within, &list);
     [
-        figure("Over time", undated, &found.months),
-        figure("Type", "", &found.kinds),
-        figure("Status", "", &found.statuses),
-        figure("Model", "", &found.models),
-        figure("Tag", "a conversation may have several", &found.tags),
-        figure("Length in messages", "", &found.lengths),
-        figure("Length in tokens", tokens, &read.tokens),
-        figure("Feedback", format!("on answers, {recent}"), &read.feedback),
+        over_time.map(|figure| Figure { is_over_time: true, ..figure }),
+        figure("Type", "", &found.kinds, &field("type"), &list),
+        figure("Status", "", &found.statuses, &field("status"), &list),
+        figure("Model", "", &found.models, &field("model"), &list),
+        figure("Tag", "a conversation may have several", &found.tags, &field("tag"), &list),
+        figure("Length in messages", "", &found.lengths, &none, &list),
+        figure("Length in tokens", tokens, &read.tokens, &none, &list),
+        figure("Feedback", format!("on answers, {recent}"), &read.feedback, &none, &list),
     ]
     .into_iter()
     .flatten()

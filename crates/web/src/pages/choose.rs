@@ -16,7 +16,7 @@ use super::display::count;
 use super::filtering::Filtering;
 use super::frame::{Nothing, Posted, Visit, wants_json};
 use super::response::{see_other, show, trouble};
-use super::taken::tags;
+use super::taken::{Path, tags};
 use crate::app::App;
 use crate::extract::Json;
 use crate::problem::Problem;
@@ -25,6 +25,8 @@ pub(super) fn routes() -> Router<App> {
     Router::new()
         .route("/export/choose", post(choose))
         .route("/export/delete", get(ask).post(delete))
+        .route("/export/views", post(save_view))
+        .route("/export/views/{id}/delete", post(delete_view))
 }
 
 /// What is to be chosen, or to be done with what is.
@@ -39,6 +41,8 @@ struct Choosing {
     id: Vec<String>,
     after: Option<String>,
     next: Option<String>,
+    /// How many are to be selected at random.
+    sample: String,
     /// The tags to add or remove, with commas between them.
     tag_names: String,
     #[serde(flatten)]
@@ -137,6 +141,10 @@ fn chosen(
     match form.action.as_str() {
         "all" => return service.choose_all(caller, filter),
         "none" => return service.choose_none(caller),
+        "sample" => {
+            let number = form.sample.trim().parse().unwrap_or(0);
+            return service.choose_sample(caller, filter, number);
+        }
         _ => {}
     }
     let marked: BTreeSet<String> = form.id.iter().cloned().collect();
@@ -175,6 +183,42 @@ async fn ask(State(app): State<App>, visit: Visit) -> Response {
         back: "/export".into(),
     };
     show(StatusCode::OK, &page)
+}
+
+/// A filter to keep under a name.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct NewView {
+    view_name: String,
+    shared: Option<String>,
+    #[serde(flatten)]
+    filtering: Filtering<ConversationFilter>,
+}
+
+async fn save_view(State(app): State<App>, Posted { visit, form }: Posted<NewView>) -> Response {
+    let to = format!("/export?{}", form.filtering.query());
+    let filter = match form.filtering.filter() {
+        Ok(filter) => filter,
+        Err(problem) => return trouble(&problem),
+    };
+    let saved = app.call(move |service| {
+        service.save_view(&visit.caller, &form.view_name, &filter, form.shared.is_some())
+    });
+    match saved.await {
+        Ok(_) => see_other(&to, None),
+        Err(problem) => trouble(&problem),
+    }
+}
+
+async fn delete_view(
+    State(app): State<App>,
+    Path(id): Path<i64>,
+    Posted { visit, .. }: Posted<Nothing>,
+) -> Response {
+    match app.call(move |service| service.delete_view(&visit.caller, id)).await {
+        Ok(()) => see_other("/export", None),
+        Err(problem) => trouble(&problem),
+    }
 }
 
 async fn delete(State(app): State<App>, Posted { visit, .. }: Posted<Nothing>) -> Response {

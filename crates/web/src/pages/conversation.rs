@@ -185,6 +185,8 @@ struct Page {
     /// Whether it is selected for an export.
     is_chosen: bool,
     judging: Judging,
+    /// The models of the configuration, as which it can be looked at.
+    models: Vec<String>,
 }
 
 /// What a page says around the judgements of a conversation.
@@ -278,7 +280,8 @@ async fn one(app: &App, visit: Visit, id: String, asked: Asked, made: Option<Str
         let page = whole(frame, &summary, &conversation, shown, &shares, can_share);
         let list = list_at(&from);
         let page = Page { list, from, made, datasets, before, after: next, is_chosen, ..page };
-        let page = Page { tasks, tasks_left, judging, ..page };
+        let models = service.model_names();
+        let page = Page { tasks, tasks_left, judging, models, ..page };
         Ok(show(StatusCode::OK, &page))
     });
     seen.await.unwrap_or_else(|problem| trouble(&problem))
@@ -331,6 +334,7 @@ fn whole(
         after: None,
         is_chosen: false,
         judging: Judging::default(),
+        models: Vec::new(),
     }
 }
 

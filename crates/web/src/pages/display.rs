@@ -1,6 +1,6 @@
 //! Numbers, sizes and moments as people read them.
 
-use retort_model::{Purpose, Time};
+use retort_model::{Purpose, RunStatus, Time};
 
 /// `1234567` as `1,234,567`.
 pub(super) fn count(number: u64) -> String {
@@ -96,6 +96,24 @@ pub(super) fn span(ms: u64) -> String {
         60_000..3_600_000 => format!("{} min {} s", ms / 60_000, ms % 60_000 / 1000),
         _ => format!("{} h {} min", ms / 3_600_000, ms % 3_600_000 / 60_000),
     }
+}
+
+/// How a state weighs.
+pub(super) fn status_class(status: RunStatus) -> &'static str {
+    match status {
+        RunStatus::Success => "good",
+        RunStatus::Failure => "bad",
+        RunStatus::Running => "warn",
+        RunStatus::Cancelled => "",
+    }
+}
+
+/// How long something took; empty if that is not known.
+pub(super) fn took(from: Option<Time>, to: Option<Time>) -> String {
+    let micros = from.zip(to).and_then(|(from, to)| {
+        u64::try_from(to.unix_micros().saturating_sub(from.unix_micros())).ok()
+    });
+    micros.map(|micros| span(micros / 1000)).unwrap_or_default()
 }
 
 /// How much of a whole, in percent.

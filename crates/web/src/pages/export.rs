@@ -8,10 +8,12 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::{get, post};
-use retort_model::{ConversationFilter, DatasetName, ItemKind, JobKind, JobState, Status};
+use retort_model::{
+    ConversationFilter, DatasetName, ItemKind, JobKind, JobState, Query as SearchQuery, Status,
+};
 use retort_service::{
     Choice, Chosen, Cursor, ExportRequest, Facets, ListedHit, Order, Page, Sample, Service,
-    Summary, preview_package,
+    Summary, View, preview_package,
 };
 use serde::{Deserialize, Serialize};
 
@@ -162,6 +164,7 @@ struct Manager {
     query: String,
     rows: Vec<Row>,
     facets: Vec<Facet>,
+    views: Vec<ViewLink>,
     /// How many conversations the counts are of, if not of all.
     counted: Option<String>,
     matching: String,
@@ -174,8 +177,57 @@ struct Manager {
     edited: Option<String>,
     /// Whether only deleted conversations are shown.
     is_of_deleted: bool,
+    /// What is wrong with the filter.
+    trouble: Option<Trouble>,
     /// Whether the last of a list was judged just now.
     judged_all: bool,
+}
+
+/// A saved view as a link.
+struct ViewLink {
+    id: i64,
+    name: String,
+    query: String,
+    /// Who shares it, if that is not the visitor.
+    by: Option<String>,
+    is_here: bool,
+    is_own: bool,
+}
+
+impl ViewLink {
+    fn of(view: &View, name: &str, here: &ConversationFilter) -> Self {
+        Self {
+            id: view.id,
+            name: view.name.clone(),
+            query: Filtering::query_of(&view.filter),
+            by: (view.creator != name).then(|| view.creator.clone()),
+            is_here: view.filter == *here,
+            is_own: view.is_own,
+        }
+    }
+}
+
+/// What is wrong with a filter, and the query of the page with a search that may have been meant.
+struct Trouble {
+    text: String,
+    suggested: Option<(String, String)>,
+}
+
+impl Trouble {
+    fn of(problem: &Problem, filtering: &Filtering<ConversationFilter>) -> Self {
+        let search = filtering.value("search");
+        let suggested = SearchQuery::suggested(search).map(|search| {
+            let query = filtering.with("search", &search);
+            (search, query)
+        });
+        // The link has what was probably meant, so that nobody needs the names of all fields.
+        let detail = problem.detail();
+        let detail = match &suggested {
+            Some(_) => detail.split("; did you mean").next().unwrap_or(detail),
+            None => detail,
+        };
+        Self { text: sentence(detail), suggested }
+    }
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -198,6 +250,7 @@ struct Seen {
     chosen: Chosen,
     /// The first questions of those without a title, by the store's numbers.
     questions: HashMap<i64, String>,
+    views: Vec<ViewLink>,
 }
 
 fn see(
@@ -214,14 +267,16 @@ fn see(
     let chosen = service.chosen(caller, &choice, filter, matching, &keys)?;
     let questions = service.first_questions(caller, &page.conversations)?;
     let facets = service.facets(caller, filter)?;
-    Ok(Seen { page, facets, matching, chosen, questions })
+    let views = service.views(caller)?;
+    let views = views.iter().map(|view| ViewLink::of(view, caller.name(), filter)).collect();
+    Ok(Seen { page, facets, matching, chosen, questions, views })
 }
 
 async fn manager(State(app): State<App>, visit: Visit, Query(looking): Query<Looking>) -> Response {
     let Looking { filtering, after, edited, judged_all } = looking;
     let filter = match filtering.filter() {
         Ok(filter) => filter,
-        Err(problem) => return trouble(&problem),
+        Err(problem) => return refused(visit, filtering, &problem),
     };
     let after = match after.filter(|after| !after.is_empty()).map(|after| after.parse()).transpose()
     {
@@ -236,7 +291,7 @@ async fn manager(State(app): State<App>, visit: Visit, Query(looking): Query<Loo
     let is_of_deleted = filter.statuses == [Status::Deleted];
     let frame = visit.frame("export");
     let seen = app.call(move |service| see(service, &visit, &filter, after)).await;
-    let Seen { page, facets, matching, chosen, questions } = match seen {
+    let Seen { page, facets, matching, chosen, questions, views } = match seen {
         Ok(seen) => seen,
         Err(problem) => return trouble(&problem),
     };
@@ -245,6 +300,7 @@ async fn manager(State(app): State<App>, visit: Visit, Query(looking): Query<Loo
         frame,
         facets: facets.fields.iter().filter_map(|one| Facet::of(one, &filtering)).collect(),
         counted: facets.has_more.then(|| count(facets.counted)),
+        views,
         query: filtering.query(),
         filtering,
         rows: page.conversations.iter().map(row).collect(),
@@ -256,9 +312,34 @@ async fn manager(State(app): State<App>, visit: Visit, Query(looking): Query<Loo
         is_first,
         edited: edited.map(count),
         is_of_deleted,
+        trouble: None,
         judged_all: judged_all.is_some(),
     };
     show(StatusCode::OK, &manager)
+}
+
+/// The list without conversations, with what is wrong with its filter beside the search.
+fn refused(visit: Visit, filtering: Filtering<ConversationFilter>, problem: &Problem) -> Response {
+    let manager = Manager {
+        frame: visit.frame("export"),
+        trouble: Some(Trouble::of(problem, &filtering)),
+        query: filtering.query(),
+        filtering,
+        rows: Vec::new(),
+        facets: Vec::new(),
+        views: Vec::new(),
+        counted: None,
+        matching: count(0),
+        chosen: count(0),
+        hidden: 0,
+        hidden_shown: count(0),
+        next: None,
+        is_first: true,
+        edited: None,
+        is_of_deleted: false,
+        judged_all: false,
+    };
+    show(status_of(Some(problem)), &manager)
 }
 
 #[derive(Template)]

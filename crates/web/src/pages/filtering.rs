@@ -54,6 +54,9 @@ pub(super) struct Input {
     pub(super) hint: &'static str,
 }
 
+/// Microseconds of a day.
+const DAY_MICROS: i64 = 24 * 60 * 60 * 1_000_000;
+
 /// Selects all words of a field that selects only some by default.
 const ALL: &str = "all";
 
@@ -92,6 +95,30 @@ impl<F: Filter> Filtering<F> {
     pub(super) fn at(query: &str) -> F {
         let filtering = serde_html_form::from_str::<Self>(query).unwrap_or_default();
         filtering.filter().unwrap_or_default()
+    }
+
+    /// The query of the page that shows what a filter means, without `?`: the reverse of [`Self::filter`].
+    pub(super) fn query_of(filter: &F) -> String {
+        let mut query = url::form_urlencoded::Serializer::new(String::new());
+        let mut conditions = Vec::new();
+        for (name, value) in filter.pairs() {
+            let Ok(field) = F::field(name) else { continue };
+            let last_day = || {
+                let end = Time::parse(&value).ok()?.unix_micros();
+                let day = Time::from_unix_micros(end.checked_sub(DAY_MICROS)?)?.to_string();
+                (end % DAY_MICROS == 0).then(|| day.get(..10).map(str::to_owned))?
+            };
+            match (name.ends_with("_before"), last_day()) {
+                (false, _) => drop(query.append_pair(name, &value)),
+                (true, Some(day)) => drop(query.append_pair(&form_name(field), &day)),
+                // A moment within a day is no day of a form.
+                (true, None) => conditions.push(format!("{name}:{value}")),
+            }
+        }
+        if !conditions.is_empty() {
+            query.append_pair("search", &conditions.join(" "));
+        }
+        query.finish()
     }
 
     /// The filter.
@@ -135,6 +162,18 @@ impl<F: Filter> Filtering<F> {
     /// The filter as a query, without `?`; empty if it matches all.
     pub(super) fn query(&self) -> String {
         url::form_urlencoded::Serializer::new(String::new()).extend_pairs(self.set()).finish()
+    }
+
+    /// What is in a field, if there is one value.
+    pub(super) fn value(&self, name: &str) -> &str {
+        self.given.get(name).and_then(|given| given.texts().next()).unwrap_or_default()
+    }
+
+    /// The filter as a query, with another value in a field.
+    pub(super) fn with(&self, name: &str, value: &str) -> String {
+        let others = self.set().into_iter().filter(|(other, _)| other != name);
+        let pairs = std::iter::once((name.to_owned(), value)).chain(others);
+        url::form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish()
     }
 
     /// The filter as a query, with a condition more in its search; or one less, if its search has that condition already,
@@ -274,7 +313,7 @@ fn texts<F>(field: &FilterField<F>, text: &str) -> Result<Vec<String>, Problem> 
         FilterValues::Time if field.name.ends_with("_before") && text.len() <= 10 => {
             let last =
                 Time::parse(text).map_err(|error| Problem::bad_request(error.to_string()))?;
-            let end = last.unix_micros().saturating_add(24 * 60 * 60 * 1_000_000);
+            let end = last.unix_micros().saturating_add(DAY_MICROS);
             vec![Time::from_unix_micros(end).unwrap_or(last).to_string()]
         }
         _ => vec![text.to_owned()],
@@ -308,6 +347,28 @@ mod tests {
             [("type", ""), ("turns", "many")],
         ] {
             assert!(Filtering::<ConversationFilter>::of(&wrong).filter().is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn a_filter_comes_back_from_its_query() {
+        for given in [
+            vec![
+                ("search", "refund tag:a"),
+                ("created_from", "2024-03-01"),
+                ("created_to", "2024-03-02"),
+            ],
+            vec![
+                ("type", "chat"),
+                ("turns", "4..10"),
+                ("judged", "false"),
+                ("created_to", "2024-12-31"),
+            ],
+            vec![],
+        ] {
+            let filter = Filtering::<ConversationFilter>::of(&given).filter().unwrap();
+            let query = Filtering::query_of(&filter);
+            assert_eq!(Filtering::<ConversationFilter>::at(&query), filter, "{query}");
         }
     }
 

@@ -16,13 +16,12 @@ use retort_service::{
 };
 use serde::Deserialize;
 
-use super::display::{count, day, moment, purpose_name, sentence, span};
+use super::display::{count, day, moment, purpose_name, sentence, span, status_class, took};
 use super::filtering::{Filtering, Input};
 use super::flows::{Words, path, shown_id, words};
 use super::frame::{Frame, Posted, Visit};
 use super::options::{self, Given};
 use super::response::{see_other, show, status_of, trouble};
-use super::runs::{status_class, took};
 use super::taken::{Path, Query};
 use crate::app::App;
 use crate::problem::Problem;
@@ -154,6 +153,9 @@ struct Chart {
     columns: &'static [&'static str],
     bars: Vec<Bar>,
     width: usize,
+    /// The largest value, and when the first and the last bar begin.
+    most: String,
+    ends: [String; 2],
 }
 
 /// One bar, in the units of the drawing; the lower part of it stands out.
@@ -218,13 +220,20 @@ fn charts(found: &RunCharts) -> Vec<Chart> {
         0 => about.clone(),
         number => format!("{about}; {} without a start time are not shown", count(number)),
     };
-    let chart = |title, sum, about, columns, heights: Vec<(u64, u64)>, numbers| Chart {
-        title,
-        sum,
-        about,
-        columns,
-        width: heights.len() * (BAR + GAP),
-        bars: bars(&heights, &names, numbers),
+    let ends = [names.first(), names.last()].map(|end| end.cloned().unwrap_or_default());
+    type Shown = fn(u64) -> String;
+    let chart = |title, sum, about, columns, heights: Vec<(u64, u64)>, numbers, shown: Shown| {
+        let most = heights.iter().map(|(whole, part)| whole.max(part)).max().copied();
+        Chart {
+            title,
+            sum,
+            about,
+            columns,
+            width: heights.len() * (BAR + GAP),
+            bars: bars(&heights, &names, numbers),
+            most: shown(most.unwrap_or(0)),
+            ends: ends.clone(),
+        }
     };
     let all = if found.is_whole { "" } else { "the most recent " };
     let volume = chart(
@@ -234,6 +243,7 @@ fn charts(found: &RunCharts) -> Vec<Chart> {
         &["Runs"],
         found.bars.iter().map(|bar| (bar.runs, bar.runs)).collect(),
         found.bars.iter().map(|bar| vec![count(bar.runs)]).collect(),
+        count,
     );
     let failed = chart(
         "Failure rate",
@@ -251,6 +261,7 @@ fn charts(found: &RunCharts) -> Vec<Chart> {
             .iter()
             .map(|bar| vec![count(bar.failures), share(bar.failures, bar.runs)])
             .collect(),
+        |per_mille| format!("{}.{} %", per_mille / 10, per_mille % 10),
     );
     let mut charts = vec![volume, failed];
     if let Some(Latency { p50_ms, p95_ms, .. }) = found.latency {
@@ -266,6 +277,7 @@ fn charts(found: &RunCharts) -> Vec<Chart> {
             &["Median", "p95", "p99"],
             found.bars.iter().map(times).collect(),
             found.bars.iter().map(numbers).collect(),
+            span,
         ));
     }
     charts

@@ -8,11 +8,11 @@ use axum::routing::get;
 use axum::{Extension, Router};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use retort_json::{RawJson, Text};
-use retort_model::{Feedback, Fields, NodeRun, Run, RunSource, RunStatus, Time, canonical};
+use retort_model::{Feedback, Fields, NodeRun, Run, RunSource, canonical};
 use serde::Deserialize;
 
 use super::datasets::{Traced, traced};
-use super::display::{count, moment, size, span};
+use super::display::{count, moment, size, status_class, took};
 use super::flows::{Words, path, words};
 use super::frame::{Frame, Visit};
 use super::judged::rated;
@@ -20,6 +20,7 @@ use super::paging::Paging;
 use super::records::{Room, context, cut, pretty};
 use super::response::{show, trouble};
 use super::taken::{Path, Query};
+use super::waterfall::{self, waterfall};
 use crate::app::App;
 use crate::problem::Problem;
 
@@ -36,24 +37,6 @@ pub(super) fn routes() -> Router<App> {
     copilots.merge(recipes).merge(applications)
 }
 
-/// How a state weighs.
-pub(super) fn status_class(status: RunStatus) -> &'static str {
-    match status {
-        RunStatus::Success => "good",
-        RunStatus::Failure => "bad",
-        RunStatus::Running => "warn",
-        RunStatus::Cancelled => "",
-    }
-}
-
-/// How long something took; empty if that is not known.
-pub(super) fn took(from: Option<Time>, to: Option<Time>) -> String {
-    let micros = from.zip(to).and_then(|(from, to)| {
-        u64::try_from(to.unix_micros().saturating_sub(from.unix_micros())).ok()
-    });
-    micros.map(|micros| span(micros / 1000)).unwrap_or_default()
-}
-
 /// A named text.
 struct Field {
     name: &'static str,
@@ -63,6 +46,8 @@ struct Field {
 
 /// A node as the page shows it.
 struct Node {
+    /// Its position in the run.
+    place: usize,
     name: String,
     kind: &'static str,
     status: &'static str,
@@ -73,6 +58,12 @@ struct Node {
     /// The node that it ran inside.
     inside: String,
     fields: Vec<Field>,
+}
+
+/// A node in the drawing, and where its details are.
+struct Span {
+    bar: waterfall::Bar,
+    path: String,
 }
 
 #[derive(Template)]
@@ -96,6 +87,9 @@ struct Whole {
     files: Vec<(String, String)>,
     contexts: Vec<(String, String)>,
     nodes: Vec<Node>,
+    /// All nodes as a tree with their times, how many are not in it, and where the details of those on other pages are.
+    spans: Vec<Span>,
+    spans_left: usize,
     /// The ways to other nodes.
     paging: Paging,
     /// The datasets that it is in, where the visitor may see any.
@@ -143,11 +137,11 @@ async fn run(
         let contexts = contexts.collect();
         // One node is always shown, so that every page leads on.
         let mut nodes: Vec<Node> = Vec::new();
-        for one in run.nodes.iter().skip(asked.after) {
+        for (place, one) in run.nodes.iter().enumerate().skip(asked.after) {
             if room.is_full() && !nodes.is_empty() {
                 break;
             }
-            let node = node(one, &run.nodes);
+            let node = Node { place, ..node(one, &run.nodes) };
             node.fields.iter().for_each(|field| _ = room.take(&field.text));
             room.take("");
             nodes.push(node);
@@ -160,7 +154,21 @@ async fn run(
             let from = utf8_percent_encode(&asked.from, NON_ALPHANUMERIC);
             address.push_str(&format!("?from={from}"));
         }
+        let (bars, spans_left) = waterfall(&run.nodes);
+        let here_to = next.unwrap_or(run.nodes.len());
+        let spans = bars.into_iter().map(|bar| {
+            let place = bar.place;
+            let is_here = (asked.after..here_to).contains(&place);
+            let mark = if address.contains('?') { '&' } else { '?' };
+            let path = match is_here {
+                true => format!("#node-{place}"),
+                false => format!("{address}{mark}after={place}#node-{place}"),
+            };
+            Span { bar, path }
+        });
         let page = Whole {
+            spans: spans.collect(),
+            spans_left,
             paging: Paging::of(&address, asked.after == 0, next),
             frame,
             datasets: traced(service, &visit, &summary.id)?,
@@ -250,6 +258,7 @@ fn node(node: &NodeRun<'_>, all: &[NodeRun<'_>]) -> Node {
         [tokens, cost.unwrap_or_default()].into_iter().filter(|one| !one.is_empty()).collect();
     let inside = node.parent.and_then(|parent| all.get(parent));
     Node {
+        place: 0,
         name: node.node.decoded().into_owned(),
         kind: node.kind.as_str(),
         status: node.status.as_str(),

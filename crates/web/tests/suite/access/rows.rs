@@ -155,6 +155,13 @@ pub const ROWS: &[Row] = &[
     row("GET /api/v1/conversations/{id}/datasets", |stage| {
         at(format!("/conversations/{}/datasets", stage.conversation()))
     }),
+    row("GET /api/v1/views", |_| at("/views")),
+    row("POST /api/v1/views", |_| {
+        at("/views").json(json!({"name": "v", "filter": {"type": ["chat"]}}))
+    }),
+    row("POST /api/v1/views", |_| at("/views").json(json!({"name": "v", "shared": true})))
+        .but("shared"),
+    row("DELETE /api/v1/views/{id}", |_| at("/views/999999")),
     row("POST /api/v1/conversations/change", |stage| {
         at("/conversations/change").json(json!({
             "selection": {"ids": [stage.conversation(), stage.conversation()]},
@@ -488,6 +495,15 @@ pub const ROWS: &[Row] = &[
     row("POST /conversations/{id}/judge", |stage| {
         page(format!("/conversations/{}/judge", stage.conversation()))
             .form(&[("csrf", "CSRF"), ("act", "good:0:0:-")])
+    }),
+    row("POST /export/views", |_| {
+        page("/export/views").form(&[("csrf", "CSRF"), ("view_name", "mine"), ("search", "a")])
+    }),
+    row("POST /export/views/{id}/delete", |_| {
+        page("/export/views/999999/delete").form(&[("csrf", "CSRF")])
+    }),
+    row("GET /conversations/{id}/model", |stage| {
+        page(format!("/conversations/{}/model?model=none", stage.conversation()))
     }),
     row("GET /judge", |_| page("/judge?queue=mine")),
     row("POST /conversations/{id}/share", |stage| {

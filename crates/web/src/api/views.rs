@@ -1,0 +1,55 @@
+//! `/views`: filters of conversations under a name.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::answer::Answer;
+use crate::app::App;
+use crate::extract::{Json, Path};
+use crate::problem::Problem;
+use crate::who::ProjectCaller;
+use crate::wire;
+
+pub fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(list_views, save_view)).routes(routes!(delete_view))
+}
+
+/// List saved views: the caller's, and those that others share
+#[utoipa::path(get, path = "/views", tag = "conversations", responses((status = 200, body = wire::Views)))]
+async fn list_views(
+    State(app): State<App>,
+    ProjectCaller(caller): ProjectCaller,
+) -> Answer<wire::Views> {
+    let views = app.call(move |service| service.views(&caller)).await?;
+    Ok(Json(wire::Views { views: views.into_iter().map(wire::View::from).collect() }))
+}
+
+/// Save a filter under a name
+///
+/// It takes the place of the caller's view of that name.
+#[utoipa::path(post, path = "/views", tag = "conversations", request_body = wire::NewView,
+    responses((status = 201, body = wire::SavedView)))]
+async fn save_view(
+    State(app): State<App>,
+    ProjectCaller(caller): ProjectCaller,
+    Json(asked): Json<wire::NewView>,
+) -> Result<Response, Problem> {
+    let wire::NewView { name, filter, shared } = asked;
+    let id = app.call(move |service| service.save_view(&caller, &name, &filter, shared)).await?;
+    Ok((StatusCode::CREATED, Json(wire::SavedView { id })).into_response())
+}
+
+/// Delete a saved view
+#[utoipa::path(delete, path = "/views/{id}", tag = "conversations", params(("id" = i64, Path)),
+    responses((status = 204)))]
+async fn delete_view(
+    State(app): State<App>,
+    ProjectCaller(caller): ProjectCaller,
+    Path(id): Path<i64>,
+) -> Result<StatusCode, Problem> {
+    app.call(move |service| service.delete_view(&caller, id)).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
