@@ -5,6 +5,7 @@
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "tests")]
 
 mod editing;
+mod finding;
 mod judging;
 mod reading;
 mod schedules;
