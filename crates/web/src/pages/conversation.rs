@@ -125,8 +125,8 @@ impl Shown {
             }
         }
         let all = self.rounds.iter().flat_map(|round| &round.said);
-        let answers = all.filter(|said| said.judge.is_some() && !said.html.is_empty());
-        answers.last().filter(|_| self.next.is_none())?.judge.as_ref()
+        let mut answers = all.filter(|said| said.judge.is_some() && !said.html.is_empty());
+        answers.next_back().filter(|_| self.next.is_none())?.judge.as_ref()
     }
 
     /// Which messages these are, where they are not all.
@@ -268,7 +268,8 @@ async fn one(app: &App, visit: Visit, id: String, asked: Asked, made: Option<Str
             }
             let opened = shown.rounds.iter().flat_map(|round| &round.said);
             let opened = opened.filter_map(|said| said.judge.as_ref());
-            judging.open = opened.filter(|one| one.form.is_some()).map(|one| one.at.clone()).last();
+            let mut opened = opened.filter(|one| one.form.is_some());
+            judging.open = opened.next().map(|one| one.at.clone());
         }
         let (mut tasks, mut tasks_left) = (Vec::new(), 0);
         if shown.next.is_none() {

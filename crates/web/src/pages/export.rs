@@ -276,7 +276,7 @@ async fn manager(State(app): State<App>, visit: Visit, Query(looking): Query<Loo
     let Looking { filtering, after, edited, judged_all } = looking;
     let filter = match filtering.filter() {
         Ok(filter) => filter,
-        Err(problem) => return refused(visit, filtering, &problem),
+        Err(problem) => return refused(&visit, filtering, &problem),
     };
     let after = match after.filter(|after| !after.is_empty()).map(|after| after.parse()).transpose()
     {
@@ -319,7 +319,7 @@ async fn manager(State(app): State<App>, visit: Visit, Query(looking): Query<Loo
 }
 
 /// The list without conversations, with what is wrong with its filter beside the search.
-fn refused(visit: Visit, filtering: Filtering<ConversationFilter>, problem: &Problem) -> Response {
+fn refused(visit: &Visit, filtering: Filtering<ConversationFilter>, problem: &Problem) -> Response {
     let manager = Manager {
         frame: visit.frame("export"),
         trouble: Some(Trouble::of(problem, &filtering)),
