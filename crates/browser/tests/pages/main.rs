@@ -642,7 +642,7 @@ async fn agent(server: &TestServer) {
 }
 
 /// Every screen, once with something on it.
-const SCREENS: [(&str, &str); 26] = [
+const SCREENS: [(&str, &str); 27] = [
     ("sign-in", "/sign-in"),
     ("home", "/"),
     ("export", "/export"),
