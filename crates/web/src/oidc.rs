@@ -99,7 +99,7 @@ impl OidcError {
     pub fn for_people(&self) -> &'static str {
         match self {
             Self::Settings(_) => {
-                "Signing in this way is not set up correctly. Tell whoever runs this server."
+                "Signing in this way is not set up correctly. Tell the person who runs this server."
             }
             Self::Provider(_) => "The sign-in provider did not answer. Try again in a minute.",
             Self::Stray => {

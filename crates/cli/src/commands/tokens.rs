@@ -49,7 +49,7 @@ enum Action {
         #[arg(long, value_name = "N", default_value_t = DAYS)]
         days: u64,
 
-        /// Person for whom the token acts [default: the owner that the server created].
+        /// Person that the token acts for [default: the owner that the server created].
         #[arg(long, value_name = "PERSON")]
         person: Option<String>,
     },

@@ -69,7 +69,7 @@ async fn export_audit(
     tokio::task::spawn_blocking(move || {
         let _permit = permit;
         let mut piece = Vec::with_capacity(PIECE_BYTES);
-        let gone = || Error::Choice("whoever asked is gone".into());
+        let gone = || Error::Choice("the person who asked is gone".into());
         let done = service.export_audit(&caller, &filter, &mut |entry| {
             let line = serde_json::to_string(&wire::Audited::from(entry)).unwrap_or_default();
             let _ = writeln!(piece, "{line}");

@@ -21,7 +21,7 @@ async fn list_formats() -> Json<wire::Formats> {
     let about = |check: Check| match check {
         Check::Repair => "repair what can be repaired, leave the rest out, and report both",
         Check::Reject => "leave out what a trainer would refuse",
-        Check::Off => "write every record as it stands, and count what would be refused",
+        Check::Off => "write every record as it is, and count what would be refused",
     };
     Json(wire::Formats {
         import: sources::FORMATS.iter().map(|one| format(one.name(), one.about())).collect(),

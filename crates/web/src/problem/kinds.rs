@@ -51,7 +51,7 @@ kinds! {
         "Stay below the bytes that `most_bytes` gives.";
     UNSUPPORTED_MEDIA_TYPE = 415 "unsupported-media-type": "This content type is not supported here",
         "Send the type that `detail` names, in `Content-Type`.";
-    RANGE_NOT_SATISFIABLE = 416 "range-not-satisfiable": "The range lies beyond the end",
+    RANGE_NOT_SATISFIABLE = 416 "range-not-satisfiable": "The range is beyond the end",
         "Ask for bytes within the length that `Content-Range` gives.";
     CHOICE = 422 "choice": "These options don't work together",
         "Change what `detail` names.";
