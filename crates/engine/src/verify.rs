@@ -66,7 +66,7 @@ pub fn verify_package(package: &mut Package) -> Result<Verified, Error> {
     let listed: HashSet<&str> = manifest.files.iter().map(|file| &*file.path).collect();
     for name in &package.names()? {
         if name != MANIFEST && !listed.contains(&**name) {
-            verified.differ(name, "it stands in the package, but not in the receipt".into());
+            verified.differ(name, "it is in the package, but not in the receipt".into());
         }
     }
     // Beside cells that were guarded for spreadsheets there is nothing for a trainer.

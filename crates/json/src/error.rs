@@ -70,7 +70,7 @@ impl fmt::Display for JsonError {
             Problem::Ended => write!(f, "not valid JSON: it ends inside a value"),
             Problem::Expected(due) => write!(f, "not valid JSON: expected {}", due.words()),
             Problem::ControlCharacter => {
-                write!(f, "not valid JSON: a control character stands in a string unescaped")
+                write!(f, "not valid JSON: a control character in a string is not escaped")
             }
             Problem::Escape => write!(f, "not valid JSON: unknown escape in a string"),
             Problem::Number => write!(f, "not valid JSON: malformed number"),

@@ -57,7 +57,7 @@ fn problem(name: &str, longest: usize) -> Option<String> {
     }
     if name.len() > NAME_BYTES {
         let bytes = name.len();
-        return Some(format!("has {bytes} bytes, of which file systems take {NAME_BYTES}"));
+        return Some(format!("has {bytes} bytes; file systems allow {NAME_BYTES}"));
     }
     if let Some(character) = name.chars().find(|&c| !is_allowed(c)) {
         return Some(match character {
