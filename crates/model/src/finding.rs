@@ -299,11 +299,11 @@ impl Reason {
             Self::NeedsAttachment => {
                 "answers to a picture, sound or file that the rows do not carry"
             }
-            Self::NoPair => "no two answers to one question of which one is known to be better",
+            Self::NoPair => "no two answers to one question where one is known to be better",
             Self::NoLabel => "nothing says whether an answer is good or bad",
             Self::SeveralMessages => "an answer of several messages, where a row holds one",
             Self::CallsTools => "tool calls, which the data format cannot hold",
-            Self::InConversation => "a traced run, of which the conversation is written",
+            Self::InConversation => "a traced run whose conversation is written",
             Self::TooLong => "longer than the limit",
             Self::NothingToLearn => "nothing that a model would learn",
             Self::TemplateError => "the chat template raised an error",
@@ -320,7 +320,7 @@ impl Reason {
             Self::NotRedacted => "secrets or personal data could not be replaced",
             Self::Purged => "purged after it was selected",
             Self::Damaged => "damaged in the store",
-            Self::NeedsRepair => "trainers would refuse it as it stands",
+            Self::NeedsRepair => "trainers would refuse it as it is",
         }
     }
 }
@@ -414,7 +414,7 @@ impl Warning {
             Self::NonFinite => "`NaN` or `Infinity` in place of a number, read as null",
             Self::RaggedEmbedding => "embeddings of one document differ in length",
             Self::OtherBranches => {
-                "other answers or branches, of which only the active path is written"
+                "other answers or branches; only the active path is written"
             }
             Self::TasksLeftOut => "histories of sub-agents, which `--tasks` writes",
             Self::NotUnderstood => "not wholly understood, kept as it was and never trained on",

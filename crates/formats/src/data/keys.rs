@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use retort_json::{RawJson, Text, write_string};
 
 /// Writes fields of a source behind others of one object, whose names are `taken`. One with a name that is there
-/// already is written as `source_NAME`, so that no key stands twice.
+/// already is written as `source_NAME`, so that no key occurs twice.
 pub(super) fn write_others<'f, 'a: 'f>(
     fields: impl Iterator<Item = &'f (Text<'a>, RawJson<'a>)>,
     taken: &[&'static str],

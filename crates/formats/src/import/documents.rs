@@ -23,7 +23,7 @@ impl ImportFormat for Documents {
 
     fn notes(&self) -> &'static str {
         "`contexts` (or `chunks`) are the chunks, each with `text`, `pagenumber`, `timestamp`, `chunk_index` and \
-         `embedding`; what else stands there is kept. `embedding_model` names who made the embeddings."
+         `embedding`; whatever else is there is kept. `embedding_model` names who made the embeddings."
     }
 
     fn recognises(&self, sniff: &Sniff<'_>) -> bool {

@@ -74,7 +74,7 @@ impl ImportFormat for Runs {
          read, beside a run or alone. States such as `completed`, `inProcess` or `error` are understood; a word \
          of the source that is not Retort's own stays with the metadata. A run is not wholly understood where its \
          state is a word that nobody knows, where unknown fields hold messages or passages, or where they hold \
-         text and the run lacks a question, an answer or an error. What stands under `metadata` is exempt."
+         text and the run lacks a question, an answer or an error. What is under `metadata` is exempt."
     }
 
     fn recognises(&self, sniff: &Sniff<'_>) -> bool {
