@@ -413,9 +413,7 @@ impl Warning {
             Self::Undated => "not selected, as no date could be read",
             Self::NonFinite => "`NaN` or `Infinity` in place of a number, read as null",
             Self::RaggedEmbedding => "embeddings of one document differ in length",
-            Self::OtherBranches => {
-                "other answers or branches; only the active path is written"
-            }
+            Self::OtherBranches => "other answers or branches; only the active path is written",
             Self::TasksLeftOut => "histories of sub-agents, which `--tasks` writes",
             Self::NotUnderstood => "not wholly understood, kept as it was and never trained on",
             Self::IdKeptApart => "different items under one id, written as `id#2` and so on",
