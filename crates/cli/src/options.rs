@@ -77,6 +77,7 @@ fn argument(option: &'static ExportOption) -> Arg {
             argument.value_name(name).value_parser(PossibleValuesParser::new(values))
         }
         Values::Number(_) => argument.value_name("N").value_parser(parser(option)),
+        Values::File => argument.value_name("FILE").value_parser(parser(option)),
         Values::Text | Values::FileText => {
             argument.value_name(noun(option.name)).value_parser(parser(option))
         }
@@ -141,6 +142,9 @@ mod tests {
                     let how =
                         "The text of a file. On the command line, `--redact FILE.toml` reads it.";
                     writeln!(page, "{how}").unwrap();
+                }
+                Values::File => {
+                    writeln!(page, "The text of a file, which the command line names.").unwrap();
                 }
                 Values::Words(words) => {
                     page.push_str("\n| value | what it means |\n|---|---|\n");

@@ -5,8 +5,8 @@ use std::str::FromStr;
 
 use retort_formats::package::{Finding, findings};
 use retort_model::{
-    Account, ItemKind, OutputPortion, Portion, Reason, Redacted, Repair, SeenLengths, Tally,
-    Warning,
+    Account, ItemKind, Origins, OutputPortion, Portion, Reason, Redacted, Repair, SeenLengths,
+    Tally, Time, Warning,
 };
 use serde::{Deserialize, Serialize};
 
@@ -42,6 +42,42 @@ pub struct Counted {
     /// Counts by length, then the total, what is learnt and the longest, where records were measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     seen: Option<(BTreeMap<u64, u64>, u64, u64, u64)>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    origins: Option<CountedOrigins>,
+}
+
+/// Moments are microseconds since 1970.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+struct CountedOrigins {
+    models: BTreeMap<String, u64>,
+    languages: BTreeMap<String, u64>,
+    characters: u64,
+    first: Option<i64>,
+    last: Option<i64>,
+}
+
+impl From<&Origins> for CountedOrigins {
+    fn from(origins: &Origins) -> Self {
+        Self {
+            models: origins.models.clone(),
+            languages: origins.languages.clone(),
+            characters: origins.characters,
+            first: origins.first.map(Time::unix_micros),
+            last: origins.last.map(Time::unix_micros),
+        }
+    }
+}
+
+impl From<&CountedOrigins> for Origins {
+    fn from(counted: &CountedOrigins) -> Self {
+        Self {
+            models: counted.models.clone(),
+            languages: counted.languages.clone(),
+            characters: counted.characters,
+            first: counted.first.and_then(Time::from_unix_micros),
+            last: counted.last.and_then(Time::from_unix_micros),
+        }
+    }
 }
 
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
@@ -93,6 +129,7 @@ impl Counted {
                 let SeenLengths { counts, total, learnt, longest } = seen;
                 (counts, total, learnt, longest)
             }),
+            origins: (account.origins != Origins::default()).then(|| (&account.origins).into()),
         }
     }
 
@@ -128,6 +165,7 @@ impl Counted {
                 let (counts, total, learnt, longest) = seen;
                 SeenLengths { counts, total, learnt, longest }
             }),
+            origins: self.origins.as_ref().map(Origins::from).unwrap_or_default(),
         })
     }
 

@@ -9,7 +9,8 @@ use std::sync::Arc;
 
 use retort_formats::file::{Chunk, FileWriter};
 use retort_formats::package::{
-    CARD, DATASET_INFO, EXTRA, FINDINGS, FoundDataset, IDS, REJECTS, card, dataset_info,
+    CARD, CroissantSet, DATASET_INFO, DataFile, Described, EXTRA, FINDINGS, FoundDataset, IDS,
+    InputCount, REJECTS, card, dataset_info,
 };
 use retort_model::Warning;
 use serde::{Deserialize, Serialize};
@@ -334,6 +335,17 @@ pub fn assemble(
     let splits: Vec<(&str, &str)> =
         found.iter().map(|one| (one.split.as_str(), one.pattern.as_str())).collect();
     files.push(write_text(storage, CARD, &card(&shown, &splits, plan.data_format, &notes))?);
+    if let Some(papers) = &plan.papers {
+        let data = files.iter().filter(|file| file.records.is_some()).map(DataFile::from);
+        let data: Vec<DataFile> = data.collect();
+        let sets: Vec<CroissantSet<'_>> =
+            splits.iter().map(|&(name, pattern)| CroissantSet { name, pattern }).collect();
+        let schema = Some(plan.schema()).filter(|_| plan.data_format.records_folder().is_none());
+        let described =
+            Described { schema: schema.as_ref(), ..papers.described(&shown, &sets, &data) };
+        let inputs: Vec<InputCount> = totals.sources.iter().map(Into::into).collect();
+        files.extend(papers.write(storage, &described, &inputs)?);
+    }
     let outputs = match plan.split.is_split() {
         true => Some(Outputs { files: paths, leaks: leaks(plan, storage, parts)? }),
         false => None,

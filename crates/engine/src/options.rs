@@ -21,6 +21,7 @@ use serde_json::Value;
 use crate::decontaminate::{Contaminated, DecontaminateOptions};
 use crate::dedup::Dedup;
 use crate::measure::{MeasureOptions, OverLong};
+use crate::papers::Papers;
 use crate::plan::{Compression, DatasetPlan, usual_dialect};
 use crate::redaction::{Redaction, read_rules};
 use crate::sampling::{SampleBy, Sampling};
@@ -69,6 +70,8 @@ pub enum Values {
     Text,
     /// The text of a file. The command line takes it through another option, which names the file.
     FileText,
+    /// The text of a file, which the command line names.
+    File,
 }
 
 /// One of the words that an option takes.
@@ -576,6 +579,22 @@ pub static OPTIONS: &[ExportOption] = &[
     )
     .told(Told::If(|plan| plan.split.is_split())),
     ExportOption::package(
+        PAPERS,
+        "Also write papers for others: `croissant.json`, which describes the dataset to catalogues, and `SOURCES.md` with the \
+         models that wrote the answers, the sources, and the dataset's part of the public summary of training content. A TOML \
+         file says what Retort cannot know, such as licences; it may be empty",
+        Values::File,
+        Access {
+            get: |plan| plan.papers.as_ref().map(|papers| papers.text().to_owned()).into(),
+            set: |plan, value| {
+                plan.papers = Some(Papers::parse(text(value))?.into());
+                Ok(())
+            },
+        },
+    )
+    .usually("none")
+    .told(Told::Never),
+    ExportOption::package(
         "csv",
         "CSV dialect",
         words!(CsvDialect),
@@ -592,6 +611,9 @@ const EVALUATION: &str = "evaluation";
 /// The option that names rules of redaction, and the one with the text of the user's.
 const REDACT: &str = "redact";
 const REDACT_RULES: &str = "redact_rules";
+
+/// The option of papers for others.
+const PAPERS: &str = "papers";
 
 /// The options on benchmarks.
 pub const DECONTAMINATE: &str = "decontaminate";
@@ -731,10 +753,14 @@ impl ExportOption {
         let takes = match self.values {
             Values::Flag if value.is_boolean() => return Ok(()),
             Values::Flag => "`true` or `false`".to_owned(),
-            Values::Words(_) | Values::Text | Values::FileText if value.is_string() => {
+            Values::Words(_) | Values::Text | Values::FileText | Values::File
+                if value.is_string() =>
+            {
                 return Ok(());
             }
-            Values::Words(_) | Values::Text | Values::FileText => "a text".to_owned(),
+            Values::Words(_) | Values::Text | Values::FileText | Values::File => {
+                "a text".to_owned()
+            }
             Values::Number(most) if value.as_u64().is_some_and(|number| number <= most) => {
                 return Ok(());
             }
@@ -748,7 +774,7 @@ impl ExportOption {
         let value = match self.values {
             Values::Flag => text.parse().map_or_else(|_| text.into(), Value::Bool),
             Values::Number(_) => text.parse::<u64>().map_or_else(|_| text.into(), Value::from),
-            Values::Words(_) | Values::Text | Values::FileText => text.into(),
+            Values::Words(_) | Values::Text | Values::FileText | Values::File => text.into(),
         };
         self.check(&value)?;
         Ok(value)
@@ -781,6 +807,10 @@ impl ExportOptions {
     /// # Errors
     /// As for [`Self::with`], or the file cannot be read.
     pub fn with_files(self, name: &str, text: &str) -> Result<Self, String> {
+        if matches!(known(name)?.values, Values::File) {
+            let read = std::fs::read_to_string(text);
+            return self.with(name, &read.map_err(|error| format!("cannot read {text}: {error}"))?);
+        }
         if name != REDACT {
             return self.with(name, text);
         }
@@ -845,6 +875,7 @@ impl ExportOptions {
             benchmarks: None,
             sampling: Sampling::default(),
             redaction: Redaction::default(),
+            papers: None,
             dataset_name,
             file_name: file_name.parse().map_err(|error| format!("{error}"))?,
         };
@@ -1046,6 +1077,7 @@ mod tests {
                 balance: SampleBy::Nothing,
             },
             redaction: redaction(),
+            papers: Papers::parse("license = 'MIT'").ok().map(Into::into),
             dataset_name: "对话 数据".parse().unwrap(),
             file_name: "rows".parse().unwrap(),
         }
@@ -1124,6 +1156,7 @@ mod tests {
                     vec!["secrets".into(), "secrets,pii".into()]
                 }
                 Values::FileText => vec![RULES.to_owned()],
+                Values::File => vec![String::new(), "license = 'MIT'\n".to_owned()],
                 Values::Text => vec!["some".to_owned()],
             };
             for value in values {

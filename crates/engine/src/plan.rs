@@ -12,6 +12,7 @@ use crate::dedup::Dedup;
 use crate::error::Error;
 use crate::measure::{Measure, MeasureOptions};
 use crate::model_files::ModelPaths;
+use crate::papers::Papers;
 use crate::redaction::Redaction;
 use crate::sampling::Sampling;
 use crate::split::{GroupBy, Split};
@@ -51,6 +52,8 @@ pub struct DatasetPlan {
     pub sampling: Sampling,
     /// What is redacted.
     pub redaction: Redaction,
+    /// The papers for others that are written beside the data, if any.
+    pub papers: Option<Arc<Papers>>,
     /// Name of the dataset.
     pub dataset_name: DatasetName,
     /// Name of the data file, without its ending.

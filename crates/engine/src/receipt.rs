@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use retort_formats::import::Refusal;
 use retort_formats::package::{
     Column, Counts, DataFile, Decontamination, FORMAT_VERSION, FilterAsked, Finding, InputCount,
-    Lengths, Manifest, OutputCounts, ReadCounts, RecordCounts, Renamed, SeenBy, SplitCounts,
-    WindowTold, findings,
+    LanguageCount, Lengths, Manifest, ModelCount, OriginsTold, OutputCounts, ReadCounts,
+    RecordCounts, Renamed, SeenBy, SplitCounts, WindowTold, findings,
 };
-use retort_model::{ItemKind, Portion, Reason, Repair, SeenLengths, Warning};
+use retort_model::{ItemKind, Origins, Portion, Reason, Repair, SeenLengths, Warning};
 
 use crate::measure::unit_of;
 use crate::pipeline::{SourceCount, Totals};
@@ -115,6 +115,7 @@ pub fn manifest(
                 + account.warned.count(Warning::Contaminated),
             ..told
         }),
+        origins: plan.papers.is_some().then(|| origins_told(&account.origins)),
         split: plan.split.is_split().then(|| split(plan, totals, origin.outputs)),
         schema: plan
             .schema()
@@ -131,6 +132,22 @@ pub fn manifest(
             .map(|(from, to)| Renamed { from: from.clone(), to: to.clone() })
             .collect(),
         files,
+    }
+}
+
+fn origins_told(origins: &Origins) -> OriginsTold {
+    let models = origins.models.iter();
+    let languages = origins.languages.iter();
+    OriginsTold {
+        models: models
+            .map(|(model, &messages)| ModelCount { model: model.clone(), messages })
+            .collect(),
+        languages: languages
+            .map(|(language, &items)| LanguageCount { language: language.clone(), items })
+            .collect(),
+        characters: origins.characters,
+        first: origins.first.map(|time| time.to_string()),
+        last: origins.last.map(|time| time.to_string()),
     }
 }
 

@@ -52,7 +52,7 @@ pub use message::{
     Role, ToolCall,
 };
 pub use name::{DatasetName, FileName, NameError};
-pub use receipt::{Account, OutputPortion, Portion, Redacted, SeenLengths, Tally};
+pub use receipt::{Account, Origins, OutputPortion, Portion, Redacted, SeenLengths, Tally};
 pub use redaction::Redaction;
 pub use relation::{Messages, Relation};
 pub use run::{FileReference, NodeKind, NodeRun, Purpose, Run, RunSource, RunStatus};

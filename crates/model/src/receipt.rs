@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::bounds::IDS_LISTED;
 use crate::finding::{Reason, Repair, Warning};
 use crate::item::ItemKind;
+use crate::time::Time;
 
 /// Counts by kind, each with the first ids it befell.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -143,6 +144,47 @@ pub struct Account {
     pub seen: SeenLengths,
     /// What redaction found in the items that were written, by the name of the rule.
     pub redacted: BTreeMap<String, Redacted>,
+    /// Where the items that were written come from, where that is counted.
+    pub origins: Origins,
+}
+
+/// Names that are counted apart in a list of [`Origins`]; a person reads no more of them.
+const NAMES: usize = 1000;
+
+/// Under which the rest is counted.
+const OTHERS: &str = "(others)";
+
+/// Where items that were written come from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Origins {
+    /// Messages of assistants by the model that wrote them; an empty name counts those of no named model.
+    pub models: BTreeMap<String, u64>,
+    /// Conversations by the code of their language, where it is certain.
+    pub languages: BTreeMap<String, u64>,
+    /// Characters of text.
+    pub characters: u64,
+    /// When the first item began.
+    pub first: Option<Time>,
+    /// When the last item began.
+    pub last: Option<Time>,
+}
+
+impl Origins {
+    /// Adds what was counted elsewhere.
+    pub fn merge(&mut self, later: Self) {
+        for (own, later) in
+            [(&mut self.models, later.models), (&mut self.languages, later.languages)]
+        {
+            for (name, count) in later {
+                let is_apart = own.len() < NAMES || own.contains_key(&name);
+                let name = if is_apart { name } else { OTHERS.to_owned() };
+                *own.entry(name).or_default() += count;
+            }
+        }
+        self.characters += later.characters;
+        self.first = [self.first, later.first].into_iter().flatten().min();
+        self.last = self.last.max(later.last);
+    }
 }
 
 /// What one redaction rule found.
@@ -322,6 +364,7 @@ impl Account {
             }
         }
         self.seen.merge(later.seen);
+        self.origins.merge(later.origins);
         for (rule, Redacted { hits, items }) in later.redacted {
             let redacted = self.redacted.entry(rule).or_default();
             redacted.hits += hits;

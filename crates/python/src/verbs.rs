@@ -187,7 +187,7 @@ pub fn options(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
         match option.values {
             Values::Flag => one.set_item("values", ["True", "False"])?,
             Values::Number(most) => one.set_item("most", most)?,
-            Values::Text | Values::FileText => {}
+            Values::Text | Values::FileText | Values::File => {}
             Values::Words(words) => {
                 let names: Vec<_> = words().into_iter().map(|word| word.name).collect();
                 one.set_item("values", names)?;

@@ -24,6 +24,7 @@ mod limit;
 mod look;
 mod measured;
 mod observer;
+mod origins;
 mod outlet;
 mod packed;
 mod parse;

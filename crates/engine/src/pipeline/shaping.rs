@@ -65,6 +65,8 @@ pub struct Shaping<'p> {
     pub attached: Option<Arc<AttachedFiles>>,
     /// Where the files of records are written; none if only the rows are wanted.
     pub record_files: Option<Arc<RecordFiles<'p>>>,
+    /// Whether it is counted where the items come from.
+    pub counts_origins: bool,
     /// Whether it is counted what is in the items.
     pub counts_contents: bool,
 }
@@ -95,6 +97,7 @@ impl<'p> Shaping<'p> {
             hits_listed: 0,
             attached: None,
             record_files: None,
+            counts_origins: plan.papers.is_some(),
             counts_contents: false,
         }
     }

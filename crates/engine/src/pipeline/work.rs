@@ -15,6 +15,7 @@ use super::item::{ReadItem, Standing};
 use super::job::{Job, Source};
 use super::kept::{KeptItems, OutputRows};
 use super::measured::Measuring;
+use super::origins::origins_of;
 use super::parse::{lines, read};
 use super::redacting::Redacted;
 use super::shaping::Shaping;
@@ -216,6 +217,9 @@ impl Worker<'_> {
                     Redacted::Unchanged => facts,
                     _ => Facts::of_one(&item),
                 });
+            }
+            if self.shaping.counts_origins && records > 0 {
+                done.account.origins.merge(origins_of(&item));
             }
             let first = outcome.left_out.first().map(|left| left.why.reason);
             done.put_out(one, &id, records, first);

@@ -55,7 +55,7 @@ pub fn card(
 }
 
 /// Text that markdown shows as it is.
-fn escaped(text: &str) -> String {
+pub(super) fn escaped(text: &str) -> String {
     let mut out = String::new();
     for character in text.chars() {
         if matches!(character, '_' | '*' | '`' | '<' | '>' | '[' | ']' | '\\' | '#') {

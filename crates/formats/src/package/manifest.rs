@@ -60,6 +60,9 @@ pub struct Manifest {
     /// The benchmarks whose text was looked for, if there were any.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub decontamination: Option<Decontamination>,
+    /// Where the items that were written come from, if papers were asked for.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub origins: Option<OriginsTold>,
     /// The outputs, if there are several.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub split: Option<SplitCounts>,
@@ -152,6 +155,41 @@ pub struct Decontamination {
     pub benchmarks: Vec<BenchmarkCount>,
     /// Items with text of a benchmark.
     pub contaminated: u64,
+}
+
+/// Where the items that were written come from.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OriginsTold {
+    /// Messages of assistants by the model that wrote them; an empty name counts those of no named model.
+    pub models: Vec<ModelCount>,
+    /// Conversations by their language, where it is certain.
+    pub languages: Vec<LanguageCount>,
+    /// Characters of text.
+    pub characters: u64,
+    /// When the first item began.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub first: Option<String>,
+    /// When the last item began.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub last: Option<String>,
+}
+
+/// What one model wrote.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModelCount {
+    /// The model.
+    pub model: String,
+    /// Messages that it wrote.
+    pub messages: u64,
+}
+
+/// Items in one language.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LanguageCount {
+    /// The code of the language.
+    pub language: String,
+    /// Items in it.
+    pub items: u64,
 }
 
 /// A file of a benchmark.

@@ -3,23 +3,30 @@
 
 mod archive;
 mod card;
+mod croissant;
 mod dataset_info;
 mod findings;
 mod manifest;
+mod notes;
 mod rejects;
 mod series;
+mod sources;
 
 pub use archive::{Archive, Entry, Segment};
 pub use card::card;
+pub use croissant::{CroissantSet, Described, croissant};
 pub use dataset_info::{Found as FoundDataset, dataset_info};
 pub use findings::{FindingLine, List, findings_differ, write_finding};
 pub use manifest::{
     BenchmarkCount, Column, Counts, DataFile, Decontamination, FORMAT_VERSION, FilterAsked,
-    Finding, InputCount, Lengths, Manifest, OutputCounts, ReadCounts, RecordCounts, RedactedCount,
-    RedactionCounts, Renamed, SeenBy, SeriesMerged, SplitCounts, WindowTold, findings,
+    Finding, InputCount, LanguageCount, Lengths, Manifest, ModelCount, OriginsTold, OutputCounts,
+    ReadCounts, RecordCounts, RedactedCount, RedactionCounts, Renamed, SeenBy, SeriesMerged,
+    SplitCounts, WindowTold, findings,
 };
+pub use notes::{PaperNotes, SourceCategory, SourceNote};
 pub use rejects::{Reject, write_extra, write_reject};
 pub use series::{SERIES_ENDING, SERIES_VERSION, SeriesReceipt, SeriesWindow};
+pub use sources::sources;
 
 /// The receipt's file.
 pub const MANIFEST: &str = "manifest.json";
@@ -27,6 +34,10 @@ pub const MANIFEST: &str = "manifest.json";
 pub const DATASET_INFO: &str = "dataset_info.json";
 /// The card's file.
 pub const CARD: &str = "README.md";
+/// The description for catalogues.
+pub const CROISSANT: &str = "croissant.json";
+/// The file on models and sources.
+pub const SOURCES: &str = "SOURCES.md";
 /// The file of what was left out.
 pub const REJECTS: &str = "rejects.jsonl";
 /// The file of repairs and warnings.

@@ -45,4 +45,5 @@ class Options(TypedDict, total=False):
     findings: bool
     split: str
     group_by: Literal["conversation", "user", "family"]
+    papers: str
     csv: Literal["spreadsheet", "plain"]

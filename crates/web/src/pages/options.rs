@@ -93,7 +93,7 @@ fn field(option: &ExportOption, given: &Given, kind: ItemKind) -> Field {
         about: quoted(option.about),
         choices: words.into_iter().filter(|word| suits(word.name)).map(offered).collect(),
         is_flag: matches!(option.values, Values::Flag),
-        has_lines: matches!(option.values, Values::FileText),
+        has_lines: matches!(option.values, Values::FileText | Values::File),
         most: match option.values {
             Values::Number(most) => Some(most),
             _ => None,

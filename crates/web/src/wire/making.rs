@@ -50,7 +50,7 @@ fn schema_of(option: &ExportOption) -> Object {
         Values::Number(most) => {
             schema.schema_type(Type::Integer).minimum(Some(0)).maximum(Some(most))
         }
-        Values::Text | Values::FileText => schema.schema_type(Type::String),
+        Values::Text | Values::FileText | Values::File => schema.schema_type(Type::String),
         Values::Words(words) => {
             let words = words();
             let meanings: Vec<_> =
