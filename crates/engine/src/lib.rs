@@ -48,6 +48,7 @@ mod sorter;
 mod sought;
 mod source;
 mod split;
+mod statement;
 mod stats;
 mod storage;
 mod verify;
@@ -91,6 +92,7 @@ pub use source::{
     is_packed,
 };
 pub use split::{GroupBy, LeakTest, Split};
+pub use statement::{check_statement, sign_package, statement_path};
 pub use stats::{Stats, stats, stats_of, stats_of_package};
 pub use storage::{NewFile, Storage, StoredFile, hex, read_through, write_text};
 pub use verify::{Difference, Verified, rows_of, verify, verify_package};

@@ -92,13 +92,13 @@ pub use retort_engine::{
     ListedHit, Measure, MeasureOptions, MergePlan, Merged, NamedInputs, OPTIONS, Objects,
     OutputForm, OverLong, Package, PassedOver, Preview, PublicKey, ReadOptions, ReceiptChange,
     Report, Searched, SecretKey, SeriesFound, SoughtTexts, Stats, Values, Verified, VerifiedSeries,
-    Word, convert, diff, discard, files_of, first_texts, inspect, io_reason, lines_of, merge,
-    open_envelope, output_stem, panics,
+    Word, check_statement, convert, diff, discard, files_of, first_texts, inspect, io_reason,
+    lines_of, merge, open_envelope, output_stem, panics,
     pipeline::{
         Contents, Facts, FirstRefused, Nobody, Observer, PartNumber, Progress, SourceCount, threads,
     },
-    preview, preview_package, read_templates, read_tokenizer, stats, stats_of_package, verify,
-    verify_package, verify_series,
+    preview, preview_package, read_templates, read_tokenizer, sign_package, statement_path, stats,
+    stats_of_package, verify, verify_package, verify_series,
 };
 
 /// The archive of files that other programs delete.

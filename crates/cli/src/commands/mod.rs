@@ -33,6 +33,7 @@ pub mod schedules;
 pub mod serve;
 pub mod share;
 pub mod show;
+pub mod sign;
 pub mod stats;
 pub mod tag;
 pub mod tokens;

@@ -1,23 +1,25 @@
 //! `retort verify`.
 
-use std::io::Write;
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
 use retort_service::{
-    Difference, PublicKey, SeriesFound, Verified, VerifiedSeries, open_envelope, verify,
-    verify_series,
+    Difference, Package, PublicKey, SeriesFound, Verified, VerifiedSeries, check_statement,
+    open_envelope, statement_path, verify, verify_package, verify_series,
 };
 use serde_json::json;
 
 use super::{FOUND, Failure, print, print_json};
 use crate::display::{bytes, one_line, several};
 
-/// Check a package or a folder of packages against receipts, or a receipt's signature.
+/// Check packages against their receipts, or against signatures.
 ///
 /// In a folder of packages that a schedule exported or delivered, it also checks that no window is missing or there twice.
-/// With `--key`, a file that is the signed receipt of an erasure is checked with the public key, and what it says is printed.
+/// With `--key`, a package is also compared with the statement that `retort sign` wrote, and a file that is the signed
+/// receipt of an erasure is checked and printed.
 #[derive(Args)]
 pub struct Verify {
     /// Folder or archive of the package, a folder of packages, or file of a signed receipt.
@@ -27,6 +29,10 @@ pub struct Verify {
     #[arg(long, value_name = "FILE")]
     key: Option<PathBuf>,
 
+    /// Signed statement on the package [default: beside the package, PACKAGE.statement.json].
+    #[arg(long, value_name = "FILE", requires = "key")]
+    statement: Option<PathBuf>,
+
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -35,9 +41,9 @@ pub struct Verify {
 impl Verify {
     pub fn run(self) -> Result<ExitCode, Failure> {
         let name = self.package.display().to_string();
-        if let Some(key) = &self.key {
-            let key = PublicKey::read(key)?;
-            return match open_envelope(&self.package, &key)? {
+        let key = self.key.as_deref().map(PublicKey::read).transpose()?;
+        if let Some(key) = key.as_ref().filter(|_| is_envelope(&self.package)) {
+            return match open_envelope(&self.package, key)? {
                 Ok((_, payload)) => {
                     eprintln!("{name}: OK: signed by {}", key.id());
                     print(String::from_utf8_lossy(&payload))?;
@@ -49,11 +55,25 @@ impl Verify {
                 }
             };
         }
-        match verify_series(&self.package)? {
-            Some(verified) => tell_series(&verified, &name, self.json),
-            None => tell(&verify(&self.package)?, &name, self.json),
-        }
+        let Some(key) = key else {
+            return match verify_series(&self.package)? {
+                Some(verified) => tell_series(&verified, &name, self.json),
+                None => tell(&verify(&self.package)?, &name, self.json),
+            };
+        };
+        let mut package = Package::open(&self.package)?;
+        let mut verified = verify_package(&mut package)?;
+        let statement = self.statement.unwrap_or_else(|| statement_path(&self.package));
+        verified.differences.extend(check_statement(&mut package, &statement, &key)?);
+        tell_against(&verified, (&name, "its receipt and its signed statement"), self.json)
     }
+}
+
+/// Whether a file is JSON, as a signed receipt is, and no package.
+fn is_envelope(path: &Path) -> bool {
+    let mut start = [0; 1];
+    let read = File::open(path).and_then(|mut file| file.read(&mut start));
+    read.is_ok_and(|length| length == 1 && start == *b"{")
 }
 
 /// Says what was found in a folder of packages.
@@ -119,6 +139,14 @@ fn differences_json(differences: &[Difference]) -> Vec<serde_json::Value> {
 
 /// Says what was found in a package.
 pub fn tell(verified: &Verified, name: &str, json: bool) -> Result<ExitCode, Failure> {
+    tell_against(verified, (name, "its receipt"), json)
+}
+
+fn tell_against(
+    verified: &Verified,
+    (name, against): (&str, &str),
+    json: bool,
+) -> Result<ExitCode, Failure> {
     let whole = verified.differences.is_empty();
     if json {
         let result = json!({
@@ -134,10 +162,14 @@ pub fn tell(verified: &Verified, name: &str, json: bool) -> Result<ExitCode, Fai
         for difference in &verified.differences {
             writeln!(err, "differs    {}: {}", difference.file, difference.what)?;
         }
-        let verdict = if whole { "OK: matches its receipt" } else { "DOES NOT MATCH its receipt" };
+        let verdict = if whole { "OK: matches" } else { "DOES NOT MATCH" };
         let (files, records) =
             (several(verified.files, "file"), several(verified.records, "record"));
-        writeln!(err, "{name}: {verdict} ({files}, {records}, {})", bytes(verified.bytes))?;
+        writeln!(
+            err,
+            "{name}: {verdict} {against} ({files}, {records}, {})",
+            bytes(verified.bytes)
+        )?;
     }
     Ok(if whole { ExitCode::SUCCESS } else { ExitCode::from(FOUND) })
 }

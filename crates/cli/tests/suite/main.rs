@@ -33,6 +33,7 @@ mod originals;
 mod outage;
 mod package;
 mod panics;
+mod papers;
 mod parts;
 mod reading;
 mod redaction;
