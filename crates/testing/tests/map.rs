@@ -54,13 +54,11 @@ fn what_the_guides_name_exists() {
         .values()
         .flat_map(|text| text.split(|letter: char| !letter.is_alphanumeric() && letter != '_'))
         .collect();
+    let paths: Vec<String> = files.keys().map(|path| format!("/{path}")).collect();
     let is_path = |name: &str| {
         let name = name.trim_end_matches('/');
-        files.keys().any(|path| {
-            path == name
-                || path.ends_with(&format!("/{name}"))
-                || format!("/{path}").contains(&format!("/{name}/"))
-        })
+        let (end, folder) = (format!("/{name}"), format!("/{name}/"));
+        paths.iter().any(|path| path.ends_with(&end) || path.contains(&folder))
     };
     let is_in_code = |name: &str| files.values().any(|text| text.contains(name));
     let mut missing = Vec::new();
@@ -82,6 +80,27 @@ fn what_the_guides_name_exists() {
         }
     }
     assert!(missing.is_empty(), "{missing:#?}");
+}
+
+#[test]
+fn every_link_of_the_map_leads_to_a_file_and_is_used() {
+    let map = guide("ARCHITECTURE.md");
+    let mut links = BTreeMap::new();
+    let is_link = |line: &&str| line.starts_with("[`") && line.contains("`]: ");
+    for line in map.lines().filter(is_link) {
+        let (name, path) = line.split_once("]: ").unwrap();
+        assert!(root().join(path).exists(), "`{path}` does not exist");
+        links.insert(name.trim_start_matches('['), path);
+    }
+    let text: String = map.lines().filter(|line| !is_link(line)).collect();
+    for (at, _) in text.match_indices("[`") {
+        let name = text[at + 1..].split(']').next().unwrap();
+        let has_own_path = text[at + 1 + name.len()..].starts_with("](");
+        assert!(has_own_path || links.contains_key(name), "{name} leads nowhere");
+    }
+    for name in links.keys() {
+        assert!(text.contains(&format!("[{name}]")), "{name} is not used");
+    }
 }
 
 #[test]
