@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 /// circles go; never raise it.
 const CRATES: [(&str, usize); 8] = [
     ("cli", 0),
-    ("web", 2),
+    ("web", 0),
     ("service", 0),
     ("engine", 0),
     ("store", 0),

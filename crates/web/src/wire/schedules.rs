@@ -6,8 +6,10 @@ use retort_service::{ExportOptions, ScheduleDelivery, SchedulePlan as Plan, Sche
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::export::Export;
 use super::fields::{moment, word};
-use super::{Export, Job, Making};
+use super::jobs::Job;
+use super::making::Making;
 use crate::problem::Problem;
 
 /// What a schedule exports, and when. It has either `cron` or `every_hours`.
