@@ -352,7 +352,7 @@ fn raw_text(rest: &str) -> Option<usize> {
     after[hashes..].starts_with('"').then_some(hashes)
 }
 
-/// Takes out what `#[cfg(test)]` stands before: up to the `;` or the closing brace.
+/// Takes out what `#[cfg(test)]` stands before: up to the `;`, its closing brace, or that of what it is in.
 fn without_tests(tokens: &[String]) -> Vec<String> {
     let mut kept = Vec::with_capacity(tokens.len());
     let mut at = 0;
@@ -365,6 +365,11 @@ fn without_tests(tokens: &[String]) -> Vec<String> {
                 match tokens[at].as_str() {
                     "{" => depth += 1,
                     "}" if depth == 1 => break,
+                    // The end of what it is the last part of, such as a struct whose last field is for tests.
+                    "}" if depth == 0 => {
+                        at -= 1;
+                        break;
+                    }
                     "}" => depth -= 1,
                     ";" if depth == 0 => break,
                     _ => {}
