@@ -98,11 +98,11 @@ fn convert_all(
         Some(AskedPart { part, repeats: Some(path) }) => Some(decisions(path, &kept_plan, *part)?),
         _ => None,
     };
-    let making = Making { plan, kept_plan: &kept_plan, observer, stopped };
+    let conversion = Conversion { plan, kept_plan: &kept_plan, observer, stopped };
     let report = match given {
         Some(given) => {
             let survey = Survey { repeats: Some(given), ..Survey::default() };
-            making.make(&inputs, survey, rejects)?
+            conversion.make(&inputs, survey, rejects)?
         }
         None => surveyed_if_needed(
             plan,
@@ -110,7 +110,7 @@ fn convert_all(
             None,
             stopped,
             rejects,
-            |inputs, survey, rejects| making.make(inputs, survey, rejects),
+            |inputs, survey, rejects| conversion.make(inputs, survey, rejects),
         )?,
     };
     report.ok_or_else(|| Error::Failed {
@@ -144,14 +144,14 @@ pub fn surveyed_if_needed<T>(
 }
 
 /// What is to be made of the inputs.
-struct Making<'m> {
+struct Conversion<'m> {
     plan: &'m ConvertPlan,
     kept_plan: &'m KeptPlan,
     observer: &'m dyn Observer,
     stopped: &'m AtomicBool,
 }
 
-impl Making<'_> {
+impl Conversion<'_> {
     /// Makes the package, or the part of it that was asked for; none if an id is repeated and nothing is decided on it.
     fn make(
         &self,

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::error::Error;
-use crate::export_parts::{Making, Prepared, in_objects, is_there, prepare};
+use crate::export_parts::{Prepared, RunningExport, in_objects, is_there, prepare};
 use crate::lease::Lease;
 
 /// What the job table keeps of an export that is to be made.
@@ -108,8 +108,8 @@ pub(crate) fn export(
     let prefix = prefix(store, job.id);
     let storage = objects.below(&prefix);
     prepare(&mut plan, &storage, job, lease, threads)?;
-    let making = Making { plan: &plan, objects, prefix: &prefix, job, lease, threads };
-    let (parts, totals) = making.all()?;
+    let running = RunningExport { plan: &plan, objects, prefix: &prefix, job, lease, threads };
+    let (parts, totals) = running.all()?;
     if totals.account.records == 0 {
         let nothing = EngineError::Nothing(why_nothing(&totals));
         if job.schedule.is_none() {
@@ -208,7 +208,7 @@ pub(crate) fn help(
     let mut plan = KeptExport::opened(job, lease)?.dataset;
     Prepared::of(job)?.complete(&mut plan);
     let prefix = prefix(lease.store, job.id);
-    Making { plan: &plan, objects, prefix: &prefix, job, lease, threads }.part(shard)
+    RunningExport { plan: &plan, objects, prefix: &prefix, job, lease, threads }.part(shard)
 }
 
 fn listed_file(made: &StoredFile) -> DatasetFile {

@@ -78,7 +78,7 @@ fn everything(shards: &[Shard]) -> Shard {
 }
 
 /// What the parts of a job are made of.
-pub(crate) struct Making<'m> {
+pub(crate) struct RunningExport<'m> {
     pub(crate) plan: &'m DatasetPlan,
     pub(crate) objects: &'m Objects,
     /// Where the objects of the dataset are.
@@ -88,7 +88,7 @@ pub(crate) struct Making<'m> {
     pub(crate) threads: usize,
 }
 
-impl Making<'_> {
+impl RunningExport<'_> {
     /// Makes all parts that are not there, and merges what was counted in them.
     pub(crate) fn all(&self) -> Result<(Vec<Part>, Totals), Error> {
         self.reopen_lost()?;

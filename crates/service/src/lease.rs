@@ -65,7 +65,7 @@ pub(crate) struct Lease<'k> {
 /// The parts of an export but the one that is being made here.
 #[derive(Clone, Copy, Default)]
 struct Others {
-    making: Option<u64>,
+    own_part: Option<u64>,
     done: ShardsDone,
 }
 
@@ -200,10 +200,10 @@ impl<'k> Lease<'k> {
             return Ok(());
         }
         let others = || self.others.lock().unwrap_or_else(PoisonError::into_inner);
-        let making = others().making;
-        let done = self.store.shards_done(self.job.id, making)?;
+        let own_part = others().own_part;
+        let done = self.store.shards_done(self.job.id, own_part)?;
         let mut others = others();
-        if others.making == making {
+        if others.own_part == own_part {
             others.done = done;
         }
         Ok(())
@@ -249,13 +249,13 @@ impl<'k> Lease<'k> {
         self.turn_to(None)
     }
 
-    fn turn_to(&self, making: Option<u64>) -> Result<(), Error> {
+    fn turn_to(&self, own_part: Option<u64>) -> Result<(), Error> {
         if self.part.is_some() {
             return Ok(());
         }
-        let done = self.store.shards_done(self.job.id, making)?;
+        let done = self.store.shards_done(self.job.id, own_part)?;
         let mut others = self.others.lock().unwrap_or_else(PoisonError::into_inner);
-        *others = Others { making, done };
+        *others = Others { own_part, done };
         self.bytes_done.store(0, Ordering::Relaxed);
         self.records.store(0, Ordering::Relaxed);
         Ok(())

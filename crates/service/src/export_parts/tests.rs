@@ -124,7 +124,7 @@ impl Office {
     }
 
     /// Takes the job for a worker that makes its parts one by one as `act` wants it, and that then gives it back.
-    fn by_hand(&self, act: impl FnOnce(&Making<'_>)) {
+    fn by_hand(&self, act: impl FnOnce(&RunningExport<'_>)) {
         let Service { store, objects, clock, settings, .. } = &self.service;
         let (now, stopped) = (clock.now(), AtomicBool::new(false));
         let until = later(now, settings.lease);
@@ -136,7 +136,7 @@ impl Office {
         let prefix = prefix(store, job.id);
         prepare(&mut plan, &objects.below(&prefix), &job, &lease, 2).unwrap();
         let (plan, prefix, job, lease) = (&plan, &*prefix, &job, &lease);
-        act(&Making { plan, objects, prefix, job, lease, threads: 2 });
+        act(&RunningExport { plan, objects, prefix, job, lease, threads: 2 });
         store.give_back(job.id, "by hand").unwrap();
     }
 }
@@ -164,22 +164,22 @@ fn parts_in_any_order_and_some_twice_become_the_same_package() {
         let whole = Office::new(seed, shape).package();
         let office = Office::new(seed, shape);
         let mut state = seed + 1;
-        office.by_hand(|making| {
-            let (store, job, now) = (making.lease.store, making.job.id, Still.now());
+        office.by_hand(|running| {
+            let (store, job, now) = (running.lease.store, running.job.id, Still.now());
             let take = || store.take_shard(job, "by hand", now, now).unwrap();
             let mut taken: Vec<Shard> = std::iter::from_fn(take).collect();
             assert!(taken.len() > 5, "{}", taken.len());
             // A worker may not live to make all of them.
             for _ in 0..taken.len() - chance(&mut state, 3) {
                 let shard = taken.remove(chance(&mut state, taken.len()));
-                making.part(&shard).unwrap();
+                running.part(&shard).unwrap();
                 if chance(&mut state, 3) == 0 {
                     store.reopen_shard(job, "by hand", shard.number).unwrap();
                     let again = take().unwrap();
                     assert_eq!((again.number, again.attempt), (shard.number, 2));
-                    let late = making.part(&shard);
+                    let late = running.part(&shard);
                     assert!(matches!(late, Err(Error::Store(retort_store::Error::NotHeld))));
-                    making.part(&again).unwrap();
+                    running.part(&again).unwrap();
                 }
             }
             for left in &taken {
@@ -197,15 +197,15 @@ fn parts_in_any_order_and_some_twice_become_the_same_package() {
 fn a_part_that_is_gone_or_not_understood_is_made_again() {
     let whole = Office::new(0, SHAPES[0]).package();
     let office = Office::new(0, SHAPES[0]);
-    office.by_hand(|making| {
-        let (store, job, now) = (making.lease.store, making.job.id, Still.now());
+    office.by_hand(|running| {
+        let (store, job, now) = (running.lease.store, running.job.id, Still.now());
         let taken = [(); 3].map(|()| store.take_shard(job, "by hand", now, now).unwrap().unwrap());
-        making.part(&taken[0]).unwrap();
-        making.part(&taken[2]).unwrap();
+        running.part(&taken[0]).unwrap();
+        running.part(&taken[2]).unwrap();
         // Of another release.
         store.finish_shard(job, &taken[1], ("{\"part\":{}}", 9), &[]).unwrap();
-        let gone = making.checkpoint(&store.shards(job).unwrap()[0]).unwrap().part;
-        let storage = making.objects.below(making.prefix);
+        let gone = running.checkpoint(&store.shards(job).unwrap()[0]).unwrap().part;
+        let storage = running.objects.below(running.prefix);
         storage.remove(&gone.first.data[0].key).unwrap();
     });
     assert!(office.package() == whole);
@@ -229,11 +229,11 @@ fn workers_of_two_services_make_one_dataset_together_and_it_is_the_same() {
         let whole = Office::new(0, shape).package();
         let office = Office::new(0, shape);
         let other = office.another("other");
-        office.by_hand(|making| {
-            let (store, job, now) = (making.lease.store, making.job.id, Still.now());
+        office.by_hand(|running| {
+            let (store, job, now) = (running.lease.store, running.job.id, Still.now());
             let first = store.take_shard(job, "by hand", now, now).unwrap().unwrap();
             assert_eq!([(); 3].map(|()| helped(&other)), [Some(1), Some(2), Some(3)]);
-            making.part(&first).unwrap();
+            running.part(&first).unwrap();
         });
         // It helps with what another worker holds, not with what waits for one.
         let also = std::thread::scope(|scope| {
@@ -266,8 +266,8 @@ fn who_helps_with_a_job_that_is_cancelled_leaves_nothing_of_it() {
     let caller = Caller::local(&office.project);
     let (service, now) = (&office.service, Still.now());
     let later_on = later(now, Duration::from_secs(60));
-    office.by_hand(|making| {
-        let store = making.lease.store;
+    office.by_hand(|running| {
+        let store = running.lease.store;
         let (job, shard) = store.help("other", now, later_on).unwrap().unwrap();
         let stopped = AtomicBool::new(false);
         let place = (store, &Still as &dyn Clock, &Pulse::default());
@@ -283,9 +283,9 @@ fn who_helps_with_a_job_that_is_cancelled_leaves_nothing_of_it() {
         service.clear_parts(&job).unwrap();
         // One that has not heard of it yet.
         let lease = Lease::new(place, part, "other", service.settings.lease, &stopped, &Nobody);
-        let late = Making { lease: &lease, ..*making }.part(&shard);
+        let late = RunningExport { lease: &lease, ..*running }.part(&shard);
         assert!(matches!(late, Err(Error::Store(retort_store::Error::NotHeld))), "{late:?}");
-        assert_eq!(service.objects.list(making.prefix).unwrap(), []);
+        assert_eq!(service.objects.list(running.prefix).unwrap(), []);
         // Had it been killed, its files would go when its lease is over.
         assert!(service.has_open_jobs().unwrap());
         assert_eq!(store.uncleared(later(later_on, Duration::from_secs(1))).unwrap().len(), 1);
@@ -300,10 +300,10 @@ fn a_part_that_fails_where_it_is_helped_with_is_left_to_the_holder() {
     let office = Office::new(0, SHAPES[0]);
     let other = office.another("other");
     let Service { objects, .. } = &other;
-    office.by_hand(|making| {
-        let (store, job, now) = (making.lease.store, making.job.id, Still.now());
+    office.by_hand(|running| {
+        let (store, job, now) = (running.lease.store, running.job.id, Still.now());
         // Where its folder is to be, there is a file.
-        let folder = objects.root().unwrap().join(making.prefix).join(".parts");
+        let folder = objects.root().unwrap().join(running.prefix).join(".parts");
         std::fs::create_dir_all(&folder).unwrap();
         std::fs::write(folder.join("00001"), "").unwrap();
         let (_, done) =
