@@ -143,20 +143,20 @@ impl Authenticated {
         ask: impl FnOnce(&Service, &Signed) -> T + Send + 'static,
     ) -> Result<(Self, T), Problem> {
         let visitor = Visitor::from_request_parts(parts, app).await?;
-        let shown = shown(parts, app)?;
-        let csrf = match &shown {
-            Shown::Session(secret) => Some(csrf_of(secret)),
-            Shown::Token(_) | Shown::Name(_) | Shown::Nothing => None,
+        let credentials = credentials(parts, app)?;
+        let csrf = match &credentials {
+            Credentials::Session(secret) => Some(csrf_of(secret)),
+            Credentials::Token(_) | Credentials::Name(_) | Credentials::Nothing => None,
         };
-        let found = if matches!(shown, Shown::Nothing) {
+        let found = if matches!(credentials, Credentials::Nothing) {
             Ok(None)
         } else {
             app.call_to_identify(move |service| {
-                let signed = match &shown {
-                    Shown::Token(token) => Some(service.by_token(token)?),
-                    Shown::Session(secret) => service.by_session(secret)?,
-                    Shown::Name(name) => Some(service.by_header(name)?),
-                    Shown::Nothing => None,
+                let signed = match &credentials {
+                    Credentials::Token(token) => Some(service.by_token(token)?),
+                    Credentials::Session(secret) => service.by_session(secret)?,
+                    Credentials::Name(name) => Some(service.by_header(name)?),
+                    Credentials::Nothing => None,
                 };
                 Ok(signed.map(|signed| {
                     let answer = ask(service, &signed);
@@ -248,14 +248,14 @@ fn project(query: &str) -> Option<String> {
 }
 
 /// How a request shows who it is from.
-enum Shown {
+enum Credentials {
     Token(String),
     Session(String),
     Name(String),
     Nothing,
 }
 
-fn shown(parts: &Parts, app: &App) -> Result<Shown, Problem> {
+fn credentials(parts: &Parts, app: &App) -> Result<Credentials, Problem> {
     let headers = &parts.headers;
     if let Some(value) = headers.get(AUTHORIZATION) {
         let mut words = value.to_str().unwrap_or_default().splitn(2, ' ');
@@ -265,10 +265,10 @@ fn shown(parts: &Parts, app: &App) -> Result<Shown, Problem> {
         {
             return Err(Problem::unauthenticated("the header `Authorization` is `Bearer TOKEN`"));
         }
-        return Ok(Shown::Token(token.trim().to_owned()));
+        return Ok(Credentials::Token(token.trim().to_owned()));
     }
     if let Some(secret) = cookie(headers, cookie_name(app)) {
-        return Ok(Shown::Session(secret.to_owned()));
+        return Ok(Credentials::Session(secret.to_owned()));
     }
     // Only what the proxy itself sent counts, and it sends one.
     let peer = parts.extensions.get::<Peer>().map(|peer| peer.0.ip());
@@ -279,11 +279,11 @@ fn shown(parts: &Parts, app: &App) -> Result<Shown, Problem> {
         if let (Some(value), None) = (values.next(), values.next()) {
             let person = std::str::from_utf8(value.as_bytes()).unwrap_or_default().trim();
             if !person.is_empty() {
-                return Ok(Shown::Name(person.to_owned()));
+                return Ok(Credentials::Name(person.to_owned()));
             }
         }
     }
-    Ok(Shown::Nothing)
+    Ok(Credentials::Nothing)
 }
 
 /// Where whoever sent the request reaches the server: what links to copy begin with.
