@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::files::Part;
 use crate::parts::Delta;
-use crate::pipeline::{Extent, FrontRow, Learnt, Totals};
+use crate::pipeline::{Extent, FrontRow, InferredTypes, Totals};
 
 /// What stored items are called where inputs are listed.
 pub const STORE: &str = "store";
@@ -49,7 +49,7 @@ impl Known {
 
     /// What a run over the next part begins with.
     pub fn totals(&self) -> Totals {
-        let learnt = |&evidence: &u64| Learnt { evidence, ..Learnt::default() };
+        let learnt = |&evidence: &u64| InferredTypes { evidence, ..InferredTypes::default() };
         Totals { learnt: self.evidence.iter().map(learnt).collect(), ..Totals::default() }
     }
 
@@ -82,7 +82,7 @@ struct KeptLearnt {
 }
 
 impl KeptLearnt {
-    fn of(learnt: &Learnt) -> Self {
+    fn of(learnt: &InferredTypes) -> Self {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         // Rows of text formats, which alone are moved.
         let front = learnt.front.iter().map(|row| (text(&row.row), text(&row.id))).collect();
@@ -129,7 +129,7 @@ impl Checkpoint {
     pub fn add_to(&self, totals: &mut Totals) -> Result<(), String> {
         self.delta.add_to(totals, &mut Tally::default())?;
         if totals.learnt.len() < self.learnt.len() {
-            totals.learnt.resize(self.learnt.len(), Learnt::default());
+            totals.learnt.resize(self.learnt.len(), InferredTypes::default());
         }
         for (all, learnt) in totals.learnt.iter_mut().zip(&self.learnt) {
             all.shown |= learnt.shown;
@@ -173,7 +173,7 @@ mod tests {
         let front = FrontRow { row: b"{\"a\":\"\xc3\xa9\"}\n".to_vec(), id: b"x\n".to_vec() };
         for evidence in [5, 7] {
             let (front, shown) = (vec![front.clone()], evidence | number << 4);
-            totals.learnt.push(Learnt { front, evidence: shown, shown, bytes_before: 6 });
+            totals.learnt.push(InferredTypes { front, evidence: shown, shown, bytes_before: 6 });
         }
         let split: crate::Split = "a=0.5,b=0.5".parse().unwrap();
         totals.account.outputs = split.portions();
@@ -224,7 +224,7 @@ mod tests {
     fn a_part_holds_if_what_was_assumed_makes_no_difference_to_its_rows() {
         let evidence = |evidence: u64| Known { evidence: vec![evidence], has_records: true };
         let part = |shown: u64, after: Known| {
-            let learnt = vec![Learnt { shown, ..Learnt::default() }];
+            let learnt = vec![InferredTypes { shown, ..InferredTypes::default() }];
             kept(&Totals { learnt, ..Totals::default() }, after, 1)
         };
         for (shown, after, known, holds) in [

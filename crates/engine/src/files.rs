@@ -529,7 +529,9 @@ mod tests {
 
     use super::*;
     use crate::options::ExportOptions;
-    use crate::pipeline::{FrontRow, InputsFeed, Learnt, More, Nobody, Shaping, Survey, run};
+    use crate::pipeline::{
+        FrontRow, InferredTypes, InputsFeed, More, Nobody, Shaping, Survey, run,
+    };
     use crate::plan::Compression;
     use crate::source::{Input, Inputs};
     use crate::storage::Folder;
@@ -608,9 +610,9 @@ mod tests {
             // As they are after they were kept somewhere.
             let parts: Vec<Part> =
                 serde_json::from_str(&serde_json::to_string(&parts).unwrap()).unwrap();
-            totals.learnt = vec![Learnt {
+            totals.learnt = vec![InferredTypes {
                 front: vec![FrontRow { row: b"{}\n".to_vec(), id: b"c0\n".to_vec() }],
-                ..Learnt::default()
+                ..InferredTypes::default()
             }];
 
             let files = assemble(&plan, &storage, &parts, &totals, 1).unwrap().files;

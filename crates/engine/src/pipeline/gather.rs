@@ -14,7 +14,7 @@ use super::job::Source;
 use super::kept::{BatchRows, KeptItems, OutputRows, keep};
 use super::large::LargeTurn;
 use super::shaping::Shaping;
-use super::totals::{FrontRow, Learnt, SourceCount, Totals};
+use super::totals::{FrontRow, InferredTypes, SourceCount, Totals};
 use crate::error::Error;
 use crate::panics::point;
 
@@ -231,7 +231,7 @@ impl Gathering {
     ) {
         let learnt = &mut self.totals.learnt;
         if learnt.len() <= output {
-            learnt.resize(output + 1, Learnt::default());
+            learnt.resize(output + 1, InferredTypes::default());
         }
         let Some(learnt) = learnt.get_mut(output) else { return };
         let here = rows.evidence().iter().fold(0, |all, one| all | one);

@@ -69,5 +69,7 @@ pub use self::run::run;
 pub use self::shaping::Shaping;
 pub use self::share::{Extent, PartNumber};
 pub use self::survey::{keep_decisions, kept_survey, survey, survey_with_facts};
-pub use self::totals::{Contents, FirstRefused, FrontRow, Learnt, ListedHit, SourceCount, Totals};
+pub use self::totals::{
+    Contents, FirstRefused, FrontRow, InferredTypes, ListedHit, SourceCount, Totals,
+};
 pub use self::workers::{Output, Sequencer, in_order, threads};

@@ -23,7 +23,7 @@ pub struct Totals {
     /// The streams that were read.
     pub sources: Vec<SourceCount>,
     /// What readers can learn from the rows of each output.
-    pub learnt: Vec<Learnt>,
+    pub learnt: Vec<InferredTypes>,
     /// Tools whose names were changed, with their new names.
     pub renamed_tools: BTreeMap<String, String>,
     /// Places of packed items of which nothing was written.
@@ -65,7 +65,7 @@ impl Contents {
 
 /// What readers that infer types can learn from the rows of an output.
 #[derive(Clone, Debug, Default)]
-pub struct Learnt {
+pub struct InferredTypes {
     /// Rows that must stand before all others, as they complete the types of the columns.
     pub front: Vec<FrontRow>,
     /// What can be learnt from the rows so far, with what was known before them.
