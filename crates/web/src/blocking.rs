@@ -79,7 +79,7 @@ pub(crate) fn continuing<F: Future>(future: F) -> impl Future<Output = F::Output
 ///
 /// # Errors
 /// Those of [`Line::run`].
-pub(crate) async fn aside<T: Send + 'static>(
+pub(crate) async fn off_thread<T: Send + 'static>(
     f: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, Problem> {
     match ASKER.try_with(|asker| asker.calls.clone()) {

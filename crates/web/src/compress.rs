@@ -14,7 +14,7 @@ use axum::response::Response;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-use crate::blocking::aside;
+use crate::blocking::off_thread;
 use crate::bounds::{COMPRESSED_BYTES, INLINE_BYTES, LEAST_BYTES};
 use crate::problem::Problem;
 
@@ -49,7 +49,7 @@ pub async fn compress(request: Request, next: Next) -> Response {
         gzip(&bytes)
     } else {
         let kept = bytes.clone();
-        aside(move || gzip(&kept))
+        off_thread(move || gzip(&kept))
             .await
             .unwrap_or_else(|problem| Err(io::Error::other(problem.detail().to_owned())))
     };

@@ -14,7 +14,7 @@ use http_body_util::LengthLimitError;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::blocking::{aside, take_memory};
+use crate::blocking::{off_thread, take_memory};
 use crate::bounds::{BODY_COPIES, INLINE_BYTES, JSON_BYTES};
 use crate::pace::TooSlow;
 use crate::problem::{Problem, kinds};
@@ -38,7 +38,7 @@ impl<T: DeserializeOwned + Send + 'static, S: Send + Sync> FromRequest<S> for Js
         let bytes = whole_body(request, JSON_BYTES).await?;
         let is_long = bytes.len() > INLINE_BYTES;
         let read = move || serde_json::from_slice(&bytes).map(Json);
-        let read = if is_long { aside(read).await? } else { read() };
+        let read = if is_long { off_thread(read).await? } else { read() };
         read.map_err(|error| json_problem(&error))
     }
 }

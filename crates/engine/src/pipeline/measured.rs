@@ -1,4 +1,5 @@
-//! Shaping where records are measured: each is made aside first, and written if it is not left out for its length.
+//! Shaping where records are measured: each is shaped twice, first to be
+//! measured, and then to be written if it is not left out for its length.
 
 use std::ops::Range;
 
@@ -48,14 +49,14 @@ impl Measuring<'_> {
         self.write(item, &tried.lengths, rows, seen)
     }
 
-    /// Makes the records of an item aside, as JSON Lines, and measures them.
+    /// Makes the records of an item as JSON Lines that are not written, and measures them.
     fn attempt(&mut self, item: &Item<'_>) -> Tried {
-        let Some(aside) = file_format_named("jsonl") else {
+        let Some(jsonl) = file_format_named("jsonl") else {
             return Tried { outcome: Outcome::default(), lengths: Vec::new() };
         };
         let format = self.shaping.data_format;
         let options = &self.shaping.shape_options;
-        let mut rows = aside.rows(&format.schema(options, false), self.shaping.file_options);
+        let mut rows = jsonl.rows(&format.schema(options, false), self.shaping.file_options);
         let mut context = ShapeContext {
             options,
             flat: false,

@@ -370,14 +370,14 @@ pub(super) fn examine<'c>(
         hopeless = hopeless.or_else(|| Some(needs_attachment(None)));
     }
     if options.check == Check::Off {
-        // Mended aside, to be able to say what a trainer would refuse.
+        // A copy is mended, to be able to say what a trainer would refuse.
         let collected = collect(messages(), LateSystems::Move);
-        let mut aside = Turns { carried: Rc::clone(carried), ..collected };
-        if let Err(why) = aside.mend(rules) {
+        let mut mended = Turns { carried: Rc::clone(carried), ..collected };
+        if let Err(why) = mended.mend(rules) {
             hopeless = hopeless.or(Some(why));
         }
-        hopeless = hopeless.or(aside.not_learnt);
-        for (repair, message) in aside.repairs.iter() {
+        hopeless = hopeless.or(mended.not_learnt);
+        for (repair, message) in mended.repairs.iter() {
             // What the data format does whatever the check is among the repairs of `turns`.
             if repair.is_needed_by_trainers() {
                 turns.repairs.add_at(repair, message);
