@@ -134,7 +134,7 @@ impl BenchmarkFile {
 /// The texts of benchmarks.
 pub struct Benchmarks {
     /// The runs of words, by their hash.
-    runs: HashMap<u64, Place, Fixed>,
+    runs: HashMap<u64, Occurrence, Fixed>,
     /// How many words the runs have, the longest first.
     lengths: Vec<usize>,
     files: Vec<BenchmarkCount>,
@@ -146,7 +146,7 @@ type Fixed = BuildHasherDefault<DefaultHasher>;
 
 /// Where a run comes from.
 #[derive(Clone, Copy)]
-struct Place {
+struct Occurrence {
     file: u32,
     /// The last example with it, from 1.
     example: u32,
@@ -215,7 +215,7 @@ impl Benchmarks {
             let example = u32::try_from(file.examples).unwrap_or(u32::MAX);
             let mut is_long = false;
             for text in &texts {
-                is_long |= self.add_text(text, Place { file: place, example, examples: 1 });
+                is_long |= self.add_text(text, Occurrence { file: place, example, examples: 1 });
             }
             file.too_short += u64::from(!is_long);
             if self.runs.len() > BENCHMARK_RUNS {
@@ -235,7 +235,7 @@ impl Benchmarks {
     }
 
     /// Adds a text of an example. Returns whether it is long enough.
-    fn add_text(&mut self, text: &str, place: Place) -> bool {
+    fn add_text(&mut self, text: &str, place: Occurrence) -> bool {
         let words = words(text);
         let length = words.len().min(WORDS);
         if length < FEWEST_WORDS {
@@ -247,7 +247,7 @@ impl Benchmarks {
         for (_, run) in runs(&words, length) {
             let known = self.runs.entry(run).or_insert(place);
             if (known.file, known.example) != (place.file, place.example) {
-                *known = Place { examples: known.examples.saturating_add(1), ..place };
+                *known = Occurrence { examples: known.examples.saturating_add(1), ..place };
             }
         }
         true

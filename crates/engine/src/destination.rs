@@ -24,10 +24,10 @@ const COPIED_AT_ONCE: usize = 1 << 20;
 
 /// A place for datasets that other programs read.
 pub struct Destination {
-    place: Place,
+    place: Target,
 }
 
-enum Place {
+enum Target {
     Folder(PathBuf),
     Bucket(Objects),
     /// A folder that is slow and fails now and then, as a network share.
@@ -57,8 +57,8 @@ impl Destination {
         patience: Duration,
     ) -> Result<Self, Error> {
         let place = match Objects::open_bucket(location, options, patience)? {
-            Some(bucket) => Place::Bucket(bucket),
-            None => Place::Folder(location.strip_prefix("file://").unwrap_or(location).into()),
+            Some(bucket) => Target::Bucket(bucket),
+            None => Target::Folder(location.strip_prefix("file://").unwrap_or(location).into()),
         };
         let destination = Self { place };
         destination.check_folder()?;
@@ -68,7 +68,7 @@ impl Destination {
     /// A folder is never made: where a disk is not mounted, its files would go to the disk beneath.
     fn check_folder(&self) -> Result<(), Error> {
         match &self.place {
-            Place::Folder(folder) if !folder.is_dir() => {
+            Target::Folder(folder) if !folder.is_dir() => {
                 Err(failed("write to it", "", "there is no such folder; is its disk mounted?"))
             }
             _ => Ok(()),
@@ -82,13 +82,13 @@ impl Destination {
     pub fn try_out(&self) -> Result<(), Error> {
         self.put(TRIAL, "Retort tried whether it can write here.\n")?;
         match &self.place {
-            Place::Folder(root) => fs::remove_file(root.join(TRIAL))
+            Target::Folder(root) => fs::remove_file(root.join(TRIAL))
                 .map_err(|error| failed("remove", TRIAL, &io_reason(&error)))?,
-            Place::Bucket(objects) => {
+            Target::Bucket(objects) => {
                 let _ = objects.remove_path(&ObjectPath::from(TRIAL));
             }
             #[cfg(test)]
-            Place::Share(share) => share.remove(TRIAL)?,
+            Target::Share(share) => share.remove(TRIAL)?,
         }
         Ok(())
     }
@@ -98,7 +98,7 @@ impl Destination {
     /// # Errors
     /// It cannot be written.
     pub fn put(&self, path: &str, text: &str) -> Result<(), Error> {
-        if let Place::Folder(root) = &self.place {
+        if let Target::Folder(root) = &self.place {
             let path = root.join(path);
             let name = path.file_name().unwrap_or_default().to_string_lossy();
             let is_ours = |other: &str| other.starts_with(&format!("{name}#"));
@@ -112,11 +112,11 @@ impl Destination {
 
     fn create(&self, path: &str) -> Result<Box<dyn NewFile>, Error> {
         let created: Result<Box<dyn NewFile>, Error> = match &self.place {
-            Place::Folder(root) => NewLocal::numbered(Folder::new(root.clone()), path.into())
+            Target::Folder(root) => NewLocal::numbered(Folder::new(root.clone()), path.into())
                 .map(|file| Box::new(file) as Box<dyn NewFile>),
-            Place::Bucket(objects) => objects.create(&self.object(path)?),
+            Target::Bucket(objects) => objects.create(&self.object(path)?),
             #[cfg(test)]
-            Place::Share(share) => share.create(path),
+            Target::Share(share) => share.create(path),
         };
         created.map_err(|error| failed("write", path, &reason(error)))
     }
@@ -129,11 +129,11 @@ impl Destination {
     fn hash_of(&self, path: &str) -> Result<Option<String>, Error> {
         let fail = |error: io::Error| failed("read", path, &io_reason(&error));
         let mut file: Box<dyn Read> = match &self.place {
-            Place::Folder(root) => match fs::File::open(root.join(path)) {
+            Target::Folder(root) => match fs::File::open(root.join(path)) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
                 file => Box::new(file.map_err(fail)?),
             },
-            Place::Bucket(objects) => {
+            Target::Bucket(objects) => {
                 let read = objects.read(&self.object(path)?);
                 match read.map_err(|error| failed("read", path, &reason(error)))? {
                     None => return Ok(None),
@@ -141,7 +141,7 @@ impl Destination {
                 }
             }
             #[cfg(test)]
-            Place::Share(share) => match share.open(path) {
+            Target::Share(share) => match share.open(path) {
                 Ok(file) => Box::new(file),
                 Err(_) => return Ok(None),
             },
@@ -186,7 +186,7 @@ impl Destination {
 
     /// Removes what attempts that were killed left unfinished in the folders of a dataset.
     fn sweep(&self, folder: &str, files: &[StoredFile]) -> Result<(), Error> {
-        let Place::Folder(root) = &self.place else { return Ok(()) };
+        let Target::Folder(root) = &self.place else { return Ok(()) };
         let mut folders: Vec<PathBuf> = files
             .iter()
             .filter_map(|file| Some(root.join(folder).join(&file.path).parent()?.to_owned()))
@@ -403,7 +403,7 @@ mod tests {
         let out = folder.path().join("out");
         let operations = Arc::new(AtomicU64::new(0));
         let share = Share { folder: out.clone(), operations: Arc::clone(&operations) };
-        let destination = Destination { place: Place::Share(Box::new(share)) };
+        let destination = Destination { place: Target::Share(Box::new(share)) };
         let mut failed = 0;
         for number in 0..20 {
             let to = format!("d/{number}");

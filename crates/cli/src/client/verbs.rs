@@ -15,12 +15,12 @@ use super::{Client, ClientError, IDEMPOTENCY_KEY, Query, request_key, with_heade
 use crate::pages::{all_of, first_of};
 
 /// A request that changes something, by its address.
-pub(super) type Place<'p> = &'p [&'p str];
+pub(super) type ApiPath<'p> = &'p [&'p str];
 
 impl Client {
     pub(super) fn get<T: DeserializeOwned>(
         &self,
-        place: Place<'_>,
+        place: ApiPath<'_>,
         query: Query<'_>,
     ) -> Result<T, ClientError> {
         self.json(self.request(Method::GET, place, query)?)
@@ -28,7 +28,7 @@ impl Client {
 
     pub(super) fn post<T: DeserializeOwned>(
         &self,
-        place: Place<'_>,
+        place: ApiPath<'_>,
         body: &impl Serialize,
     ) -> Result<T, ClientError> {
         self.json(with_json(self.request(Method::POST, place, Query::new())?, body)?)
@@ -37,14 +37,14 @@ impl Client {
     /// Creates something, once, however often it is sent.
     pub(super) fn post_once<T: DeserializeOwned>(
         &self,
-        place: Place<'_>,
+        place: ApiPath<'_>,
         body: &impl Serialize,
     ) -> Result<T, ClientError> {
         let request = with_json(self.request(Method::POST, place, Query::new())?, body)?;
         self.json(with_header(request, IDEMPOTENCY_KEY, &request_key()))
     }
 
-    pub(super) fn remove(&self, place: Place<'_>) -> Result<(), ClientError> {
+    pub(super) fn remove(&self, place: ApiPath<'_>) -> Result<(), ClientError> {
         self.done(self.request(Method::DELETE, place, Query::new())?)
     }
 

@@ -25,7 +25,7 @@ use zip::CompressionMethod;
 use super::beside::Beside;
 use super::bytes::{Bounded, Budget, SQLITE_MAGIC, damaged, of_zip};
 use super::inputs::{ItemFiles, sides_among};
-use super::open::{Opener, Place, Start, spool, temporary};
+use super::open::{Opener, Start, StreamInfo, spool, temporary};
 use super::sqlite::{LOG, is_log, log_of};
 use super::stream::PassedOver;
 use super::workbook::WORKBOOK;
@@ -52,7 +52,7 @@ impl Opener<'_> {
     /// The entries of a ZIP archive, by their names.
     pub(super) fn zip(
         &mut self,
-        place: &Place,
+        place: &StreamInfo,
         file: &mut (impl Read + Seek),
     ) -> Result<bool, Error> {
         let (mut entries, repeated) = match entries_of(file) {
@@ -123,7 +123,7 @@ impl Opener<'_> {
     }
 
     /// The entries of a tar archive, in its order.
-    pub(super) fn tar(&mut self, place: &Place, input: &mut dyn Read) -> Result<bool, Error> {
+    pub(super) fn tar(&mut self, place: &StreamInfo, input: &mut dyn Read) -> Result<bool, Error> {
         let mut archive = tar::Archive::new(input);
         let entries = match archive.entries() {
             Ok(entries) => entries,
@@ -179,7 +179,7 @@ impl Opener<'_> {
     /// An entry of a tar archive. A database and a log are kept for the end, as either may come first.
     fn tar_entry(
         &mut self,
-        place: Place,
+        place: StreamInfo,
         name: String,
         entry: &mut dyn Read,
         databases: &mut Databases,
@@ -243,7 +243,7 @@ fn receipt_of(
 /// The databases of a tar archive, and their logs by name.
 #[derive(Default)]
 struct Databases {
-    files: Vec<(Place, String, File)>,
+    files: Vec<(StreamInfo, String, File)>,
     logs: BTreeMap<String, File>,
 }
 

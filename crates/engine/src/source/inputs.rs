@@ -16,7 +16,7 @@ use retort_model::{Tally, Time};
 
 use super::beside::Beside;
 use super::bytes::Budget;
-use super::open::{Expected, Opener, Place, expected_by_name};
+use super::open::{Expected, Opener, StreamInfo, expected_by_name};
 use super::stream::{PassedOver, ReadOptions, SourceName, Stream};
 use crate::disk::temporary_file;
 use crate::error::Error;
@@ -517,7 +517,7 @@ impl InputFile {
         let options = inputs.options;
         let mut opener =
             Opener { take, budget, all: read_bytes, options, from, beside: None, log: None };
-        let place = Place::new(&self.label, self.expected).declared(side);
+        let place = StreamInfo::new(&self.label, self.expected).declared(side);
         match &self.from {
             From::Unreadable(why) => opener.refuse(&place, Refusal::Unreadable, why.clone()),
             From::Stdin => {

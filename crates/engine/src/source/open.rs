@@ -63,7 +63,7 @@ impl Expected {
 
 /// A stream inside a file.
 #[derive(Clone, Debug)]
-pub(super) struct Place {
+pub(super) struct StreamInfo {
     pub(super) label: String,
     pub(super) expected: Expected,
     /// The format with whose items it is read.
@@ -109,7 +109,7 @@ pub(super) fn expected_by_name(name: &str) -> Expected {
     if is_known { Expected::ByName } else { Expected::Odd }
 }
 
-impl Place {
+impl StreamInfo {
     pub(super) fn new(label: &str, expected: Expected) -> Self {
         Self { label: label.to_owned(), expected, side_of: None, depth: 0 }
     }
@@ -149,7 +149,7 @@ impl Place {
 impl Opener<'_> {
     pub(super) fn refuse(
         &mut self,
-        place: &Place,
+        place: &StreamInfo,
         refusal: Refusal,
         why: String,
     ) -> Result<bool, Error> {
@@ -157,7 +157,11 @@ impl Opener<'_> {
     }
 
     /// A stream of items, with what the package keeps beside them.
-    pub(super) fn items(&mut self, place: &Place, input: &mut dyn Read) -> Result<bool, Error> {
+    pub(super) fn items(
+        &mut self,
+        place: &StreamInfo,
+        input: &mut dyn Read,
+    ) -> Result<bool, Error> {
         match &mut self.beside {
             Some(beside) => (self.take)(place.name(), Stream::Items(&mut beside.rows(input))),
             None => (self.take)(place.name(), Stream::Items(input)),
@@ -165,16 +169,21 @@ impl Opener<'_> {
     }
 
     /// Refuses what failed to be read.
-    pub(super) fn fail(&mut self, place: &Place, error: &io::Error) -> Result<bool, Error> {
+    pub(super) fn fail(&mut self, place: &StreamInfo, error: &io::Error) -> Result<bool, Error> {
         self.refuse(place, refusal_of(error), error.to_string())
     }
 
-    pub(super) fn pass_over(&mut self, place: &Place, why: PassedOver) -> Result<bool, Error> {
+    pub(super) fn pass_over(&mut self, place: &StreamInfo, why: PassedOver) -> Result<bool, Error> {
         (self.take)(place.name(), Stream::PassedOver(why))
     }
 
     /// A file that can be read from any place.
-    pub(super) fn file(&mut self, place: &Place, file: File, path: &Path) -> Result<bool, Error> {
+    pub(super) fn file(
+        &mut self,
+        place: &StreamInfo,
+        file: File,
+        path: &Path,
+    ) -> Result<bool, Error> {
         let (all, budget) = (Arc::clone(self.all), Some(Arc::clone(&self.budget)));
         let mut input = Counted { inner: file, all, budget };
         let start = match Start::read(&mut input, START_BYTES) {
@@ -203,13 +212,17 @@ impl Opener<'_> {
     }
 
     /// What comes as a stream, from the disk or through a pipe.
-    pub(super) fn read(&mut self, place: &Place, input: &mut dyn Read) -> Result<bool, Error> {
+    pub(super) fn read(&mut self, place: &StreamInfo, input: &mut dyn Read) -> Result<bool, Error> {
         let (all, budget) = (Arc::clone(self.all), Some(Arc::clone(&self.budget)));
         self.stream(place, &mut Counted { inner: input, all, budget })
     }
 
     /// A stream, which may be packed.
-    pub(super) fn stream(&mut self, place: &Place, input: &mut dyn Read) -> Result<bool, Error> {
+    pub(super) fn stream(
+        &mut self,
+        place: &StreamInfo,
+        input: &mut dyn Read,
+    ) -> Result<bool, Error> {
         match Start::read(input, START_BYTES) {
             Ok(start) => self.begun(place, start, input),
             Err(error) => self.fail(place, &error),
@@ -217,7 +230,12 @@ impl Opener<'_> {
     }
 
     /// A stream whose first bytes were read.
-    fn begun(&mut self, place: &Place, start: Start, input: &mut dyn Read) -> Result<bool, Error> {
+    fn begun(
+        &mut self,
+        place: &StreamInfo,
+        start: Start,
+        input: &mut dyn Read,
+    ) -> Result<bool, Error> {
         if place.depth > ARCHIVE_DEPTH {
             let why = format!("archives in archives are read {ARCHIVE_DEPTH} deep");
             return self.refuse(place, Refusal::Unsupported, why);
@@ -233,7 +251,10 @@ impl Opener<'_> {
                 match unpacked(packing, &bytes, whole, self.options.max_window) {
                     Ok(inner) => {
                         let mut inner = Bounded { inner, budget: Arc::clone(&self.budget) };
-                        self.stream(&Place { depth: place.depth + 1, ..place.clone() }, &mut inner)
+                        self.stream(
+                            &StreamInfo { depth: place.depth + 1, ..place.clone() },
+                            &mut inner,
+                        )
                     }
                     Err(error) => self.fail(place, &error),
                 }
@@ -265,7 +286,7 @@ impl Opener<'_> {
     /// A file that is read from its end.
     fn whole(
         &mut self,
-        place: &Place,
+        place: &StreamInfo,
         start: &[u8],
         input: Box<dyn ReadSeek>,
     ) -> Result<bool, Error> {
@@ -285,7 +306,7 @@ impl Opener<'_> {
     /// The rows of a file, as JSON lines.
     fn rows(
         &mut self,
-        place: &Place,
+        place: &StreamInfo,
         rows: io::Result<impl Iterator<Item = io::Result<String>>>,
     ) -> Result<bool, Error> {
         let rows = match rows {
@@ -298,7 +319,7 @@ impl Opener<'_> {
     }
 
     /// Text: JSON or a table.
-    fn text(&mut self, place: &Place, input: &mut dyn Read) -> Result<bool, Error> {
+    fn text(&mut self, place: &StreamInfo, input: &mut dyn Read) -> Result<bool, Error> {
         if place.ends("csv") || place.ends("tsv") {
             return self.table(place, input);
         }
@@ -336,7 +357,11 @@ impl Opener<'_> {
     }
 
     /// A table in CSV, whose rows are items.
-    pub(super) fn table(&mut self, place: &Place, input: &mut dyn Read) -> Result<bool, Error> {
+    pub(super) fn table(
+        &mut self,
+        place: &StreamInfo,
+        input: &mut dyn Read,
+    ) -> Result<bool, Error> {
         let mut table = match Table::read(input) {
             Ok(table) => table,
             Err(error) => return self.fail(place, &error),
@@ -362,7 +387,7 @@ impl Opener<'_> {
 
     /// Whether one of the first items is of an import format; of the one that was named, whether there is an item, but
     /// for side files.
-    fn is_history(&self, place: &Place, start: &[u8]) -> bool {
+    fn is_history(&self, place: &StreamInfo, start: &[u8]) -> bool {
         let Ok(Some(batch)) = Splitter::new(start).next(Default::default()) else { return false };
         let is_cut = start.len() >= SNIFFED_BYTES && batch.items.len() < 2;
         batch.items.iter().take(16).any(|span| {

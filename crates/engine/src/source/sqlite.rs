@@ -21,7 +21,7 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OpenFlags, Row};
 
 use super::bytes::{Bounded, Lines, unsupported};
-use super::open::{Opener, Place, copy_to, named, temporary};
+use super::open::{Opener, StreamInfo, copy_to, named, temporary};
 use super::stream::PassedOver;
 use crate::disk::TEMPORARY_PREFIX;
 use crate::error::Error;
@@ -47,7 +47,7 @@ impl Opener<'_> {
     /// an archive, the log is in `self.log`.
     pub(super) fn database(
         &mut self,
-        place: &Place,
+        place: &StreamInfo,
         input: &mut dyn Read,
         path: Option<&Path>,
     ) -> Result<bool, Error> {
@@ -112,7 +112,7 @@ impl Opener<'_> {
         &self,
         connection: &Connection,
         table: &Table,
-        place: &Place,
+        place: &StreamInfo,
     ) -> rusqlite::Result<Option<bool>> {
         let mut statement = connection.prepare(&table.select())?;
         let mut rows = statement.query([signed(self.options.max_item)])?;
@@ -132,7 +132,7 @@ impl Opener<'_> {
         &mut self,
         connection: &Connection,
         table: &Table,
-        place: &Place,
+        place: &StreamInfo,
     ) -> Result<bool, Error> {
         let most = self.options.max_item;
         match table.count_above(connection, most) {

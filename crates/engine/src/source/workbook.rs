@@ -16,7 +16,7 @@ use zip::ZipArchive;
 use zip::result::{ZipError, ZipResult};
 
 use super::bytes::{Bounded, Budget, Lines, of_zip};
-use super::open::{Expected, Opener, Place};
+use super::open::{Expected, Opener, StreamInfo};
 use crate::error::Error;
 
 /// The part of a package that makes it a workbook.
@@ -32,7 +32,7 @@ impl Opener<'_> {
     /// The sheets of a workbook, in its order.
     pub(super) fn workbook(
         &mut self,
-        place: &Place,
+        place: &StreamInfo,
         archive: &mut ZipArchive<impl Read + Seek>,
     ) -> Result<bool, Error> {
         let (sheets, context) = match read(archive, &self.budget) {

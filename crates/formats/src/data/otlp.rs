@@ -90,7 +90,7 @@ fn request(run: &Run<'_>) -> String {
             scope = Some(own);
         }
         let parent = node.parent.and_then(|parent| ids.get(parent)).map(String::as_str);
-        let place = Place {
+        let place = SpanPosition {
             is_first: at == 0,
             gave_passages: passages.get(at) == Some(&true),
             trace: &trace,
@@ -167,7 +167,7 @@ fn hex_id(text: &str, digits: usize) -> String {
 }
 
 /// Where a span is in its trace.
-struct Place<'p> {
+struct SpanPosition<'p> {
     is_first: bool,
     /// Whether the node gave the next passages of the run.
     gave_passages: bool,
@@ -176,7 +176,7 @@ struct Place<'p> {
     parent: Option<&'p str>,
 }
 
-fn span(run: &Run<'_>, node: &NodeRun<'_>, place: &Place<'_>, out: &mut String) {
+fn span(run: &Run<'_>, node: &NodeRun<'_>, place: &SpanPosition<'_>, out: &mut String) {
     let own_parent = node.metadata.get(PARENT_ID).and_then(RawJson::as_text);
     let parent = own_parent.as_deref().or(place.parent).unwrap_or_default();
     let said = node.metadata.get("span_name").and_then(RawJson::as_text);

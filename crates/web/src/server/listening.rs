@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::timeout;
 
-use super::registry::{Place, Registry};
+use super::registry::{Registered, Registry};
 use crate::bounds::{Bounds, MAKING_ROOM};
 
 /// The other end of the connection. Handlers find it in the request's extensions.
@@ -55,7 +55,10 @@ impl Listening {
     }
 
     /// Room for a connection; none if there is none, and no idle one can make room for it.
-    pub(super) async fn room_for(&self, from: SocketAddr) -> Option<(OwnedSemaphorePermit, Place)> {
+    pub(super) async fn room_for(
+        &self,
+        from: SocketAddr,
+    ) -> Option<(OwnedSemaphorePermit, Registered)> {
         let (bounds, registry, from) = (&self.bounds, &self.registry, from.ip());
         let is_shared =
             bounds.shared_addresses.iter().any(|net| net.contains(&from.to_canonical()));

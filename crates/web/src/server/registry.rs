@@ -47,13 +47,13 @@ impl Entry {
 }
 
 /// A connection's place in the registry, as long as it is open.
-pub(super) struct Place {
+pub(super) struct Registered {
     registry: Arc<Registry>,
     number: u64,
     pub(super) entry: Arc<Entry>,
 }
 
-impl Drop for Place {
+impl Drop for Registered {
     fn drop(&mut self) {
         self.registry.lock().entries.remove(&self.number);
     }
@@ -65,7 +65,7 @@ impl Registry {
     }
 
     /// Adds a connection.
-    pub(super) fn add(self: &Arc<Self>, from: IpAddr) -> Place {
+    pub(super) fn add(self: &Arc<Self>, from: IpAddr) -> Registered {
         let entry = Arc::new(Entry {
             from: Key::of_address(from),
             idle_since: Mutex::new(Some(Instant::now())),
@@ -76,7 +76,7 @@ impl Registry {
         open.next += 1;
         open.entries.insert(number, Arc::clone(&entry));
         drop(open);
-        Place { registry: Arc::clone(self), number, entry }
+        Registered { registry: Arc::clone(self), number, entry }
     }
 
     /// How many connections an address has.

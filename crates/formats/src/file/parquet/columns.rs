@@ -160,7 +160,7 @@ fn leaf_count(kind: &Type) -> usize {
 /// A container that is open while a row is taken apart.
 #[derive(Clone, Copy, Debug)]
 struct Frame {
-    place: Place,
+    place: Cursor,
     /// First leaf column of the value that comes next.
     leaf: usize,
     /// Definition level of the container itself.
@@ -170,7 +170,7 @@ struct Frame {
 }
 
 #[derive(Clone, Copy, Debug)]
-enum Place {
+enum Cursor {
     Row { at: usize },
     Fields { fields: &'static [Field], at: usize },
     Items { item: &'static Type, level: i16, filled: bool },
@@ -231,17 +231,17 @@ impl Columns {
     fn next(&mut self, present: bool) -> Option<(usize, i16, i16, Type)> {
         let frame = self.open.last_mut()?;
         let (kind, optional): (Type, bool) = match &mut frame.place {
-            Place::Row { at } => {
+            Cursor::Row { at } => {
                 let column = self.schema.column(*at)?;
                 *at += 1;
                 (column.kind, column.optional)
             }
-            Place::Fields { fields, at } => {
+            Cursor::Fields { fields, at } => {
                 let field = fields.get(*at)?;
                 *at += 1;
                 (field.kind, field.optional)
             }
-            Place::Items { item, level, filled } => {
+            Cursor::Items { item, level, filled } => {
                 let repetition =
                     if std::mem::replace(filled, true) { *level } else { frame.repetition };
                 return Some((frame.leaf, frame.definition + 1, repetition, **item));
@@ -274,7 +274,7 @@ impl Sink for Columns {
     fn begin_row(&mut self) {
         self.row_start = self.size;
         self.open.clear();
-        let place = Place::Row { at: 0 };
+        let place = Cursor::Row { at: 0 };
         self.open.push(Frame { place, leaf: 0, definition: 0, repetition: 0 });
     }
 
@@ -353,14 +353,14 @@ impl Sink for Columns {
         if let Some((leaf, definition, repetition, Type::List(item))) = self.next(true) {
             let level =
                 self.leaves.get(leaf).map_or(1, |leaf| leaf.most.repetition) - lists_in(item);
-            let place = Place::Items { item, level, filled: false };
+            let place = Cursor::Items { item, level, filled: false };
             self.open.push(Frame { place, leaf, definition, repetition });
         }
     }
 
     fn close_list(&mut self) {
         if let Some(Frame {
-            place: Place::Items { item, filled: false, .. },
+            place: Cursor::Items { item, filled: false, .. },
             leaf,
             definition,
             repetition,
@@ -372,7 +372,7 @@ impl Sink for Columns {
 
     fn open_struct(&mut self) {
         if let Some((leaf, definition, repetition, Type::Struct(fields))) = self.next(true) {
-            let place = Place::Fields { fields, at: 0 };
+            let place = Cursor::Fields { fields, at: 0 };
             self.open.push(Frame { place, leaf, definition, repetition });
         }
     }
