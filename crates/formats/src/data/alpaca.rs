@@ -5,7 +5,7 @@ use retort_json::{Text, Value};
 use retort_model::{Check, Item, ItemKind, LeftOut, Reason};
 
 use super::carried::ShownAs;
-use super::chat_messages::{Spoken, Voice, speak};
+use super::chat_messages::{ChatMessageText, Voice, speak};
 use super::chat_row::ChatRow;
 use super::format::{DataFormat, Outcome, ShapeContext, ShapeOptions, TrainerColumns};
 use super::record::shape_records;
@@ -84,7 +84,7 @@ impl DataFormat for Alpaca {
         }
         say("user", row.get("instruction"));
         say("assistant", row.get("output"));
-        Some(vec![ChatRow::spoken(&[(&Value::Array(messages), true)], None)?])
+        Some(vec![ChatRow::of_messages(&[(&Value::Array(messages), true)], None)?])
     }
 
     fn card_notes(&self, _options: &ShapeOptions, _flat: bool) -> String {
@@ -107,7 +107,7 @@ impl DataFormat for Alpaca {
             let voice = Voice { unlearnt, has_reasoning: false, shown_as: ShownAs::Nothing };
             let speech = speak(draft, voice, context, &mut Vec::new())?;
             let has_tools =
-                |message: &Spoken<'_>| !message.calls.is_empty() || message.role == "tool";
+                |message: &ChatMessageText<'_>| !message.calls.is_empty() || message.role == "tool";
             if speech.messages.iter().any(has_tools) && context.options.check != Check::Off {
                 return Err(LeftOut::new(Reason::CallsTools, "the conversation calls tools"));
             }
@@ -117,7 +117,7 @@ impl DataFormat for Alpaca {
     }
 }
 
-fn write(messages: &[Spoken<'_>], out: &mut dyn Sink) {
+fn write(messages: &[ChatMessageText<'_>], out: &mut dyn Sink) {
     let empty = Text::default();
     let mut system = &empty;
     let mut pairs: Vec<[&Text<'_>; 2]> = Vec::new();

@@ -42,7 +42,7 @@ impl DataFormat for Chat {
     }
 
     fn chats(&self, row: &Value<'_>) -> Option<Vec<ChatRow>> {
-        Some(vec![ChatRow::spoken(&[(row.get("messages")?, true)], row.get("tools"))?])
+        Some(vec![ChatRow::of_messages(&[(row.get("messages")?, true)], row.get("tools"))?])
     }
 
     fn card_notes(&self, options: &ShapeOptions, _flat: bool) -> String {

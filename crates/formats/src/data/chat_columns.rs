@@ -4,7 +4,7 @@
 use retort_json::Text;
 
 use super::carried::{IMAGES, Piece, ShownAs};
-use super::chat_messages::{Speech, Spoken, Voice};
+use super::chat_messages::{ChatMessageText, Speech, Voice};
 use super::format::{Attachments, ReasoningAs, ReasoningField, ShapeOptions};
 use super::schema::{Field, Schema, Sink, Type};
 use super::turns::Unlearnt;
@@ -145,7 +145,7 @@ enum ContentAs {
 }
 
 /// Writes messages of the type [`messages`].
-pub(super) fn write(messages: &[Spoken<'_>], options: &ShapeOptions, out: &mut dyn Sink) {
+pub(super) fn write(messages: &[ChatMessageText<'_>], options: &ShapeOptions, out: &mut dyn Sink) {
     let reasoning = reasoning_field(options).is_some();
     let content = if keeps(options) { ContentAs::Parts } else { ContentAs::Text };
     let extras = Extras { reasoning, object_arguments: true, content, ..Extras::default() };
@@ -153,12 +153,16 @@ pub(super) fn write(messages: &[Spoken<'_>], options: &ShapeOptions, out: &mut d
 }
 
 /// Writes messages of the type [`OPENAI`].
-pub(super) fn write_openai(messages: &[Spoken<'_>], out: &mut dyn Sink) {
+pub(super) fn write_openai(messages: &[ChatMessageText<'_>], out: &mut dyn Sink) {
     write_list(messages, Extras::default(), out);
 }
 
 /// Writes messages of the type [`WEIGHTED`], or [`WEIGHTED_WITH_IMAGES`] if images are kept.
-pub(super) fn write_weighted(messages: &[Spoken<'_>], options: &ShapeOptions, out: &mut dyn Sink) {
+pub(super) fn write_weighted(
+    messages: &[ChatMessageText<'_>],
+    options: &ShapeOptions,
+    out: &mut dyn Sink,
+) {
     let content = if keeps(options) { ContentAs::UrlParts } else { ContentAs::Text };
     write_list(messages, Extras { weight: true, content, ..Extras::default() }, out);
 }
@@ -171,7 +175,7 @@ pub(super) fn write_rest(speech: &Speech<'_>, options: &ShapeOptions, out: &mut 
     }
 }
 
-fn write_content(message: &Spoken<'_>, content: ContentAs, out: &mut dyn Sink) {
+fn write_content(message: &ChatMessageText<'_>, content: ContentAs, out: &mut dyn Sink) {
     let has_url = match content {
         ContentAs::Text => return out.text(&message.content),
         ContentAs::Parts => false,
@@ -214,7 +218,7 @@ fn write_content(message: &Spoken<'_>, content: ContentAs, out: &mut dyn Sink) {
     out.close_list();
 }
 
-fn write_list(messages: &[Spoken<'_>], extras: Extras, out: &mut dyn Sink) {
+fn write_list(messages: &[ChatMessageText<'_>], extras: Extras, out: &mut dyn Sink) {
     out.open_list();
     for message in messages {
         out.open_struct();

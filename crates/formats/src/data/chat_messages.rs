@@ -42,9 +42,9 @@ pub(super) struct Voice {
 /// Longest tool name that OpenAI and Mistral take.
 const TOOL_NAME: usize = 64;
 
-/// What becomes one record, as it is spoken.
+/// What becomes one record, as chat messages.
 pub(super) struct Speech<'c> {
-    pub(super) messages: Vec<Spoken<'c>>,
+    pub(super) messages: Vec<ChatMessageText<'c>>,
     /// The definitions of tools as a JSON array; empty if there are none.
     pub(super) tools: String,
     /// What the messages show, where there are columns for it.
@@ -54,7 +54,7 @@ pub(super) struct Speech<'c> {
 
 impl<'c> Speech<'c> {
     /// The messages before the last one of the model, and those from it on.
-    pub(super) fn split_at_answer(&self) -> (&[Spoken<'c>], &[Spoken<'c>]) {
+    pub(super) fn split_at_answer(&self) -> (&[ChatMessageText<'c>], &[ChatMessageText<'c>]) {
         let answer = self.messages.iter().rposition(|message| message.role == "assistant");
         self.messages.split_at(answer.unwrap_or(self.messages.len()))
     }
@@ -105,7 +105,7 @@ pub(super) fn speak<'c>(
         has_parts: matches!(voice.shown_as, ShownAs::Parts | ShownAs::Urls),
     };
     let definitions = row.definitions(&turns.turns, &mut names);
-    let mut messages = row.spoken(turns.system, &turns.turns, &mut names);
+    let mut messages = row.chat_messages(turns.system, &turns.turns, &mut names);
     let reasoning = row.reasoning;
     if draft.answer_at.is_some() && voice.unlearnt == Unlearnt::Marked {
         // The answers before have rows of their own.
@@ -151,7 +151,7 @@ pub(super) fn speak<'c>(
 
 /// A message as it is written.
 #[derive(PartialEq)]
-pub(super) struct Spoken<'c> {
+pub(super) struct ChatMessageText<'c> {
     pub(super) role: Cow<'c, str>,
     pub(super) content: Text<'c>,
     /// The reasoning, where the format has a field for it.
@@ -165,7 +165,7 @@ pub(super) struct Spoken<'c> {
     pub(super) parts: Option<Vec<Piece>>,
 }
 
-impl<'c> Spoken<'c> {
+impl<'c> ChatMessageText<'c> {
     fn new(role: impl Into<Cow<'c, str>>, content: Text<'c>) -> Self {
         Self {
             role: role.into(),
@@ -331,39 +331,39 @@ impl<'c> Row<'_, 'c> {
         if definitions.is_empty() { String::new() } else { format!("[{}]", definitions.join(",")) }
     }
 
-    fn spoken(
+    fn chat_messages(
         &mut self,
         system: Option<&'c Message<'c>>,
         turns: &[Turn<'c>],
         names: &mut Names,
-    ) -> Vec<Spoken<'c>> {
-        let mut spoken = Vec::with_capacity(turns.len() + 1);
+    ) -> Vec<ChatMessageText<'c>> {
+        let mut messages = Vec::with_capacity(turns.len() + 1);
         if let Some(system) = system
             && !(self.mends && is_blank(system))
         {
-            spoken.push(Spoken::new("system", system.words()));
+            messages.push(ChatMessageText::new("system", system.words()));
         }
         let mut open: Vec<String> = Vec::new();
         for turn in turns {
             match turn.side {
-                Side::Question => spoken.push(self.question(turn)),
+                Side::Question => messages.push(self.question(turn)),
                 Side::Answer => {
                     let is_learnt = self.is_learnt(turn);
                     let answer = self.answer(turn, turn.text());
-                    spoken.push(Spoken { is_learnt, ..answer });
+                    messages.push(ChatMessageText { is_learnt, ..answer });
                 }
                 Side::Call => {
                     let call = self.call(turn, names);
                     open = call.calls.iter().map(|call| call.id.clone()).collect();
-                    spoken.push(call);
+                    messages.push(call);
                 }
-                Side::Results => self.results(turn, &mut open, &mut spoken),
+                Side::Results => self.results(turn, &mut open, &mut messages),
             }
         }
-        spoken
+        messages
     }
 
-    fn question(&mut self, turn: &Turn<'c>) -> Spoken<'c> {
+    fn question(&mut self, turn: &Turn<'c>) -> ChatMessageText<'c> {
         let role = match turn.first {
             Some(message) if message.role == Role::Other => message.role_word(),
             Some(message) if message.role == Role::System => "system".into(),
@@ -375,7 +375,7 @@ impl<'c> Row<'_, 'c> {
             content = if turn.has_attachments() { "[attachment]".into() } else { "[empty]".into() };
         }
         let parts = self.has_parts.then(|| self.carried.pieces_of(turn.messages())).flatten();
-        Spoken { parts, ..Spoken::new(role, content) }
+        ChatMessageText { parts, ..ChatMessageText::new(role, content) }
     }
 
     /// Whether an answer is learnt, if that is to be marked.
@@ -385,7 +385,7 @@ impl<'c> Row<'_, 'c> {
         if is_marked { Some(false) } else { is_named().then_some(true) }
     }
 
-    fn call(&mut self, turn: &Turn<'c>, names: &mut Names) -> Spoken<'c> {
+    fn call(&mut self, turn: &Turn<'c>, names: &mut Names) -> ChatMessageText<'c> {
         let mut calls = Vec::new();
         for call in turn.calls() {
             calls.push(self.one_call(call, turn.first, names));
@@ -397,20 +397,22 @@ impl<'c> Row<'_, 'c> {
             content = Text::default();
         }
         let is_learnt = self.is_learnt(turn);
-        Spoken { calls, is_learnt, ..self.answer(turn, content) }
+        ChatMessageText { calls, is_learnt, ..self.answer(turn, content) }
     }
 
     /// A message of the model with its reasoning.
-    fn answer(&self, turn: &Turn<'c>, content: Text<'c>) -> Spoken<'c> {
+    fn answer(&self, turn: &Turn<'c>, content: Text<'c>) -> ChatMessageText<'c> {
         let reasoning = match self.reasoning {
             ReasoningPlace::Field | ReasoningPlace::Front => turn.reasoning(),
             ReasoningPlace::Extra | ReasoningPlace::Nowhere => None,
         };
         match (self.reasoning, reasoning) {
             (ReasoningPlace::Front, Some(reasoning)) => {
-                Spoken::new("assistant", with_reasoning(&reasoning, &content))
+                ChatMessageText::new("assistant", with_reasoning(&reasoning, &content))
             }
-            (_, reasoning) => Spoken { reasoning, ..Spoken::new("assistant", content) },
+            (_, reasoning) => {
+                ChatMessageText { reasoning, ..ChatMessageText::new("assistant", content) }
+            }
         }
     }
 
@@ -447,14 +449,19 @@ impl<'c> Row<'_, 'c> {
         }
     }
 
-    fn results(&mut self, turn: &Turn<'c>, open: &mut Vec<String>, spoken: &mut Vec<Spoken<'c>>) {
+    fn results(
+        &mut self,
+        turn: &Turn<'c>,
+        open: &mut Vec<String>,
+        messages: &mut Vec<ChatMessageText<'c>>,
+    ) {
         if turn.results.is_empty() && self.mends && open.len() > 1 {
             // Joined in the source: taken apart again, one for each call.
             let results = turn.first.and_then(super::joined::joined_results).unwrap_or_default();
             for (result, id) in results.into_iter().zip(open.drain(..)) {
                 let content =
                     Text::from(if result.trim().is_empty() { "\"\"".to_owned() } else { result });
-                spoken.push(Spoken::result(id, content));
+                messages.push(ChatMessageText::result(id, content));
             }
             return;
         }
@@ -462,8 +469,8 @@ impl<'c> Row<'_, 'c> {
             for message in turn.messages() {
                 let answers =
                     message.tool_call_id.as_ref().map_or(Cow::Borrowed(""), Text::decoded);
-                let result = Spoken::new("tool", result_words(message));
-                spoken.push(Spoken { answers: Some(answers), ..result });
+                let result = ChatMessageText::new("tool", result_words(message));
+                messages.push(ChatMessageText { answers: Some(answers), ..result });
             }
             return;
         }
@@ -474,7 +481,7 @@ impl<'c> Row<'_, 'c> {
                 self.repairs.add_at(Repair::MarkedEmpty, *result);
                 content = "\"\"".into();
             }
-            spoken.push(Spoken::result(id, content));
+            messages.push(ChatMessageText::result(id, content));
         }
     }
 }

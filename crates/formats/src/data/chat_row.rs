@@ -26,11 +26,14 @@ pub struct ChatMessage {
 
 impl ChatRow {
     /// A row of messages as chat systems write them, in lists that may be learnt or not.
-    pub(super) fn spoken(lists: &[(&Value<'_>, bool)], tools: Option<&Value<'_>>) -> Option<Self> {
+    pub(super) fn of_messages(
+        lists: &[(&Value<'_>, bool)],
+        tools: Option<&Value<'_>>,
+    ) -> Option<Self> {
         let mut messages = Vec::new();
         for (list, is_learnt) in lists {
             let Value::Array(list) = list else { return None };
-            messages.extend(list.iter().map(|message| spoken(message, *is_learnt)));
+            messages.extend(list.iter().map(|message| chat_message(message, *is_learnt)));
         }
         Some(Self { messages, tools: tools_of(tools) })
     }
@@ -169,7 +172,7 @@ fn message(
 }
 
 /// A message with its arguments as objects, and without its weight.
-fn spoken(message: &Value<'_>, is_learnt: bool) -> ChatMessage {
+fn chat_message(message: &Value<'_>, is_learnt: bool) -> ChatMessage {
     let is_answer = message.get("role").and_then(Value::as_str) == Some("assistant");
     let weight = message.get("weight").map(Value::to_json);
     let mut message = message.clone();
@@ -256,7 +259,7 @@ mod tests {
             {"role":"assistant","content":"","tool_calls":[{"id":"1","type":"function","function":{"name":"f","arguments":"{\"b\": 1}"}}],"weight":0},
             {"role":"tool","content":"c","tool_call_id":"1"},{"role":"assistant","content":"d"}]"#;
         check(
-            ChatRow::spoken(&[(&Value::parse(messages).unwrap(), true)], None),
+            ChatRow::of_messages(&[(&Value::parse(messages).unwrap(), true)], None),
             &[
                 (r#"{"role":"user","content":"a"}"#, false),
                 (

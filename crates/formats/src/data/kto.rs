@@ -97,7 +97,7 @@ impl DataFormat for Kto {
         let tools = row.get("tools");
         Some(vec![match row.get("prompt") {
             Some(prompt) => {
-                ChatRow::spoken(&[(prompt, false), (row.get("completion")?, true)], tools)?
+                ChatRow::of_messages(&[(prompt, false), (row.get("completion")?, true)], tools)?
             }
             None => ChatRow::standard(row.get("messages")?, tools)?.learning_last(),
         }])

@@ -4,7 +4,7 @@ use retort_json::{Text, Value};
 use retort_model::{Item, ItemKind};
 
 use super::carried::{COLUMNS, ShownAs};
-use super::chat_messages::{Spoken, Voice, shape_speech};
+use super::chat_messages::{ChatMessageText, Voice, shape_speech};
 use super::chat_row::ChatRow;
 use super::format::{DataFormat, Outcome, ShapeContext, ShapeOptions};
 use super::schema::{Field, Schema, Sink, Type};
@@ -96,7 +96,7 @@ impl DataFormat for MsSwift {
     }
 }
 
-fn write(message: &Spoken<'_>, out: &mut dyn Sink) {
+fn write(message: &ChatMessageText<'_>, out: &mut dyn Sink) {
     let mut say = |role: &str, content: &Text<'_>| {
         out.open_struct();
         out.str(role);

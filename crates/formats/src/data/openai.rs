@@ -60,7 +60,7 @@ impl DataFormat for OpenAi {
     }
 
     fn chats(&self, row: &Value<'_>) -> Option<Vec<ChatRow>> {
-        Some(vec![ChatRow::spoken(&[(row.get("messages")?, true)], row.get("tools"))?])
+        Some(vec![ChatRow::of_messages(&[(row.get("messages")?, true)], row.get("tools"))?])
     }
 
     fn card_notes(&self, options: &ShapeOptions, _flat: bool) -> String {

@@ -121,7 +121,8 @@ impl DataFormat for Preference {
 
     fn chats(&self, row: &Value<'_>) -> Option<Vec<ChatRow>> {
         let answers = |prompt: &Value<'_>, tools, names: [&str; 2]| {
-            let chat = |name| ChatRow::spoken(&[(prompt, false), (row.get(name)?, true)], tools);
+            let chat =
+                |name| ChatRow::of_messages(&[(prompt, false), (row.get(name)?, true)], tools);
             names.into_iter().map(chat).collect::<Option<Vec<_>>>()
         };
         if let Some(input) = row.get("input") {

@@ -46,7 +46,7 @@ impl DataFormat for PromptCompletion {
 
     fn chats(&self, row: &Value<'_>) -> Option<Vec<ChatRow>> {
         let lists = [(row.get("prompt")?, false), (row.get("completion")?, true)];
-        Some(vec![ChatRow::spoken(&lists, row.get("tools"))?])
+        Some(vec![ChatRow::of_messages(&lists, row.get("tools"))?])
     }
 
     fn card_notes(&self, options: &ShapeOptions, _flat: bool) -> String {

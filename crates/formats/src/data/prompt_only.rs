@@ -4,7 +4,7 @@ use retort_json::Value;
 use retort_model::{Item, ItemKind, Role};
 
 use super::chat_columns::{IMAGES_NOTE, messages, schema, voice, write, write_rest};
-use super::chat_messages::{Spoken, shape_speech};
+use super::chat_messages::{ChatMessageText, shape_speech};
 use super::chat_row::ChatRow;
 use super::execution::{put_text, text_of};
 use super::format::{DataFormat, Outcome, ShapeContext, ShapeOptions};
@@ -51,7 +51,7 @@ impl DataFormat for PromptOnly {
     }
 
     fn chats(&self, row: &Value<'_>) -> Option<Vec<ChatRow>> {
-        Some(vec![ChatRow::spoken(&[(row.get("prompt")?, false)], row.get("tools"))?])
+        Some(vec![ChatRow::of_messages(&[(row.get("prompt")?, false)], row.get("tools"))?])
     }
 
     fn card_notes(&self, options: &ShapeOptions, _flat: bool) -> String {
@@ -101,7 +101,7 @@ impl DataFormat for PromptOnly {
     }
 }
 
-fn calls_json(answer: &Spoken<'_>) -> String {
+fn calls_json(answer: &ChatMessageText<'_>) -> String {
     let mut out = String::from("[");
     for (at, call) in answer.calls.iter().enumerate() {
         if at > 0 {

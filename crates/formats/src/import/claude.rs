@@ -129,21 +129,21 @@ fn turn<'a>(
     }
     let created_at = map.take(&["created_at"], fields::time);
     let content = map.take(&["content"], fields::json);
-    let mut spoken = Spoken { role, source_role, done: Vec::new(), open: None };
+    let mut read = ReadMessages { role, source_role, done: Vec::new(), open: None };
     for part in attached(&map) {
-        spoken.message().parts.push(part);
+        read.message().parts.push(part);
     }
     let mark = notes.mark();
     match content.as_ref().map(|raw| (raw, fields::list(raw))) {
         Some((_, Some(blocks))) => {
             for (at, raw) in blocks.iter().enumerate() {
                 let mark = notes.mark();
-                block(raw, &mut spoken, notes)?;
+                block(raw, &mut read, notes)?;
                 notes.under(mark, || format!("[{at}]"));
             }
         }
         Some((raw, None)) => match raw.text() {
-            Some(text) => spoken.message().parts.extend(text_part(text, None)),
+            Some(text) => read.message().parts.extend(text_part(text, None)),
             None if says(raw, Least::Word) => notes.unplaced("", raw),
             None => {}
         },
@@ -152,9 +152,9 @@ fn turn<'a>(
     notes.under(mark, || "content".into());
     let text = map.take(&["text"], RawJson::text).filter(|text| !text.is_blank());
     if let Some(text) = text {
-        let said = spoken.said();
+        let said = read.said();
         if said.is_empty() {
-            spoken.message().parts.extend(text_part(text, None));
+            read.message().parts.extend(text_part(text, None));
         } else if text.decoded().trim() != said.trim() {
             map.put("text", RawJson::string(&text.decoded()));
         }
@@ -163,7 +163,7 @@ fn turn<'a>(
     let finish_reason = map.take(&["stop_reason"], RawJson::text);
     let rest = map.rest();
     notes.unplaced_fields(&rest, &KNOWN, Least::Prose);
-    let mut messages = spoken.finish();
+    let mut messages = read.finish();
     if let Some(first) = messages.first_mut() {
         let of_blocks = std::mem::replace(&mut first.metadata, rest);
         for (name, raw) in of_blocks {
@@ -185,7 +185,7 @@ fn turn<'a>(
 }
 
 /// The messages that the blocks of one make.
-struct Spoken<'a> {
+struct ReadMessages<'a> {
     role: Role,
     source_role: Option<Text<'a>>,
     done: Vec<Turn<'a>>,
@@ -199,7 +199,7 @@ struct Turn<'a> {
     parts: Vec<Part<'a>>,
 }
 
-impl<'a> Spoken<'a> {
+impl<'a> ReadMessages<'a> {
     /// The message that goes on.
     fn message(&mut self) -> &mut Turn<'a> {
         self.open.get_or_insert_with(|| {
@@ -254,12 +254,12 @@ impl<'a> Turn<'a> {
 /// Reads a block of a message.
 fn block<'a>(
     raw: &RawJson<'a>,
-    spoken: &mut Spoken<'a>,
+    read: &mut ReadMessages<'a>,
     notes: &mut Notes,
 ) -> Result<(), ItemError> {
     let Some(mut map) = FieldMap::of(raw, notes) else {
         match raw.text() {
-            Some(text) => spoken.message().parts.extend(text_part(text, None)),
+            Some(text) => read.message().parts.extend(text_part(text, None)),
             None => notes.unplaced("", raw),
         }
         return Ok(());
@@ -274,7 +274,7 @@ fn block<'a>(
                     let beside = map.fields().iter().any(|(_, raw)| !raw.is_null());
                     notes.unplaced_fields(&map.rest(), &[], Least::Prose);
                     let raw = beside.then(|| raw.clone());
-                    spoken.message().parts.extend(text_part(text, raw));
+                    read.message().parts.extend(text_part(text, raw));
                 }
                 None if is_empty => {}
                 None => notes.unplaced("text", raw),
@@ -284,7 +284,7 @@ fn block<'a>(
             Some(text) => {
                 let beside = map.fields().iter().any(|(_, raw)| !raw.is_null());
                 notes.unplaced_fields(&map.rest(), &["summaries"], Least::Prose);
-                let message = &mut spoken.message().message;
+                let message = &mut read.message().message;
                 message.reasoning = Some(match message.reasoning.take() {
                     Some(before) => format!("{}\n\n{}", before.decoded(), text.decoded()).into(),
                     None => text,
@@ -303,7 +303,7 @@ fn block<'a>(
             metadata.retain(|_, raw| !raw.is_null());
             notes.unplaced_fields(&metadata, &SHOWN, Least::Prose);
             let call = ToolCall { id, name, arguments, metadata };
-            spoken.message().message.tool_calls.push(call);
+            read.message().message.tool_calls.push(call);
         }
         "tool_result" => {
             let mut message = Message { role: Role::Tool, ..Message::default() };
@@ -319,17 +319,17 @@ fn block<'a>(
             metadata.retain(|_, raw| !raw.is_null());
             notes.unplaced_fields(&metadata, &SHOWN, Least::Prose);
             message.metadata = metadata;
-            spoken.result(message);
+            read.result(message);
         }
         // How much room the model was told to have left.
-        "token_budget" => chat::keep_in_list(&mut spoken.message().message.metadata, "blocks", raw),
+        "token_budget" => chat::keep_in_list(&mut read.message().message.metadata, "blocks", raw),
         _ => {
             let mut segments = Vec::new();
             let text = raw.as_str().to_owned();
             parts::segments(&mut Parser::new(&text), notes, &mut segments)?;
             for segment in segments {
                 match segment {
-                    Segment::Part(part) => spoken.message().parts.push(parts::own(part)),
+                    Segment::Part(part) => read.message().parts.push(parts::own(part)),
                     _ => notes.unplaced("", raw),
                 }
             }

@@ -383,7 +383,7 @@ fn account(conversation: &Conversation<'_>, known: &[&str], words: bool, notes: 
         if known.contains(&&*key) || words && RESPONSE.contains(&&*key) {
             continue;
         }
-        let texts = unplaced::spoken(&key, raw, words);
+        let texts = unplaced::texts_of(&key, raw, words);
         if texts.is_empty() {
             continue;
         }

@@ -90,7 +90,7 @@ impl ImportFormat for Preference {
             // Transcripts hold the whole conversation.
             for (answer, name) in answers.iter_mut().zip(names) {
                 if answer.is_none() {
-                    *answer = map.take(&[name], spoken);
+                    *answer = map.take(&[name], messages_of);
                 }
             }
         }
@@ -167,7 +167,7 @@ fn labels(names: [&str; 2], row: &FieldMap<'_>) -> Option<[&'static str; 2]> {
 }
 
 /// The messages of a transcript.
-fn spoken<'a>(raw: &RawJson<'a>) -> Option<Vec<RawJson<'a>>> {
+fn messages_of<'a>(raw: &RawJson<'a>) -> Option<Vec<RawJson<'a>>> {
     let text = raw.as_text()?;
     let mut dialogue = Dialogue::default();
     transcript(&text)?.into_iter().for_each(|(role, text)| dialogue.say(role, text));

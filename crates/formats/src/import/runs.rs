@@ -110,7 +110,7 @@ impl ImportFormat for Runs {
 fn unplaced_messages(fields: &Fields<'_>, notes: &mut Notes) {
     for (key, raw) in fields {
         let key = key.decoded();
-        if !unplaced::spoken(&key, raw, false).is_empty() {
+        if !unplaced::texts_of(&key, raw, false).is_empty() {
             notes.unplaced(unplaced::short(&key), raw);
         }
     }
@@ -174,7 +174,7 @@ fn account_for_run(run: &Run<'_>, map: &FieldMap<'_>, notes: &mut Notes) {
         for (key, raw) in map.fields() {
             let key = key.decoded();
             // Lists of messages are recorded by `unplaced_messages`.
-            let is_said = !unplaced::spoken(&key, raw, false).is_empty();
+            let is_said = !unplaced::texts_of(&key, raw, false).is_empty();
             let holds_passages =
                 list(raw).is_some_and(|all| !all.is_empty() && all.iter().all(is_passage));
             if holds_passages && !is_said {

@@ -142,7 +142,7 @@ fn is_prose(text: &Text<'_>) -> bool {
 
 /// What a field beside the messages says that belongs among them: the texts of messages in it, and with `words` its own
 /// under a name that stands for what is said.
-pub(super) fn spoken(key: &str, raw: &RawJson<'_>, words: bool) -> Vec<String> {
+pub(super) fn texts_of(key: &str, raw: &RawJson<'_>, words: bool) -> Vec<String> {
     let mut texts = Vec::new();
     // The id of a conversation is not what was said in it.
     let is_id = key == "conversation" && raw.as_text().is_some_and(|text| !is_prose(&text.into()));
