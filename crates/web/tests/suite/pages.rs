@@ -132,7 +132,7 @@ async fn what_goes_wrong_is_a_page_with_a_way_on() {
                 "/datasets",
             ),
             ("/conversations/x", 404, "There is no conversation “x”", "/export"),
-            ("/export?type=zebra", 400, "zebra", "/export"),
+            ("/analysis?type=zebra", 400, "zebra", "/analysis"),
             ("/documents", 403, "admin", "/documents"),
             ("/nothing", 404, "nothing at this address", "/"),
             ("/exports/x", 400, "address", "/datasets"),
@@ -257,7 +257,12 @@ async fn a_list_is_searched_and_narrowed_by_the_counts_beside_it() {
         assert!(list.contains("href=\"/export?search=refund\" aria-current=\"true\""), "{list}");
         let wrong = server.get("/export?search=tga%3Atea", &ann).await;
         assert_eq!(wrong.status, 400);
-        assert!(wrong.text().contains("did you mean “tag”?"), "{}", wrong.text());
+        let wrong = wrong.text();
+        assert!(wrong.contains("Unknown field “tga”."), "{wrong}");
+        assert!(
+            wrong.contains("<a href=\"/export?search=tag%3Atea\">Search for <code>tag:tea</code>"),
+            "{wrong}"
+        );
         // Whoever sees none of them gets no counts of them.
         let bob = server.session(&server.bob).await;
         let facets = server.get(path, &bob).await.ok();
