@@ -6,7 +6,7 @@ mod export;
 mod fields;
 pub mod filter;
 mod jobs;
-mod making;
+mod options;
 mod people;
 mod runs;
 mod schedules;
@@ -33,7 +33,7 @@ pub use erasures::{
 pub use export::Export;
 pub use filter::Filtered;
 pub use jobs::{Done, Event, Job, Jobs};
-pub use making::Making;
+pub use options::Options;
 pub use people::{
     Accept, Belongings, DeleteAccount, Ended, Invitation, Invitations, Invite, Me, Member, Members,
     NewPassword, NewToken, Person, Project, Projects, Role, Secret, Session, SignIn, Token, Tokens,

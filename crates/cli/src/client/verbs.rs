@@ -258,9 +258,9 @@ impl Client {
 }
 
 fn asked(export: &ExportRequest) -> wire::Export {
-    let making = wire::Making(ExportOptions::of(&export.dataset));
+    let options = wire::Options(ExportOptions::of(&export.dataset));
     let name = export.dataset.dataset_name.to_string();
-    wire::Export::of(name, &export.selection, making)
+    wire::Export::of(name, &export.selection, options)
 }
 
 fn jobs_place(kind: JobKind) -> &'static str {

@@ -221,10 +221,10 @@ impl Add {
         let selection = self.filtering.0;
         let options = self.records.0.and(self.model.0).and(self.package.0);
         let dataset = options.resolve("any".parse()?, Some(selection.kind()))?;
-        let making = wire::Making(ExportOptions::of(&dataset));
+        let options = wire::Options(ExportOptions::of(&dataset));
         let pattern = format!("{}_{{date}}", self.name);
         let mut plan = wire::SchedulePlan {
-            export: wire::Export::of(pattern, &selection, making),
+            export: wire::Export::of(pattern, &selection, options),
             cron: None,
             every_hours: None,
             zone: None,

@@ -124,8 +124,8 @@ async fn export_project(
 ) -> Result<Response, Problem> {
     let body = serde_json::to_vec(&asked).map_err(Problem::internal)?;
     let key = key_of(&headers, &[b"export-project", &body])?;
-    let making = wire::Making::history(asked.file_format.as_deref())?;
-    let plan = making.plan(&asked.dataset_name, ItemKind::Conversation)?;
+    let options = wire::Options::history(asked.file_format.as_deref())?;
+    let plan = options.plan(&asked.dataset_name, ItemKind::Conversation)?;
     let (asks, doing) = (caller.clone(), app.clone());
     once(&app, (&caller, Grant::Export), key, StatusCode::ACCEPTED, |_| async move {
         let job = doing.call(move |service| {

@@ -179,8 +179,8 @@ async fn download(State(app): State<App>, Posted { visit, form }: Posted<Everyth
     let asked = app.call(move |service| {
         let caller = &visit.caller;
         let name = service.free_name(caller, "conversation_history")?;
-        Ok(wire::Making::history(Some(&form.file_format))
-            .and_then(|making| making.plan(&name, ItemKind::Conversation))
+        Ok(wire::Options::history(Some(&form.file_format))
+            .and_then(|options| options.plan(&name, ItemKind::Conversation))
             .map(|plan| service.export_project(caller, plan, form.deleted.is_some())))
     });
     match asked.await {

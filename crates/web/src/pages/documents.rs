@@ -168,8 +168,8 @@ async fn export(State(app): State<App>, Posted { visit, form }: Posted<Exporting
         given.insert("embeddings".into(), "none".into());
     }
     let caller = visit.caller.clone();
-    let making = options::asked(&given).map(wire::Making);
-    let plan = making.and_then(|making| making.plan(&form.dataset_name, ItemKind::Document));
+    let options = options::asked(&given).map(wire::Options);
+    let plan = options.and_then(|options| options.plan(&form.dataset_name, ItemKind::Document));
     let asked = match plan {
         Ok(dataset) => {
             let selection = DocumentFilter::default().into();

@@ -409,8 +409,8 @@ struct Checked {
 }
 
 fn request(form: &Form, choice: &Choice) -> Result<ExportRequest, Problem> {
-    let making = wire::Making(options::asked(&form.given)?);
-    let dataset = making.plan(&form.dataset_name, ItemKind::Conversation)?;
+    let options = wire::Options(options::asked(&form.given)?);
+    let dataset = options.plan(&form.dataset_name, ItemKind::Conversation)?;
     let selection = choice
         .selection()
         .ok_or_else(|| Problem::bad_request("Select at least one conversation."))?;

@@ -519,8 +519,8 @@ impl Form {
                 Problem::bad_request(format!("the limit is a number of runs, not `{text}`"))
             })?),
         };
-        let making = wire::Making(options::asked(&self.given())?);
-        let mut dataset = making.plan(&self.dataset_name, ItemKind::Run)?;
+        let options = wire::Options(options::asked(&self.given())?);
+        let mut dataset = options.plan(&self.dataset_name, ItemKind::Run)?;
         if self.file_format.is_empty()
             && let Some(usual) = dataset.data_format.file_formats().first()
             && let Some(usual) = file::by_name(usual)

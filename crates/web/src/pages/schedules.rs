@@ -277,7 +277,7 @@ impl Form {
     }
 
     fn asked(&self) -> Result<wire::NewSchedule, Problem> {
-        let making = wire::Making(options::asked(&self.given())?);
+        let options = wire::Options(options::asked(&self.given())?);
         let pattern = match self.dataset_name.trim() {
             "" => format!("{}_{{date}}", self.name.trim()),
             pattern => pattern.to_owned(),
@@ -290,7 +290,7 @@ impl Form {
         };
         let selection = self.filtering.filter()?;
         let plan = wire::SchedulePlan {
-            export: wire::Export::of(pattern, &selection.into(), making),
+            export: wire::Export::of(pattern, &selection.into(), options),
             cron: Some(self.cron().to_owned()),
             every_hours: None,
             zone: Some(self.zone().to_owned()),

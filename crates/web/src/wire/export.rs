@@ -8,7 +8,7 @@ use utoipa::openapi::{Ref, RefOr};
 use utoipa::{PartialSchema, ToSchema};
 
 use super::filter;
-use super::making::{self, Making};
+use super::options::{self, Options};
 use crate::problem::Problem;
 
 /// Whether a filter selects everything.
@@ -32,7 +32,7 @@ pub struct Export {
     pub documents: Option<DocumentFilter>,
     /// What is made of them.
     #[serde(flatten)]
-    pub making: Making,
+    pub options: Options,
 }
 
 impl PartialSchema for Export {
@@ -54,7 +54,7 @@ impl PartialSchema for Export {
             .property("runs", Ref::from_schema_name(filter::Runs::name()))
             .property("documents", Ref::from_schema_name(filter::Documents::name()))
             .additional_properties(Some(AdditionalProperties::FreeForm(false)));
-        making::with_options(object).into()
+        options::with_options(object).into()
     }
 }
 
@@ -86,7 +86,7 @@ impl Export {
                 ));
             }
         };
-        let dataset = self.making.plan(&self.dataset_name, selection.kind())?;
+        let dataset = self.options.plan(&self.dataset_name, selection.kind())?;
         Ok(ExportRequest { selection, dataset })
     }
 }

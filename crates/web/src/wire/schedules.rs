@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use super::export::Export;
 use super::fields::{moment, word};
 use super::jobs::Job;
-use super::making::Making;
+use super::options::Options;
 use crate::problem::Problem;
 
 /// What a schedule exports, and when. It has either `cron` or `every_hours`.
@@ -118,7 +118,7 @@ impl From<&Plan> for SchedulePlan {
             None => (None, None),
         };
         let options = ExportOptions::of(&plan.dataset);
-        let export = Export::of(plan.pattern.to_string(), &plan.selection, Making(options));
+        let export = Export::of(plan.pattern.to_string(), &plan.selection, Options(options));
         Self {
             export,
             cron,
@@ -137,13 +137,13 @@ impl From<&Plan> for SchedulePlan {
 
 impl Export {
     /// The export of a selection.
-    pub fn of(dataset_name: String, selection: &ItemFilter, making: Making) -> Self {
+    pub fn of(dataset_name: String, selection: &ItemFilter, options: Options) -> Self {
         let mut export = Self {
             dataset_name,
             selection: Default::default(),
             runs: None,
             documents: None,
-            making,
+            options,
         };
         match selection {
             ItemFilter::Conversations(meant) => export.selection = meant.clone(),

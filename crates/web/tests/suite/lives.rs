@@ -11,7 +11,7 @@ use retort_service::{
     Caller, ExportRequest, Identity, IntakeRequest, Nobody, Observer, Origin, Person, Progress,
     Service, ShareRequest, ThroughProvider, Wanted,
 };
-use retort_web::wire::Making;
+use retort_web::wire::Options;
 use serde_json::json;
 
 use retort_testing_server::server::{
@@ -110,7 +110,7 @@ impl Life {
     }
 
     fn export(&self, service: &Service, name: &str, is_own: bool) -> i64 {
-        let plan = Making::history(Some("jsonl")).unwrap();
+        let plan = Options::history(Some("jsonl")).unwrap();
         let name = format!("{name}-{}", self.number);
         let dataset = plan.plan(&name, ItemKind::Conversation).unwrap();
         let mut selection = ConversationFilter::default();

@@ -10,9 +10,9 @@ use crate::problem::Problem;
 /// What is made of conversations, runs or documents: values of the options that exports have.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Making(pub ExportOptions);
+pub struct Options(pub ExportOptions);
 
-impl Making {
+impl Options {
     /// A whole project's history, with its retrieved passages; JSON Lines if no kind of file is said.
     ///
     /// # Errors
