@@ -14,7 +14,7 @@ mod display;
 mod documents;
 mod erasures;
 mod export;
-mod filtering;
+mod filter_form;
 mod flows;
 mod frame;
 mod history;

@@ -11,7 +11,7 @@ use retort_service::{Analysis, Counts};
 use serde::Deserialize;
 
 use super::display::count;
-use super::filtering::Filtering;
+use super::filter_form::FilterForm;
 use super::frame::{Frame, Posted, Visit};
 use super::response::{see_other, show, trouble};
 use super::taken::Query;
@@ -122,7 +122,7 @@ fn within(name: &str) -> Option<String> {
 #[template(path = "analysis.html")]
 struct Page {
     frame: Frame,
-    filtering: Filtering<ConversationFilter>,
+    filtering: FilterForm<ConversationFilter>,
     total: String,
     messages: String,
     figures: Vec<Figure>,
@@ -135,7 +135,7 @@ struct Page {
 async fn analysis(
     State(app): State<App>,
     visit: Visit,
-    Query(filtering): Query<Filtering<ConversationFilter>>,
+    Query(filtering): Query<FilterForm<ConversationFilter>>,
 ) -> Response {
     let frame = visit.frame("analysis");
     let filter = match filtering.filter() {
@@ -190,7 +190,7 @@ async fn download(State(app): State<App>, Posted { visit, form }: Posted<Everyth
     }
 }
 
-fn figures(found: &Analysis, filtering: &Filtering<ConversationFilter>) -> Vec<Figure> {
+fn figures(found: &Analysis, filtering: &FilterForm<ConversationFilter>) -> Vec<Figure> {
     let undated = match found.undated {
         0 => String::new(),
         number => format!("{} without a date are not shown", count(number)),

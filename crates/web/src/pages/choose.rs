@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::datasets::Ask;
 use super::display::count;
-use super::filtering::Filtering;
+use super::filter_form::FilterForm;
 use super::frame::{Nothing, Posted, Visit, wants_json};
 use super::response::{see_other, show, trouble};
 use super::taken::{Path, tags};
@@ -46,7 +46,7 @@ struct Choosing {
     /// The tags to add or remove, with commas between them.
     tag_names: String,
     #[serde(flatten)]
-    filtering: Filtering<ConversationFilter>,
+    filtering: FilterForm<ConversationFilter>,
 }
 
 impl Choosing {
@@ -192,7 +192,7 @@ struct NewView {
     view_name: String,
     shared: Option<String>,
     #[serde(flatten)]
-    filtering: Filtering<ConversationFilter>,
+    filtering: FilterForm<ConversationFilter>,
 }
 
 async fn save_view(State(app): State<App>, Posted { visit, form }: Posted<NewView>) -> Response {

@@ -16,7 +16,7 @@ use serde::Deserialize;
 use super::addresses::{list_at, path_from, path_in, queue_of};
 use super::datasets::{Traced, traced};
 use super::display::{count, moment};
-use super::filtering::Filtering;
+use super::filter_form::FilterForm;
 use super::frame::{Frame, Posted, Visit};
 use super::judged::Judge;
 use super::paging::Paging;
@@ -229,7 +229,7 @@ async fn one(app: &App, visit: Visit, id: String, asked: Asked, made: Option<Str
         let shares = service.shares_of(&visit.caller, &summary)?;
         let cited = service.cited(&visit.caller, excerpt.line())?;
         let datasets = traced(service, &visit, &summary.id)?;
-        let list = Filtering::<ConversationFilter>::at(&from);
+        let list = FilterForm::<ConversationFilter>::at(&from);
         let neighbours = service.neighbours(&visit.caller, &list, &summary)?;
         let [before, next] =
             neighbours.map(|one| one.map(|one| path_in(queue, &one.id, &one.source, &from)));

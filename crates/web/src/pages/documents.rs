@@ -15,7 +15,7 @@ use serde::Deserialize;
 
 use super::datasets;
 use super::display::{count, moment, sentence, size};
-use super::filtering::Filtering;
+use super::filter_form::FilterForm;
 use super::frame::{Frame, OTHER_SESSION, Posted, Visit};
 use super::import::short;
 use super::options;
@@ -87,7 +87,7 @@ fn in_words(stats: &EmbeddingStats) -> String {
 #[serde(default)]
 struct Asked {
     #[serde(flatten)]
-    filtering: Filtering<DocumentFilter>,
+    filtering: FilterForm<DocumentFilter>,
     after: Option<String>,
 }
 
@@ -98,14 +98,14 @@ struct List {
     rows: Vec<Row>,
     total: String,
     stats: String,
-    filtering: Filtering<DocumentFilter>,
+    filtering: FilterForm<DocumentFilter>,
     paging: Paging,
     has_any: bool,
     trouble: Option<String>,
 }
 
 /// The list with that filter.
-fn address(filtering: &Filtering<DocumentFilter>) -> String {
+fn address(filtering: &FilterForm<DocumentFilter>) -> String {
     match filtering.query() {
         query if query.is_empty() => "/documents".into(),
         query => format!("/documents?{query}"),

@@ -18,7 +18,7 @@ use retort_service::{
 use serde::{Deserialize, Serialize};
 
 use super::display::{capital, count, day, percent, sentence, size};
-use super::filtering::Filtering;
+use super::filter_form::FilterForm;
 use super::frame::{Frame, Nothing, Posted, Visit};
 use super::options::{self, Field, Given, Offered};
 use super::receipt::{Found, found, receipt};
@@ -100,7 +100,7 @@ struct FacetLink {
 impl Facet {
     fn of(
         facet: &retort_service::Facet,
-        filtering: &Filtering<ConversationFilter>,
+        filtering: &FilterForm<ConversationFilter>,
     ) -> Option<Self> {
         let link = |one: &retort_service::FacetValue| {
             let (query, is_set) = filtering.narrowed(&one.query)?;
@@ -160,7 +160,7 @@ impl Form {
 #[template(path = "export.html")]
 struct Manager {
     frame: Frame,
-    filtering: Filtering<ConversationFilter>,
+    filtering: FilterForm<ConversationFilter>,
     query: String,
     rows: Vec<Row>,
     facets: Vec<Facet>,
@@ -199,7 +199,7 @@ impl ViewLink {
         Self {
             id: view.id,
             name: view.name.clone(),
-            query: Filtering::query_of(&view.filter),
+            query: FilterForm::query_of(&view.filter),
             by: (view.creator != name).then(|| view.creator.clone()),
             is_here: view.filter == *here,
             is_own: view.is_own,
@@ -214,7 +214,7 @@ struct Trouble {
 }
 
 impl Trouble {
-    fn of(problem: &Problem, filtering: &Filtering<ConversationFilter>) -> Self {
+    fn of(problem: &Problem, filtering: &FilterForm<ConversationFilter>) -> Self {
         let search = filtering.value("search");
         let suggested = SearchQuery::suggested(search).map(|search| {
             let query = filtering.with("search", &search);
@@ -234,7 +234,7 @@ impl Trouble {
 #[serde(default)]
 struct Looking {
     #[serde(flatten)]
-    filtering: Filtering<ConversationFilter>,
+    filtering: FilterForm<ConversationFilter>,
     after: Option<String>,
     /// How many conversations were changed just now.
     edited: Option<u64>,
@@ -319,7 +319,11 @@ async fn manager(State(app): State<App>, visit: Visit, Query(looking): Query<Loo
 }
 
 /// The list without conversations, with what is wrong with its filter beside the search.
-fn refused(visit: &Visit, filtering: Filtering<ConversationFilter>, problem: &Problem) -> Response {
+fn refused(
+    visit: &Visit,
+    filtering: FilterForm<ConversationFilter>,
+    problem: &Problem,
+) -> Response {
     let manager = Manager {
         frame: visit.frame("export"),
         trouble: Some(Trouble::of(problem, &filtering)),

@@ -17,7 +17,7 @@ use retort_service::{
 use serde::Deserialize;
 
 use super::display::{count, day, moment, purpose_name, sentence, span, status_class, took};
-use super::filtering::{Filtering, Input};
+use super::filter_form::{FilterForm, Input};
 use super::flows::{Words, path, shown_id, words};
 use super::frame::{Frame, Posted, Visit};
 use super::options::{self, Given};
@@ -57,7 +57,7 @@ pub(super) fn routes() -> Router<App> {
 #[serde(default)]
 struct Looking {
     #[serde(flatten)]
-    filtering: Filtering<RunFilter>,
+    filtering: FilterForm<RunFilter>,
     /// Request ids that are selected.
     id: BTreeSet<String>,
     /// `on`, in the end, if all are selected that the filter matches.
@@ -71,7 +71,7 @@ fn is_on(all: &[String]) -> bool {
 
 /// The runs of a flow that the filter means.
 fn of_flow(
-    filtering: &Filtering<RunFilter>,
+    filtering: &FilterForm<RunFilter>,
     source: RunSource,
     flow: &str,
 ) -> Result<RunFilter, Problem> {
@@ -82,7 +82,7 @@ fn of_flow(
 fn chosen(
     source: RunSource,
     flow: &str,
-    filtering: &Filtering<RunFilter>,
+    filtering: &FilterForm<RunFilter>,
     (ids, is_all): (&BTreeSet<String>, bool),
 ) -> Result<RunFilter, Problem> {
     if ids.is_empty() || is_all {
@@ -302,7 +302,7 @@ struct History {
     name: String,
     flow: String,
     path: String,
-    filtering: Filtering<RunFilter>,
+    filtering: FilterForm<RunFilter>,
     /// The fields of the filter that are shown at once.
     inputs: Vec<Input>,
     charts: Vec<Chart>,
@@ -327,7 +327,7 @@ struct History {
 /// The address of a history, or of a form, with a filter and what is selected.
 fn address(
     path: &str,
-    filtering: &Filtering<RunFilter>,
+    filtering: &FilterForm<RunFilter>,
     ids: &BTreeSet<String>,
     is_all: bool,
 ) -> String {
@@ -393,7 +393,7 @@ async fn history(
         words,
         name: name_of(&flow),
         flow: flow.id.clone(),
-        unfiltered: address(&path, &Filtering::default(), &ids, false),
+        unfiltered: address(&path, &FilterForm::default(), &ids, false),
         unselected: address(&path, &filtering, &none, false),
         is_all,
         most: MARKED,
@@ -442,7 +442,7 @@ struct Form {
     /// Empty means what is usual for the data format.
     file_format: String,
     #[serde(flatten)]
-    filtering: Filtering<RunFilter>,
+    filtering: FilterForm<RunFilter>,
     /// Request ids that are selected.
     id: BTreeSet<String>,
     /// `on` if all are selected that the filter matches.
@@ -458,7 +458,7 @@ impl Default for Form {
             limit: LIMIT.to_string(),
             data_format: String::new(),
             file_format: String::new(),
-            filtering: Filtering::default(),
+            filtering: FilterForm::default(),
             id: BTreeSet::new(),
             all: Vec::new(),
         }
@@ -646,7 +646,7 @@ mod tests {
 
     #[test]
     fn marked_runs_are_meant_before_the_filter() {
-        let filter = Filtering::of(&[
+        let filter = FilterForm::of(&[
             ("search", " hail "),
             ("status", "failure"),
             ("has_feedback", "false"),
@@ -667,7 +667,7 @@ mod tests {
         );
         ids.extend((0..=MARKED).map(|n| n.to_string()));
         assert!(of(&ids).is_err());
-        let odd = Filtering::of(&[("has_error", "maybe")]);
+        let odd = FilterForm::of(&[("has_error", "maybe")]);
         assert!(of_flow(&odd, RunSource::Copilot, "").is_err());
     }
 

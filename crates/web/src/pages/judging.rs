@@ -10,7 +10,7 @@ use retort_service::{JudgedPlace, OneJudgement, Queue};
 use serde::Deserialize;
 
 use super::addresses::{path_in, queue_of};
-use super::filtering::Filtering;
+use super::filter_form::FilterForm;
 use super::frame::{Posted, Visit};
 use super::response::{see_other, trouble};
 use super::taken::{Path, Query};
@@ -34,7 +34,7 @@ fn done(list: &str) -> String {
 struct Begun {
     queue: String,
     #[serde(flatten)]
-    filtering: Filtering<ConversationFilter>,
+    filtering: FilterForm<ConversationFilter>,
 }
 
 /// Goes to the first conversation of a list that is left to judge.
@@ -159,7 +159,7 @@ async fn judge(
             }
             return Ok(to);
         };
-        let filter = Filtering::<ConversationFilter>::at(&form.from);
+        let filter = FilterForm::<ConversationFilter>::at(&form.from);
         let summary = service.find_one(caller, &id, source)?;
         let next = service.next_to_judge(caller, &filter, queue, Some(&summary))?.next;
         let next = next.map(|one| path_in(Some(queue), &one.id, &one.source, &form.from));

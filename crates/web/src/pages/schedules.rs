@@ -11,7 +11,7 @@ use retort_service::{Job, ScheduleDelivery, Scheduled};
 use serde::Deserialize;
 
 use super::display::{capital, count, moment, sentence};
-use super::filtering::Filtering;
+use super::filter_form::FilterForm;
 use super::frame::{Frame, Nothing, Posted, Visit};
 use super::options::{self, Given, Offered};
 use super::response::{see_other, show, status_of, trouble};
@@ -238,7 +238,7 @@ struct Form {
     prefix: String,
     by_date: bool,
     #[serde(flatten)]
-    filtering: Filtering<ConversationFilter>,
+    filtering: FilterForm<ConversationFilter>,
 }
 
 impl Form {
@@ -318,7 +318,7 @@ struct New {
     /// The destinations that there are; none is chosen where none are.
     destinations: Vec<String>,
     form: Form,
-    filtering: Filtering<ConversationFilter>,
+    filtering: FilterForm<ConversationFilter>,
     trouble: Option<String>,
 }
 

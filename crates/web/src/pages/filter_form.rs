@@ -13,7 +13,7 @@ use crate::problem::Problem;
 /// `created_from` and `created_to`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(transparent)]
-pub(super) struct Filtering<F> {
+pub(super) struct FilterForm<F> {
     given: BTreeMap<String, Given>,
     #[serde(skip)]
     of: PhantomData<fn() -> F>,
@@ -77,13 +77,13 @@ const FIRST: &[&str] = &[
 /// Fields that forms do not show: the page has its own controls for them.
 const OWN: &[&str] = &["id", "source", "source_id"];
 
-impl<F> Default for Filtering<F> {
+impl<F> Default for FilterForm<F> {
     fn default() -> Self {
         Self { given: BTreeMap::new(), of: PhantomData }
     }
 }
 
-impl<F: Filter> Filtering<F> {
+impl<F: Filter> FilterForm<F> {
     #[cfg(test)]
     pub(super) fn of(given: &[(&str, &str)]) -> Self {
         let text =
@@ -329,7 +329,7 @@ mod tests {
     #[test]
     fn the_last_day_belongs_to_the_range() {
         let days = [("created_from", "2024-03-01"), ("created_to", "2024-03-02")];
-        let filtering = Filtering::<ConversationFilter>::of(&days);
+        let filtering = FilterForm::<ConversationFilter>::of(&days);
         let range = filtering.filter().unwrap().created;
         for (moment, is_in) in [
             ("2024-02-29T23:59:59Z", false),
@@ -346,7 +346,7 @@ mod tests {
             [("type", "poem"), ("turns", "")],
             [("type", ""), ("turns", "many")],
         ] {
-            assert!(Filtering::<ConversationFilter>::of(&wrong).filter().is_err(), "{wrong:?}");
+            assert!(FilterForm::<ConversationFilter>::of(&wrong).filter().is_err(), "{wrong:?}");
         }
     }
 
@@ -366,16 +366,16 @@ mod tests {
             ],
             vec![],
         ] {
-            let filter = Filtering::<ConversationFilter>::of(&given).filter().unwrap();
-            let query = Filtering::query_of(&filter);
-            assert_eq!(Filtering::<ConversationFilter>::at(&query), filter, "{query}");
+            let filter = FilterForm::<ConversationFilter>::of(&given).filter().unwrap();
+            let query = FilterForm::query_of(&filter);
+            assert_eq!(FilterForm::<ConversationFilter>::at(&query), filter, "{query}");
         }
     }
 
     #[test]
     fn a_condition_is_added_to_the_search_and_taken_out_of_it_again() {
         let narrowed = |search: &str, condition: &str| {
-            Filtering::<ConversationFilter>::of(&[("search", search), ("type", "chat")])
+            FilterForm::<ConversationFilter>::of(&[("search", search), ("type", "chat")])
                 .narrowed(condition)
                 .unwrap()
         };
@@ -390,18 +390,18 @@ mod tests {
     #[test]
     fn a_form_has_every_field_and_reads_what_it_offers() {
         fn check<F: Filter>() {
-            let empty = Filtering::<F>::default();
+            let empty = FilterForm::<F>::default();
             let inputs: Vec<_> = empty.first().into_iter().chain(empty.more()).collect();
             assert_eq!(inputs.len(), shown::<F>().count());
             for input in inputs {
                 for (value, ..) in &input.choices {
-                    Filtering::<F>::of(&[(&input.name, value)]).filter().unwrap();
+                    FilterForm::<F>::of(&[(&input.name, value)]).filter().unwrap();
                 }
             }
         }
         check::<ConversationFilter>();
         check::<RunFilter>();
-        let all = Filtering::<ConversationFilter>::of(&[("status", "all"), ("tag", " a ")]);
+        let all = FilterForm::<ConversationFilter>::of(&[("status", "all"), ("tag", " a ")]);
         let filter = all.filter().unwrap();
         assert_eq!((&*filter.statuses, &*filter.tags), (Status::ALL, &["a".to_owned()][..]));
     }
