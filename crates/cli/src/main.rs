@@ -165,7 +165,7 @@ fn run(command: Command) -> Result<ExitCode, commands::Failure> {
     }
 }
 
-/// Whether whoever read the output has seen enough.
+/// Whether the reader of the output has closed it.
 fn is_broken_pipe(error: &(dyn std::error::Error + 'static)) -> bool {
     let is_io = error
         .downcast_ref::<std::io::Error>()

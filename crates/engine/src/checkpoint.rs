@@ -1,5 +1,5 @@
-//! What is kept of a finished part of an export from a store: its files, and what was counted in it alone. Whoever
-//! made them and in whichever order, the parts are merged in the order of their items.
+//! What is kept of a finished part of an export from a store: its files, and what was counted in it alone. Whichever
+//! workers made them, and in whichever order, the parts are merged in the order of their items.
 //!
 //! One thing depends on the parts before: readers infer the types of columns from the beginning of the first file, so a
 //! row that shows what no row before it showed is moved there. A part whose predecessors are not finished is made as

@@ -1,6 +1,6 @@
 //! Where datasets are delivered for other programs to read: a folder, or a bucket. Each dataset is a folder of its files
 //! there. The receipt comes last, and each file appears whole: under a temporary name that is then renamed, or as the
-//! object that an upload makes when it ends. So whoever waits for `manifest.json` finds all files beside it.
+//! object that an upload makes when it ends. So a program that waits for `manifest.json` finds all files beside it.
 
 use std::collections::BTreeMap;
 use std::fs;

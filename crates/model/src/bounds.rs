@@ -280,8 +280,8 @@ pub const TRACE_BYTES: u64 = 1_000_000_000;
 /// Bytes of an import through the network.
 pub const UPLOAD_BYTES: u64 = 64 << 30;
 
-/// Bytes of the list that is kept of what an import could not read: about 400,000 items. Whoever imported what is no
-/// history at all sees that in the first of them.
+/// Bytes of the list that is kept of what an import could not read: about 400,000 items. If a file is no
+/// history at all, the first of them show it.
 pub const REJECTS_BYTES: u64 = 64 << 20;
 
 /// Saved views of one person in a project, and characters of a view's name.

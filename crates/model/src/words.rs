@@ -6,7 +6,7 @@
 //! character of a run: `東京都` has `東京`, `京都` and `都`. Any part of such a run is then a phrase of words or, if it is
 //! one character, the start of one.
 //!
-//! A store's index is made by this rule. Whoever changes it adds a step to the store's schema that makes the index again.
+//! A store's index is made by this rule. A change of the rule needs a step of the store's schema that makes the index again.
 
 use retort_json::Value;
 use unicode_normalization::char::decompose_compatible;

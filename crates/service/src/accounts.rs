@@ -407,8 +407,8 @@ impl Service {
             }
             None if takes_password => {
                 return Err(Error::NotSignedIn(
-                    "the account has been used without this sign-in, so its password is needed; without one, ask whoever \
-                     runs this server for a one-time link, set a password in the settings, and try again",
+                    "the account has been used without this sign-in, so its password is needed; without one, ask your \
+                     administrator for a one-time link, set a password in the settings, and try again",
                 ));
             }
             None => {

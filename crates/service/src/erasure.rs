@@ -2,7 +2,7 @@
 //!
 //! A person's items are those that they hold: the ones that they own, and the ones that they imported and that name no
 //! owner. Datasets are queued to be made again before anything is purged, as a purged item no longer has a holder. So an
-//! erasure that was interrupted can be repeated. It is completed by whoever finds all its datasets made again: a worker, or
+//! erasure that was interrupted can be repeated. It is completed by the first that finds all its datasets made again: a worker, or
 //! the caller. Tombstones keep what was erased from coming back (`store/src/erasures.rs`).
 
 use std::collections::HashMap;

@@ -1,4 +1,4 @@
-//! Links in notices to webhooks: whoever has one downloads the dataset, until it expires. The link is signed with the secret
+//! Links in notices to webhooks: anyone who has one can download the dataset, until it expires. The link is signed with the secret
 //! of the webhook, so nothing is kept of it, and it ends with the webhook.
 
 use std::time::Duration;

@@ -70,7 +70,7 @@ pub struct OidcSettings {
     pub scopes: Vec<String>,
     /// Whether the provider's addresses prove who someone is even where it does not say that it verified them.
     /// Microsoft Entra ID never says so. Only for a provider in which nobody chooses their own address: with an issuer
-    /// for many tenants, whoever runs any tenant could take the address of anyone here.
+    /// for many tenants, the admin of any tenant could take the address of anyone here.
     pub trusts_email: bool,
 }
 
@@ -106,8 +106,8 @@ impl OidcError {
                 "This sign-in was not begun in this browser, or too long ago. Begin it again."
             }
             Self::Refused(_) | Self::Token(_) => {
-                "The sign-in could not be confirmed. Begin it again; if that does not help, tell whoever runs this \
-                 server."
+                "The sign-in could not be confirmed. Begin it again; if that does not help, tell your \
+                 administrator."
             }
         }
     }
@@ -484,7 +484,7 @@ fn is_same(left: &str, right: &str) -> bool {
     Sha256::digest(left) == Sha256::digest(right)
 }
 
-/// Whether an issuer of Microsoft's lets in whoever has a tenant, who chooses the addresses in it.
+/// Whether an issuer of Microsoft's lets in people of any tenant, whose admin chooses the addresses in it.
 fn is_for_all_tenants(issuer: &str) -> bool {
     let Ok(url) = Url::parse(issuer) else { return false };
     let is_microsofts = url.host_str().is_some_and(|host| {

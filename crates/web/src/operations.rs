@@ -1,4 +1,4 @@
-//! For whoever runs the server: whether it lives, whether it can work, what it does.
+//! For operators of the server: whether it lives, whether it can work, what it does.
 
 use std::time::Duration;
 

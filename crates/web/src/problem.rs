@@ -57,7 +57,7 @@ pub struct ProblemBody {
 }
 
 impl Problem {
-    /// A problem of that kind. The detail is for whoever asked: no paths of the machine, no SQL, no content.
+    /// A problem of that kind. The detail is for the client: no paths of the machine, no SQL, no content.
     pub fn new(kind: &'static Kind, detail: impl Into<String>) -> Self {
         Self {
             kind,
@@ -209,7 +209,7 @@ impl Problem {
         &self.detail
     }
 
-    /// What lies behind it: for the log, and for whoever holds the store.
+    /// What lies behind it: for the log, and for the owner of the store.
     pub fn cause(&self) -> Option<&str> {
         self.cause.as_deref()
     }

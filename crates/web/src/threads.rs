@@ -82,7 +82,7 @@ impl Threads {
     ) -> Running<T> {
         let (send, returned) = oneshot::channel();
         let act = move || {
-            // Whoever waited may have gone.
+            // The caller may have gone.
             let _ = send.send(act());
         };
         let seat = Arc::<Seat>::default();

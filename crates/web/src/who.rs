@@ -27,7 +27,7 @@ pub const CSRF: HeaderName = HeaderName::from_static("x-csrf-token");
 /// Where a request comes from.
 #[derive(Clone, Debug)]
 pub struct Visitor {
-    /// The address of whoever sent it.
+    /// The address that it came from.
     pub address: IpAddr,
     /// Whether a proxy passed it on.
     pub is_forwarded: bool,
@@ -192,7 +192,7 @@ fn take(app: &App, key: Key<'_>, now: Instant) -> Result<(), Problem> {
     app.rates().take(key, now).map_err(Problem::rate_limited)
 }
 
-/// The caller of a request that was made in this process, by whoever holds the store. It is an extension of the request,
+/// The caller of a request that was made in this process, by the owner of the store. It is an extension of the request,
 /// and only [`InProcess`](crate::InProcess) adds it: a request that came over a connection cannot carry one.
 #[derive(Clone)]
 pub(crate) struct Trusted(pub Caller);
@@ -286,7 +286,7 @@ fn credentials(parts: &Parts, app: &App) -> Result<Credentials, Problem> {
     Ok(Credentials::Nothing)
 }
 
-/// Where whoever sent the request reaches the server: what links to copy begin with.
+/// The server's address, as the sender of the request sees it: what links to copy begin with.
 pub fn base(parts: &Parts, app: &App) -> String {
     if let Some(url) = &app.settings().url {
         return url.trim_end_matches('/').to_owned();

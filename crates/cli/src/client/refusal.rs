@@ -24,7 +24,7 @@ pub enum ClientError {
     Broken(String),
     /// It ends here, whatever the connection.
     Ended(String),
-    /// Whoever reads the output has closed it, or it cannot be written.
+    /// The reader of the output has closed it, or it cannot be written.
     Output(std::io::Error),
 }
 

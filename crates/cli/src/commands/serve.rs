@@ -367,7 +367,7 @@ fn begin_worker(
     stopped: Arc<AtomicBool>,
 ) -> std::thread::JoinHandle<()> {
     std::thread::spawn(move || {
-        // Whoever waits for an answer goes first: it and the threads that it begins yield to the others.
+        // Requests go first: it and the threads that it begins yield to the others.
         retort_web::stand_back(WORKER_NICENESS);
         let done = work_until(&service, wanted, &stopped, false, true, &mut |told| match told {
             Told::Done(job) => tracing::info!(job = job.id, kind = %job.kind, "job done"),

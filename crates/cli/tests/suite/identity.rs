@@ -242,7 +242,7 @@ fn an_item_without_an_id_has_one_id_in_a_conversion_and_in_the_store() {
     place.file("in.jsonl", lines([bare("x"), bare("y"), bare("x")]));
     let found: Vec<_> = converted(&place, &["in.jsonl"]).into_iter().map(|(id, _)| id).collect();
     assert_eq!(found[2], format!("{}-2", found[0]));
-    // Whoever is said to own them.
+    // The owner that is given.
     imported(&place, &["in.jsonl", "--owner", "ann@example.org"]);
     let mut listed = place.listed(&[]);
     let mut expect = found.clone();

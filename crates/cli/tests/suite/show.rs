@@ -174,7 +174,7 @@ fn a_quiet_run_says_nothing() {
 }
 
 #[test]
-fn whoever_has_read_enough_may_close_the_output() {
+fn a_reader_that_has_seen_enough_may_close_the_output() {
     let place = with_chats(500);
     place.ok(&["import", "-q", "in.jsonl"]);
     place.ok(&["export", "-q", "d"]);

@@ -170,7 +170,7 @@ fn an_endpoint_without_tls_is_told_how_to_be_allowed() {
 }
 
 #[test]
-fn whoever_holds_the_store_sees_and_ends_what_everyone_made() {
+fn the_owner_of_the_store_sees_and_ends_what_everyone_made() {
     let keep = with_dataset();
     let ann = "ann@example.org";
     keep.ok(&["users", "add", ann, "--role", "member"]);

@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn all_is_taken_in_order_whoever_is_quick() {
+    fn all_is_taken_in_order_whichever_worker_is_quick() {
         for threads in [1, 2, 5] {
             let mut taken = Vec::new();
             let (more, _) =

@@ -1,4 +1,4 @@
-//! A request of OpenTelemetry's protocol by the traces in it, for whoever gathers spans until their traces are whole.
+//! A request of OpenTelemetry's protocol by the traces in it, for a store that gathers spans until their traces are whole.
 
 use std::collections::HashMap;
 

@@ -215,7 +215,7 @@ impl ConversationFilter {
             || self.or.iter().any(Self::asks_for_dates)
     }
 
-    /// Whether the conversation is meant; the limit is for whoever counts.
+    /// Whether the conversation is meant; the limit is for the caller to count.
     pub fn matches(&self, conversation: &Conversation<'_>) -> bool {
         (self.is_match(conversation) || self.or.iter().any(|other| other.is_match(conversation)))
             && (self.except.is_empty() || !self.except.contains(&*conversation.id.decoded()))

@@ -20,7 +20,7 @@ fn a_trace_names_the_datasets_that_hold_a_conversation_after_its_purge() {
     assert_eq!(names("a"), ["both"]);
     assert_eq!(office.service.edit(&caller, &named(&["a"]), &Edit::Purge).unwrap(), 1);
     assert!(office.service.show(&caller, "a").is_err());
-    assert_eq!(names("a"), ["both"], "whoever erases has to know where it went");
+    assert_eq!(names("a"), ["both"], "the person who erases has to know where it went");
 }
 
 #[test]

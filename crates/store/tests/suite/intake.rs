@@ -584,7 +584,7 @@ fn an_unowned_one_stays_unowned_and_its_importer_sees_it() {
         assert_eq!(take(&admin("bob"), &[place.incoming("c", "ab")]), [Updated]);
         assert_eq!(seen(&project, "c"), [some("ann")]);
         assert_eq!((seen(&ann, "c").len(), seen(&bob, "c").len()), (1, 0));
-        // Whoever says whose it is sets it right; who says nothing leaves it so, but for the importer.
+        // An import that names an owner sets it; one that names none leaves it, but for the importer.
         let owned =
             |text: &str| Incoming { owner: Some("bob".into()), ..place.incoming("c", text) };
         assert_eq!(take(&admin("zoe"), &[owned("ab|o")]), [Updated]);

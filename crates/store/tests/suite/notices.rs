@@ -141,7 +141,7 @@ fn notices_go_on_from_the_last_one_seen() {
 }
 
 #[test]
-fn a_notice_goes_to_the_webhooks_of_whoever_asked() {
+fn a_notice_goes_to_the_webhooks_of_the_person_who_asked() {
     on_both(|place| {
         let store = &place.store;
         let q = store.project_or_new("q", at(0)).unwrap().id;

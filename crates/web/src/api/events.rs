@@ -21,7 +21,7 @@ const LOOK: Duration = Duration::from_millis(400);
 /// After how many looks without news a comment keeps the connection open.
 const QUIET_LOOKS: u32 = 37;
 
-/// After how many looks whoever follows is asked anew who they are: what lets them may have ended since.
+/// After how many looks the follower's credentials are checked again: they may have ended since.
 const TRUSTED_LOOKS: u32 = 25;
 
 /// Where a stream of events stands.

@@ -63,7 +63,7 @@ pub fn key_of(headers: &HeaderMap, what: &[&[u8]]) -> Result<Option<OnceKey>, Pr
 
 /// Does `act` unless it was answered under the key before; then the answer is the one that was given. `act` hears
 /// whether what it does was done already, and only the answer is missing. Under a key it is done to its end also if
-/// whoever asked goes away meanwhile: they will ask for the answer again.
+/// the client goes away meanwhile: it will ask for the answer again.
 ///
 /// # Errors
 /// Those of `act`; under a key, the caller has not the `grant` that `act` takes; the key is another request's, or that request is still under way.

@@ -63,7 +63,7 @@ async fn remove_member(
 
 /// Confirm that a member's name is theirs
 ///
-/// Whoever came by an open invitation chose their name. Once it is confirmed they see the items that it owns.
+/// A person who accepted an open invitation chose their name. Once it is confirmed they see the items that it owns.
 #[utoipa::path(post, path = "/members/{person}/confirm", tag = "project", params(("person" = i64, Path)),
     responses((status = 204)))]
 async fn confirm_member(

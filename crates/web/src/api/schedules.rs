@@ -52,7 +52,7 @@ async fn list_schedules(
 
 /// Add a schedule
 ///
-/// Its exports run in the name of whoever adds it, with what they may see at that time.
+/// Its exports run in the name of the person who adds it, with what they may see at that time.
 #[utoipa::path(post, path = "/schedules", tag = "schedules", request_body = wire::NewSchedule, responses((status = 201, body = wire::Schedule)))]
 async fn add_schedule(
     State(app): State<App>,

@@ -36,7 +36,7 @@ pub(super) struct Visit {
     /// Who is signed in, in any project.
     pub(super) signed: Signed,
     projects: Vec<String>,
-    /// The session's token against requests of other pages; empty where a proxy vouches for whoever looks.
+    /// The session's token against requests of other pages; empty where a proxy vouches for the person.
     pub(super) csrf: String,
     base: String,
 }

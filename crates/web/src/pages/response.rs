@@ -69,7 +69,7 @@ pub(super) fn set_cookie(headers: &mut HeaderMap, cookie: &str) {
     }
 }
 
-/// A problem that is shown as a page, whoever asked: [`explain`] renders it.
+/// A problem that is shown as a page: [`explain`] renders it.
 #[derive(Clone)]
 pub(super) struct Shown;
 

@@ -520,7 +520,7 @@ fn with_owner(mut item: Value, owner: &str) -> Value {
     item
 }
 
-/// Whoever imports what names no owner does not become its owner, at any door.
+/// Importing items that name no owner makes nobody their owner, through any interface.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_importer_is_no_owner() {
     on_both(async |server| {

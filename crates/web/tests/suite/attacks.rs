@@ -182,7 +182,7 @@ async fn a_session_that_was_set_beforehand_is_not_adopted() {
         let cookie = reply.header("set-cookie");
         assert!(cookie.contains("HttpOnly") && cookie.contains("SameSite=Lax"), "{cookie}");
 
-        // Whoever was signed in gets another session when they sign in.
+        // Who was signed in gets another session on signing in again.
         let fields = [("name", ANN), ("password", PASSWORD)];
         let reply = server.request("POST", "/sign-in").cookie(&first).form(&fields).send().await;
         let second = reply.session().unwrap();
@@ -831,7 +831,7 @@ async fn the_log_of_one_project_tells_nothing_of_the_people_of_another() {
         let quinn = server.session(&server.quinn).await;
         let log = server.get("/api/v1/audit?limit=1000", &quinn).await.text();
         assert!(log.contains("quinn") && !log.contains(ANN) && !log.contains(BOB), "{log}");
-        // Whoever holds the store sees everything.
+        // The owner of the store sees everything.
         let (p, filter) = (server.p.clone(), retort_service::AuditFilter::default());
         let all = server
             .call(move |service| service.audit(&Caller::local(&p), &filter, None, 1000).unwrap().0)

@@ -870,7 +870,7 @@ async fn what_would_take_the_place_of_a_dataset_goes_with_it() {
     .await;
 }
 
-/// What an import could not read is listed whole, to whoever sees the import, for as long as its job is kept.
+/// What an import could not read is listed whole, to everyone who sees the import, for as long as its job is kept.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_an_import_could_not_read_is_downloaded_and_goes_with_its_job() {
     on_both(async |server| {
@@ -903,7 +903,7 @@ async fn what_an_import_could_not_read_is_downloaded_and_goes_with_its_job() {
         let none = server.get(&format!("/api/v1/imports/{}/rejects", whole["id"]), &ann).await;
         assert_eq!((none.status, none.text()), (200, String::new()));
 
-        // The file is gone with whoever imported it.
+        // The file is gone with the person who imported it.
         let kept = server.folder().join("objects/rejects");
         let files = || std::fs::read_dir(&kept).map_or(0, Iterator::count);
         assert_eq!(files(), 1);

@@ -81,7 +81,7 @@ async fn who_is_removed_demoted_or_disabled_does_not_come_back_by_their_own_invi
 #[tokio::test(flavor = "multi_thread")]
 async fn an_open_invitation_takes_no_name_that_is_anothers() {
     on_both(async |server| {
-        // The name of a run, of a conversation in another project, of an account, of whoever holds the store.
+        // The name of a run, of a conversation in another project, of an account, of the owner of the store.
         let (p, q) = (server.p.clone(), server.q.clone());
         server
             .call(move |service| {
@@ -353,7 +353,7 @@ async fn an_account_that_came_by_an_invitation_is_added_elsewhere_once_its_perso
         assert!(refused.to_string().contains("retort users link chief@example.com"), "{refused}");
         server.get("/api/v1/conversations?project=p", &planted).await.refused(404, "not-found");
 
-        // Once they have come by a link, they are added, and whoever made the account has no way in.
+        // Once they have come by a link, they are added, and the person who made the account has no way in.
         let p = server.p.clone();
         let session = server
             .call(move |service| {

@@ -263,7 +263,7 @@ async fn a_list_is_searched_and_narrowed_by_the_counts_beside_it() {
             wrong.contains("<a href=\"/export?search=tag%3Atea\">Search for <code>tag:tea</code>"),
             "{wrong}"
         );
-        // Whoever sees none of them gets no counts of them.
+        // A person who sees none of them gets no counts of them.
         let bob = server.session(&server.bob).await;
         let facets = server.get(path, &bob).await.ok();
         assert_eq!((&facets["counted"], &facets["fields"]), (&json!(0), &json!([])));

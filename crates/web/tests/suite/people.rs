@@ -368,7 +368,7 @@ async fn addresses_that_a_provider_does_not_verify_count_where_the_operator_trus
                 assert!(who == new && how.contains(reason), "{who} {how}");
                 assert!(how.contains(provider.issuer()), "{how}");
             }
-            // An account that someone uses takes its password, as the address may be chosen by whoever signs in.
+            // An account that someone uses takes its password, as the address may be chosen by the person who signs in.
             provider.sign_in_as(Person { email_verified: None, ..Person::with_email(ANN) });
             let page = through_provider(server).await;
             if trusts {
@@ -387,7 +387,7 @@ async fn addresses_that_a_provider_does_not_verify_count_where_the_operator_trus
     }
 }
 
-/// Report oidc-entra: whoever came by an invitation or a link connects a sign-in that proves no address.
+/// Report oidc-entra: a person who came by an invitation or a link connects a sign-in that proves no address.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sign_in_that_proves_no_address_is_connected_by_who_is_here() {
     let provider = Provider::start().await;
