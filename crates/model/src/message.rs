@@ -201,12 +201,14 @@ impl<'a> Message<'a> {
     }
 
     /// Whether the model was stopped before its answer was whole: by a token limit or a content filter. The words are
-    /// those of OpenAI, Anthropic, Gemini, Bedrock and Vercel's AI SDK.
+    /// those of OpenAI, Anthropic, Gemini, Bedrock, Vercel's AI SDK and others; the name of an enum may stand before them.
     pub fn is_cut_off(&self) -> bool {
         let Some(reason) = &self.finish_reason else { return false };
-        let word = reason.decoded().to_ascii_lowercase().replace('-', "_");
+        let word = reason.decoded().trim().to_ascii_lowercase().replace(['-', ' '], "_");
+        let word = word.rsplit_once('.').map_or(word.as_str(), |(_, word)| word);
+        let word = word.strip_prefix("finish_reason_").unwrap_or(word);
         matches!(
-            word.as_str(),
+            word,
             // Cut by a limit.
             "length"
                 | "incomplete"
@@ -218,6 +220,11 @@ impl<'a> Message<'a> {
                 | "error_limit"
                 | "max_tokens"
                 | "max_output_tokens"
+                | "max_new_tokens"
+                | "max_length"
+                | "token_limit"
+                | "context_length_exceeded"
+                | "context_window_exceeded"
                 | "model_length"
                 | "model_context_window_exceeded"
                 // Stopped by a person or a fault.
@@ -231,6 +238,8 @@ impl<'a> Message<'a> {
                 | "error"
                 | "failed"
                 | "malformed_function_call"
+                | "network_error"
+                | "insufficient_system_resource"
                 // Stopped by a filter.
                 | "refusal"
                 | "content_filter"
@@ -238,6 +247,7 @@ impl<'a> Message<'a> {
                 | "error_toxic"
                 | "guardrail_intervened"
                 | "safety"
+                | "sensitive"
                 | "image_safety"
                 | "recitation"
                 | "blocklist"

@@ -5,11 +5,11 @@
 use retort_json::{Kind, Parser, RawJson, Text};
 use retort_model::{Conversation, Label, Message, Parent, Role, Round};
 
-use super::chat;
 use super::fields::{self, FieldMap};
 use super::format::Notes;
 use super::streams;
 use super::unplaced::{Least, says};
+use super::{chat, marks};
 
 /// One answer: its messages, and what the source thinks of it.
 pub(super) type Answer = (Vec<Message<'static>>, Option<Label>);
@@ -87,7 +87,7 @@ fn object(raw: &RawJson<'_>, notes: &mut Notes, depth: usize) -> Option<Vec<Answ
         notes.under(mark, || "output".into());
         let reason = map
             .take(&["incomplete_details"], |raw| fields::map(raw)?.take(&["reason"], RawJson::text))
-            .or_else(|| map.take(&["status"], RawJson::text).filter(chat::cut_off));
+            .or_else(|| map.take(&["status"], RawJson::text).filter(marks::cut_off));
         end_with(&mut messages, reason.map(Text::into_owned));
         return Some(one(messages));
     }
@@ -288,13 +288,3 @@ pub(super) const PREFERRED: [&str; 4] =
     ["chosen", "preferred_output", "chosen_response", "chosen_messages"];
 pub(super) const REJECTED: [&str; 4] =
     ["rejected", "non_preferred_output", "rejected_response", "rejected_messages"];
-
-/// What a source says of a whole conversation by a boolean, or by the word for it: KTO's `label`.
-pub(super) fn label_of(raw: &RawJson<'_>) -> Option<Label> {
-    let word = raw.as_text().map(|text| text.trim().to_ascii_lowercase());
-    match word.as_deref().unwrap_or(raw.as_str()) {
-        "true" | "preferred" | "chosen" | "desirable" => Some(Label::Preferred),
-        "false" | "rejected" | "undesirable" => Some(Label::Rejected),
-        _ => None,
-    }
-}

@@ -8,9 +8,7 @@
 use std::borrow::Cow;
 
 use retort_json::{Kind, Parser, RawJson, Text};
-use retort_model::{
-    Content, Feedback, Fields, Label, Message, PartKind, Role, Round, Time, ToolCall,
-};
+use retort_model::{Content, Feedback, Fields, Message, PartKind, Role, Round, Time, ToolCall};
 
 use super::calls::{CALL_ID, RESULT, TOOL_NAME, calls_in, tool_call};
 use super::fields::{
@@ -18,6 +16,7 @@ use super::fields::{
 };
 use super::format::{ItemError, Notes, Refusal};
 use super::hosted;
+use super::marks::{self, Mark, cut_off};
 use super::parts::{Segment, are_parts, invocations, result_content, segments, texts_in};
 use super::roles::{role, role_of, says_calls};
 use super::unplaced::{Least, short};
@@ -320,12 +319,9 @@ impl<'a> Draft<'a> {
                 {
                     message.finish_reason = text_or_keep(parser, key, rest)?;
                 }
-                "weight" | "loss" | "loss_weight" | "loss_mask" | "train" | "training"
-                | "trainable" | "sampled" | "learn" | "is_copied_context" => {
-                    mark(parser, key, message)?;
-                }
                 "train_detail" | "training_detail" => marks_inside(parser, key, message, notes)?,
-                "chosen" | "rejected" | "label" => label(parser, key, message)?,
+                key_of_mark if marks::is_mark(key_of_mark) => mark(parser, key, message)?,
+                key_of_label if marks::is_label(key_of_label) => label(parser, key, message)?,
                 _ => keep(parser, key, rest)?,
             }
             Ok(())
@@ -700,13 +696,21 @@ fn take_kwargs<'a>(message: &mut Message<'a>, map: &mut FieldMap<'a>, notes: &mu
 
 /// What a system says of an answer that did not end by itself: a word for its state, or a flag.
 fn take_state(message: &mut Message<'_>, map: &FieldMap<'_>, notes: &mut Notes) {
-    const CUT: [&str; 6] =
-        ["unfinished", "incomplete", "truncated", "aborted", "interrupted", "cancelled"];
+    const CUT: [&str; 7] = [
+        "unfinished",
+        "incomplete",
+        "truncated",
+        "is_truncated",
+        "aborted",
+        "interrupted",
+        "cancelled",
+    ];
     if message.finish_reason.is_none() {
         let status = map.peek("status").and_then(RawJson::text).filter(cut_off);
-        message.finish_reason = status
-            .map(Text::into_owned)
-            .or_else(|| CUT.into_iter().find(|name| map.is_true(name)).map(Text::from));
+        message.finish_reason = status.map(Text::into_owned).or_else(|| {
+            let said = CUT.into_iter().find(|name| map.is_true(name))?;
+            Some(said.strip_prefix("is_").unwrap_or(said).into())
+        });
     }
     if message.finish_reason.is_none() {
         // ChatGPT's way to say it.
@@ -947,27 +951,14 @@ fn tool_calls<'a>(
     }
 }
 
-/// Whether the source says that the message is to be learnt: by a weight, a loss or a word of yes and no. A weight that
-/// is neither 0 nor 1 is kept beside that.
+/// Whether the source says that the message is to be learnt. What says more than that is kept beside it.
 fn mark<'a>(
     parser: &mut Parser<'a>,
     key: Cow<'a, str>,
     message: &mut Message<'a>,
 ) -> Result<(), ItemError> {
     let raw = parser.raw()?;
-    let is_copied = key == "is_copied_context";
-    // Tables hold such words as text.
-    let word = raw.as_text().map(|text| text.trim().to_ascii_lowercase());
-    let (train, is_whole) = match word.as_deref().unwrap_or(raw.as_str()) {
-        "true" => (Some(!is_copied), true),
-        // What is not copied may still be context.
-        "false" => (if is_copied { None } else { Some(false) }, true),
-        "null" | "" => (None, true),
-        number => match number.parse::<f64>() {
-            Ok(weight) => (Some(weight > 0.0), weight == 0.0 || weight == 1.0),
-            Err(_) => (None, false),
-        },
-    };
+    let Mark { train, is_whole } = marks::read(&key, &raw);
     // Of two marks the one that forbids counts.
     if let Some(train) = train {
         message.train = Some(message.train.unwrap_or(true) && train);
@@ -1004,16 +995,11 @@ fn label<'a>(
     message: &mut Message<'a>,
 ) -> Result<(), ItemError> {
     let raw = parser.raw()?;
-    let word = raw.as_text().map(|text| text.trim().to_ascii_lowercase());
-    message.label = match (&*key, word.as_deref().unwrap_or(raw.as_str())) {
-        ("chosen" | "label", "true") => Some(Label::Preferred),
-        ("chosen" | "label", "false") | ("rejected", "true") => Some(Label::Rejected),
-        ("rejected", "false") | (_, "null") => message.label,
-        _ => {
-            put(&mut message.metadata, key.into(), raw);
-            message.label
-        }
-    };
+    match marks::label_of(&key, &raw) {
+        Some(label) => message.label = Some(label),
+        None if raw.is_null() || marks::is_flag(&raw) => {}
+        None => put(&mut message.metadata, key.into(), raw),
+    }
     Ok(())
 }
 
@@ -1154,9 +1140,4 @@ impl<'a> Extend<Message<'a>> for Rounds<'a> {
     fn extend<I: IntoIterator<Item = Message<'a>>>(&mut self, messages: I) {
         messages.into_iter().for_each(|message| self.push(message));
     }
-}
-
-/// How an answer ended by a status word, if it did not end by itself.
-pub(super) fn cut_off(status: &Text<'_>) -> bool {
-    Message { finish_reason: Some(status.borrowed()), ..Message::default() }.is_cut_off()
 }

@@ -8,8 +8,8 @@ use retort_json::{JsonError, Parser};
 use retort_model::canonical::CanonicalError;
 use retort_model::{Conversation, Document, Item, NotUnderstood, Run, named};
 
-use super::media;
 use super::sniff::{Entry, Sniff};
+use super::{marks, media};
 
 /// A shape of histories that can be read.
 pub trait ImportFormat: Sync {
@@ -43,6 +43,9 @@ pub trait ImportFormat: Sync {
         for item in items.iter_mut() {
             if let Item::Conversation(conversation) = item {
                 media::place(conversation);
+                if self.has_marks() {
+                    marks::apply(conversation);
+                }
             }
         }
         if unplaced.is_empty() {
@@ -63,6 +66,11 @@ pub trait ImportFormat: Sync {
             }
         }
         Ok(items)
+    }
+
+    /// Whether fields beside messages may say whether these are to be learnt.
+    fn has_marks(&self) -> bool {
+        true
     }
 
     /// Reads a text that holds one item.

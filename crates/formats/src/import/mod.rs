@@ -52,6 +52,7 @@ mod links;
 mod lm_studio;
 mod lobe_chat;
 mod map;
+mod marks;
 mod mcp_agent_graph;
 mod media;
 mod message_rows;

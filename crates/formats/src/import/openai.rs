@@ -18,7 +18,7 @@ use super::format::{ImportFormat, ItemError, Items, Notes, Refusal};
 use super::links::linked;
 use super::sniff::Sniff;
 use super::unplaced::{self, Least, says};
-use super::{chat, definitions};
+use super::{chat, definitions, marks};
 
 /// The format.
 pub(super) struct OpenAi;
@@ -181,7 +181,7 @@ pub(super) fn object<'a>(
             }
             "label" | "kto_tag" => {
                 let raw = parser.raw()?;
-                let label = answers::label_of(&raw);
+                let label = marks::label_of(&key, &raw);
                 if label.is_none() && !raw.is_null() {
                     put(rest, key.into(), raw);
                 }
@@ -289,10 +289,10 @@ fn take_answers(conversation: &mut Conversation<'_>, notes: &mut Notes) {
             key if RESPONSE.contains(&key) => {
                 take(key, raw, &|raw, notes| answers::of_response(raw, notes));
             }
-            key if PREFERRED.contains(&key) && !is_flag(raw) => {
+            key if PREFERRED.contains(&key) && !marks::is_flag(raw) => {
                 take(key, raw, &|raw, notes| answers::of_preference(raw, Label::Preferred, notes));
             }
-            key if REJECTED.contains(&key) && !is_flag(raw) => {
+            key if REJECTED.contains(&key) && !marks::is_flag(raw) => {
                 take(key, raw, &|raw, notes| answers::of_preference(raw, Label::Rejected, notes));
             }
             _ => {}
@@ -303,17 +303,13 @@ fn take_answers(conversation: &mut Conversation<'_>, notes: &mut Notes) {
         let read = |key: &str| {
             RESPONSE.contains(&key) || PREFERRED.contains(&key) || REJECTED.contains(&key)
         };
-        let read = |key: &str, raw: &RawJson<'_>| read(key) && !is_flag(raw);
+        let read = |key: &str, raw: &RawJson<'_>| read(key) && !marks::is_flag(raw);
         // What was said stands with the answers now; a response says more than that.
         conversation.metadata.retain(|key, raw| {
             let key = key.decoded();
             RESPONSE.contains(&&*key) || !read(&key, raw)
         });
     }
-}
-
-fn is_flag(raw: &RawJson<'_>) -> bool {
-    matches!(raw.as_str(), "true" | "false")
 }
 
 /// A log names a request by an id and times of its own.

@@ -29,6 +29,11 @@ impl ImportFormat for Retort {
             || sniff.has("retort_document")
     }
 
+    fn has_marks(&self) -> bool {
+        // They were applied when the conversation was first read; people may have judged it since.
+        false
+    }
+
     fn parse<'a>(&self, item: &'a str, notes: &mut Notes) -> Result<Items<'a>, ItemError> {
         let mut parser = Parser::new(item);
         let item: Item<'_> = match kind_of(&mut parser.clone())? {

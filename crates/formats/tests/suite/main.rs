@@ -26,6 +26,7 @@ mod foreign_parquet;
 mod frameworks;
 mod growth;
 mod history;
+mod marks;
 mod media;
 mod openai;
 mod parquet;

@@ -1,0 +1,316 @@
+//! What sources say of answers beside them: whether they are to be learnt, whether they were preferred, and how they ended.
+//!
+//! Marks stand on a message, on its parts and calls, in the objects where frameworks keep what is not theirs, or on the whole
+//! row. On a message they are read with it (`chat.rs`); here is what their names and values mean, and those of other places
+//! are applied to the messages that they are about. Only what forbids counts there: a row with a weight says no more of each
+//! of its answers than that it may be learnt.
+
+use std::borrow::Cow;
+
+use retort_json::{RawJson, Text, Value};
+use retort_model::{Content, Conversation, Fields, Label, Message, Role};
+
+/// Fields that say that a message is to be learnt, where they are true or more than 0.
+const LEARNT: [&str; 12] = [
+    "weight",
+    "loss",
+    "loss_weight",
+    "loss_scale",
+    "loss_mask",
+    "train",
+    "training",
+    "trainable",
+    "train_on",
+    "compute_loss",
+    "sampled",
+    "learn",
+];
+
+/// Fields that say that a message is not to be learnt, where they are true.
+const NOT_LEARNT: [&str; 8] = [
+    "is_copied_context",
+    "masked",
+    "mask",
+    "mask_loss",
+    "ignore_loss",
+    "no_loss",
+    "context_only",
+    "exclude_from_training",
+];
+
+/// Fields that say that an answer was the better one, where they are true, and the worse one where they are false.
+const PREFERRED: [&str; 4] = ["chosen", "is_chosen", "preferred", "is_preferred"];
+
+/// The other way round.
+const REJECTED: [&str; 2] = ["rejected", "is_rejected"];
+
+/// Fields that say how an answer ended.
+const ENDED: [&str; 6] =
+    ["finish_reason", "finishReason", "stop_reason", "stopReason", "done_reason", "doneReason"];
+
+/// Flags that say that an answer did not end by itself.
+const TRUNCATED: [&str; 2] = ["truncated", "is_truncated"];
+
+/// Objects in which frameworks keep what others say of a message.
+const WITHIN: [&str; 5] =
+    ["metadata", "additional_kwargs", "response_metadata", "generation_info", "extra"];
+
+/// Whether a field of a message says if it is to be learnt.
+pub(super) fn is_mark(key: &str) -> bool {
+    LEARNT.contains(&key) || NOT_LEARNT.contains(&key)
+}
+
+/// Whether a field of a message says if it was preferred.
+pub(super) fn is_label(key: &str) -> bool {
+    key == "label" || PREFERRED.contains(&key) || REJECTED.contains(&key)
+}
+
+/// What a mark says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Mark {
+    /// Whether the message is to be learnt; none if it does not say.
+    pub(super) train: Option<bool>,
+    /// Whether that is all that the value says; a weight of 0.5 says more.
+    pub(super) is_whole: bool,
+}
+
+/// What the value of a mark says.
+pub(super) fn read(key: &str, raw: &RawJson<'_>) -> Mark {
+    let is_forbidding = NOT_LEARNT.contains(&key);
+    if raw.is_null() || raw.as_text().is_some_and(|text| text.trim().is_empty()) {
+        return Mark { train: None, is_whole: true };
+    }
+    if let Some(list) = list(raw) {
+        // Marks of the tokens or pieces of a message. No row can say so, so one that forbids a piece forbids the message.
+        let forbids =
+            |one: &RawJson<'_>| weight_of(one).is_some_and(|it| (it > 0.0) == is_forbidding);
+        return Mark { train: list.iter().any(forbids).then_some(false), is_whole: false };
+    }
+    match weight_of(raw) {
+        // What is not said to be context may still be some.
+        Some(weight) if is_forbidding => {
+            Mark { train: (weight > 0.0).then_some(false), is_whole: true }
+        }
+        Some(weight) => {
+            Mark { train: Some(weight > 0.0), is_whole: weight == 0.0 || weight == 1.0 }
+        }
+        None => Mark::default(),
+    }
+}
+
+/// A weight, or a word of yes and no as 1 and 0. Tables hold both as text.
+fn weight_of(raw: &RawJson<'_>) -> Option<f64> {
+    let word = raw.as_text().map(|text| text.trim().to_ascii_lowercase());
+    match word.as_deref().unwrap_or(raw.as_str()) {
+        "true" | "yes" | "on" => Some(1.0),
+        "false" | "no" | "off" => Some(0.0),
+        number => number.parse().ok(),
+    }
+}
+
+/// Whether a value is a word of yes and no, or the number for it.
+pub(super) fn is_flag(raw: &RawJson<'_>) -> bool {
+    flag_of(raw).is_some()
+}
+
+fn flag_of(raw: &RawJson<'_>) -> Option<bool> {
+    match weight_of(raw)? {
+        0.0 => Some(false),
+        1.0 => Some(true),
+        _ => None,
+    }
+}
+
+/// What a field says of the worth of an answer, or of that of a whole conversation: by a word of yes and no, or by a word for
+/// it.
+pub(super) fn label_of(key: &str, raw: &RawJson<'_>) -> Option<Label> {
+    let word = raw.as_text().map(|text| text.trim().to_ascii_lowercase().replace('-', "_"));
+    let is_good = match word.as_deref() {
+        Some("preferred" | "chosen" | "desirable" | "good" | "thumbs_up") => Some(true),
+        Some("rejected" | "undesirable" | "bad" | "thumbs_down") => Some(false),
+        _ => flag_of(raw),
+    };
+    // That one answer was not rejected does not mean that it was preferred to another.
+    match (is_good?, REJECTED.contains(&key)) {
+        (true, false) => Some(Label::Preferred),
+        (false, false) | (true, true) => Some(Label::Rejected),
+        (false, true) => None,
+    }
+}
+
+/// Applies the marks that stand beside the messages of a conversation, on their parts and calls, and in objects of theirs.
+pub(super) fn apply(conversation: &mut Conversation<'_>) {
+    let Conversation { metadata, rounds, tasks, label, .. } = conversation;
+    for round in rounds.iter_mut().chain(tasks.iter_mut().flat_map(|task| &mut task.rounds)) {
+        round.messages.iter_mut().for_each(apply_to_message);
+    }
+    if metadata.is_empty() {
+        return;
+    }
+    if label.is_none() {
+        let mut fields = metadata.iter().filter(|(key, _)| is_label(&key.decoded()));
+        *label = fields.find_map(|(key, raw)| label_of(&key.decoded(), raw));
+    }
+    let forbids = forbids(metadata);
+    let ended = metadata.iter().find_map(|(key, raw)| {
+        let key = key.decoded();
+        let ended = raw.text().filter(|_| ENDED.contains(&&*key)).filter(cut_off);
+        let is_cut = TRUNCATED.contains(&&*key) && flag_of(raw) == Some(true);
+        ended.or_else(|| is_cut.then(|| "truncated".into())).map(Text::into_owned)
+    });
+    let listed = lists(metadata);
+    if !forbids && ended.is_none() && listed.is_empty() {
+        return;
+    }
+    let path = conversation.active_path();
+    for list in listed {
+        let messages = conversation.rounds.iter_mut().flat_map(|round| &mut round.messages);
+        let messages: Vec<_> = messages.collect();
+        if messages.len() == list.len() {
+            let marked = messages.into_iter().zip(list).filter(|(_, is_learnt)| !is_learnt);
+            marked.for_each(|(message, _)| message.train = Some(false));
+        }
+    }
+    if forbids {
+        let messages = conversation.rounds.iter_mut().flat_map(|round| &mut round.messages);
+        let answers = messages.filter(|message| message.role == Role::Assistant);
+        answers.for_each(|message| message.train = Some(false));
+    }
+    let last = path.last().and_then(|&at| conversation.rounds.get_mut(at));
+    if let (Some(ended), Some(last)) = (ended, last)
+        && let Some(answer) = last.messages.iter_mut().rfind(|one| one.role == Role::Assistant)
+        && answer.finish_reason.is_none()
+    {
+        answer.finish_reason = Some(ended);
+    }
+}
+
+fn apply_to_message(message: &mut Message<'_>) {
+    if message.role != Role::Assistant {
+        return;
+    }
+    let is_forbidden = forbids(&message.metadata)
+        || message.tool_calls.iter().any(|call| forbids(&call.metadata))
+        || forbids_a_part(message);
+    if is_forbidden {
+        message.train = Some(false);
+    }
+    for name in WITHIN {
+        let Some(inner) = message.metadata.get(name).map(fields_of) else { continue };
+        if forbids(&inner) {
+            message.train = Some(false);
+        }
+        if message.finish_reason.is_none() {
+            let ended = ENDED.iter().find_map(|name| inner.get(name)?.text().filter(cut_off));
+            message.finish_reason = ended.map(Text::into_owned);
+        }
+    }
+}
+
+/// Whether any of these fields forbids to learn what it is about.
+fn forbids(fields: &Fields<'_>) -> bool {
+    let mut marks = fields.iter().filter(|(key, _)| is_mark(&key.decoded()));
+    marks.any(|(key, raw)| {
+        // The list of a row is one of its messages or tokens.
+        !raw.as_str().starts_with('[') && read(&key.decoded(), raw).train == Some(false)
+    })
+}
+
+/// What a part of text has beside it, if it has no mark: `{"type":"text","text":""}` and a little more.
+const PART_BYTES: usize = 30;
+
+fn forbids_a_part(message: &Message<'_>) -> bool {
+    let Some(Content::Parts(parts)) = &message.content else { return false };
+    parts.iter().any(|part| {
+        let Some(raw) = &part.raw else { return false };
+        let said = part.text.as_ref().map_or(0, |text| text.as_written().len());
+        raw.as_str().len() > said + PART_BYTES && forbids(&fields_of(raw))
+    })
+}
+
+/// Lists of marks of a row, one for each message.
+fn lists(metadata: &Fields<'_>) -> Vec<Vec<bool>> {
+    let marks = metadata.iter().filter_map(|(key, raw)| {
+        let key = key.decoded();
+        let is_learnt = LEARNT.contains(&&*key) || matches!(&*key, "weights" | "loss_masks");
+        let marks = list(raw).filter(|_| is_learnt)?;
+        marks.iter().map(|mark| Some(weight_of(mark)? > 0.0)).collect::<Option<Vec<_>>>()
+    });
+    marks.collect()
+}
+
+/// Whether a word for the end or the state of an answer says that it did not end by itself.
+pub(super) fn cut_off(status: &Text<'_>) -> bool {
+    Message { finish_reason: Some(status.borrowed()), ..Message::default() }.is_cut_off()
+}
+
+fn list(raw: &RawJson<'_>) -> Option<Vec<RawJson<'static>>> {
+    if !raw.as_str().starts_with('[') {
+        return None;
+    }
+    let Ok(Value::Array(items)) = Value::parse(raw.as_str()) else { return None };
+    items.iter().map(|item| RawJson::owned(&item.to_json()).ok()).collect()
+}
+
+/// The marks, labels and ends in an object; nothing if it is none.
+fn fields_of(raw: &RawJson<'_>) -> Fields<'static> {
+    let mut found = Fields::new();
+    if raw.as_str().starts_with('{')
+        && let Ok(Value::Object(fields)) = Value::parse(raw.as_str())
+    {
+        let says = |key: &str| is_mark(key) || ENDED.contains(&key);
+        for (key, value) in fields.iter().filter(|(key, _)| says(key)) {
+            if let Ok(value) = RawJson::owned(&value.to_json()) {
+                found.put(Cow::<str>::from(key.clone().into_owned()).into(), value);
+            }
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(key: &str, value: &str, train: Option<bool>) {
+        assert_eq!(read(key, &RawJson::owned(value).unwrap()).train, train, "{key} {value}");
+    }
+
+    #[test]
+    fn marks_are_flags_weights_and_words_of_either() {
+        for value in
+            ["0", "0.0", "-0.0", "false", r#""0""#, r#""False""#, r#"" no ""#, r#""off""#, "-1"]
+        {
+            check("weight", value, Some(false));
+            check("masked", value, None);
+        }
+        for value in ["1", "0.5", "true", r#""1""#, r#""TRUE""#, r#""yes""#] {
+            check("loss", value, Some(true));
+            check("is_copied_context", value, Some(false));
+        }
+        for value in ["null", r#""""#, r#""high""#, "{}", "[]", "[1,1]"] {
+            check("train", value, None);
+        }
+        check("loss_mask", "[0,1]", Some(false));
+        check("mask", "[0,0]", None);
+    }
+
+    #[test]
+    fn a_label_says_good_or_bad_or_nothing() {
+        let label = |key, value| label_of(key, &RawJson::owned(value).unwrap());
+        for (key, value, expect) in [
+            ("label", "true", Some(Label::Preferred)),
+            ("label", "0", Some(Label::Rejected)),
+            ("label", r#""Thumbs-Down""#, Some(Label::Rejected)),
+            ("label", r#""sports""#, None),
+            ("label", "3", None),
+            ("kto_tag", r#""false""#, Some(Label::Rejected)),
+            ("chosen", "false", Some(Label::Rejected)),
+            ("rejected", "1", Some(Label::Rejected)),
+            ("rejected", "false", None),
+        ] {
+            assert_eq!(label(key, value), expect, "{key} {value}");
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! Marks of what is to be learnt, in the dialects and places in which sources write them. Wherever one forbids, no format
+//! teaches the answer, and what it says nothing of is learnt.
+
+use retort_formats::data::{RowsPer, ShapeOptions};
+use serde_json::{Value, json};
+
+use crate::support::*;
+
+const BAD: &str = "Lyon, I think.";
+const GOOD: &str = "It is Paris.";
+
+/// The answers that trainers learn of the rows of a format.
+fn learnt(input: &Value, format: &str) -> Vec<String> {
+    let rows = match format {
+        "prompt-completion" => RowsPer::Answer,
+        _ => RowsPer::Conversation,
+    };
+    let shaped = shape(input, format, ShapeOptions { rows, ..ShapeOptions::default() });
+    let mut learnt = Vec::new();
+    for row in &shaped.rows {
+        let messages = match format {
+            "prompt-completion" => &row["completion"],
+            _ => &row["messages"],
+        };
+        if format == "alpaca" {
+            learnt.push(row["output"].to_string());
+            learnt.push(row["history"].to_string());
+        }
+        for one in messages.as_array().into_iter().flatten() {
+            if one["role"] == "assistant" && one["weight"] != 0 && one["loss"] != false {
+                learnt.push(one["content"].to_string());
+            }
+        }
+    }
+    learnt
+}
+
+const FORMATS: [&str; 6] =
+    ["openai", "standard", "chat", "prompt-completion", "ms-swift", "alpaca"];
+
+#[track_caller]
+fn check(input: &Value, learns_good: bool) {
+    for format in FORMATS {
+        let learnt = learnt(input, format);
+        let has = |words: &str| learnt.iter().any(|one| one.contains(words));
+        assert!(!has(BAD), "{format} learns it: {input}");
+        // Those without a mark of their own leave the record out.
+        let marks = ["openai", "prompt-completion", "ms-swift"].contains(&format);
+        assert!(!learns_good || !marks || has(GOOD), "{format} learns nothing: {input}");
+    }
+}
+
+fn with(mut object: Value, fields: &Value) -> Value {
+    let fields = fields.as_object().unwrap().clone();
+    object.as_object_mut().unwrap().extend(fields);
+    object
+}
+
+/// What forbids a message, as fields.
+fn forbidding() -> Vec<Value> {
+    let mut all = Vec::new();
+    for name in [
+        "weight",
+        "loss",
+        "loss_weight",
+        "loss_scale",
+        "loss_mask",
+        "train",
+        "trainable",
+        "sampled",
+    ] {
+        for value in [json!(0), json!(0.0), json!(false), json!("0"), json!("False"), json!("no")] {
+            all.push(json!({name: value}));
+        }
+    }
+    for name in ["is_copied_context", "masked", "mask", "ignore_loss"] {
+        for value in [json!(1), json!(true), json!("true"), json!("1")] {
+            all.push(json!({name: value}));
+        }
+    }
+    all
+}
+
+/// What says that an answer is bad or did not end, as fields.
+fn unfit() -> Vec<Value> {
+    let mut all = Vec::new();
+    for value in [json!(false), json!("false"), json!(0), json!("rejected"), json!("bad")] {
+        all.push(json!({"label": value}));
+    }
+    for value in [json!(true), json!("true"), json!(1)] {
+        all.push(json!({"rejected": value}));
+    }
+    all.push(json!({"chosen": false}));
+    for name in ["finish_reason", "finishReason", "stop_reason", "stopReason", "done_reason"] {
+        for value in [
+            "length",
+            "LENGTH",
+            "content_filter",
+            "max_tokens",
+            "MAX_TOKENS",
+            "FinishReason.LENGTH",
+            "SAFETY",
+        ] {
+            all.push(json!({name: value}));
+        }
+    }
+    all.push(json!({"truncated": true}));
+    all.push(json!({"is_truncated": true}));
+    all
+}
+
+#[test]
+fn no_answer_is_learnt_that_carries_a_mark_against_it() {
+    for fields in forbidding().into_iter().chain(unfit()) {
+        let (bad, good) = (with(say("assistant", BAD), &fields), say("assistant", GOOD));
+        check(&json!({"messages": [say("user", "a"), bad, say("user", "b"), good]}), true);
+        check(&json!({"messages": [say("user", "a"), good, say("user", "b"), bad]}), true);
+        let said = with(json!({"from": "gpt", "value": BAD}), &fields);
+        check(&json!({"conversations": [{"from": "human", "value": "a"}, said]}), false);
+    }
+}
+
+#[test]
+fn marks_on_parts_and_calls_and_in_objects_of_the_message_count() {
+    for fields in forbidding() {
+        let part = with(json!({"type": "text", "text": BAD}), &fields);
+        let bad = [
+            say("assistant", json!([part])),
+            json!({"role": "assistant", "content": BAD, "metadata": fields}),
+            json!({"role": "assistant", "content": BAD, "additional_kwargs": fields}),
+        ];
+        for bad in bad {
+            let input = json!({"messages": [say("user", "a"), bad, say("user", "b"), say("assistant", GOOD)]});
+            check(&input, true);
+        }
+        let mut bad = call(&[("1", "look", "{}")]);
+        bad["content"] = BAD.into();
+        bad["tool_calls"][0] = with(bad["tool_calls"][0].clone(), &fields);
+        let result = json!({"role": "tool", "tool_call_id": "1", "content": "c"});
+        let input = json!({"messages": [say("user", "a"), bad, result, say("assistant", GOOD)]});
+        for format in ["openai", "prompt-completion"] {
+            let learnt = learnt(&input, format);
+            assert!(
+                learnt.iter().all(|one| one.contains(GOOD)) && learnt.len() == 1,
+                "{format}: {input}"
+            );
+        }
+    }
+}
+
+#[test]
+fn marks_of_a_row_count_for_its_answers() {
+    for fields in forbidding().into_iter().chain(unfit()) {
+        let rows = [
+            json!({"messages": [say("user", "a"), say("assistant", BAD)]}),
+            json!({"conversations": [{"from": "human", "value": "a"}, {"from": "gpt", "value": BAD}]}),
+            json!({"prompt": [say("user", "a")], "completion": [say("assistant", BAD)]}),
+        ];
+        rows.into_iter().for_each(|row| check(&with(row, &fields), false));
+        if ["chosen", "rejected"].iter().any(|name| fields.get(name).is_some()) {
+            continue;
+        }
+        let rows = [
+            json!({"instruction": "a", "input": "", "output": BAD}),
+            json!({"prompt": "a", "completion": BAD}),
+        ];
+        rows.into_iter().for_each(|row| check(&with(row, &fields), false));
+    }
+    // One of each message.
+    let messages =
+        [say("user", "a"), say("assistant", BAD), say("user", "b"), say("assistant", GOOD)];
+    for marks in
+        [json!([0, 0, 0, 1]), json!([false, false, true, true]), json!(["0", "0", "1", "1"])]
+    {
+        for name in ["loss_mask", "weights", "train"] {
+            check(&json!({"messages": messages, name: marks}), true);
+        }
+    }
+}
+
+#[test]
+fn what_forbids_nothing_is_learnt() {
+    let nothing = [
+        json!({"weight": 1}),
+        json!({"weight": 0.5}),
+        json!({"weight": null}),
+        json!({"loss": "true"}),
+        json!({"train": "yes"}),
+        json!({"is_copied_context": false}),
+        json!({"masked": 0}),
+        json!({"mask": "user"}),
+        json!({"label": true}),
+        json!({"label": "sports"}),
+        json!({"label": 3}),
+        json!({"rejected": false}),
+        json!({"finish_reason": "stop"}),
+        json!({"stop_reason": "end_turn"}),
+        json!({"finish_reason": null}),
+        json!({"finish_reason": "tool_calls"}),
+        json!({"truncated": false}),
+        json!({"loss_mask": [1, 1]}),
+    ];
+    for fields in nothing {
+        let answer = with(say("assistant", GOOD), &fields);
+        check(&json!({"messages": [say("user", "a"), answer]}), true);
+        let row = json!({"messages": [say("user", "a"), say("assistant", GOOD)]});
+        check(&with(row, &fields), true);
+    }
+}
+
+#[test]
+fn marks_of_a_row_are_not_applied_again_to_lines_of_retort() {
+    let input =
+        json!({"id": "a", "messages": [say("user", "a"), say("assistant", GOOD)], "weight": 0});
+    let mut line = shape(&input, "retort", ShapeOptions::default()).rows.remove(0);
+    let answer = line["rounds"][0]["messages"][1].as_object_mut().unwrap();
+    assert_eq!(answer["train"], false);
+    answer["train"] = true.into();
+    assert_eq!(learnt(&line, "openai"), [format!("\"{GOOD}\"")]);
+}
