@@ -9,6 +9,8 @@ No tensor is made, so that torch and what needs it are stubs (stubs.py).
 import ast
 import copy
 import importlib
+import importlib.util
+import itertools
 import json
 import logging
 import os
@@ -17,7 +19,10 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
-os.environ.update(HF_HUB_OFFLINE="1", DISABLE_VERSION_CHECK="1", AXOLOTL_DO_NOT_TRACK="1", TRANSFORMERS_VERBOSITY="error")
+os.environ.update(
+    HF_HUB_OFFLINE="1", DISABLE_VERSION_CHECK="1", AXOLOTL_DO_NOT_TRACK="1", TRANSFORMERS_VERBOSITY="error",
+    LOG_LEVEL="ERROR",
+)  # fmt: skip
 
 import stubs
 
@@ -210,6 +215,36 @@ def llama_factory(rows, template, mask_history):
         yield (*spread(tokens, made["input_ids"][0], learnt), expect)
 
 
+def ms_swift(rows):
+    import types
+
+    # What `swift.dataset` lists beside its code needs the hub.
+    package = types.ModuleType("swift.dataset")
+    package.__path__ = [str(Path(importlib.util.find_spec("swift").origin).parent / "dataset")]
+    sys.modules.setdefault("swift.dataset", package)
+    from swift.dataset.preprocessor.core import MessagesPreprocessor
+    from swift.template import TEMPLATE_MAPPING, TemplateInputs
+
+    tokens, meta = tokenizer(), TEMPLATE_MAPPING["qwen2_5"]
+    tokens.model_info = SimpleNamespace(max_model_len=None, torch_dtype=None, task_type="causal_lm", config=None)
+    tokens.model_meta = SimpleNamespace(is_multimodal=False)
+    template = meta.template_cls(None, meta)
+    template.init_processor(tokens)
+    template.set_mode("train")
+    preprocessor = MessagesPreprocessor()
+    for row in rows:
+        made = template.encode(TemplateInputs.from_dict(preprocessor.preprocess(copy.deepcopy(row))))
+        answers = []
+        for role, turn in itertools.groupby(row["messages"], lambda one: one["role"] in ("assistant", "tool_call")):
+            turn = list(turn)
+            if role:
+                calls = [json.loads(one["content"])["name"] for one in turn if one["role"] == "tool_call"]
+                said = [piece for one in turn if one["role"] == "assistant" for piece in pieces_of(one)]
+                answers.append((said + calls, all(one.get("loss") is not False for one in turn)))
+        learnt = [label != -100 for label in made["labels"]]
+        yield (*spread(tokens, made["input_ids"], learnt), answers)
+
+
 def llama_pieces(message):
     """What must be found of an answer. Templates write reasoning and calls anew, and keep the reasoning of the last."""
     content = message["content"]
@@ -229,6 +264,8 @@ TRAINERS = [
     ("TRL, KTO", "kto", [], trl_kto),
     ("Axolotl", "openai", [], axolotl),
     ("Axolotl, a row for each answer", "openai", ["--rows", "per-answer"], axolotl),
+    ("ms-swift", "ms-swift", [], ms_swift),
+    ("ms-swift, a row for each answer", "ms-swift", ["--rows", "per-answer"], ms_swift),
     ("LLaMA-Factory", "standard", [], lambda rows: llama_factory(rows, "qwen", False)),
     (
         "LLaMA-Factory with reasoning", "standard", ["--rows", "per-answer", "--reasoning", "think"],

@@ -5,8 +5,8 @@ import sys
 import types
 
 HEAVY = {
-    "accelerate", "bitsandbytes", "deepspeed", "flash_attn", "liger_kernel", "peft", "psutil", "torch", "torchao", "torchaudio",
-    "torchdata", "torchvision", "triton", "xformers",
+    "accelerate", "bitsandbytes", "deepspeed", "flash_attn", "liger_kernel", "modelscope", "peft", "psutil", "torch",
+    "torchao", "torchaudio", "torchdata", "torchvision", "triton", "xformers",
 }  # fmt: skip
 
 
