@@ -99,7 +99,10 @@ fn object(raw: &RawJson<'_>, notes: &mut Notes, depth: usize) -> Option<Vec<Answ
         let mut messages = message_of(&message, notes)?;
         notes.under(mark, || "message".into());
         let reason = map.take(&["done_reason", "finish_reason", "stop_reason"], RawJson::text);
-        end_with(&mut messages, reason.map(Text::into_owned));
+        // Ollama's word for a piece of a stream.
+        let is_open = map.peek("done").is_some_and(|done| done.as_str() == "false");
+        let reason = reason.map(Text::into_owned).or_else(|| is_open.then(|| "incomplete".into()));
+        end_with(&mut messages, reason);
         return Some(one(messages));
     }
     if let Some(error) =

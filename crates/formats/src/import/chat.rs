@@ -997,7 +997,7 @@ fn label<'a>(
     let raw = parser.raw()?;
     match marks::label_of(&key, &raw) {
         Some(label) => message.label = Some(label),
-        None if raw.is_null() || marks::is_flag(&raw) => {}
+        None if raw.is_null() || marks::flag_of(&raw).is_some() => {}
         None => put(&mut message.metadata, key.into(), raw),
     }
     Ok(())

@@ -45,24 +45,39 @@ const PREFERRED: [&str; 4] = ["chosen", "is_chosen", "preferred", "is_preferred"
 const REJECTED: [&str; 2] = ["rejected", "is_rejected"];
 
 /// Fields that say how an answer ended.
-const ENDED: [&str; 6] =
-    ["finish_reason", "finishReason", "stop_reason", "stopReason", "done_reason", "doneReason"];
+const ENDED: [&str; 4] = ["finish_reason", "finish_reasons", "stop_reason", "done_reason"];
 
 /// Flags that say that an answer did not end by itself.
 const TRUNCATED: [&str; 2] = ["truncated", "is_truncated"];
 
-/// Objects in which frameworks keep what others say of a message.
-const WITHIN: [&str; 5] =
-    ["metadata", "additional_kwargs", "response_metadata", "generation_info", "extra"];
+/// Objects in which frameworks keep what others say of a message or of a row.
+const WITHIN: [&str; 7] = [
+    "metadata",
+    "meta",
+    "additional_kwargs",
+    "response_metadata",
+    "generation_info",
+    "details",
+    "extra",
+];
 
 /// Whether a field of a message says if it is to be learnt.
 pub(super) fn is_mark(key: &str) -> bool {
-    LEARNT.contains(&key) || NOT_LEARNT.contains(&key)
+    is_one(key, &LEARNT) || is_one(key, &NOT_LEARNT)
 }
 
 /// Whether a field of a message says if it was preferred.
 pub(super) fn is_label(key: &str) -> bool {
-    key == "label" || PREFERRED.contains(&key) || REJECTED.contains(&key)
+    is_one(key, &["label"]) || is_one(key, &PREFERRED) || is_one(key, &REJECTED)
+}
+
+/// Whether a key is one of these names, in any case: `lossWeight` and, of a table, `Loss weight`.
+fn is_one(key: &str, names: &[&str]) -> bool {
+    fn letters(text: &str) -> impl Iterator<Item = u8> {
+        let letters = text.bytes().filter(|byte| !matches!(byte, b'_' | b'-' | b' '));
+        letters.map(|byte| byte.to_ascii_lowercase())
+    }
+    names.iter().any(|name| letters(key).eq(letters(name)))
 }
 
 /// What a mark says.
@@ -76,7 +91,7 @@ pub(super) struct Mark {
 
 /// What the value of a mark says.
 pub(super) fn read(key: &str, raw: &RawJson<'_>) -> Mark {
-    let is_forbidding = NOT_LEARNT.contains(&key);
+    let is_forbidding = is_one(key, &NOT_LEARNT);
     if raw.is_null() || raw.as_text().is_some_and(|text| text.trim().is_empty()) {
         return Mark { train: None, is_whole: true };
     }
@@ -108,15 +123,12 @@ fn weight_of(raw: &RawJson<'_>) -> Option<f64> {
     }
 }
 
-/// Whether a value is a word of yes and no, or the number for it.
-pub(super) fn is_flag(raw: &RawJson<'_>) -> bool {
-    flag_of(raw).is_some()
-}
-
-fn flag_of(raw: &RawJson<'_>) -> Option<bool> {
-    match weight_of(raw)? {
-        0.0 => Some(false),
-        1.0 => Some(true),
+/// A boolean, or the number or text of one.
+pub(super) fn flag_of(raw: &RawJson<'_>) -> Option<bool> {
+    let word = raw.as_text().map(|text| text.trim().to_ascii_lowercase());
+    match word.as_deref().unwrap_or(raw.as_str()) {
+        "true" | "1" => Some(true),
+        "false" | "0" => Some(false),
         _ => None,
     }
 }
@@ -131,7 +143,7 @@ pub(super) fn label_of(key: &str, raw: &RawJson<'_>) -> Option<Label> {
         _ => flag_of(raw),
     };
     // That one answer was not rejected does not mean that it was preferred to another.
-    match (is_good?, REJECTED.contains(&key)) {
+    match (is_good?, is_one(key, &REJECTED)) {
         (true, false) => Some(Label::Preferred),
         (false, false) | (true, true) => Some(Label::Rejected),
         (false, true) => None,
@@ -151,15 +163,12 @@ pub(super) fn apply(conversation: &mut Conversation<'_>) {
         let mut fields = metadata.iter().filter(|(key, _)| is_label(&key.decoded()));
         *label = fields.find_map(|(key, raw)| label_of(&key.decoded(), raw));
     }
-    let forbids = forbids(metadata);
-    let ended = metadata.iter().find_map(|(key, raw)| {
-        let key = key.decoded();
-        let ended = raw.text().filter(|_| ENDED.contains(&&*key)).filter(cut_off);
-        let is_cut = TRUNCATED.contains(&&*key) && flag_of(raw) == Some(true);
-        ended.or_else(|| is_cut.then(|| "truncated".into())).map(Text::into_owned)
-    });
+    let inner: Vec<_> =
+        WITHIN.iter().filter_map(|name| metadata.get(name).map(fields_of)).collect();
+    let is_forbidden = forbids(metadata) || inner.iter().any(forbids);
+    let ended = std::iter::once(&*metadata).chain(&inner).find_map(ended_by);
     let listed = lists(metadata);
-    if !forbids && ended.is_none() && listed.is_empty() {
+    if !is_forbidden && ended.is_none() && listed.is_empty() {
         return;
     }
     let path = conversation.active_path();
@@ -171,7 +180,7 @@ pub(super) fn apply(conversation: &mut Conversation<'_>) {
             marked.for_each(|(message, _)| message.train = Some(false));
         }
     }
-    if forbids {
+    if is_forbidden {
         let messages = conversation.rounds.iter_mut().flat_map(|round| &mut round.messages);
         let answers = messages.filter(|message| message.role == Role::Assistant);
         answers.for_each(|message| message.train = Some(false));
@@ -195,16 +204,45 @@ fn apply_to_message(message: &mut Message<'_>) {
     if is_forbidden {
         message.train = Some(false);
     }
+    if message.finish_reason.is_none() {
+        message.finish_reason = ended_by(&message.metadata);
+    }
     for name in WITHIN {
         let Some(inner) = message.metadata.get(name).map(fields_of) else { continue };
         if forbids(&inner) {
             message.train = Some(false);
         }
         if message.finish_reason.is_none() {
-            let ended = ENDED.iter().find_map(|name| inner.get(name)?.text().filter(cut_off));
-            message.finish_reason = ended.map(Text::into_owned);
+            message.finish_reason = ended_by(&inner);
         }
     }
+}
+
+/// How an answer ended by any of these fields, if not by itself.
+fn ended_by(fields: &Fields<'_>) -> Option<Text<'static>> {
+    fields.iter().find_map(|(key, raw)| {
+        let key = key.decoded();
+        if is_one(&key, &TRUNCATED) {
+            return (flag_of(raw) == Some(true)).then(|| "truncated".into());
+        }
+        if !is_one(&key, &ENDED) {
+            return None;
+        }
+        // The last of several choices, as there is one answer only; of Google's enums the number.
+        let last = list(raw).and_then(|mut all| all.pop());
+        let ended = last.as_ref().unwrap_or(raw);
+        let word = match ended.as_str() {
+            "2" => "max_tokens".into(),
+            "3" => "safety".into(),
+            "4" => "recitation".into(),
+            "6" => "blocklist".into(),
+            "7" => "prohibited_content".into(),
+            "8" => "spii".into(),
+            "9" => "malformed_function_call".into(),
+            _ => ended.text()?.into_owned(),
+        };
+        Some(word).filter(cut_off)
+    })
 }
 
 /// Whether any of these fields forbids to learn what it is about.
@@ -232,7 +270,7 @@ fn forbids_a_part(message: &Message<'_>) -> bool {
 fn lists(metadata: &Fields<'_>) -> Vec<Vec<bool>> {
     let marks = metadata.iter().filter_map(|(key, raw)| {
         let key = key.decoded();
-        let is_learnt = LEARNT.contains(&&*key) || matches!(&*key, "weights" | "loss_masks");
+        let is_learnt = is_one(&key, &LEARNT) || is_one(&key, &["weights", "loss_masks"]);
         let marks = list(raw).filter(|_| is_learnt)?;
         marks.iter().map(|mark| Some(weight_of(mark)? > 0.0)).collect::<Option<Vec<_>>>()
     });
@@ -258,7 +296,7 @@ fn fields_of(raw: &RawJson<'_>) -> Fields<'static> {
     if raw.as_str().starts_with('{')
         && let Ok(Value::Object(fields)) = Value::parse(raw.as_str())
     {
-        let says = |key: &str| is_mark(key) || ENDED.contains(&key);
+        let says = |key: &str| is_mark(key) || is_one(key, &ENDED) || is_one(key, &TRUNCATED);
         for (key, value) in fields.iter().filter(|(key, _)| says(key)) {
             if let Ok(value) = RawJson::owned(&value.to_json()) {
                 found.put(Cow::<str>::from(key.clone().into_owned()).into(), value);

@@ -267,6 +267,14 @@ fn take_system(conversation: &mut Conversation<'_>, notes: &mut Notes) {
 /// Answers that stand beside the messages: what an API responded, and those that were chosen or rejected.
 fn take_answers(conversation: &mut Conversation<'_>, notes: &mut Notes) {
     let mut answers: Vec<Answer> = Vec::new();
+    let has = |names: &[&str]| {
+        conversation.metadata.iter().any(|(key, _)| names.contains(&&*key.decoded()))
+    };
+    // Of a pair, a text is an answer, even if it is `true`.
+    let is_pair = has(&PREFERRED) && has(&REJECTED);
+    let is_flag = |raw: &RawJson<'_>| {
+        marks::flag_of(raw).is_some() && !(is_pair && raw.as_str().starts_with('"'))
+    };
     let mut take =
         |key: &str,
          raw: &RawJson<'_>,
@@ -289,10 +297,10 @@ fn take_answers(conversation: &mut Conversation<'_>, notes: &mut Notes) {
             key if RESPONSE.contains(&key) => {
                 take(key, raw, &|raw, notes| answers::of_response(raw, notes));
             }
-            key if PREFERRED.contains(&key) && !marks::is_flag(raw) => {
+            key if PREFERRED.contains(&key) && !is_flag(raw) => {
                 take(key, raw, &|raw, notes| answers::of_preference(raw, Label::Preferred, notes));
             }
-            key if REJECTED.contains(&key) && !marks::is_flag(raw) => {
+            key if REJECTED.contains(&key) && !is_flag(raw) => {
                 take(key, raw, &|raw, notes| answers::of_preference(raw, Label::Rejected, notes));
             }
             _ => {}
@@ -303,7 +311,7 @@ fn take_answers(conversation: &mut Conversation<'_>, notes: &mut Notes) {
         let read = |key: &str| {
             RESPONSE.contains(&key) || PREFERRED.contains(&key) || REJECTED.contains(&key)
         };
-        let read = |key: &str, raw: &RawJson<'_>| read(key) && !marks::is_flag(raw);
+        let read = |key: &str, raw: &RawJson<'_>| read(key) && !is_flag(raw);
         // What was said stands with the answers now; a response says more than that.
         conversation.metadata.retain(|key, raw| {
             let key = key.decoded();

@@ -73,7 +73,10 @@ fn forbidding() -> Vec<Value> {
             all.push(json!({name: value}));
         }
     }
-    for name in ["is_copied_context", "masked", "mask", "ignore_loss"] {
+    for name in ["Weight", "lossWeight", "Loss weight"] {
+        all.push(json!({name: 0}));
+    }
+    for name in ["is_copied_context", "isCopiedContext", "masked", "mask", "ignore_loss"] {
         for value in [json!(1), json!(true), json!("true"), json!("1")] {
             all.push(json!({name: value}));
         }
@@ -104,6 +107,9 @@ fn unfit() -> Vec<Value> {
             all.push(json!({name: value}));
         }
     }
+    all.push(json!({"finishReason": 2}));
+    all.push(json!({"finishReason": 3}));
+    all.push(json!({"Label": "False"}));
     all.push(json!({"truncated": true}));
     all.push(json!({"is_truncated": true}));
     all
@@ -156,7 +162,13 @@ fn marks_of_a_row_count_for_its_answers() {
             json!({"conversations": [{"from": "human", "value": "a"}, {"from": "gpt", "value": BAD}]}),
             json!({"prompt": [say("user", "a")], "completion": [say("assistant", BAD)]}),
         ];
-        rows.into_iter().for_each(|row| check(&with(row, &fields), false));
+        for row in rows {
+            check(&with(row.clone(), &fields), false);
+            let is_worth = |name: &str| ["label", "Label", "rejected", "chosen"].contains(&name);
+            if !fields.as_object().unwrap().keys().any(|name| is_worth(name)) {
+                check(&with(row, &json!({"metadata": fields})), false);
+            }
+        }
         if ["chosen", "rejected"].iter().any(|name| fields.get(name).is_some()) {
             continue;
         }
@@ -166,6 +178,18 @@ fn marks_of_a_row_count_for_its_answers() {
         ];
         rows.into_iter().for_each(|row| check(&with(row, &fields), false));
     }
+    let row = json!({"messages": [say("user", "a"), say("assistant", BAD)]});
+    for fields in
+        [json!({"finish_reasons": ["length"]}), json!({"finishReason": ["stop", "MAX_TOKENS"]})]
+    {
+        check(&with(row.clone(), &fields), false);
+    }
+    let pair = json!({"question": "q", "chosen": "true", "rejected": "no"});
+    assert_eq!(
+        shape(&pair, "preference", ShapeOptions::default()).rows.len(),
+        1,
+        "answers, and no marks"
+    );
     // One of each message.
     let messages =
         [say("user", "a"), say("assistant", BAD), say("user", "b"), say("assistant", GOOD)];
@@ -194,6 +218,7 @@ fn what_forbids_nothing_is_learnt() {
         json!({"label": 3}),
         json!({"rejected": false}),
         json!({"finish_reason": "stop"}),
+        json!({"finishReason": 1}),
         json!({"stop_reason": "end_turn"}),
         json!({"finish_reason": null}),
         json!({"finish_reason": "tool_calls"}),
