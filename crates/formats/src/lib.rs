@@ -6,6 +6,7 @@
 
 pub mod attachment;
 pub mod data;
+pub mod embed;
 pub mod file;
 pub mod import;
 pub mod judgements;

@@ -60,6 +60,10 @@ pub const INFERENCE_BYTES: u64 = 8 << 20;
 /// Largest picture, video or sound beside a history that is read: an archive may unpack to anything.
 pub const ATTACHMENT_BYTES: u64 = 1 << 30;
 
+/// Most bytes of files that an import puts into one conversation: a conversation is read, served and exported as a whole,
+/// and a server refuses items of more than 32 MB.
+pub const EMBEDDED_BYTES: u64 = 20_000_000;
+
 /// Largest picture that a row holds itself, as a data URL: OpenAI takes no larger one.
 pub const DATA_URL_BYTES: u64 = 10_000_000;
 

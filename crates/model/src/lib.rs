@@ -54,7 +54,7 @@ pub use message::{
 pub use name::{DatasetName, FileName, NameError};
 pub use receipt::{Account, Origins, OutputPortion, Portion, Redacted, SeenLengths, Tally};
 pub use redaction::Redaction;
-pub use relation::{Messages, Relation};
+pub use relation::{EMBEDDED, Messages, Relation, without_embedded};
 pub use run::{FileReference, NodeKind, NodeRun, Purpose, Run, RunSource, RunStatus};
 pub use run_update::Again;
 pub use schedule::{

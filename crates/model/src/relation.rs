@@ -89,10 +89,25 @@ fn hash(message: &Message<'_>, into: &mut impl Hasher) {
     }
 }
 
+/// The key under which a part has the bytes of the file that it names, as a data URL, where an import put them into it.
+pub const EMBEDDED: &str = "retort_data";
+
+/// A part as its source wrote it, if it has the bytes of its file under [`EMBEDDED`].
+pub fn without_embedded(raw: &str) -> Option<String> {
+    if !raw.ends_with("\"}") {
+        return None;
+    }
+    let at = raw.rfind(&format!(",\"{EMBEDDED}\":\"data:"))?;
+    Some(format!("{}}}", raw.get(..at)?))
+}
+
 fn hash_part(part: &Part<'_>, into: &mut impl Hasher) {
     match (&part.text, &part.raw) {
         (Some(text), _) => hash_text(&text.decoded(), into),
-        (None, Some(raw)) => raw.as_str().hash(into),
+        (None, Some(raw)) => match without_embedded(raw.as_str()) {
+            Some(named) => named.hash(into),
+            None => raw.as_str().hash(into),
+        },
         (None, None) => {}
     }
 }
@@ -107,6 +122,8 @@ fn hash_text(text: &str, into: &mut impl Hasher) {
 mod tests {
     use std::hash::RandomState;
 
+    use retort_json::RawJson;
+
     use super::*;
     use crate::conversation::Round;
     use crate::message::ToolCall;
@@ -115,6 +132,27 @@ mod tests {
         let said = |&(role, text): &(Role, &str)| Message::text(role, text.to_owned());
         let round = Round { messages: messages.iter().map(said).collect(), ..Round::default() };
         Conversation { rounds: vec![round], ..Conversation::default() }
+    }
+
+    #[test]
+    fn a_part_is_the_same_with_and_without_the_bytes_of_its_file() {
+        let of = |raw: &str| {
+            let part =
+                Part { kind: crate::PartKind::Image, text: None, raw: RawJson::owned(raw).ok() };
+            let said = Message { content: Some(Content::Parts(vec![part])), ..Message::default() };
+            let round = Round { messages: vec![said], ..Round::default() };
+            Conversation { rounds: vec![round], ..Conversation::default() }
+        };
+        let hasher = RandomState::new();
+        let relation = |one: &str, other: &str| {
+            Messages::of(&of(one), &hasher).relation(&Messages::of(&of(other), &hasher))
+        };
+        let named = r#"{"type":"image","path":"a.png"}"#;
+        let whole = r#"{"type":"image","path":"a.png","retort_data":"data:image/png;base64,eA=="}"#;
+        assert_eq!(relation(whole, named), Relation::Same);
+        assert_eq!(relation(whole, r#"{"type":"image","path":"b.png"}"#), Relation::Apart);
+        assert_eq!(without_embedded(whole).as_deref(), Some(named));
+        assert_eq!(without_embedded(named), None);
     }
 
     #[test]

@@ -43,12 +43,17 @@ fn is_sent(key: &Text<'_>, raw: &RawJson<'_>) -> bool {
 }
 
 /// The fields in which a message keeps pictures, sound and files beside its parts.
-pub(super) fn sent_with<'m, 'a>(message: &'m Message<'a>) -> impl Iterator<Item = &'m RawJson<'a>> {
+pub(crate) fn sent_fields<'m, 'a>(
+    message: &'m Message<'a>,
+) -> impl Iterator<Item = (&'m Text<'a>, &'m RawJson<'a>)> {
     let asks = message.role == Role::User;
-    let fields = message.metadata.iter();
-    fields
-        .filter(move |(key, raw)| is_attachment(key, raw) || asks && is_sent(key, raw))
-        .map(|(_, raw)| raw)
+    let fields = message.metadata.iter().map(|(key, raw)| (key, raw));
+    fields.filter(move |(key, raw)| is_attachment(key, raw) || asks && is_sent(key, raw))
+}
+
+/// Their values.
+pub(super) fn sent_with<'m, 'a>(message: &'m Message<'a>) -> impl Iterator<Item = &'m RawJson<'a>> {
+    sent_fields(message).map(|(_, raw)| raw)
 }
 
 /// Pictures, sound and files of a message, as JSON: its parts, and the fields in which some systems keep them.

@@ -48,6 +48,7 @@ mod variables;
 
 use retort_model::{ItemKind, Purpose};
 
+pub(crate) use attachments::sent_fields;
 pub use chat_row::{ChatMessage, ChatRow};
 pub use documents::vector_json;
 pub(crate) use documents::write_vector;
