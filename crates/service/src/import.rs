@@ -13,8 +13,10 @@ use retort_engine::pipeline::{
     refuse_input,
 };
 use retort_engine::{
-    Error as EngineError, IdHash, Input, Inputs, PassedOver, ReadOptions, SeenIds, message_hasher,
+    AttachedFiles, Error as EngineError, IdHash, Input, Inputs, PassedOver, ReadOptions, SeenIds,
+    message_hasher,
 };
+use retort_formats::embed::{carry_embedded, embed};
 use retort_formats::import::{ImportFormat, Refusal};
 use retort_formats::package::{Finding, InputCount, Reject, findings, write_reject};
 use retort_json::{RawJson, Text, Value};
@@ -47,6 +49,8 @@ pub struct ImportPlan {
     pub namespace: Option<String>,
     /// Whether what comes replaces what is there under its id, even another conversation.
     pub replace: bool,
+    /// Whether pictures, sound and other files that lie beside the histories are put into the messages that show them.
+    pub keeps_files: bool,
     /// Threads that parse and pack.
     pub threads: usize,
     /// Whether to look only at what would happen.
@@ -194,6 +198,7 @@ pub(crate) fn import(
     let rejects = &Mutex::new(rejects);
     let inputs = Inputs::find(&plan.inputs, None, plan.reading)?;
     let ends = Ends::new(stopped);
+    let attached = plan.keeps_files.then(|| AttachedFiles::of(&inputs));
     let before = Sequencer::new(Before { seen: SeenIds::new(), again: HashMap::new() });
     let read_bytes = Arc::new(AtomicU64::new(0));
     let mut feed = InputsFeed::new(&inputs, plan.from);
@@ -233,10 +238,10 @@ pub(crate) fn import(
             |jobs| feed.feed(&mut Outlet::new(plan.threads, jobs, &ends, None, 0, read)),
             || {
                 let mut packer = store.packer();
-                let (ends, before) = (&ends, &before);
+                let (ends, before, attached) = (&ends, &before, attached.as_ref());
                 move |job: Job, made: &retort_engine::pipeline::Output<'_, ReadBatch>| {
                     let sequence = job.sequence;
-                    match pack(job, (plan, to), &mut packer, before, ends) {
+                    match pack(job, (plan, to, attached), &mut packer, before, ends) {
                         Some(result) => made.send(sequence, result.map_err(EngineError::from)),
                         None => false,
                     }
@@ -291,7 +296,7 @@ pub(crate) fn import(
 /// Parses a batch and packs its conversations; `None` if everything ends.
 fn pack(
     job: Job,
-    (plan, to): (&ImportPlan, &Destination<'_>),
+    (plan, to, attached): (&ImportPlan, &Destination<'_>, Option<&AttachedFiles>),
     packer: &mut Packer,
     before: &Sequencer<Before>,
     ends: &Ends<'_>,
@@ -313,7 +318,14 @@ fn pack(
     point("import.pack");
     let mut line = Vec::new();
     let mut contents = Vec::with_capacity(read.len());
+    let beside = attached.map(|all| all.beside(&source.name.label));
     for one in &mut read {
+        if let (Item::Conversation(conversation), Some(beside)) = (&mut one.item, &beside)
+            && embed(conversation, beside).missing > 0
+        {
+            let id = conversation.id.decoded();
+            done.account.warned.add(Warning::AttachmentLeftBehind, &id);
+        }
         // The same content has the same id, no matter who owns it.
         contents.push((!one.has_id).then(|| content_of(one, &mut line)));
         if let Some(owner @ None) = one.item.owner_mut() {
@@ -582,7 +594,7 @@ fn compare(
     let relation =
         Messages::of(&came, message_hasher()).relation(&Messages::of(&was, message_hasher()));
     let mut rewritten = None;
-    let carries = came.carry_judgements(&was);
+    let carries = carry_embedded(&was, &mut came) | came.carry_judgements(&was);
     if let Some(owner) = states.keeps_owner {
         came.owner = Some(owner.into());
     }

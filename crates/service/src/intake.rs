@@ -41,6 +41,9 @@ struct KeptImport {
     namespace: Option<String>,
     #[serde(default)]
     replace: bool,
+    /// Whether files beside the histories are put into them.
+    #[serde(default)]
+    keeps_files: bool,
     /// Whether to look only at what would happen.
     #[serde(default)]
     dry_run: bool,
@@ -66,6 +69,8 @@ pub struct IntakeRequest {
     pub namespace: Option<String>,
     /// Whether what comes replaces what is there under its id, even another conversation.
     pub replace: bool,
+    /// Whether files that lie beside the histories, in the same archive, are put into the messages that show them.
+    pub keeps_files: bool,
     /// Whether to look only at what would happen.
     pub dry_run: bool,
     /// What is expected, as the audit log is to say.
@@ -189,6 +194,7 @@ impl Service {
                 adopts: false,
                 namespace: request.namespace.clone(),
                 replace: request.replace,
+                keeps_files: request.keeps_files,
                 threads: 1,
                 dry_run: request.dry_run,
                 names: true,
@@ -243,6 +249,7 @@ impl Service {
                 owner: owner(caller, request)?,
                 namespace: request.namespace.clone(),
                 replace: request.replace,
+                keeps_files: request.keeps_files,
                 dry_run: request.dry_run,
                 holder: caller.scope().owner,
                 upload: Some((upload.key.clone(), label.clone())),
@@ -437,6 +444,7 @@ fn kept_import(plan: &ImportPlan, scope: &Scope) -> Result<(String, String), Err
         owner: plan.owner.clone(),
         namespace: plan.namespace.clone(),
         replace: plan.replace,
+        keeps_files: plan.keeps_files,
         holder: scope.owner.clone(),
         reading: plan.reading,
         ..KeptImport::default()
@@ -507,6 +515,7 @@ fn plan_of(
         adopts: false,
         namespace: kept.namespace,
         replace: kept.replace,
+        keeps_files: kept.keeps_files,
         threads,
         dry_run: kept.dry_run,
         names: false,

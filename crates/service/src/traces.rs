@@ -204,6 +204,7 @@ impl Service {
             adopts: true,
             namespace: None,
             replace: false,
+            keeps_files: false,
             threads: self.settings.threads,
             dry_run: false,
             names: false,

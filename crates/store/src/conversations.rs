@@ -107,7 +107,7 @@ pub struct Comparing<'c> {
 pub struct Compared {
     /// How the messages relate.
     pub relation: Relation,
-    /// What comes, with the owner and the judgements that stay; none if none do.
+    /// What comes, with the owner, the judgements and the files that stay; none if none do.
     pub rewritten: Option<Box<Incoming>>,
 }
 

@@ -36,6 +36,11 @@ pub struct Import {
     #[arg(long)]
     replace: bool,
 
+    /// Put pictures, sound and other files that lie beside the histories, in the same folder or archive, into the
+    /// conversations that show them; up to 20 MB for each conversation.
+    #[arg(long)]
+    with_files: bool,
+
     /// Only show what would happen.
     #[arg(long)]
     dry_run: bool,
@@ -88,6 +93,7 @@ impl Import {
             adopts: false,
             namespace: self.reading.namespace.clone(),
             replace: self.replace,
+            keeps_files: self.with_files,
             threads: opened.settings.threads,
             dry_run: self.dry_run,
             names: false,
@@ -149,6 +155,7 @@ impl Import {
             about.extend(self.owner.clone().map(|owner| ("owner", owner)));
             about.extend(self.reading.namespace.clone().map(|name| ("namespace", name)));
             about.extend(self.replace.then(|| ("replace", "true".to_owned())));
+            about.extend(self.with_files.then(|| ("with_files", "true".to_owned())));
             about.extend(self.dry_run.then(|| ("dry_run", "true".to_owned())));
             match client.upload(&source, &about, &request_key(), &bar, &stopped)? {
                 Some(job) => jobs.push(job),

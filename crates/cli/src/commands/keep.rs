@@ -156,6 +156,7 @@ fn import(
         adopts: false,
         namespace: None,
         replace: false,
+        keeps_files: false,
         threads: opened.settings.threads,
         dry_run: false,
         names: false,

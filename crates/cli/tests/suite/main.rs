@@ -19,6 +19,7 @@ mod deliveries;
 mod diff;
 mod disk;
 mod docs;
+mod embedded;
 mod erasure;
 mod faults;
 mod filters;

@@ -90,8 +90,8 @@ pub async fn import_upload(
         upload = back;
         hash?
     };
-    let [from, owner, namespace, replace, dry_run] = intake.told();
-    let told = [b"import", from, owner, namespace, replace, dry_run, &hash];
+    let [from, owner, namespace, replace, with_files, dry_run] = intake.told();
+    let told = [b"import", from, owner, namespace, replace, with_files, dry_run, &hash];
     let key = match key_of(&headers, &told) {
         Ok(key) => key,
         Err(problem) => {

@@ -27,6 +27,9 @@ pub struct Intake {
     pub namespace: Option<String>,
     /// Replace what is there under an id, even another conversation.
     pub replace: bool,
+    /// Put pictures, sound and other files that lie in the same archive as the histories into the conversations that show
+    /// them, up to 20 MB for each conversation.
+    pub with_files: bool,
     /// Look only at what would happen: everything is read and counted, nothing is kept.
     pub dry_run: bool,
     /// What the import is called; its file's name, for instance.
@@ -35,12 +38,14 @@ pub struct Intake {
 
 impl Intake {
     /// What of it makes two requests with one body different.
-    pub fn told(&self) -> [&[u8]; 5] {
+    pub fn told(&self) -> [&[u8]; 6] {
         let texts = [&self.from, &self.owner, &self.namespace];
         let [from, owner, namespace] =
             texts.map(|said| said.as_deref().unwrap_or_default().as_bytes());
         let flag = |is_set: bool, name: &'static [u8]| if is_set { name } else { b"" };
-        [from, owner, namespace, flag(self.replace, b"replace"), flag(self.dry_run, b"dry-run")]
+        let replace = flag(self.replace, b"replace");
+        let with_files = flag(self.with_files, b"with-files");
+        [from, owner, namespace, replace, with_files, flag(self.dry_run, b"dry-run")]
     }
 
     /// The service's request.
@@ -57,8 +62,15 @@ impl Intake {
             };
         let given = |text: &Option<String>| text.clone().filter(|text| !text.trim().is_empty());
         let (owner, namespace) = (given(&self.owner), given(&self.namespace));
-        let (replace, dry_run) = (self.replace, self.dry_run);
-        Ok(IntakeRequest { from, owner, namespace, replace, dry_run, ..IntakeRequest::default() })
+        Ok(IntakeRequest {
+            from,
+            owner,
+            namespace,
+            replace: self.replace,
+            keeps_files: self.with_files,
+            dry_run: self.dry_run,
+            ..IntakeRequest::default()
+        })
     }
 }
 
@@ -76,9 +88,9 @@ pub async fn take_in(
     let headers = request.headers().clone();
     refuse_multipart(&headers)?;
     let body = whole_body(request, REQUEST_BYTES).await?;
-    let [from, owner, namespace, replace, dry_run] = intake.told();
+    let [from, owner, namespace, replace, with_files, dry_run] = intake.told();
     let kind_name = kind.as_str().as_bytes();
-    let told = [b"take-in", kind_name, from, owner, namespace, replace, dry_run, &body];
+    let told = [b"take-in", kind_name, from, owner, namespace, replace, with_files, dry_run, &body];
     let key = key_of(&headers, &told)?;
     let intake = IntakeRequest { kind, ..intake.request()? };
     let (asks, doing) = (caller.clone(), app.clone());

@@ -177,6 +177,7 @@ async fn receive(
             "owner" => intake.owner = given(field).await?,
             "namespace" => intake.namespace = given(field).await?,
             "replace" => intake.replace = given(field).await?.is_some(),
+            "with_files" => intake.keeps_files = given(field).await?.is_some(),
             "file" if !is_own => return Err(Problem::forbidden(OTHER_SESSION)),
             "file" => {
                 let label = field.file_name().unwrap_or_default().to_owned();
