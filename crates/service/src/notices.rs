@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use retort_model::bounds::{LINK_HOURS, PAGE_ITEMS, WEBHOOKS_PER_PERSON};
 use retort_model::{Action, Grant};
-use retort_store::{Delivery, DeliveryState, Notice, Webhook};
+use retort_store::{Delivery, DeliveryState, NewWebhook, Notice, Webhook};
 
 use crate::caller::Caller;
 use crate::clock::later;
 use crate::error::Error;
+use crate::schedules::no_schedule;
 use crate::secret::chance;
 use crate::service::Service;
 
@@ -28,15 +29,17 @@ impl Service {
     }
 
     /// Has the caller's exports told to a URL. The secret, with which notices are signed, is never shown again. With
-    /// `link_hours`, each notice of a dataset has a link that downloads it, without any other secret, for so long.
+    /// `link_hours`, each notice of a dataset has a link that downloads it, without any other secret, for so long. With
+    /// `schedule`, one of the caller's own, only its runs are told, and the webhook goes with it.
     ///
     /// # Errors
-    /// They have too many; a link works for 1 to 168 hours.
+    /// They have too many, or no such schedule; a link works for 1 to 168 hours.
     pub fn add_webhook(
         &self,
         caller: &Caller,
         url: &str,
         link_hours: Option<u64>,
+        schedule: Option<i64>,
     ) -> Result<Webhook, Error> {
         // A URL may hold a secret of its own.
         let shown = url.split(['?', '#']).next().unwrap_or_default();
@@ -51,6 +54,9 @@ impl Service {
                     )));
                 }
             }
+            if schedule.is_some() {
+                caller.needs(Grant::Export)?;
+            }
             if self.store.webhooks(&caller.own())?.len() >= WEBHOOKS_PER_PERSON {
                 return Err(Error::TooMany(format!(
                     "you have {WEBHOOKS_PER_PERSON} webhooks already; remove one first"
@@ -60,9 +66,11 @@ impl Service {
             let secret = base64::engine::general_purpose::STANDARD.encode(chance::<32>()?);
             let secret = format!("whsec_{secret}");
             let (now, project) = (self.clock.now(), caller.project.id);
-            let to = (url, link_hours);
-            let id = self.store.add_webhook(project, &caller.name, to, &secret, now)?;
-            Ok(Webhook { id, url: url.to_owned(), secret, created_at: Some(now), link_hours })
+            let new = NewWebhook { url, secret: &secret, link_hours, schedule };
+            let added = self.store.add_webhook(project, &caller.name, &new, now)?;
+            let Some(id) = added else { return Err(no_schedule(schedule.unwrap_or_default())) };
+            let (url, created_at) = (url.to_owned(), Some(now));
+            Ok(Webhook { id, url, secret, created_at, link_hours, schedule })
         })
     }
 

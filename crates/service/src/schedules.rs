@@ -221,14 +221,15 @@ impl Service {
         })
     }
 
-    /// Deletes a schedule of the caller; for an owner, anyone's in the project. Its datasets stay.
+    /// Deletes a schedule of the caller, with the webhooks that are limited to it; for an owner, anyone's in the project.
+    /// Its datasets stay.
     ///
     /// # Errors
     /// There is no such schedule; those of the store.
     pub fn delete_schedule(&self, caller: &Caller, id: i64) -> Result<(), Error> {
         self.audited(caller, Action::Schedule, &format!("{id}: deleted"), || {
             let Scheduled { schedule, .. } = self.schedule(caller, id)?;
-            Ok(self.store.delete_schedule(schedule.id)?)
+            Ok(self.store.delete_schedule(&schedule)?)
         })
     }
 
@@ -263,6 +264,6 @@ fn changed_meanwhile(schedule: &Schedule) -> Error {
     Error::Conflict(format!("schedule `{name}` was changed or run just now; look at it again"))
 }
 
-fn no_schedule(id: i64) -> Error {
+pub(crate) fn no_schedule(id: i64) -> Error {
     Error::NotFound { what: "schedule", name: id.to_string() }
 }

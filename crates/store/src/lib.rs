@@ -83,7 +83,7 @@ pub use jobs::QueueStats;
 pub use line::{LineReader, StoredLine};
 pub use listing::{Cursor, Order, Page, Summary};
 pub use maintenance::Finding;
-pub use notices::{Delivery, DeliveryState, Notice, Webhook, WebhookOwner};
+pub use notices::{Delivery, DeliveryState, NewWebhook, Notice, Webhook, WebhookOwner};
 pub use people::Ended;
 pub use people::Member;
 pub use people::Membership;

@@ -45,6 +45,21 @@ pub struct Webhook {
     pub created_at: Option<Time>,
     /// Hours for which a notice's link to the dataset works; none if notices have no link.
     pub link_hours: Option<u64>,
+    /// The schedule whose runs alone it is told of; none for all exports.
+    pub schedule: Option<i64>,
+}
+
+/// A webhook to add.
+#[derive(Clone, Copy, Debug)]
+pub struct NewWebhook<'a> {
+    /// Where notices go.
+    pub url: &'a str,
+    /// What they are signed with.
+    pub secret: &'a str,
+    /// Hours for which a notice's link to the dataset works; none if notices have no link.
+    pub link_hours: Option<u64>,
+    /// The schedule whose runs alone it is told of; none for all exports.
+    pub schedule: Option<i64>,
 }
 
 /// A notice that is to go to a webhook.
@@ -132,38 +147,47 @@ impl crate::Store {
         Ok(found)
     }
 
-    /// Adds a webhook; its number.
+    /// Adds a webhook; its number, or none if its creator has no such schedule.
     pub fn add_webhook(
         &self,
         project: i64,
         creator: &str,
-        (url, link_hours): (&str, Option<u64>),
-        secret: &str,
+        new: &NewWebhook<'_>,
         now: Time,
-    ) -> Result<i64, Error> {
+    ) -> Result<Option<i64>, Error> {
         self.write(|connection| {
+            if let Some(schedule) = new.schedule {
+                let mut theirs = Statement::new("SELECT id FROM schedule");
+                theirs.made_in(&Scope::person(project, creator)).push(" AND id = ").int(schedule);
+                // Whoever deletes the schedule waits, and finds the webhook then.
+                theirs.push(connection.dialect().locked());
+                if connection.row(&theirs.sql, &theirs.values(), |row| row.int(0))?.is_none() {
+                    return Ok(None);
+                }
+            }
             let id = next(connection, "webhook", 1)?;
-            let sql =
-                "INSERT INTO webhook (id, project, creator, url, secret, created_at, link_hours)
-                       VALUES ($1, $2, $3, $4, $5, $6, $7)";
+            let sql = "INSERT INTO webhook
+                           (id, project, creator, url, secret, created_at, link_hours, schedule)
+                       VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
             let values = [
                 id.into(),
                 project.into(),
                 Value::Text(&column_text(creator)),
-                Value::Text(&column_text(url)),
-                secret.into(),
+                Value::Text(&column_text(new.url)),
+                new.secret.into(),
                 Value::Int(now.unix_micros()),
-                link_hours.map(whole).into(),
+                new.link_hours.map(whole).into(),
+                new.schedule.into(),
             ];
             connection.execute(sql, &values)?;
-            Ok(id)
+            Ok(Some(id))
         })
     }
 
     /// Webhooks in a scope, the oldest first.
     pub fn webhooks(&self, scope: &Scope) -> Result<Vec<Webhook>, Error> {
         let mut statement =
-            Statement::new("SELECT id, url, secret, created_at, link_hours FROM webhook");
+            Statement::new("SELECT id, url, secret, created_at, link_hours, schedule FROM webhook");
         statement.made_in(scope).push(" ORDER BY id");
         self.read(|connection| {
             connection.rows(&statement.sql, &statement.values(), |row| {
@@ -173,6 +197,7 @@ impl crate::Store {
                     secret: row.text(2)?,
                     created_at: moment(row.int(3)?),
                     link_hours: row.int_or_none(4)?.map(i64::unsigned_abs),
+                    schedule: row.int_or_none(5)?,
                 })
             })
         })
@@ -191,7 +216,7 @@ impl crate::Store {
 
     /// Takes a webhook in a scope away, with what was on its way there; whether there was one.
     pub fn end_webhook(&self, scope: &Scope, id: i64) -> Result<bool, Error> {
-        self.write(|connection| forget_webhooks(connection, scope, Some(id)))
+        self.write(|connection| forget_webhooks(connection, scope, Which::One(id)))
     }
 
     /// Takes deliveries that are due, and puts them off until then for everyone else.
@@ -313,11 +338,13 @@ fn claim(
     found.ok_or_else(|| Error::Damaged("a delivery is of no notice".into()))
 }
 
-/// Notifies the person who asked for an export, and each of their webhooks, that it ended.
+/// Notifies the person who asked for an export, and each of their webhooks that is told of it, that it ended.
 pub(crate) fn notify(connection: &mut Connection, job: i64, now: Time) -> Result<(), Error> {
-    let sql = "SELECT project, creator FROM job WHERE id = $1 AND kind = 'export'";
-    let whose = connection.row(sql, &[job.into()], |row| Ok((row.int(0)?, row.text(1)?)))?;
-    let Some((project, creator)) = whose else { return Ok(()) };
+    let sql = "SELECT project, creator, schedule FROM job WHERE id = $1 AND kind = 'export'";
+    let read = |row: &Row<'_>| Ok((row.int(0)?, row.text(1)?, row.int_or_none(2)?));
+    let Some((project, creator, schedule)) = connection.row(sql, &[job.into()], read)? else {
+        return Ok(());
+    };
     let notice = next(connection, "notice", 1)?;
     let sql = "INSERT INTO notice (id, project, creator, job, name, state, dataset, at, schedule, disabled)
                SELECT CAST($1 AS BIGINT), project, creator, id, name, state, dataset, CAST($2 AS BIGINT), schedule,
@@ -325,7 +352,7 @@ pub(crate) fn notify(connection: &mut Connection, job: i64, now: Time) -> Result
                FROM job WHERE id = $3";
     let at = Value::Int(now.unix_micros());
     connection.execute(sql, &[notice.into(), at, job.into()])?;
-    for webhook in held(connection, &Scope::person(project, creator), None)? {
+    for webhook in held(connection, &Scope::person(project, creator), Which::Told(schedule))? {
         let sql =
             "INSERT INTO delivery (webhook, notice, attempts, next_at) VALUES ($1, $2, 0, $3)";
         connection.execute(sql, &[webhook.into(), notice.into(), at])?;
@@ -333,13 +360,24 @@ pub(crate) fn notify(connection: &mut Connection, job: i64, now: Time) -> Result
     Ok(())
 }
 
-/// Takes away webhooks in a scope, one or all of them, with what was on its way there; whether there were any.
+/// Which webhooks in a scope.
+#[derive(Clone, Copy)]
+pub(crate) enum Which {
+    All,
+    One(i64),
+    /// Those that are limited to a schedule.
+    LimitedTo(i64),
+    /// Those that are told of an export: of a run of a schedule, or of no schedule.
+    Told(Option<i64>),
+}
+
+/// Takes away webhooks in a scope, with what was on its way there; whether there were any.
 pub(crate) fn forget_webhooks(
     connection: &mut Connection,
     scope: &Scope,
-    only: Option<i64>,
+    which: Which,
 ) -> Result<bool, Error> {
-    let webhooks = held(connection, scope, only)?;
+    let webhooks = held(connection, scope, which)?;
     for webhook in &webhooks {
         let webhook = [Value::Int(*webhook)];
         connection.execute("DELETE FROM delivery WHERE webhook = $1", &webhook)?;
@@ -348,13 +386,19 @@ pub(crate) fn forget_webhooks(
     Ok(!webhooks.is_empty())
 }
 
-/// Webhooks in a scope, one or all of them, that nobody else takes away or sends notices to meanwhile.
-fn held(connection: &mut Connection, scope: &Scope, only: Option<i64>) -> Result<Vec<i64>, Error> {
+/// Webhooks in a scope that nobody else takes away or sends notices to meanwhile.
+fn held(connection: &mut Connection, scope: &Scope, which: Which) -> Result<Vec<i64>, Error> {
     let mut statement = Statement::new("SELECT id FROM webhook");
     statement.made_in(scope);
-    if let Some(only) = only {
-        statement.push(" AND id = ").int(only);
-    }
+    match which {
+        Which::All => &mut statement,
+        Which::One(id) => statement.push(" AND id = ").int(id),
+        Which::LimitedTo(schedule) => statement.push(" AND schedule = ").int(schedule),
+        Which::Told(None) => statement.push(" AND schedule IS NULL"),
+        Which::Told(Some(schedule)) => {
+            statement.push(" AND (schedule IS NULL OR schedule = ").int(schedule).push(")")
+        }
+    };
     statement.push(" ORDER BY id").push(connection.dialect().locked());
     connection.rows(&statement.sql, &statement.values(), |row| row.int(0))
 }

@@ -5,7 +5,7 @@ use retort_model::{ProjectRole, Scope, Time};
 use crate::columns::{column_text, key_text, moment};
 use crate::dialect::{Connection, Value};
 use crate::error::Error;
-use crate::notices::forget_webhooks;
+use crate::notices::{Which, forget_webhooks};
 use crate::person::{PERSON, PERSON_COLUMNS, Person, read_person};
 use crate::sessions::{SecretHash, end_sessions};
 use crate::statement::Statement;
@@ -499,7 +499,7 @@ pub(crate) fn end_webhooks(
         }
     };
     for project in projects {
-        forget_webhooks(connection, &Scope::person(project, &*name), None)?;
+        forget_webhooks(connection, &Scope::person(project, &*name), Which::All)?;
     }
     Ok(())
 }

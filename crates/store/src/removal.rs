@@ -6,7 +6,7 @@ use crate::columns::{PURGED, key_text};
 use crate::dialect::{Connection, Value};
 use crate::error::Error;
 use crate::items::{held_by, table};
-use crate::notices::forget_webhooks;
+use crate::notices::{Which, forget_webhooks};
 use crate::people::{end_credentials, end_webhooks, end_what_role_gave, refuse_last_owner};
 use crate::statement::Statement;
 use crate::store::{next, take_turn};
@@ -160,7 +160,7 @@ impl crate::Store {
         self.write(|connection| {
             next(connection, "membership", 0)?;
             let one = [project.into()];
-            forget_webhooks(connection, &Scope::project(project), None)?;
+            forget_webhooks(connection, &Scope::project(project), Which::All)?;
             for table in ["token", "invitation", "share", "choice", "saved_view"] {
                 let sql = format!("DELETE FROM {table} WHERE project = $1");
                 connection.execute(&sql, &one)?;
@@ -199,7 +199,7 @@ impl crate::Store {
             if connection.row(sql, &one, |row| row.int(0))?.is_some() {
                 return Err(Error::InUse);
             }
-            forget_webhooks(connection, &Scope::project(project), None)?;
+            forget_webhooks(connection, &Scope::project(project), Which::All)?;
             traces::forget_all(connection, project)?;
             for (table, through, column) in [
                 ("citation", "conversation", "key"),

@@ -9,6 +9,7 @@ use crate::delivery_queue::{
 };
 use crate::dialect::{Connection, Row, Value};
 use crate::error::Error;
+use crate::notices::{Which, forget_webhooks};
 use crate::statement::Statement;
 use crate::store::next;
 
@@ -278,8 +279,9 @@ impl crate::Store {
         self.write(|connection| connection.execute(sql, &values).map(|_| ()))
     }
 
-    /// Deletes a schedule. Its datasets and a run in progress stay as ordinary exports of its owner.
-    pub fn delete_schedule(&self, schedule: i64) -> Result<(), Error> {
+    /// Deletes a schedule, with the webhooks that are limited to it. Its datasets and a run in progress stay as ordinary
+    /// exports of its owner.
+    pub fn delete_schedule(&self, schedule: &Schedule) -> Result<(), Error> {
         self.write(|connection| {
             for sql in [
                 "UPDATE job SET schedule = NULL WHERE schedule = $1",
@@ -288,9 +290,10 @@ impl crate::Store {
                 "DELETE FROM schedule_window WHERE schedule = $1",
                 "DELETE FROM schedule WHERE id = $1",
             ] {
-                connection.execute(sql, &[schedule.into()])?;
+                connection.execute(sql, &[schedule.id.into()])?;
             }
-            Ok(())
+            let scope = Scope::project(schedule.project);
+            forget_webhooks(connection, &scope, Which::LimitedTo(schedule.id)).map(|_| ())
         })
     }
 

@@ -3,8 +3,11 @@
 use std::collections::BTreeSet;
 
 use retort_model::bounds::JOB_ATTEMPTS;
-use retort_model::{JobKind, JobState, ProjectRole, Scope};
-use retort_store::{Delivery, DeliveryState, NewExport, NewImport, Notice, Store, Wanted};
+use retort_model::{JobKind, JobState, ProjectRole, ScheduleState, Scope};
+use retort_store::{
+    Delivery, DeliveryState, NewExport, NewImport, NewRun, NewSchedule, Notice, RunQueued,
+    RunWindow, Schedule, Store, Wanted,
+};
 
 use crate::support::*;
 
@@ -19,7 +22,14 @@ fn export(place: &Place, creator: &str, name: &str) -> i64 {
 }
 
 fn webhook(place: &Place, creator: &str, url: &str) -> i64 {
-    place.store.add_webhook(place.project, creator, (url, None), "key", at(1)).unwrap()
+    place.store.add_webhook(place.project, creator, &webhook_to(url, None), at(1)).unwrap().unwrap()
+}
+
+fn schedule(place: &Place, creator: &str, name: &str) -> Schedule {
+    let next_at = Some(at(1000));
+    let new = NewSchedule { creator, person: None, name, plan: "{}", next_at, period_to: None };
+    let id = place.store.add_schedule(place.project, &new, at(10)).unwrap();
+    place.store.schedule(&place.scope(), id).unwrap().unwrap()
 }
 
 /// Has an export of ann's end, and so a notice made.
@@ -148,7 +158,7 @@ fn a_notice_goes_to_the_webhooks_of_the_person_who_asked() {
         let first = webhook(place, "ann", "https://one");
         let second = webhook(place, "ann", "https://two");
         webhook(place, "bob", "https://bob");
-        store.add_webhook(q, "ann", ("https://q", None), "key", at(1)).unwrap();
+        store.add_webhook(q, "ann", &webhook_to("https://q", None), at(1)).unwrap();
         end_one(place, "d");
         webhook(place, "ann", "https://too-late");
         assert_eq!(claim(store, 299), []);
@@ -159,6 +169,88 @@ fn a_notice_goes_to_the_webhooks_of_the_person_who_asked() {
         assert_eq!((told[0].webhook, told[1].webhook), (first, second));
         assert_eq!((told[0].project.as_str(), told[0].secret.as_str()), ("p", "key"));
         assert_eq!(told[0].attempts, 1);
+    });
+}
+
+#[test]
+fn a_webhook_of_a_schedule_is_told_of_its_runs_alone_and_goes_with_it() {
+    on_both(|place| {
+        let store = &place.store;
+        place.add("a", "1");
+        let [nightly, weekly] = ["nightly", "weekly"].map(|name| schedule(place, "ann", name));
+        let limited = |creator: &str, url: &str, schedule: &Schedule| {
+            let new = webhook_to(url, Some(schedule.id));
+            store.add_webhook(place.project, creator, &new, at(1)).unwrap()
+        };
+        webhook(place, "ann", "https://all");
+        let hook = limited("ann", "https://nightly", &nightly).unwrap();
+        limited("ann", "https://weekly", &weekly).unwrap();
+        assert_eq!(limited("bob", "https://bob", &nightly), None);
+        let ann = Scope::person(place.project, "ann");
+        let kept = store.webhooks(&ann).unwrap();
+        assert_eq!(kept.iter().map(|one| one.schedule).collect::<Vec<_>>(), {
+            [None, Some(nightly.id), Some(weekly.id)]
+        });
+        let told = || -> Vec<_> {
+            let told = claim(store, 2000);
+            told.into_iter().map(|one| (one.url, one.notice.name, one.notice.disabled)).collect()
+        };
+        let expect = |urls: &[&str], name: &str, why: Option<&str>| -> Vec<_> {
+            let each = urls.iter().map(|url| (*url, name, why));
+            each.map(|(url, name, why)| (url.into(), name.into(), why.map(String::from))).collect()
+        };
+        end_one(place, "other");
+        assert_eq!(told(), expect(&["https://all"], "other", None));
+
+        let new = NewExport { creator: "ann", person: None, name: "n", plan: "{}", part_bytes: 1 };
+        let next_at = Some(at(5000));
+        let run = NewRun { schedule: &nightly, window: RunWindow::All, next_at, delivers: None };
+        let queued = store.submit_run(&place.scope(), &everything().into(), &new, &run, at(1000));
+        let RunQueued::Job(job) = queued.unwrap() else { panic!("it has something to export") };
+        place.claim("w", job);
+        store.end(job, "w", JobState::Failed, Some("no disk"), None, at(1100)).unwrap();
+        assert_eq!(told(), expect(&["https://all", "https://nightly"], "n", None));
+
+        let fail = |is_over| {
+            let now = store.schedule(&place.scope(), nightly.id).unwrap().unwrap();
+            store.fail_run((&now, None), "n", "not allowed", is_over, at(1200)).unwrap();
+        };
+        fail(true);
+        assert_eq!(told(), expect(&["https://all", "https://nightly"], "n", Some("not allowed")));
+        let disabled = store.schedule(&place.scope(), nightly.id).unwrap().unwrap();
+        assert_eq!(disabled.state, ScheduleState::Disabled);
+
+        // What is on its way goes too.
+        fail(false);
+        store.delete_schedule(&nightly).unwrap();
+        assert_eq!(told().len(), 1);
+        let left: Vec<_> = store.webhooks(&ann).unwrap().into_iter().map(|one| one.url).collect();
+        assert_eq!(left, ["https://all", "https://weekly"]);
+        assert_eq!(store.webhook_owner(hook).unwrap(), None, "its links end");
+        assert_eq!(limited("ann", "https://gone", &nightly), None);
+        assert_eq!(store.check(true, at(0)).unwrap(), []);
+    });
+}
+
+#[test]
+fn a_webhook_that_is_added_while_its_schedule_goes_does_not_stay() {
+    on_both(|place| {
+        let other = place.again();
+        let schedules: Vec<_> =
+            (0..30).map(|number| schedule(place, "ann", &format!("s{number}"))).collect();
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for one in &schedules {
+                    let new = webhook_to("https://h", Some(one.id));
+                    other.add_webhook(place.project, "ann", &new, at(1)).unwrap();
+                }
+            });
+            for one in &schedules {
+                place.store.delete_schedule(one).unwrap();
+            }
+        });
+        assert_eq!(place.number("SELECT COUNT(*) FROM schedule"), 0);
+        assert_eq!(place.number("SELECT COUNT(*) FROM webhook"), 0);
     });
 }
 

@@ -238,7 +238,7 @@ fn who_leaves_a_project_leaves_nothing_that_acts_there() {
                 store.add_token(&token, at(1)).unwrap();
             }
             for name in ["ann", "bob"] {
-                store.add_webhook(project, name, ("https://h", None), "s", at(1)).unwrap();
+                store.add_webhook(project, name, &webhook_to("https://h", None), at(1)).unwrap();
             }
         }
         place.dataset("d", &everything());
@@ -515,7 +515,7 @@ fn the_first_to_come_by_a_link_or_a_provider_ends_what_an_account_had_before() {
             store.set_role(place.project, person.id, role, at(1)).unwrap();
             token(place, &person, 1);
             invite(place, Some(person.id), ProjectRole::Member, 2);
-            store.add_webhook(place.project, name, ("https://h", None), "s", at(1)).unwrap();
+            store.add_webhook(place.project, name, &webhook_to("https://h", None), at(1)).unwrap();
             store.add_identity("https://one", name, person.id).unwrap();
             let kind = SessionKind::Session;
             store.add_session(kind, &[3; 32], person.id, at(1), at(100)).unwrap();

@@ -267,7 +267,7 @@ fn a_deleted_schedule_leaves_its_datasets_and_a_run_that_is_under_way() {
         deliver(place, first);
         place.add("b", "1");
         let second = run(place, id, "d2", RunWindow::Changed);
-        place.store.delete_schedule(id).unwrap();
+        place.store.delete_schedule(&schedule(place, id)).unwrap();
         deliver(place, second);
         assert_eq!(place.store.datasets(&place.scope()).unwrap().len(), 2);
         assert_eq!(place.job(second).schedule, None);
@@ -352,7 +352,7 @@ fn datasets_are_delivered_once_and_in_order() {
         assert_eq!(claim(place, "w", 9000), None);
         let now = schedule(place, id);
         assert_eq!(now.last_note.unwrap(), "dataset `d3` was deleted before it was delivered");
-        place.store.delete_schedule(id).unwrap();
+        place.store.delete_schedule(&schedule(place, id)).unwrap();
     });
 }
 

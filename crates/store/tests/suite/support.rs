@@ -8,7 +8,7 @@ use retort_model::{
 };
 use retort_store::{
     Compared, Comparing, Error, Importer, Incoming, Job, NewAudit, NewDataset, NewExport, NewShare,
-    Store, Summary, Taken, Wanted,
+    NewWebhook, Store, Summary, Taken, Wanted,
 };
 use tempfile::TempDir;
 
@@ -261,6 +261,11 @@ impl Dice {
     pub fn happens(&mut self, percent: usize) -> bool {
         self.below(100) < percent
     }
+}
+
+/// A webhook that is told of all exports, or of the runs of one schedule.
+pub fn webhook_to(url: &str, schedule: Option<i64>) -> NewWebhook<'_> {
+    NewWebhook { url, secret: "key", link_hours: None, schedule }
 }
 
 /// Queries, any of which may match.

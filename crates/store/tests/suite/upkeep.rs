@@ -139,7 +139,7 @@ fn a_copy_holds_people_links_and_the_audit_log() {
         place.add("c", "line");
         let conversation = place.one("c").key;
         store.add_share(&place.scope(), &link("link", conversation), at(1)).unwrap().unwrap();
-        store.add_webhook(place.project, "ann", ("https://h", None), "key", at(1)).unwrap();
+        store.add_webhook(place.project, "ann", &webhook_to("https://h", None), at(1)).unwrap();
         place.dataset("d", &everything());
         store.add_audit(&entry(None, Action::Edit, "c"), at(1)).unwrap();
 

@@ -72,7 +72,9 @@ async fn add_webhook(
 ) -> Result<Response, Problem> {
     check_url(&asked.url, app.settings().allows_private_webhooks)
         .map_err(|why| Problem::bad_request(format!("`url`: {why}")))?;
-    let added = move |service: &Service| service.add_webhook(&caller, &asked.url, asked.link_hours);
+    let added = move |service: &Service| {
+        service.add_webhook(&caller, &asked.url, asked.link_hours, None)
+    };
     let webhook = app.call(added).await?;
     Ok((StatusCode::CREATED, Json(wire::Webhook::new(&webhook, true))).into_response())
 }

@@ -366,7 +366,7 @@ async fn add_webhook(
         },
     };
     let caller = visit.caller.clone();
-    let added = app.call(move |service| service.add_webhook(&caller, &form.url, link_hours));
+    let added = app.call(move |service| service.add_webhook(&caller, &form.url, link_hours, None));
     match added.await {
         Ok(webhook) => programs(&app, visit, Some(("webhook", webhook.secret)), None).await,
         Err(problem) => programs(&app, visit, None, Some(problem)).await,

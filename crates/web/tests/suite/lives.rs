@@ -175,7 +175,7 @@ impl Life {
             }
             _ => {
                 let url = format!("https://example.com/hook-{}", self.number);
-                let webhook = service.add_webhook(&self.caller, &url, None).unwrap();
+                let webhook = service.add_webhook(&self.caller, &url, None, None).unwrap();
                 Thing::Webhook(webhook.id, self.export(service, "told", true))
             }
         }

@@ -989,14 +989,14 @@ impl Stage {
     }
 
     fn webhook(&self) -> i64 {
-        self.service.add_webhook(&self.ann, "https://example.com/hook", None).unwrap().id
+        self.service.add_webhook(&self.ann, "https://example.com/hook", None, None).unwrap().id
     }
 
     /// A link to a dataset in a notice to a webhook.
     fn download_link(&self) -> String {
         let dataset = self.dataset();
         let hook = "https://example.com/hook";
-        let webhook = self.service.add_webhook(&self.ann, hook, Some(1)).unwrap();
+        let webhook = self.service.add_webhook(&self.ann, hook, Some(1), None).unwrap();
         let mut notices = self.service.notices(&self.ann, None, 100).unwrap().into_iter();
         let notice = notices.rfind(|one| one.dataset == Some(dataset)).unwrap();
         let delivery = Delivery {
