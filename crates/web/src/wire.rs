@@ -733,6 +733,10 @@ pub struct NewWebhook {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 1, maximum = 168)]
     pub link_hours: Option<u64>,
+    /// The number of one of your schedules: only notices of its runs are posted, and the webhook goes when the schedule is
+    /// deleted. Default: notices of all your exports.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schedule: Option<i64>,
 }
 
 /// A webhook.
@@ -747,6 +751,9 @@ pub struct Webhook {
     /// Hours for which a notice's link to the dataset works; null if notices have no link.
     #[serde(default)]
     pub link_hours: Option<u64>,
+    /// The schedule whose runs alone are posted; null if all your exports are.
+    #[serde(default)]
+    pub schedule: Option<i64>,
     /// What notices are signed with, when it is made and never again.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub secret: Option<String>,
@@ -760,6 +767,7 @@ impl Webhook {
             url: webhook.url.clone(),
             created_at: moment(webhook.created_at),
             link_hours: webhook.link_hours,
+            schedule: webhook.schedule,
             secret: is_new.then(|| webhook.secret.clone()),
         }
     }

@@ -62,7 +62,7 @@ async fn list_webhooks(
 
 /// Have one's exports that end posted to a URL
 ///
-/// Signed as Standard Webhooks says, with a secret that is shown once.
+/// Signed as Standard Webhooks says, with a secret that is shown once. With `schedule`, only that schedule's runs.
 #[utoipa::path(post, path = "/webhooks", tag = "notices", request_body = wire::NewWebhook,
     responses((status = 201, body = wire::Webhook)))]
 async fn add_webhook(
@@ -73,7 +73,7 @@ async fn add_webhook(
     check_url(&asked.url, app.settings().allows_private_webhooks)
         .map_err(|why| Problem::bad_request(format!("`url`: {why}")))?;
     let added = move |service: &Service| {
-        service.add_webhook(&caller, &asked.url, asked.link_hours, None)
+        service.add_webhook(&caller, &asked.url, asked.link_hours, asked.schedule)
     };
     let webhook = app.call(added).await?;
     Ok((StatusCode::CREATED, Json(wire::Webhook::new(&webhook, true))).into_response())

@@ -227,6 +227,8 @@ struct WebhookRow {
     at: String,
     /// Whether notices have a link, and for how long it works.
     link: Option<String>,
+    /// The name of the schedule that it is limited to.
+    schedule: Option<String>,
 }
 
 #[derive(Template)]
@@ -235,6 +237,8 @@ struct Tokens {
     frame: Frame,
     tokens: Vec<TokenRow>,
     webhooks: Vec<WebhookRow>,
+    /// The schedules that a webhook can be limited to: each number with its name.
+    schedules: Vec<(i64, String)>,
     scopes: Vec<(&'static str, &'static str)>,
     /// A secret that was made just now: what it is of, and it.
     made: Option<(&'static str, String)>,
@@ -253,9 +257,16 @@ async fn programs(
 ) -> Response {
     let frame = visit.frame("project");
     let seen = app.call(move |service| {
-        Ok((service.tokens(&visit.caller)?, service.webhooks(&visit.caller)?))
+        let caller = &visit.caller;
+        let schedules = match caller.grants().has(Grant::Export) {
+            true => service.schedules(caller, false)?,
+            false => Vec::new(),
+        };
+        let own = schedules.into_iter().filter(|one| one.schedule.creator == caller.name());
+        let schedules = own.map(|one| (one.schedule.id, one.schedule.name)).collect::<Vec<_>>();
+        Ok((service.tokens(caller)?, service.webhooks(caller)?, schedules))
     });
-    let (tokens, webhooks) = match seen.await {
+    let (tokens, webhooks, schedules) = match seen.await {
         Ok(seen) => seen,
         Err(problem) => return trouble(&problem),
     };
@@ -290,8 +301,13 @@ async fn programs(
                     1 => "with a link for 1 hour".to_owned(),
                     hours => format!("with a link for {hours} hours"),
                 }),
+                schedule: one.schedule.map(|id| {
+                    let name = schedules.iter().find(|(known, _)| *known == id);
+                    name.map_or_else(|| id.to_string(), |(_, name)| name.clone())
+                }),
             })
             .collect(),
+        schedules,
         scopes: Grant::ALL.iter().map(|&grant| (grant.as_str(), about(grant))).collect(),
         made,
         trouble: problem.map(|problem| sentence(problem.detail())),
@@ -345,6 +361,8 @@ struct NewWebhook {
     url: String,
     #[serde(default)]
     link_hours: String,
+    #[serde(default)]
+    schedule: String,
 }
 
 async fn add_webhook(
@@ -365,8 +383,19 @@ async fn add_webhook(
             }
         },
     };
+    let schedule = match form.schedule.as_str() {
+        "" => None,
+        text => match text.parse::<i64>() {
+            Ok(id) => Some(id),
+            Err(_) => {
+                let problem = Problem::bad_request("choose a schedule from the list");
+                return programs(&app, visit, None, Some(problem)).await;
+            }
+        },
+    };
     let caller = visit.caller.clone();
-    let added = app.call(move |service| service.add_webhook(&caller, &form.url, link_hours, None));
+    let added =
+        app.call(move |service| service.add_webhook(&caller, &form.url, link_hours, schedule));
     match added.await {
         Ok(webhook) => programs(&app, visit, Some(("webhook", webhook.secret)), None).await,
         Err(problem) => programs(&app, visit, None, Some(problem)).await,

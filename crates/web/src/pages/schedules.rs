@@ -6,7 +6,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::{get, post};
-use retort_model::{ConversationFilter, ItemKind, ScheduleState, TimeRule, WindowKind};
+use retort_model::{ConversationFilter, Grant, ItemKind, ScheduleState, TimeRule, WindowKind};
 use retort_service::{Job, ScheduleDelivery, Scheduled};
 use serde::Deserialize;
 
@@ -204,6 +204,8 @@ struct ScheduleShown {
     frame: Frame,
     one: Row,
     runs: Vec<Run>,
+    /// The addresses of the visitor's webhooks that are limited to it.
+    webhooks: Vec<String>,
 }
 
 async fn show_one(State(app): State<App>, visit: Visit, Path(id): Path<i64>) -> Response {
@@ -211,12 +213,18 @@ async fn show_one(State(app): State<App>, visit: Visit, Path(id): Path<i64>) -> 
     let seen = app.call(move |service| {
         let found = service.schedule(&visit.caller, id)?;
         let runs = service.schedule_runs(&visit.caller, id)?;
-        Ok((found, runs, service.schedule_deliveries(&visit.caller, id)?))
+        let webhooks = match visit.caller.grants().has(Grant::Manage) {
+            true => service.webhooks(&visit.caller)?,
+            false => Vec::new(),
+        };
+        Ok((found, runs, service.schedule_deliveries(&visit.caller, id)?, webhooks))
     });
     match seen.await {
-        Ok((found, runs, deliveries)) => {
+        Ok((found, runs, deliveries, webhooks)) => {
             let runs = runs.iter().map(|job| Run::of(job, &deliveries)).collect();
-            show(StatusCode::OK, &ScheduleShown { frame, one: Row::of(&found), runs })
+            let limited = webhooks.into_iter().filter(|one| one.schedule == Some(id));
+            let webhooks = limited.map(|one| one.url).collect();
+            show(StatusCode::OK, &ScheduleShown { frame, one: Row::of(&found), runs, webhooks })
         }
         Err(problem) => trouble(&problem),
     }

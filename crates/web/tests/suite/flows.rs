@@ -606,6 +606,86 @@ async fn a_notice_has_a_link_to_the_dataset_that_expires_and_ends_with_its_webho
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_webhook_of_a_schedule_gets_its_runs_alone_with_a_link_to_each_dataset() {
+    let setup = || Setup { allows_private_webhooks: true, ..Setup::default() };
+    on_both_with(setup, async |server| {
+        let received = Received::default();
+        let kept = Arc::clone(&received);
+        let answer = move |headers: HeaderMap, body: String| {
+            kept.lock().unwrap().push((headers, body));
+            async { StatusCode::OK }
+        };
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/hook", listener.local_addr().unwrap());
+        let hooks = tokio::spawn(async move {
+            axum::serve(listener, Router::new().fallback(answer)).await.unwrap();
+        });
+        let ann = server.session(&server.ann).await;
+        server.conversation(&server.ann).await;
+        let plan = json!({"export": {"dataset_name": "nightly_{n}"}, "cron": "0 2 * * *"});
+        let asked = json!({"name": "nightly", "plan": plan});
+        let schedule = server.post("/api/v1/schedules", &ann, asked).await;
+        assert_eq!(schedule.status, 201, "{}", schedule.text());
+        let id = schedule.id();
+
+        // Only one's own, and only for those who may see schedules.
+        let asked = json!({"url": url, "link_hours": 2, "schedule": id});
+        for other in [&server.bob, &server.owner] {
+            let other = server.session(other).await;
+            let refused = server.post("/api/v1/webhooks", &other, asked.clone()).await;
+            refused.refused(404, "not-found");
+        }
+        let manages = server.token(&server.p, &server.ann, &[Grant::Manage]).await;
+        let bare = json!({"url": url, "schedule": id});
+        assert_eq!(server.post("/api/v1/webhooks", &manages, bare).await.status, 403);
+        let unknown = json!({"url": url, "schedule": id + 1});
+        server.post("/api/v1/webhooks", &ann, unknown).await.refused(404, "not-found");
+
+        let webhook = server.post("/api/v1/webhooks", &ann, asked).await;
+        assert_eq!((webhook.status, &webhook.json()["schedule"]), (201, &json!(id)));
+        let listed = server.get("/api/v1/webhooks", &ann).await.ok();
+        assert_eq!(each(&listed["webhooks"], "schedule"), [&json!(id)]);
+        let page = server.get("/project/tokens", &ann).await.text();
+        assert!(
+            page.contains(&format!("<option value=\"{id}\">schedule nightly</option>")),
+            "{page}"
+        );
+        assert!(page.contains(", schedule nightly, with a link for 2 hours"), "{page}");
+        let page = server.get(&format!("/schedules/{id}"), &ann).await.text();
+        assert!(page.contains(&url), "{page}");
+
+        server.dataset("other", json!({}), &ann).await;
+        let run = server.post(&format!("/api/v1/schedules/{id}/run"), &ann, json!({})).await;
+        assert_eq!(run.status, 202, "{}", run.text());
+        for _ in 0..600 {
+            if !received.lock().unwrap().is_empty() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        let path = format!("/api/v1/webhooks/{}/deliveries", webhook.id());
+        assert_eq!(server.get(&path, &ann).await.ok()["deliveries"].as_array().unwrap().len(), 1);
+        let body: Value = serde_json::from_str(&received.lock().unwrap()[0].1).unwrap();
+        let notice = &body["data"]["notice"];
+        assert_eq!(
+            (&notice["name"], &notice["schedule"]),
+            (&json!("nightly_1"), &json!("nightly"))
+        );
+        let link = body["data"]["download"]["url"].as_str().unwrap();
+        let link = &link[link.find("/api/").unwrap()..];
+        assert_eq!(server.get(link, &As::Nobody).await.status, 200);
+
+        let gone = server.delete(&format!("/api/v1/schedules/{id}"), &ann).await;
+        assert_eq!(gone.status, 204);
+        let listed = server.get("/api/v1/webhooks", &ann).await.ok();
+        assert_eq!(listed["webhooks"], json!([]));
+        assert_eq!(server.get(link, &As::Nobody).await.status, 404);
+        hooks.abort();
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn every_refusal_is_a_problem() {
     on_sqlite(async |server| {
         let ann = server.session(&server.ann).await;
