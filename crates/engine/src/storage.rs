@@ -86,6 +86,12 @@ pub fn storage_at(path: &Path) -> Result<Box<dyn Storage>, Error> {
 /// process may remove that one just before the new file is made.
 const FOLDER_TRIES: u32 = 100;
 
+/// Whether a folder may have gone while it was made. If it is there, and goes before that is looked at, the error is that it
+/// exists.
+fn folder_went(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::AlreadyExists)
+}
+
 impl Storage for Folder {
     fn keys(&self) -> Result<Vec<String>, Error> {
         let mut keys = Vec::new();
@@ -103,7 +109,13 @@ impl Storage for Folder {
                     true => make_private_folder(parent),
                     false => fs::create_dir_all(parent),
                 };
-                made.map_err(|error| Error::write(parent, error))?;
+                match made {
+                    Err(error) if folder_went(&error) && tries > 0 => {
+                        tries -= 1;
+                        continue;
+                    }
+                    made => made.map_err(|error| Error::write(parent, error))?,
+                }
             }
             self.remove(key)?;
             match DiskFile::create(&path, self.is_private) {

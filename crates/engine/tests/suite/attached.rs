@@ -145,7 +145,7 @@ fn where_there_is_no_place_for_pictures_keeping_them_is_refused_by_name() {
     let input = bench.path("a.jsonl");
     fs::write(&input, shows("a", "data:image/png;base64,aGk=").to_string()).unwrap();
     for (options, why) in [
-        (&[("data_format", "openai")][..], "`openai` has no place"),
+        (&[("data_format", "alpaca")][..], "`alpaca` has no place"),
         (&[("file_format", "csv")], "`csv` has no place"),
         (&[("redact", "pii")], "cannot be used with `--redact`"),
     ] {
