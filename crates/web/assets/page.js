@@ -49,7 +49,9 @@ addEventListener("hashchange", unfold);
 unfold();
 
 // On narrow screens the navigation is wider than the screen: the place where one is comes into view.
-document.querySelector("header nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
+const current = document.querySelector("header nav [aria-current]");
+// Not by scrollIntoView, from which the Tab key would go on.
+if (current) { const nav = current.closest("nav"); nav.scrollLeft += current.getBoundingClientRect().left - nav.getBoundingClientRect().left - (nav.clientWidth - current.offsetWidth) / 2; }
 
 // A form whose answer takes a while says so.
 for (const form of document.querySelectorAll("form[data-busy]")) {
