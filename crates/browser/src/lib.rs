@@ -6,6 +6,7 @@
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use fantoccini::actions::{InputSource, KeyAction, KeyActions};
 use fantoccini::{Client, ClientBuilder, Locator};
 use retort_service::Person;
 use retort_testing_server::server::{PASSWORD, TestServer};
@@ -109,9 +110,21 @@ impl Browser {
         field.send_keys(text).await.unwrap();
     }
 
+    /// Clicks where a person would: in the middle of the window, clear of the bars at its ends.
     pub async fn press(&self, css: &str) {
         let found = self.client.wait().for_element(Locator::Css(css)).await;
-        found.unwrap_or_else(|error| panic!("{css}: {error}")).click().await.unwrap();
+        let found = found.unwrap_or_else(|error| panic!("{css}: {error}"));
+        let script = "arguments[0].scrollIntoView({block: 'center'})";
+        let element = serde_json::to_value(&found).unwrap();
+        self.client.execute(script, vec![element]).await.unwrap();
+        found.click().await.unwrap();
+    }
+
+    /// Types a key where the focus is, without moving it there first.
+    pub async fn type_key(&self, key: char) {
+        let keys = KeyActions::new("keyboard".into());
+        let keys = keys.then(KeyAction::Down { value: key }).then(KeyAction::Up { value: key });
+        self.client.perform_actions(keys).await.unwrap();
     }
 
     pub async fn body(&self) -> String {

@@ -74,10 +74,6 @@ async fn calls_are_read_with_their_results() {
         );
         // No result is shown a second time.
         assert_eq!(browser.count(".turn .result").await, 2);
-        // From behind the bar at the end of the window.
-        let script =
-            "document.querySelector('.prose .code button').scrollIntoView({block: 'center'})";
-        browser.client.execute(script, Vec::new()).await.unwrap();
         browser.press(".prose .code button").await;
         browser.until("Copied").await;
         browser.close().await;
