@@ -69,6 +69,8 @@ async fn schedule_path(server: &TestServer, scripts: bool) {
     browser.go("/schedules/1").await;
     browser.until("shelf: talks/date=").await;
     browser.press("button[aria-label='Pause Every night']").await;
+    // Back at the list, which has the owner's own.
+    browser.until("No schedules.").await;
     browser.go("/schedules/1").await;
     browser.until("Schedule 1 · paused").await;
     browser.press("button[aria-label='Run Every night now']").await;
