@@ -48,8 +48,10 @@ def check(what, faults):
 
 
 class Retort:
-    def __init__(self, binary, work):
+    def __init__(self, binary, work, name="package"):
         self.binary, self.work, self.packages = Path(binary).resolve(), work / "packages", 0
+        # `datasets` keeps what it read by the name of the folder, so no two packages have one.
+        self.name = name
         self.is_of_others = False
         self.work.mkdir()
 
@@ -64,7 +66,7 @@ class Retort:
     def convert(self, source, data_format, file_format="jsonl", *options):
         """The folder of a new package; None, counted as a failure, where Retort makes none."""
         self.packages += 1
-        folder = self.work / f"package-{self.packages}"
+        folder = self.work / f"{self.name}-{self.packages}"
         done = self.run(
             "convert", source, "--output", folder, "--name", NAME, "--data-format", data_format,
             "--file-format", file_format, "--quiet", *options,
@@ -341,7 +343,7 @@ def check_history_of_others(binary, work, formats, number, source):
     passed, failed = 0, 0
     folder = work / f"others-{number}"
     folder.mkdir()
-    retort = Retort(binary, folder)
+    retort = Retort(binary, folder, folder.name)
     retort.is_of_others = True
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
