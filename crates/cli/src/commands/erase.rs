@@ -33,7 +33,7 @@ pub struct Erase {
     #[arg(long, requires = "person")]
     dry_run: bool,
 
-    /// Let imports take in again what was erased of the person.
+    /// Let imports bring back what was erased of the person.
     #[arg(long, requires = "person", conflicts_with = "dry_run")]
     lift: bool,
 
