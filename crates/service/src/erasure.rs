@@ -488,7 +488,7 @@ impl Service {
         found.ok_or_else(|| Error::NotFound { what: "erasure", name: id.to_string() })
     }
 
-    /// Lets imports take in again what was erased of a person, and what names them as its owner.
+    /// Lets imports bring back what was erased of a person, and what names them as its owner.
     ///
     /// # Errors
     /// The caller does not own the project; nothing of the person was erased, or is being erased; those of the store.

@@ -579,7 +579,7 @@ fn variant(version: Option<&str>, nodes: &BTreeSet<(String, NodeKind)>) -> [u8; 
 }
 
 /// How a conversation that comes relates to one that is there, by their lines. What people said of the one that is there
-/// goes on with the one that comes.
+/// is carried over to the one that comes.
 fn compare(
     states: &Comparing<'_>,
     packer: &mut Packer,

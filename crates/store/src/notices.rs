@@ -45,7 +45,7 @@ pub struct Webhook {
     pub created_at: Option<Time>,
     /// Hours for which a notice's link to the dataset works; none if notices have no link.
     pub link_hours: Option<u64>,
-    /// The schedule whose runs alone it is told of; none for all exports.
+    /// The schedule whose runs alone it gets notices of; none for all exports.
     pub schedule: Option<i64>,
 }
 
@@ -58,7 +58,7 @@ pub struct NewWebhook<'a> {
     pub secret: &'a str,
     /// Hours for which a notice's link to the dataset works; none if notices have no link.
     pub link_hours: Option<u64>,
-    /// The schedule whose runs alone it is told of; none for all exports.
+    /// The schedule whose runs alone it gets notices of; none for all exports.
     pub schedule: Option<i64>,
 }
 
@@ -159,7 +159,7 @@ impl crate::Store {
             if let Some(schedule) = new.schedule {
                 let mut theirs = Statement::new("SELECT id FROM schedule");
                 theirs.made_in(&Scope::person(project, creator)).push(" AND id = ").int(schedule);
-                // Whoever deletes the schedule waits, and finds the webhook then.
+                // A deletion of the schedule waits for this, and then finds the webhook.
                 theirs.push(connection.dialect().locked());
                 if connection.row(&theirs.sql, &theirs.values(), |row| row.int(0))?.is_none() {
                     return Ok(None);
@@ -338,7 +338,7 @@ fn claim(
     found.ok_or_else(|| Error::Damaged("a delivery is of no notice".into()))
 }
 
-/// Notifies the person who asked for an export, and each of their webhooks that is told of it, that it ended.
+/// Notifies the person who asked for an export, and each of their webhooks that wants to know, that it ended.
 pub(crate) fn notify(connection: &mut Connection, job: i64, now: Time) -> Result<(), Error> {
     let sql = "SELECT project, creator, schedule FROM job WHERE id = $1 AND kind = 'export'";
     let read = |row: &Row<'_>| Ok((row.int(0)?, row.text(1)?, row.int_or_none(2)?));
@@ -367,7 +367,7 @@ pub(crate) enum Which {
     One(i64),
     /// Those that are limited to a schedule.
     LimitedTo(i64),
-    /// Those that are told of an export: of a run of a schedule, or of no schedule.
+    /// Those that get notices of an export: of a run of a schedule, or of no schedule.
     Told(Option<i64>),
 }
 

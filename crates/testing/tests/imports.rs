@@ -83,7 +83,7 @@ struct Crate {
 struct Source {
     /// Every path in the code, as it is written.
     paths: Vec<Vec<String>>,
-    /// What a name stands for that a `use` brings in, whether or not it is exported again.
+    /// The path behind a name that a `use` brings in, whether or not it is exported again.
     names: BTreeMap<String, Vec<String>>,
     /// Modules of which every name is brought in.
     globs: Vec<Vec<String>>,

@@ -64,7 +64,7 @@ fn what_the_guides_name_exists() {
     let mut missing = Vec::new();
     for doc in ["ARCHITECTURE.md", "CONTRIBUTING.md"] {
         for name in quoted(&guide(doc)) {
-            // Commands, options, and names that stand for any other.
+            // Commands, options, and placeholders for names.
             if name.contains([' ', ';']) || name.starts_with('-') || name.contains("NAME") {
                 continue;
             }

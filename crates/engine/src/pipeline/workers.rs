@@ -1,4 +1,4 @@
-//! The worker pool: threads that do jobs in parallel and submit what they made, which is taken in order.
+//! The worker pool: threads that do jobs in parallel and submit the results, which are delivered in order.
 //!
 //! The calling thread feeds jobs into a bounded channel, from which the workers take them. Each job has a number, and each
 //! output a place in the order. The result does not depend on the number of threads, and memory is bounded:

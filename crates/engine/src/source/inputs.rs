@@ -337,7 +337,7 @@ impl Inputs {
         }
     }
 
-    /// Adds the files that links lead to, where those stand in the folder that was named or are blobs of a cache, and
+    /// Adds the files that links lead to, if they are in the folder that was named or are blobs of a cache, and
     /// are not read anyway.
     fn follow_links(&mut self) {
         let links = std::mem::take(&mut self.links);
@@ -404,7 +404,7 @@ pub(super) fn sides_among(from: Option<&'static dyn ImportFormat>, names: &[&str
     }
 }
 
-/// The folder that a path stands in, without links.
+/// The folder of a path, with its links resolved.
 fn folder_of(path: &Path) -> PathBuf {
     path.parent().and_then(|folder| folder.canonicalize().ok()).unwrap_or_default()
 }

@@ -33,7 +33,7 @@ pub struct SourceName {
 }
 
 impl SourceName {
-    /// What formats are told of where its items were found.
+    /// What formats learn about where its items were found.
     pub fn entry(&self) -> Entry<'_> {
         Entry { path: &self.label }
     }
@@ -65,7 +65,7 @@ pub enum PassedOver {
     Output,
     /// A link that leads out of the folder that was named.
     LinkOutside,
-    /// A link to a folder that it stands in.
+    /// A link to a folder that contains it.
     LinkLoop,
     /// A link to nothing.
     BrokenLink,

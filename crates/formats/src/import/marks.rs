@@ -1,6 +1,6 @@
 //! What sources say of answers beside them: whether they are to be learnt, whether they were preferred, and how they ended.
 //!
-//! Marks stand on a message, on its parts and calls, in the objects where frameworks keep what is not theirs, or on the whole
+//! Marks are on a message, on its parts and calls, in the objects where frameworks keep what is not theirs, or on the whole
 //! row. On a message they are read with it (`chat.rs`); here is what their names and values mean, and those of other places
 //! are applied to the messages that they are about. Only what forbids counts there: a row with a weight says no more of each
 //! of its answers than that it may be learnt.
@@ -150,7 +150,7 @@ pub(super) fn label_of(key: &str, raw: &RawJson<'_>) -> Option<Label> {
     }
 }
 
-/// Applies the marks that stand beside the messages of a conversation, on their parts and calls, and in objects of theirs.
+/// Applies the marks beside the messages of a conversation, on their parts and calls, and in their inner objects.
 pub(super) fn apply(conversation: &mut Conversation<'_>) {
     let Conversation { metadata, rounds, tasks, label, .. } = conversation;
     for round in rounds.iter_mut().chain(tasks.iter_mut().flat_map(|task| &mut task.rounds)) {

@@ -1,7 +1,7 @@
 //! A package as one ZIP archive (APPNOTE 6.3.10) whose bytes are known before they are written.
 //!
-//! The entries are stored as they are, or were packed before, so their lengths and CRCs are known and stand in front of
-//! them; nothing has to be corrected behind. From the names and lengths alone follows where each byte of the archive comes
+//! The entries are stored as they are, or were packed before, so their lengths and CRCs are known and written before
+//! them; nothing has to be corrected afterwards. From the names and lengths alone follows where each byte of the archive comes
 //! from ([`Segment`]): its own headers and listing, or a range of an entry. So a server sends any range of an archive that
 //! it never wrote to a disk, and a download that broke off goes on where it was. ZIP64 fields are written where a number
 //! needs them.

@@ -37,7 +37,7 @@ pub struct PaperNotes {
 pub struct SourceNote {
     /// What it is called.
     pub name: Option<String>,
-    /// The inputs that came from it, by their names in the receipt; `*` stands for any characters. Without any, all that no
+    /// The inputs that came from it, by their names in the receipt; `*` matches any characters. Without any, all that no
     /// other source names.
     pub inputs: Vec<String>,
     /// What kind of source it is.
@@ -130,7 +130,7 @@ impl SourceNote {
     }
 }
 
-/// Whether a name matches a pattern in which `*` stands for any characters.
+/// Whether a name matches a pattern in which `*` matches any characters.
 fn matches(pattern: &str, name: &str) -> bool {
     let mut parts = pattern.split('*');
     let Some(mut rest) = name.strip_prefix(parts.next().unwrap_or_default()) else { return false };

@@ -263,7 +263,7 @@ impl Dice {
     }
 }
 
-/// A webhook that is told of all exports, or of the runs of one schedule.
+/// A webhook for all exports, or for the runs of one schedule.
 pub fn webhook_to(url: &str, schedule: Option<i64>) -> NewWebhook<'_> {
     NewWebhook { url, secret: "key", link_hours: None, schedule }
 }

@@ -84,7 +84,7 @@ async fn preview_erasure(
     Ok(Json((&found).into()))
 }
 
-/// Let imports take in a person's items again
+/// Let imports bring back a person's items
 ///
 /// For owners of the project: lifts what completed erasures of the person left in place.
 #[utoipa::path(post, path = "/erasures/lift", tag = "project",

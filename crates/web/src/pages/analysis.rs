@@ -28,7 +28,7 @@ struct Figure {
     title: &'static str,
     about: String,
     bars: Vec<Bar>,
-    /// Whether the values are moments, which stand beside one another.
+    /// Whether the values are periods, shown side by side.
     is_over_time: bool,
     width: usize,
     /// The largest number, and the first and last value.
@@ -43,7 +43,7 @@ struct Bar {
     share: String,
     /// The list of the conversations that have it, if a query finds them.
     path: Option<String>,
-    /// Whether it stands for several values.
+    /// Whether it is a sum of several values.
     is_rest: bool,
     /// In the units of the drawing: where a column begins, and how long it is of 1,000.
     x: usize,
@@ -56,7 +56,7 @@ const LENGTH: usize = 1000;
 const BAR: usize = 20;
 const GAP: usize = 6;
 
-/// What stands for all values that have no bar of their own.
+/// The bar of all values without one of their own.
 const REST: &str = "Other";
 
 /// The conditions that find the conversations of a value.
@@ -75,7 +75,7 @@ fn figure(
         let length = number.saturating_mul(LENGTH as u64).div_ceil(most);
         usize::try_from(length).unwrap_or(LENGTH)
     };
-    // What stands for several values is no value that others are compared with.
+    // A sum of several values is not what others are compared with.
     let mut counts: Vec<_> = counts.iter().collect();
     counts.sort_by_key(|(name, _)| name == REST);
     let bars = counts.iter().enumerate().map(|(index, (name, number))| {
