@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use retort_formats::package::{MANIFEST, SERIES_ENDING, SeriesReceipt, SeriesWindow, WindowTold};
+use retort_formats::package::{
+    MANIFEST, SERIES_ENDING, SeriesReceipt, SeriesWindow, WindowSpan, WindowTold,
+};
 use retort_model::{Time, named};
 
 use crate::error::Error;
@@ -173,7 +175,8 @@ pub fn verify_series(path: &Path) -> Result<Option<VerifiedSeries>, Error> {
         match SeriesReceipt::parse(&text) {
             // With another prefix, a series goes on elsewhere: the receipt with the last window says most.
             Ok(receipt) => {
-                let last = |receipt: &SeriesReceipt| receipt.windows.last().map(|one| one.number);
+                let last =
+                    |receipt: &SeriesReceipt| receipt.windows.last().map(|one| one.span.number);
                 let there = receipts.entry(receipt.series.clone()).or_default();
                 if there.series.is_empty() || last(&receipt) > last(there) {
                     *there = receipt;
@@ -227,7 +230,7 @@ fn series_of(
             let told = receipt.as_ref().map(|receipt| &receipt.schedule);
             let schedule = windows.last().map(|one| &one.window.schedule).or(told).cloned();
             faults.extend(receipt.iter().flat_map(|receipt| faults_against(&windows, receipt)));
-            let number = |one: Option<&WindowPackage>| one.map_or(0, |one| one.window.number);
+            let number = |one: Option<&WindowPackage>| one.map_or(0, |one| one.window.span.number);
             SeriesFound {
                 schedule: schedule.unwrap_or_default(),
                 series,
@@ -242,7 +245,7 @@ fn series_of(
 
 /// Sorts packages of one series by their windows.
 pub(crate) fn in_order(windows: &mut [WindowPackage]) {
-    windows.sort_by(|a, b| (a.window.number, &a.path).cmp(&(b.window.number, &b.path)));
+    windows.sort_by(|a, b| (a.window.span.number, &a.path).cmp(&(b.window.span.number, &b.path)));
 }
 
 fn fault(kind: FaultKind, what: String) -> SeriesFault {
@@ -265,15 +268,17 @@ pub(crate) fn faults_between(windows: &[WindowPackage]) -> Vec<SeriesFault> {
     for one in windows {
         let window = &one.window;
         match last {
-            None if window.number > 1 => {
-                let missing = numbered(1, window.number - 1);
-                let what =
-                    format!("{missing} missing: the first that is there is {}", window.number);
+            None if window.span.number > 1 => {
+                let missing = numbered(1, window.span.number - 1);
+                let what = format!(
+                    "{missing} missing: the first window present is {}",
+                    window.span.number
+                );
                 faults.push(fault(FaultKind::Gap, what));
             }
             None => {}
-            Some(last) if last.window.number == window.number => {
-                let (number, first, second) = (window.number, &last.name, &one.name);
+            Some(last) if last.window.span.number == window.span.number => {
+                let (number, first, second) = (window.span.number, &last.name, &one.name);
                 let what = format!("window {number} is there twice: `{first}` and `{second}`");
                 faults.push(fault(FaultKind::Overlap, what));
                 continue;
@@ -287,7 +292,7 @@ pub(crate) fn faults_between(windows: &[WindowPackage]) -> Vec<SeriesFault> {
 
 /// What is wrong between two windows that follow each other.
 fn fault_between(last: &WindowPackage, next: &WindowPackage) -> Option<SeriesFault> {
-    let (before, after) = (&last.window, &next.window);
+    let (before, after) = (&last.window.span, &next.window.span);
     let time = |text: &Option<String>| text.as_deref().and_then(|text| Time::parse(text).ok());
     let (ended, begins) = (time(&before.before), time(&after.from));
     let overlap = |what: String| Some(fault(FaultKind::Overlap, what));
@@ -325,18 +330,19 @@ fn fault_between(last: &WindowPackage, next: &WindowPackage) -> Option<SeriesFau
 
 /// What the receipt of a series lists that is not there, or not as it lists it.
 fn faults_against(windows: &[WindowPackage], receipt: &SeriesReceipt) -> Vec<SeriesFault> {
-    let last = windows.last().map_or(0, |one| one.window.number);
+    let last = windows.last().map_or(0, |one| one.window.span.number);
     let mut faults = Vec::new();
     for listed in &receipt.windows {
-        let mut there = windows.iter().filter(|one| one.window.number == listed.number).peekable();
-        if there.peek().is_none() && listed.number > last {
+        let mut there =
+            windows.iter().filter(|one| one.window.span.number == listed.span.number).peekable();
+        if there.peek().is_none() && listed.span.number > last {
             faults.push(fault(FaultKind::Gap, missing(listed)));
         }
         let Some(sha256) = &listed.manifest_sha256 else { continue };
         for one in there.filter(|one| one.manifest_sha256 != *sha256) {
             let what = format!(
                 "window {} in `{}` is not the one that the receipt of the series lists: its `{MANIFEST}` has another SHA-256",
-                listed.number, one.name
+                listed.span.number, one.name
             );
             faults.push(fault(FaultKind::Other, what));
         }
@@ -345,7 +351,7 @@ fn faults_against(windows: &[WindowPackage], receipt: &SeriesReceipt) -> Vec<Ser
 }
 
 fn missing(listed: &SeriesWindow) -> String {
-    let SeriesWindow { number, changes_after, changes_to, .. } = listed;
+    let WindowSpan { number, changes_after, changes_to, .. } = &listed.span;
     let place = listed.path.as_ref().or(listed.dataset.as_ref());
     let place = place.map(|place| format!("`{place}`, ")).unwrap_or_default();
     let changes = match (changes_after + 1, *changes_to) {

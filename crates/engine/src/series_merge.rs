@@ -561,10 +561,10 @@ fn receipt(
     let series = SeriesMerged {
         schedule: last.told.window.schedule.clone(),
         series: last.told.window.series.clone(),
-        first: first.told.window.number,
-        last: last.told.window.number,
-        changes_after: first.told.window.changes_after,
-        changes_to: last.told.window.changes_to,
+        first: first.told.window.span.number,
+        last: last.told.window.span.number,
+        changes_after: first.told.window.span.changes_after,
+        changes_to: last.told.window.span.changes_to,
         replaced: windows.iter().map(|one| one.replaced_records).sum(),
     };
     let mut refused = Tally::default();

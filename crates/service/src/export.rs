@@ -6,7 +6,7 @@ use retort_engine::{
     Assembled, BenchmarkFile, DatasetPlan, Error as EngineError, ModelFiles, Objects, Origin,
     PlanPaths, Storage, StoredFile, assemble, manifest, write_text,
 };
-use retort_formats::package::{DataFile, FilterAsked, MANIFEST, Manifest, WindowTold};
+use retort_formats::package::{DataFile, FilterAsked, MANIFEST, Manifest, WindowSpan, WindowTold};
 use retort_model::{JobState, Scope, Time, Window};
 use retort_store::{DatasetFile, Job, NewDataset, Shard, Store};
 use serde::{Deserialize, Serialize};
@@ -224,16 +224,15 @@ fn listed_file(made: &StoredFile) -> DatasetFile {
 
 fn window_told((schedule, window): (String, Window)) -> WindowTold {
     let (from, before) = window.period.unzip();
-    WindowTold {
-        schedule,
-        series: window.series,
+    let span = WindowSpan {
         number: window.number,
         changes_after: window.changes_after,
         changes_to: window.changes_to,
         from: from.map(|time| time.to_string()),
         before: before.map(|time| time.to_string()),
         late: window.late,
-    }
+    };
+    WindowTold { schedule, series: window.series, span }
 }
 
 fn why_nothing(totals: &Totals) -> String {

@@ -82,6 +82,14 @@ pub struct WindowTold {
     pub schedule: String,
     /// Which series it is.
     pub series: String,
+    /// Where the window begins and ends.
+    #[serde(flatten)]
+    pub span: WindowSpan,
+}
+
+/// Where a window of a series begins and ends.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WindowSpan {
     /// Number of the window in the series, from 1.
     pub number: u64,
     /// Number of the last change in the store before the window.

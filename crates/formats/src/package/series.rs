@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::manifest::WindowSpan;
+
 /// The version of the shape of a series' receipt.
 pub const SERIES_VERSION: u32 = 1;
 
@@ -24,20 +26,9 @@ pub struct SeriesReceipt {
 /// A window of a series, and the dataset that has it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SeriesWindow {
-    /// Its number in the series, from 1.
-    pub number: u64,
-    /// Number of the last change in the store before the window.
-    pub changes_after: i64,
-    /// Number of the last change in the window.
-    pub changes_to: i64,
-    /// Start of the period, which belongs to it.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub from: Option<String>,
-    /// End of the period, which does not belong to it.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub before: Option<String>,
-    /// Items of earlier periods that arrived late.
-    pub late: u64,
+    /// Where it begins and ends.
+    #[serde(flatten)]
+    pub span: WindowSpan,
     /// Items that were selected.
     pub items: u64,
     /// Records in the dataset.

@@ -190,7 +190,7 @@ impl Service {
         let mut series = self.series_receipt(&schedule, Some(delivery.job))?;
         if let Some((_, window)) = self.store.window_of(delivery.job)?
             && let Some(last) =
-                series.windows.last_mut().filter(|last| last.number == window.number)
+                series.windows.last_mut().filter(|last| last.span.number == window.number)
         {
             last.path = Some(folder.clone());
             let above = to.prefix.fixed();

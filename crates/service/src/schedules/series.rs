@@ -1,6 +1,6 @@
 //! The receipt of a series: the windows that a schedule has exported, and which dataset has each.
 
-use retort_formats::package::{SERIES_VERSION, SeriesReceipt, SeriesWindow};
+use retort_formats::package::{SERIES_VERSION, SeriesReceipt, SeriesWindow, WindowSpan};
 use retort_model::Time;
 use retort_store::{Schedule, SeriesWindow as ClosedWindow};
 
@@ -38,13 +38,16 @@ fn listed(window: ClosedWindow) -> SeriesWindow {
     let (from, before) = window.period.unzip();
     let (dataset, manifest_sha256) = window.dataset.unzip();
     let text = |time: Time| time.to_string();
-    SeriesWindow {
+    let span = WindowSpan {
         number: window.number,
         changes_after: window.changes_after,
         changes_to: window.changes_to,
         from: from.map(text),
         before: before.map(text),
         late: window.late,
+    };
+    SeriesWindow {
+        span,
         items: window.items,
         records: window.records,
         dataset,

@@ -140,7 +140,7 @@ fn a_run_whose_items_are_all_left_out_is_no_failure_and_leaves_no_gap() {
     let counts = receipt(2).conversations;
     assert_eq!((counts.selected, counts.written, counts.left_out), (7, 1, 6));
     let [before, after] = [1, 2].map(|number| receipt(number).window.unwrap());
-    assert_eq!((after.number, after.changes_after), (2, before.changes_to));
+    assert_eq!((after.span.number, after.span.changes_after), (2, before.span.changes_to));
     assert_eq!(see().last_note, None);
 }
 

@@ -147,7 +147,7 @@ fn a_delivered_series_is_verified_and_what_is_missing_or_there_twice_is_named() 
     let last = &listed.windows[1];
     let place = series.window(2);
     fs::rename(&place, &aside).unwrap();
-    let (from, to) = (last.changes_after + 1, last.changes_to);
+    let (from, to) = (last.span.changes_after + 1, last.span.changes_to);
     let what = format!("window 2 is missing (changes {from} to {to})");
     assert_eq!(series.faults(), [("gap".to_owned(), what.clone())]);
     assert_eq!(series.merged("no").unwrap_err(), format!("the series is not complete: {what}"));

@@ -238,10 +238,10 @@ impl Watched {
         assert_eq!(found, expected, "{label}");
         if self.window == WindowKind::Period {
             let (from, before) = (self.done_to, due);
-            assert_eq!(window.from, Some(time(from).to_string()), "{label}");
-            assert_eq!(window.before, Some(time(before).to_string()), "{label}");
+            assert_eq!(window.span.from, Some(time(from).to_string()), "{label}");
+            assert_eq!(window.span.before, Some(time(before).to_string()), "{label}");
             let late = found.iter().filter(|id| known[*id].created < from).count() as u64;
-            assert_eq!(window.late, late, "{label}");
+            assert_eq!(window.span.late, late, "{label}");
             self.late += late;
             assert!(
                 found.iter().all(|id| self.delivered.insert(id.clone())),
@@ -251,11 +251,11 @@ impl Watched {
         }
         self.owed.retain(|id| !found.contains(id));
         self.windows += 1;
-        assert_eq!(window.number, self.windows as u64, "{label}");
+        assert_eq!(window.span.number, self.windows as u64, "{label}");
         if let Some(changes_to) = self.changes_to {
-            assert_eq!(window.changes_after, changes_to, "{label}: windows do not join");
+            assert_eq!(window.span.changes_after, changes_to, "{label}: windows do not join");
         }
-        self.changes_to = Some(window.changes_to);
+        self.changes_to = Some(window.span.changes_to);
     }
 }
 

@@ -339,12 +339,12 @@ impl From<SeriesReceipt> for Series {
     fn from(receipt: SeriesReceipt) -> Self {
         let SeriesReceipt { series_version, schedule, series, windows } = receipt;
         let window = |one: package::SeriesWindow| SeriesWindow {
-            number: one.number,
-            changes_after: one.changes_after,
-            changes_to: one.changes_to,
-            from: one.from,
-            before: one.before,
-            late: one.late,
+            number: one.span.number,
+            changes_after: one.span.changes_after,
+            changes_to: one.span.changes_to,
+            from: one.span.from,
+            before: one.span.before,
+            late: one.span.late,
             items: one.items,
             records: one.records,
             dataset: one.dataset,
