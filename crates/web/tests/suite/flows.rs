@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use sha2::Sha256;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
 
 use retort_model::Grant;
 use retort_service::Caller;
@@ -447,27 +448,57 @@ async fn an_upload_that_breaks_off_leaves_nothing() {
     .await;
 }
 
-type Received = Arc<Mutex<Vec<(HeaderMap, String)>>>;
+/// A program that gets the notices of webhooks.
+struct Receiver {
+    url: String,
+    received: Arc<Mutex<Vec<(HeaderMap, String)>>>,
+    task: JoinHandle<()>,
+}
+
+impl Receiver {
+    /// The first `refused` notices are answered with 503.
+    async fn begin(refused: usize) -> Self {
+        let received = Arc::<Mutex<Vec<_>>>::default();
+        let kept = Arc::clone(&received);
+        let answer = move |headers: HeaderMap, body: String| {
+            let mut kept = kept.lock().unwrap();
+            kept.push((headers, body));
+            let refuses = kept.len() <= refused;
+            async move { if refuses { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK } }
+        };
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/hook", listener.local_addr().unwrap());
+        let task = tokio::spawn(async move {
+            axum::serve(listener, Router::new().fallback(answer)).await.unwrap();
+        });
+        Self { url, received, task }
+    }
+
+    /// The headers and bodies of all notices, once there are `count` of them.
+    async fn notices(&self, count: usize) -> Vec<(HeaderMap, String)> {
+        for _ in 0..600 {
+            let received = self.received.lock().unwrap().clone();
+            if received.len() >= count {
+                return received;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("{count} notices did not come");
+    }
+}
+
+impl Drop for Receiver {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_export_that_ended_is_told_signed_and_told_again_until_it_arrives() {
     let setup = || Setup { allows_private_webhooks: true, ..Setup::default() };
     on_both_with(setup, async |server| {
-        let received = Received::default();
-        let kept = Arc::clone(&received);
-        let answer = move |headers: HeaderMap, body: String| {
-            let kept = Arc::clone(&kept);
-            async move {
-                let mut kept = kept.lock().unwrap();
-                kept.push((headers, body));
-                if kept.len() == 1 { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK }
-            }
-        };
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}/hook", listener.local_addr().unwrap());
-        let hooks = tokio::spawn(async move {
-            axum::serve(listener, Router::new().fallback(answer)).await.unwrap();
-        });
+        let receiver = Receiver::begin(1).await;
+        let url = &receiver.url;
 
         let ann = server.session(&server.ann).await;
         server.conversation(&server.ann).await;
@@ -479,16 +510,7 @@ async fn an_export_that_ended_is_told_signed_and_told_again_until_it_arrives() {
         assert_eq!(each(&feed["notices"], "dataset"), [&json!(id)]);
         assert!(!server.get("/api/v1/webhooks", &ann).await.text().contains(&secret));
 
-        let arrived = async |count: usize| {
-            for _ in 0..600 {
-                if received.lock().unwrap().len() >= count {
-                    return;
-                }
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
-            panic!("{count} notices did not come");
-        };
-        arrived(1).await;
+        receiver.notices(1).await;
         let path = format!("/api/v1/webhooks/{}/deliveries", webhook.id());
         let mut delivery = Value::Null;
         for _ in 0..300 {
@@ -501,8 +523,7 @@ async fn an_export_that_ended_is_told_signed_and_told_again_until_it_arrives() {
         assert_eq!((&delivery["status"], &delivery["attempts"]), (&json!(503), &json!(1)));
         assert!(delivery["next_at"].is_string(), "{delivery}");
         server.clock.advance(Duration::from_secs(11));
-        arrived(2).await;
-        let received = received.lock().unwrap().clone();
+        let received = receiver.notices(2).await;
         let key = STANDARD.decode(secret.strip_prefix("whsec_").unwrap()).unwrap();
         for (headers, body) in &received {
             let header = |name: &str| headers[name].to_str().unwrap();
@@ -519,7 +540,6 @@ async fn an_export_that_ended_is_told_signed_and_told_again_until_it_arrives() {
             assert_eq!(body["data"]["notice"]["name"], "told");
         }
         assert_eq!(received[0].0["webhook-id"], received[1].0["webhook-id"]);
-        hooks.abort();
     })
     .await;
 }
@@ -528,17 +548,8 @@ async fn an_export_that_ended_is_told_signed_and_told_again_until_it_arrives() {
 async fn a_notice_has_a_link_to_the_dataset_that_expires_and_ends_with_its_webhook() {
     let setup = || Setup { allows_private_webhooks: true, ..Setup::default() };
     on_both_with(setup, async |server| {
-        let received = Received::default();
-        let kept = Arc::clone(&received);
-        let answer = move |headers: HeaderMap, body: String| {
-            kept.lock().unwrap().push((headers, body));
-            async { StatusCode::OK }
-        };
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}/hook", listener.local_addr().unwrap());
-        let hooks = tokio::spawn(async move {
-            axum::serve(listener, Router::new().fallback(answer)).await.unwrap();
-        });
+        let receiver = Receiver::begin(0).await;
+        let url = &receiver.url;
         let ann = server.session(&server.ann).await;
         server.conversation(&server.ann).await;
         let add = async |hours: u64| {
@@ -550,14 +561,8 @@ async fn a_notice_has_a_link_to_the_dataset_that_expires_and_ends_with_its_webho
         let (kept, removed) = (add(2).await, add(2).await);
         assert_eq!(kept.status, 201, "{}", kept.text());
         let id = server.dataset("told", json!({}), &ann).await;
-        for _ in 0..600 {
-            if received.lock().unwrap().len() == 2 {
-                break;
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+        let received = receiver.notices(2).await;
         let link = |webhook: &Reply| {
-            let received = received.lock().unwrap();
             let mut bodies = received.iter().map(|(_, body)| serde_json::from_str(body).unwrap());
             let begin = format!("/api/v1/downloads/{}-", webhook.id());
             let told =
@@ -600,7 +605,6 @@ async fn a_notice_has_a_link_to_the_dataset_that_expires_and_ends_with_its_webho
         }
         server.clock.advance(Duration::from_secs(2 * 3600));
         assert_eq!(server.get(&path, &As::Nobody).await.status, 404, "expired");
-        hooks.abort();
     })
     .await;
 }
@@ -609,17 +613,8 @@ async fn a_notice_has_a_link_to_the_dataset_that_expires_and_ends_with_its_webho
 async fn a_webhook_of_a_schedule_gets_its_runs_alone_with_a_link_to_each_dataset() {
     let setup = || Setup { allows_private_webhooks: true, ..Setup::default() };
     on_both_with(setup, async |server| {
-        let received = Received::default();
-        let kept = Arc::clone(&received);
-        let answer = move |headers: HeaderMap, body: String| {
-            kept.lock().unwrap().push((headers, body));
-            async { StatusCode::OK }
-        };
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}/hook", listener.local_addr().unwrap());
-        let hooks = tokio::spawn(async move {
-            axum::serve(listener, Router::new().fallback(answer)).await.unwrap();
-        });
+        let receiver = Receiver::begin(0).await;
+        let url = &receiver.url;
         let ann = server.session(&server.ann).await;
         server.conversation(&server.ann).await;
         let plan = json!({"export": {"dataset_name": "nightly_{n}"}, "cron": "0 2 * * *"});
@@ -652,20 +647,15 @@ async fn a_webhook_of_a_schedule_gets_its_runs_alone_with_a_link_to_each_dataset
         );
         assert!(page.contains(", schedule nightly, with a link for 2 hours"), "{page}");
         let page = server.get(&format!("/schedules/{id}"), &ann).await.text();
-        assert!(page.contains(&url), "{page}");
+        assert!(page.contains(url), "{page}");
 
         server.dataset("other", json!({}), &ann).await;
         let run = server.post(&format!("/api/v1/schedules/{id}/run"), &ann, json!({})).await;
         assert_eq!(run.status, 202, "{}", run.text());
-        for _ in 0..600 {
-            if !received.lock().unwrap().is_empty() {
-                break;
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+        let received = receiver.notices(1).await;
         let path = format!("/api/v1/webhooks/{}/deliveries", webhook.id());
         assert_eq!(server.get(&path, &ann).await.ok()["deliveries"].as_array().unwrap().len(), 1);
-        let body: Value = serde_json::from_str(&received.lock().unwrap()[0].1).unwrap();
+        let body: Value = serde_json::from_str(&received[0].1).unwrap();
         let notice = &body["data"]["notice"];
         assert_eq!(
             (&notice["name"], &notice["schedule"]),
@@ -680,7 +670,6 @@ async fn a_webhook_of_a_schedule_gets_its_runs_alone_with_a_link_to_each_dataset
         let listed = server.get("/api/v1/webhooks", &ann).await.ok();
         assert_eq!(listed["webhooks"], json!([]));
         assert_eq!(server.get(link, &As::Nobody).await.status, 404);
-        hooks.abort();
     })
     .await;
 }
