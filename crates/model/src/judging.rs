@@ -328,7 +328,7 @@ impl<'a> Conversation<'a> {
         }
         self.carry_corrections(was);
         self.carry_marks(was);
-        before != (self.judgements.clone(), self.rounds.clone())
+        before.0 != self.judgements || before.1 != self.rounds
     }
 
     fn carry_corrections(&mut self, was: &Conversation<'_>) {
