@@ -2,7 +2,7 @@
 
 use retort_model::Time;
 
-use crate::columns::{column_text, key_text, moment};
+use crate::columns::{column_text, key_text};
 use crate::dialect::{Row, Value};
 use crate::error::Error;
 use crate::store::next;
@@ -20,8 +20,6 @@ pub struct SavedView {
     pub filter: String,
     /// Whether it is for everyone in the project.
     pub is_shared: bool,
-    /// When it was made.
-    pub created_at: Option<Time>,
 }
 
 fn read_view(row: &Row<'_>) -> Result<SavedView, Error> {
@@ -31,7 +29,6 @@ fn read_view(row: &Row<'_>) -> Result<SavedView, Error> {
         creator: row.text(2)?,
         filter: row.text(3)?,
         is_shared: row.int(4)? != 0,
-        created_at: moment(row.int(5)?),
     })
 }
 
@@ -40,7 +37,7 @@ impl crate::Store {
     pub fn views(&self, project: i64, person: &str) -> Result<Vec<SavedView>, Error> {
         let person = key_text(person);
         self.read(|connection| {
-            let sql = "SELECT id, name, creator, filter, is_shared, created_at FROM saved_view
+            let sql = "SELECT id, name, creator, filter, is_shared FROM saved_view
                        WHERE project = $1 AND (creator = $2 OR is_shared = 1) ORDER BY name, id";
             connection.rows(sql, &[project.into(), Value::Text(&person)], read_view)
         })
