@@ -17,6 +17,7 @@ use super::response::{see_other, show, status_of, trouble};
 use super::taken::{Path, Query};
 use crate::app::App;
 use crate::problem::Problem;
+use crate::ranges::attachment;
 use crate::wire;
 
 /// Erasures on a page.
@@ -188,8 +189,6 @@ async fn key(State(app): State<App>, visit: Visit) -> Response {
 
 /// A small file to save.
 fn file(name: &str, media_type: &'static str, text: String) -> Response {
-    let saved = HeaderValue::from_str(&format!("attachment; filename=\"{name}\""));
-    let saved = saved.unwrap_or(HeaderValue::from_static("attachment"));
     let kind = HeaderValue::from_static(media_type);
-    ([(CONTENT_TYPE, kind), (CONTENT_DISPOSITION, saved)], text).into_response()
+    ([(CONTENT_TYPE, kind), (CONTENT_DISPOSITION, attachment(name))], text).into_response()
 }
