@@ -112,13 +112,17 @@ pub fn check_statement(
     let payload = match open_envelope(statement, key)? {
         Ok((kind, payload)) if kind == IN_TOTO => payload,
         Ok((kind, _)) => {
-            return Ok(vec![differ(format!("it is signed, but a `{kind}`, no statement"))]);
+            return Ok(vec![differ(format!(
+                "it is signed, but it is a `{kind}`, not a statement"
+            ))]);
         }
         Err(why) => return Ok(vec![differ(why)]),
     };
     let said: Statement = match serde_json::from_slice(&payload) {
         Ok(said) => said,
-        Err(error) => return Ok(vec![differ(format!("it is signed, but no statement: {error}"))]),
+        Err(error) => {
+            return Ok(vec![differ(format!("it is signed, but it is not a statement: {error}"))]);
+        }
     };
     if said.kind != STATEMENT || said.predicate_type != DATASET {
         let what = format!("it is signed, but not on a dataset: `{}`", said.predicate_type);

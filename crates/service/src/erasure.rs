@@ -310,7 +310,8 @@ impl Service {
         }
         let left = self.store.held(erasure.project, name)?;
         if left.iter().sum::<u64>() > 0 {
-            let why = "something of theirs came in meanwhile; erase it again";
+            let why =
+                "new items of this person were stored in the meantime; erase the person again";
             return Ok(self.store.note_erasure(erasure.id, &detail.json(), Some(why))?);
         }
         self.store.forget_bare_ids(erasure.project, erasure.id)?;
@@ -497,7 +498,7 @@ impl Service {
             may_erase(caller)?;
             match self.store.lift_erasures(caller.project.id, name)? {
                 0 => Err(Error::Choice(format!(
-                    "no completed erasure of `{name}` keeps anything out of this project"
+                    "there is no completed erasure of `{name}` to lift in this project"
                 ))),
                 _ => Ok(()),
             }

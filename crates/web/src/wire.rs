@@ -728,7 +728,7 @@ pub struct SharedFile {
 pub struct NewWebhook {
     /// Where notices are posted.
     pub url: String,
-    /// Hours for which a link works that each notice of a dataset then has: anyone who has the link can download the dataset.
+    /// Adds a download link to each notice of a dataset, and says for how many hours it works. Anyone who has the link can download the dataset.
     /// Default: no link.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 1, maximum = 168)]

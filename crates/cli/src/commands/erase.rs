@@ -16,7 +16,7 @@ use crate::display::{one_line, several};
 /// Permanently deletes the conversations, runs and documents of the project that the person owns, and those that they
 /// imported and that name no owner, whatever their status, with the public links to them. Datasets that were made of any of
 /// these, by anyone, are made again without them, with all other rows as they were; those made of nothing else are
-/// deleted. Imports leave out from then on what was erased, and whatever names the person as its owner, until `--lift`.
+/// deleted. From then on, imports leave out what was erased and whatever names the person as its owner, until `--lift`.
 /// Items of others that the person imported stay, and so does their account: `retort users delete` removes it. Only owners
 /// of the project can do it.
 ///

@@ -86,7 +86,7 @@ async fn preview_erasure(
 
 /// Let imports bring back a person's items
 ///
-/// For owners of the project: lifts what completed erasures of the person left in place.
+/// For owners of the project: ends what keeps the person's items out of imports since completed erasures.
 #[utoipa::path(post, path = "/erasures/lift", tag = "project",
     request_body = wire::ErasurePerson, responses((status = 204)))]
 async fn lift_erasure(

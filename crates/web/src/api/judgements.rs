@@ -73,7 +73,9 @@ async fn judge_conversation(
     };
     let one = OneJudgement { place, says, corrected: asked.corrected_answer, ..Default::default() };
     if one.says.is_nothing() && one.corrected.is_none() {
-        return Err(Problem::bad_request("say what you think of it: `rating`, `label` or another"));
+        return Err(Problem::bad_request(
+            "the judgement is empty: give `rating`, `label` or another field",
+        ));
     }
     let source = asked.source;
     let changed =

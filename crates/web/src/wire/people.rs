@@ -102,7 +102,7 @@ pub struct Person {
     pub name: String,
     /// Whether they have a password.
     pub has_password: bool,
-    /// Whether they are let in no longer.
+    /// Whether their account is disabled.
     pub disabled: bool,
     /// When they were added.
     pub created_at: Option<String>,
@@ -201,7 +201,7 @@ pub struct Member {
     pub role: String,
     /// Since when.
     pub since: Option<String>,
-    /// Whether they are let in no longer.
+    /// Whether their account is disabled.
     pub disabled: bool,
     /// Whether someone vouched that the name is theirs: only then they see the items that it owns.
     pub proved: bool,
@@ -253,7 +253,7 @@ impl Role {
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Invite {
-    /// What who takes it becomes: `owner`, `admin` or `member`.
+    /// Role that the invited person gets: `owner`, `admin` or `member`.
     #[schema(value_type = words::ProjectRole)]
     pub role: String,
     /// Whom it is for; null means anyone with the link.
@@ -266,7 +266,7 @@ pub struct Invite {
 pub struct Invitation {
     /// Its number.
     pub id: i64,
-    /// What who takes it becomes.
+    /// Role that the invited person gets.
     #[schema(value_type = words::ProjectRole)]
     pub role: String,
     /// Whom it is for; null means anyone with the link.
@@ -323,7 +323,7 @@ pub struct Invitations {
     pub invitations: Vec<Invitation>,
 }
 
-/// An invitation taken: by who signed in, or anew with a name and a password.
+/// Accepts an invitation, as the person who is signed in or as a new person with a name and a password.
 #[derive(Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Accept {
