@@ -306,19 +306,33 @@ impl Service {
         };
         if let Some(waits_for) = self.not_made(erasure, &mut detail)? {
             let error = Some(waits_for).filter(|why| !why.is_empty());
-            return Ok(self.store.note_erasure(erasure.id, &detail.json(), error.as_deref())?);
+            return self.note_erasure(erasure, &detail, error.as_deref());
         }
         let left = self.store.held(erasure.project, name)?;
         if left.iter().sum::<u64>() > 0 {
             let why =
                 "new items of this person were stored in the meantime; erase the person again";
-            return Ok(self.store.note_erasure(erasure.id, &detail.json(), Some(why))?);
+            return self.note_erasure(erasure, &detail, Some(why));
         }
         self.store.forget_bare_ids(erasure.project, erasure.id)?;
         point("erasure.complete");
         let receipt = self.erasure_receipt(erasure, &detail)?;
         let ended = (&*detail.json(), &*receipt);
         Ok(self.store.complete_erasure(erasure.id, ended, self.clock.now())?)
+    }
+
+    /// Keeps how far an erasure is, if that changed: workers look at those that wait again and again.
+    fn note_erasure(
+        &self,
+        erasure: &StoredErasure,
+        detail: &ErasureDetail,
+        error: Option<&str>,
+    ) -> Result<(), Error> {
+        let detail = detail.json();
+        if detail == erasure.detail && error == erasure.error.as_deref() {
+            return Ok(());
+        }
+        Ok(self.store.note_erasure(erasure.id, &detail, error)?)
     }
 
     /// What an erasure waits for: nothing is to be said of a job that runs, and much of one that failed. None if all is

@@ -410,8 +410,8 @@ impl crate::Store {
     }
 
     /// Deletes the bare ids of purged items that no dataset and no export names any more, replaces those that an erasure
-    /// purged and that an export still names, such as one that failed, and deletes everything that a purge leaves behind
-    /// the rows; how many ids.
+    /// purged and that an export still names, such as one that failed; how many ids. What this leaves behind the rows goes
+    /// when the erasure is completed.
     pub fn forget_bare_ids(&self, project: i64, erasure: i64) -> Result<u64, Error> {
         let mut count = 0;
         for &kind in ItemKind::ALL {
@@ -434,7 +434,6 @@ impl crate::Store {
             }
             count += self.replace_bare_ids(kind, project, erasure)?;
         }
-        self.erase()?;
         Ok(count)
     }
 
