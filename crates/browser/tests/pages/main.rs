@@ -560,7 +560,7 @@ async fn a_person_is_erased_by_an_owner_who_sees_first_what_would_go() {
         browser.press("a[href='/project/erasures']").await;
         browser.fill("person", &server.ann.name).await;
         browser.press("form.card button.first").await;
-        browser.until("Permanently erased will be 5 conversations").await;
+        browser.until("This permanently erases 5 conversations").await;
         let body = browser.body().await;
         assert!(body.contains("hers") && body.contains("deleted: nothing else is in it"), "{body}");
         browser.press("form.card button.first").await;
