@@ -141,6 +141,15 @@ impl ErasureDetail {
     }
 }
 
+/// What an erasure waits for before it is complete.
+enum WaitsFor {
+    Nothing,
+    /// Jobs that make datasets again, or that are being cancelled.
+    Jobs,
+    /// An owner of the project, who is to do this.
+    Owner(String),
+}
+
 fn may_erase(caller: &Caller) -> Result<(), Error> {
     caller.needs(Grant::Manage)?;
     caller.needs_role(ProjectRole::Owner)
@@ -162,10 +171,7 @@ impl Service {
             let (page, has_more) = self.store.made_of_held(&scope, name, after, PAGE_ITEMS)?;
             after = page.last().map(|dataset| dataset.id);
             for dataset in page {
-                let leaving =
-                    self.store.leaving(&dataset, Without::Held(name), &Default::default())?;
-                let (leaving, selected) = (leaving.count, leaving.selected);
-                erasure.datasets.push(AffectedDataset { dataset, leaving, selected });
+                erasure.datasets.push(self.affected(dataset, Without::Held(name))?);
             }
             if !has_more {
                 return Ok(erasure);
@@ -218,6 +224,13 @@ impl Service {
             self.complete_erasure(&self.stored_erasure(project, id)?)?;
             self.stored_erasure(project, id)
         })
+    }
+
+    /// How many of the items of a dataset are to leave it.
+    fn affected(&self, dataset: Dataset, leaves: Without<'_>) -> Result<AffectedDataset, Error> {
+        let leaving = self.store.leaving(&dataset, leaves, &Default::default())?;
+        let (leaving, selected) = (leaving.count, leaving.selected);
+        Ok(AffectedDataset { dataset, leaving, selected })
     }
 
     /// Deletes a dataset, or queues it to be made again without what a person holds.
@@ -304,9 +317,10 @@ impl Service {
         let Some(name) = erasure.person.as_deref().filter(|_| detail.is_purged) else {
             return Ok(());
         };
-        if let Some(waits_for) = self.not_made(erasure, &mut detail)? {
-            let error = Some(waits_for).filter(|why| !why.is_empty());
-            return self.note_erasure(erasure, &detail, error.as_deref());
+        match self.waits_for(erasure, &mut detail)? {
+            WaitsFor::Nothing => {}
+            WaitsFor::Jobs => return self.note_erasure(erasure, &detail, None),
+            WaitsFor::Owner(what) => return self.note_erasure(erasure, &detail, Some(&what)),
         }
         let left = self.store.held(erasure.project, name)?;
         if left.iter().sum::<u64>() > 0 {
@@ -335,13 +349,12 @@ impl Service {
         Ok(self.store.note_erasure(erasure.id, &detail, error)?)
     }
 
-    /// What an erasure waits for: nothing is to be said of a job that runs, and much of one that failed. None if all is
-    /// done.
-    fn not_made(
+    /// Notes which datasets are made again, and says what the erasure still waits for.
+    fn waits_for(
         &self,
         erasure: &StoredErasure,
         detail: &mut ErasureDetail,
-    ) -> Result<Option<String>, Error> {
+    ) -> Result<WaitsFor, Error> {
         let scope = Scope::project(erasure.project);
         let jobs: Vec<i64> = detail.datasets.iter().filter_map(|one| one.job).collect();
         let watched: Vec<i64> = jobs.iter().chain(&detail.cancelled).copied().collect();
@@ -351,15 +364,15 @@ impl Service {
             .into_iter()
             .map(|(job, state, dataset)| (job, (state, dataset)))
             .collect();
-        let mut waits = None;
+        let mut waits = WaitsFor::Nothing;
         for one in &mut detail.datasets {
             let Some(job) = one.job else { continue };
             match ends.get(&job) {
-                Some((state, _)) if !state.is_ended() => waits = Some(String::new()),
+                Some((state, _)) if !state.is_ended() => waits = WaitsFor::Jobs,
                 Some((JobState::Failed | JobState::Cancelled, _))
                     if self.store.dataset_numbered(&scope, one.dataset)?.is_some() =>
                 {
-                    return Ok(Some(format!(
+                    return Ok(WaitsFor::Owner(format!(
                         "dataset {} was not made again: retry job {job}, or delete the dataset",
                         one.dataset
                     )));
@@ -377,7 +390,7 @@ impl Service {
         for job in detail.cancelled.clone() {
             let Some((state, dataset)) = ends.get(&job) else { continue };
             if !state.is_ended() {
-                waits = Some(String::new());
+                waits = WaitsFor::Jobs;
                 continue;
             }
             let dataset = dataset.map(|id| self.store.dataset_numbered(&scope, id)).transpose()?;
@@ -385,13 +398,11 @@ impl Service {
             if detail.datasets.iter().any(|one| one.dataset == dataset.id) {
                 continue;
             }
-            let leaving = self.store.leaving(&dataset, Without::Purged, &Default::default())?;
-            let affected =
-                AffectedDataset { dataset, leaving: leaving.count, selected: leaving.selected };
+            let affected = self.affected(dataset, Without::Purged)?;
             if affected.leaving > 0 {
                 let name = erasure.person.as_deref().unwrap_or_default();
                 detail.datasets.push(self.leave_out_of(None, &affected, name)?);
-                waits = Some(String::new());
+                waits = WaitsFor::Jobs;
             }
         }
         Ok(waits)
