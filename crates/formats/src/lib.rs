@@ -10,5 +10,6 @@ pub mod embed;
 pub mod file;
 pub mod import;
 pub mod judgements;
+mod list;
 pub mod package;
 pub mod template;

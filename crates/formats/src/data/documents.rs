@@ -1,20 +1,14 @@
-//! `documents`: a document a line with its chunks, as UIUC.chat's tables have them; and
-//! `chunks`: a chunk a row, with what tells of its document, as vector stores take them.
+//! `documents`: a document a line with its chunks, as UIUC.chat's tables have them.
 
 use retort_json::{Append, RawJson, Text, write_string};
-use retort_model::{Chunk, Document, Fields, Item, ItemKind, LeftOut, Reason, Vector};
+use retort_model::{Chunk, Document, Fields, Item, ItemKind, Vector};
 
-use super::format::{
-    DataFormat, Embeddings, Outcome, RecordLeftOut, RecordNotes, ShapeContext, ShapeOptions,
-};
+use super::format::{DataFormat, Embeddings, Outcome, RecordNotes, ShapeContext, ShapeOptions};
 use super::keys::write_others;
 use super::schema::{Field, Schema, Sink, Type};
 
 /// The format of documents.
 pub(super) struct Documents;
-
-/// The format of chunks.
-pub(super) struct Chunks;
 
 static DOCUMENTS: Schema = Schema::of(&[
     Field::required("id", Type::Json),
@@ -27,36 +21,6 @@ static DOCUMENTS: Schema = Schema::of(&[
     Field::required("contexts", Type::Json),
     Field::optional("metadata", Type::Json),
 ]);
-
-macro_rules! chunk_columns {
-    ($($embedding:expr),*) => {
-        Schema::of(&[
-            Field::required("document_id", Type::Word),
-            Field::nullable("readable_filename", Type::Word),
-            Field::nullable("url", Type::Word),
-            Field::nullable("base_url", Type::Word),
-            Field::nullable("s3_path", Type::Word),
-            Field::nullable("course_name", Type::Word),
-            Field::nullable("created_at", Type::Word),
-            Field::nullable("chunk_index", Type::Int),
-            Field::nullable("pagenumber", Type::Json),
-            Field::nullable("timestamp", Type::Json),
-            Field::required("text", Type::Text),
-            Field::nullable("metadata", Type::Json),
-            $($embedding),*
-        ])
-    };
-}
-
-static CHUNKS: Schema = chunk_columns!();
-static CHUNKS_32: Schema = chunk_columns!(
-    Field::nullable("embedding_model", Type::Word),
-    Field::nullable("embedding", Type::Vector32)
-);
-static CHUNKS_64: Schema = chunk_columns!(
-    Field::nullable("embedding_model", Type::Word),
-    Field::nullable("embedding", Type::Vector64)
-);
 
 impl DataFormat for Documents {
     fn name(&self) -> &'static str {
@@ -118,96 +82,10 @@ impl DataFormat for Documents {
     }
 }
 
-impl DataFormat for Chunks {
-    fn name(&self) -> &'static str {
-        "chunks"
-    }
-
-    fn about(&self) -> &'static str {
-        "chunks of documents with their embeddings, one chunk per row, ready for vector stores"
-    }
-
-    fn schema(&self, options: &ShapeOptions, _flat: bool) -> Schema {
-        match options.embeddings {
-            Embeddings::Without => CHUNKS.clone(),
-            Embeddings::F32 => CHUNKS_32.clone(),
-            Embeddings::F64 => CHUNKS_64.clone(),
-        }
-    }
-
-    fn file_formats(&self) -> &'static [&'static str] {
-        &["parquet", "jsonl"]
-    }
-
-    fn items(&self) -> &'static [ItemKind] {
-        &[ItemKind::Document]
-    }
-
-    fn shape(
-        &self,
-        item: &Item<'_>,
-        context: &mut ShapeContext<'_>,
-        out: &mut dyn Sink,
-    ) -> Outcome {
-        let Item::Document(document) = item else { return Outcome::other_kind(item) };
-        if document.chunks.is_empty() {
-            return Outcome::left_out(None, LeftOut::new(Reason::NoChunks, "no chunks"));
-        }
-        let created_at = created_at(document);
-        let (mut records, mut left_out) = (Vec::with_capacity(document.chunks.len()), Vec::new());
-        for (index, chunk) in document.chunks.iter().enumerate() {
-            let part = (document.chunks.len() > 1).then(|| format!("chunk {}", index + 1));
-            let width = chunk.embedding.as_ref().map_or(0, |one| one.vector.width());
-            if context.options.embeddings == Embeddings::F32 && width > 32 {
-                let why =
-                    LeftOut::new(Reason::EmbeddingTooWide, "32 bits would round it; ask for 64");
-                left_out.push(RecordLeftOut { part, why });
-                continue;
-            }
-            records.push(RecordNotes { part, ..RecordNotes::default() });
-            out.begin_row();
-            out.text(&document.id);
-            nullable(document.readable_filename.as_ref(), out);
-            nullable(document.url.as_ref(), out);
-            nullable(document.base_url.as_ref(), out);
-            nullable(document.s3_path.as_ref(), out);
-            nullable(document.project.as_ref(), out);
-            nullable(created_at.as_ref(), out);
-            match chunk.chunk_index.and_then(|index| i64::try_from(index).ok()) {
-                Some(index) => out.int(index),
-                None => out.absent(),
-            }
-            raw(chunk.pagenumber.as_ref(), out);
-            raw(chunk.timestamp.as_ref(), out);
-            out.text(&chunk.text);
-            match rest_of(&chunk.metadata) {
-                Some(rest) => out.json(rest.as_str()),
-                None => out.absent(),
-            }
-            if context.options.embeddings != Embeddings::Without {
-                let embedding = chunk.embedding.as_ref();
-                nullable(embedding.and_then(|one| one.model.as_ref()), out);
-                match embedding {
-                    Some(embedding) => out.vector(&embedding.vector),
-                    None => out.absent(),
-                }
-            }
-            out.end_row();
-        }
-        Outcome { records, left_out, ..Outcome::default() }
-    }
-}
-
-fn nullable(text: Option<&Text<'_>>, out: &mut dyn Sink) {
+/// Writes a text, or that there is none.
+pub(super) fn nullable(text: Option<&Text<'_>>, out: &mut dyn Sink) {
     match text {
         Some(text) => out.text(text),
-        None => out.absent(),
-    }
-}
-
-fn raw(raw: Option<&RawJson<'_>>, out: &mut dyn Sink) {
-    match raw {
-        Some(raw) => out.json(raw.as_str()),
         None => out.absent(),
     }
 }
@@ -219,13 +97,14 @@ fn raw_of<'d>(document: &'d Document<'_>, name: &str) -> Option<&'d RawJson<'d>>
     document.metadata.iter().find(|(key, _)| *key == *name).map(|(_, raw)| raw)
 }
 
-fn created_at<'d>(document: &'d Document<'_>) -> Option<Text<'d>> {
+/// When the document was stored, as its source wrote it if that is kept.
+pub(super) fn created_at<'d>(document: &'d Document<'_>) -> Option<Text<'d>> {
     let told = raw_of(document, "row_created_at").and_then(RawJson::as_text);
     told.or_else(|| document.created_at.map(|time| time.to_string())).map(Text::from)
 }
 
 /// The rest of what the source said, as an object.
-fn rest_of(metadata: &Fields<'_>) -> Option<RawJson<'static>> {
+pub(super) fn rest_of(metadata: &Fields<'_>) -> Option<RawJson<'static>> {
     RawJson::object(metadata.iter().filter(|(key, _)| PLACED.iter().all(|name| *key != **name)))
 }
 

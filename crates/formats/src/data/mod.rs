@@ -1,52 +1,33 @@
 //! Data formats: items to the rows of a dataset. One file a format; [`FORMATS`] is the list of them.
 
-mod alpaca;
 mod arguments;
-mod atif;
 mod attachments;
 mod carried;
-mod chat;
 mod chat_columns;
 mod chat_messages;
 mod chat_row;
-mod documents;
-mod evaluation;
 mod execution;
 mod extra;
 mod format;
 mod given;
-mod history;
 mod joined;
 mod json_schema;
 mod keys;
-mod kto;
-mod markdown;
-mod ms_swift;
-mod node_evaluation;
-mod node_optimization;
 mod object;
-mod openai;
-mod otlp;
-mod preference;
-mod prompt_completion;
-mod prompt_only;
-mod recipe_evaluation;
 mod record;
 mod record_file;
 mod reference;
 mod repairs;
-mod retort;
-mod runs;
 mod schema;
 mod sessions;
 mod siblings;
-mod standard;
-mod sts;
 mod tools;
 mod turns;
 mod variables;
 
 use retort_model::{ItemKind, Purpose};
+
+use crate::list::formats;
 
 pub(crate) use attachments::sent_fields;
 pub use chat_row::{ChatMessage, ChatRow};
@@ -63,31 +44,32 @@ pub use record_file::{FileContent, RecordFile};
 pub use schema::{Column, Field, Schema, Sink, Type};
 pub use tools::ToolCache;
 
-/// All data formats.
-pub static FORMATS: &[&dyn DataFormat] = &[
-    &standard::Standard,
-    &openai::OpenAi,
-    &chat::Chat,
-    &prompt_completion::PromptCompletion,
-    &preference::Preference,
-    &kto::Kto,
-    &prompt_only::PromptOnly,
-    &alpaca::Alpaca,
-    &ms_swift::MsSwift,
-    &history::History,
-    &runs::Runs,
-    &recipe_evaluation::RecipeEvaluation,
-    &evaluation::Evaluation,
-    &node_evaluation::NodeEvaluation,
-    &node_optimization::NodeOptimization,
-    &documents::Documents,
-    &documents::Chunks,
-    &atif::Atif,
-    &sts::Sts,
-    &markdown::Markdown,
-    &otlp::Otlp,
-    &retort::Retort,
-];
+formats! {
+    /// All data formats.
+    FORMATS: DataFormat;
+    standard::Standard,
+    openai::OpenAi,
+    chat::Chat,
+    prompt_completion::PromptCompletion,
+    preference::Preference,
+    kto::Kto,
+    prompt_only::PromptOnly,
+    alpaca::Alpaca,
+    ms_swift::MsSwift,
+    history::History,
+    runs::Runs,
+    recipe_evaluation::RecipeEvaluation,
+    evaluation::Evaluation,
+    node_evaluation::NodeEvaluation,
+    node_optimization::NodeOptimization,
+    documents::Documents,
+    chunks::Chunks,
+    atif::Atif,
+    sts::Sts,
+    markdown::Markdown,
+    otlp::Otlp,
+    retort::Retort,
+}
 
 /// The format of that name.
 pub fn by_name(name: &str) -> Option<&'static dyn DataFormat> {

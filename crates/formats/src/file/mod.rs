@@ -6,18 +6,22 @@
 
 mod arrow_rows;
 mod cells;
-mod csv;
 mod format;
-mod jsonl;
-mod parquet;
 mod saved;
 
+use crate::list::formats;
+
+pub(crate) use self::csv::unguard;
 pub use arrow_rows::{ARROW_MAGIC, arrow_rows};
-pub(crate) use csv::unguard;
 pub use format::{Chunk, CsvDialect, FileFormat, FileOptions, FileWriter, ReadSeek, Rows};
 
-/// All file formats.
-pub static FORMATS: &[&dyn FileFormat] = &[&jsonl::JsonLines, &csv::Csv, &parquet::Parquet];
+formats! {
+    /// All file formats.
+    FORMATS: FileFormat;
+    jsonl::JsonLines,
+    csv::Csv,
+    parquet::Parquet,
+}
 
 /// The format of that name.
 pub fn by_name(name: &str) -> Option<&'static dyn FileFormat> {
