@@ -7,7 +7,7 @@ use retort_model::{ConversationFilter, Scope};
 use crate::columns::key_text;
 use crate::dialect::Value;
 use crate::error::Error;
-use crate::filter::{SearchBy, push_conversations, search_by};
+use crate::filter::{SearchBy, push_among, push_conversations, search_by};
 use crate::statement::Statement;
 
 impl crate::Store {
@@ -46,8 +46,7 @@ impl crate::Store {
             // A few rows are looked at one by one, whatever the filter.
             let dialect = connection.dialect();
             push_conversations(&mut statement, dialect, scope, selection, SearchBy::Rows);
-            let keys: Vec<String> = keys.iter().map(i64::to_string).collect();
-            statement.push(&format!(" AND c.key IN ({})", keys.join(", ")));
+            push_among(&mut statement, "c.key", keys.iter().copied());
             let found = connection.rows(&statement.sql, &statement.values(), |row| row.int(0))?;
             Ok(found.into_iter().collect())
         })

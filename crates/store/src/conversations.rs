@@ -298,10 +298,7 @@ fn known(
             statement.push(" AND (c.holder = ").key(member).push(" OR c.space = ");
             statement.key(member).push(")");
         }
-        statement.push(" AND c.id IN (");
-        for (index, one) in some.iter().enumerate() {
-            statement.push(if index == 0 { "" } else { ", " }).key(&one.id);
-        }
+        statement.push(" AND c.id IN (").each(", ", some, |list, one| list.key(&one.id));
         statement.push(") ORDER BY c.space <> '', c.key");
         connection.each(&statement.sql, &statement.values(), &mut |row| {
             found.entry((row.text(1)?, row.text(2)?)).or_default().push(read_known(row)?);

@@ -175,9 +175,7 @@ pub(crate) fn are_erased(
             .collect();
         let mut statement = Statement::new("SELECT hash FROM tombstone WHERE project = ");
         statement.int(project).push(" AND hash IN (");
-        for (index, hash) in hashes.iter().flatten().flatten().enumerate() {
-            statement.push(if index == 0 { "" } else { ", " }).text(hash);
-        }
+        statement.each(", ", hashes.iter().flatten().flatten(), |list, hash| list.text(hash));
         statement.push(")");
         let found = connection.rows(&statement.sql, &statement.values(), |row| row.text(0))?;
         let found: HashSet<String> = found.into_iter().collect();
@@ -312,11 +310,10 @@ impl crate::Store {
                 "SELECT id FROM job WHERE state IN ('queued', 'running') AND kind = 'export' AND project = ",
             );
             statement.int(project).push(" AND id IN (SELECT i.job FROM job_item i WHERE i.item IN (");
-            for (index, &kind) in ItemKind::ALL.iter().enumerate() {
-                statement.push(if index == 0 { "" } else { " UNION ALL " });
-                statement.push(&format!("SELECT c.key FROM {} c WHERE c.project = ", table(kind)));
-                statement.int(project).push(&format!(" AND c.{} = ", held_by(kind))).key(name);
-            }
+            statement.each(" UNION ALL ", ItemKind::ALL.iter().copied(), |items, kind| {
+                items.push(&format!("SELECT c.key FROM {} c WHERE c.project = ", table(kind)));
+                items.int(project).push(&format!(" AND c.{} = ", held_by(kind))).key(name)
+            });
             statement.push(")) ORDER BY id");
             let jobs = connection.rows(&statement.sql, &statement.values(), |row| row.int(0))?;
             for job in &jobs {
@@ -336,10 +333,7 @@ impl crate::Store {
         let mut ends = Vec::new();
         for some in jobs.chunks(ROWS_AT_ONCE) {
             let mut statement = Statement::new("SELECT id, state, dataset FROM job WHERE id IN (");
-            for (index, job) in some.iter().enumerate() {
-                statement.push(if index == 0 { "" } else { ", " }).int(*job);
-            }
-            statement.push(") ORDER BY id");
+            statement.each(", ", some, |list, job| list.int(*job)).push(") ORDER BY id");
             ends.extend(self.read(|connection| {
                 connection.rows(&statement.sql, &statement.values(), |row| {
                     let state = row.text(1)?.parse().map_err(Error::Damaged)?;

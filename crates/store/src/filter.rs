@@ -93,11 +93,11 @@ pub(crate) fn push_conversations(
     if selection.or.is_empty() {
         push_conditions(statement, dialect, selection, is_found);
     } else {
-        for (index, one) in std::iter::once(selection).chain(&selection.or).enumerate() {
-            statement.push(if index == 0 { " AND ((1 = 1" } else { " OR (1 = 1" });
-            push_conditions(statement, dialect, one, false);
-            statement.push(")");
-        }
+        let all = std::iter::once(selection).chain(&selection.or);
+        statement.push(" AND (").each(" OR ", all, |either, one| {
+            push_conditions(either.push("(1 = 1"), dialect, one, false);
+            either.push(")")
+        });
         statement.push(")");
     }
     if !selection.except.is_empty() {
@@ -121,11 +121,10 @@ fn push_conditions(
         [] => push_default_status(statement, selection, None),
         [one] => push_query(statement, dialect, selection, one, is_found),
         several => {
-            for (index, one) in several.iter().enumerate() {
-                statement.push(if index == 0 { " AND ((1 = 1" } else { " OR (1 = 1" });
-                push_query(statement, dialect, selection, one, false);
-                statement.push(")");
-            }
+            statement.push(" AND (").each(" OR ", several, |either, one| {
+                push_query(either.push("(1 = 1"), dialect, selection, one, false);
+                either.push(")")
+            });
             statement.push(")");
         }
     }
@@ -182,13 +181,13 @@ fn push_fields(statement: &mut Statement, dialect: Dialect, selection: &Conversa
 
 /// Appends that any of these texts is in what is searched, if there are any.
 pub(crate) fn push_texts(statement: &mut Statement, texts: &[String]) {
-    for (index, text) in texts.iter().enumerate() {
-        statement.push(if index == 0 { " AND (" } else { " OR " });
-        statement.push("c.search LIKE ").text(&like_pattern(text)).push(" ESCAPE '\\'");
+    if texts.is_empty() {
+        return;
     }
-    if !texts.is_empty() {
-        statement.push(")");
-    }
+    statement.push(" AND (").each(" OR ", texts, |either, text| {
+        either.push("c.search LIKE ").text(&like_pattern(text)).push(" ESCAPE '\\'")
+    });
+    statement.push(")");
 }
 
 /// Appends that the id is one of these.

@@ -260,10 +260,8 @@ impl crate::Store {
         let mut statement = Statement::new(SUMMARY);
         statement.push(" FROM conversation c").held_in(scope);
         statement.push(" AND c.key IN (SELECT i.conversation FROM citation i WHERE i.place IN (");
-        for (index, place) in places.iter().enumerate() {
-            statement.push(if index == 0 { "" } else { ", " }).key(place);
-        }
         statement
+            .each(", ", places, |list, place| list.key(place))
             .push(&format!(")) AND c.status <> {PURGED} ORDER BY c.created_at DESC, c.key DESC"));
         statement.at_most(most);
         self.look(|connection| connection.rows(&statement.sql, &statement.values(), read_summary))

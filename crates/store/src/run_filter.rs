@@ -197,11 +197,9 @@ fn push_variants(statement: &mut Statement, scope: &Scope, selection: &RunFilter
     statement
         .push(" AND c.variant IN (SELECT v.key FROM variant v JOIN flow f ON f.key = v.flow WHERE f.project = ")
         .int(scope.project);
-    for (index, version) in versions.iter().enumerate() {
-        statement.push(if index == 0 { " AND v.version IN (" } else { ", " }).key(version);
-    }
     if !versions.is_empty() {
-        statement.push(")");
+        statement.push(" AND v.version IN (");
+        statement.each(", ", versions, |list, version| list.key(version)).push(")");
     }
     if let Some(node) = &selection.node {
         statement

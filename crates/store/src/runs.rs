@@ -302,10 +302,7 @@ fn known(
             statement.push(" AND (c.holder = ").key(member).push(" OR c.space = ");
             statement.key(member).push(")");
         }
-        statement.push(" AND c.id IN (");
-        for (index, one) in some.iter().enumerate() {
-            statement.push(if index == 0 { "" } else { ", " }).key(&one.id);
-        }
+        statement.push(" AND c.id IN (").each(", ", some, |list, one| list.key(&one.id));
         statement.push(") ORDER BY c.space <> '', c.key");
         connection.each(&statement.sql, &statement.values(), &mut |row| {
             let size = usize::try_from(row.int(5)?).unwrap_or(usize::MAX);

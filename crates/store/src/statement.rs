@@ -60,6 +60,22 @@ impl Statement {
         self.bind(Held::Text(key_text(text).into_owned()))
     }
 
+    /// Appends what `append` appends for each of these, with `between` between two of them.
+    pub(crate) fn each<T>(
+        &mut self,
+        between: &str,
+        all: impl IntoIterator<Item = T>,
+        append: impl for<'s> Fn(&'s mut Self, T) -> &'s mut Self,
+    ) -> &mut Self {
+        for (index, one) in all.into_iter().enumerate() {
+            if index > 0 {
+                self.push(between);
+            }
+            append(self, one);
+        }
+        self
+    }
+
     /// Appends `WHERE …` for the jobs or datasets in a scope: those that its person made.
     pub(crate) fn made_in(&mut self, scope: &Scope) -> &mut Self {
         self.push(" WHERE project = ").int(scope.project);
