@@ -98,8 +98,7 @@ impl Service {
             let gone = || Error::NotFound { what: "saved view", name: id.to_string() };
             let view = view.ok_or_else(gone)?;
             caller.needs(if view.is_shared { Grant::Write } else { Grant::Read })?;
-            let whose = (caller.role < ProjectRole::Admin).then_some(&*caller.name);
-            if self.store.remove_view(caller.project.id, whose, id)? { Ok(()) } else { Err(gone()) }
+            if self.store.remove_view(caller.project.id, id)? { Ok(()) } else { Err(gone()) }
         })
     }
 }

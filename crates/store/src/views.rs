@@ -76,19 +76,11 @@ impl crate::Store {
         })
     }
 
-    /// Removes a view, of that person alone if one is named; whether there was one.
-    pub fn remove_view(&self, project: i64, person: Option<&str>, id: i64) -> Result<bool, Error> {
-        let person = person.map(key_text);
+    /// Removes a view; whether there was one.
+    pub fn remove_view(&self, project: i64, id: i64) -> Result<bool, Error> {
         self.write(|connection| {
             let sql = "DELETE FROM saved_view WHERE project = $1 AND id = $2";
-            let count = match &person {
-                Some(person) => connection.execute(
-                    &format!("{sql} AND creator = $3"),
-                    &[project.into(), id.into(), Value::Text(person)],
-                )?,
-                None => connection.execute(sql, &[project.into(), id.into()])?,
-            };
-            Ok(count > 0)
+            Ok(connection.execute(sql, &[project.into(), id.into()])? > 0)
         })
     }
 }

@@ -22,10 +22,10 @@ fn views_are_their_makers_and_shared_ones_the_projects() {
         };
         assert_eq!(names("ann"), [row("mine", "ann", "{\"a\":2}"), row("ours", "ann", "{}")]);
         assert_eq!(names("bob"), [row("mine", "bob", "{}"), row("ours", "ann", "{}")]);
-        assert!(!store.remove_view(project, Some("bob"), shared).unwrap());
-        assert!(!store.remove_view(project + 1, None, shared).unwrap());
-        assert!(store.remove_view(project, Some("ann"), shared).unwrap());
-        assert!(store.remove_view(project, None, first).unwrap());
+        assert!(!store.remove_view(project + 1, shared).unwrap());
+        assert!(store.remove_view(project, shared).unwrap());
+        assert!(!store.remove_view(project, shared).unwrap());
+        assert!(store.remove_view(project, first).unwrap());
         assert_eq!(names("ann"), []);
     });
 }
