@@ -90,6 +90,29 @@ fn put<'a>(judgements: &mut Vec<Judgement<'a>>, new: Judgement<'a>) {
     });
 }
 
+/// Adds the judgements that people made of another state. Of two by one person the newer stays.
+fn add_newer(judgements: &mut Vec<Judgement<'_>>, others: &[Judgement<'_>]) {
+    for one in others.iter().filter(|one| one.by.is_some()) {
+        let known = judgements.iter().find(|known| known.by == one.by);
+        if known.is_none_or(|known| known.at < one.at) {
+            put(judgements, one.clone().into_owned());
+        }
+    }
+}
+
+/// Leaves out what the source says if nobody says more.
+fn without_source_alone(judgements: &mut Vec<Judgement<'_>>) {
+    if judgements.iter().all(|one| one.by.is_none()) {
+        judgements.clear();
+    }
+}
+
+/// The people who judged.
+fn people(judgements: &[Judgement<'_>]) -> impl Iterator<Item = String> {
+    let people = judgements.iter().filter_map(|one| one.by.as_ref());
+    people.map(|by| by.decoded().into_owned())
+}
+
 /// Changes a person's judgement; whether that says something new.
 fn change(judgements: &mut Vec<Judgement<'_>>, (by, at): (&str, Time), what: &Judging) -> bool {
     let is_theirs = |one: &&Judgement<'_>| one.by.as_ref().is_some_and(|name| *name == *by);
@@ -144,32 +167,27 @@ impl<'a> Message<'a> {
             Some(truth) => self.metadata.put(GROUND_TRUTH.into(), truth),
             None => drop(self.metadata.take(GROUND_TRUTH)),
         }
-        // Nobody says more than the source.
-        if self.judgements.iter().all(|one| one.by.is_none()) {
-            self.judgements.clear();
-        }
+        without_source_alone(&mut self.judgements);
+    }
+
+    /// Who wrote it to correct another answer.
+    pub fn corrected_by(&self) -> Option<String> {
+        self.metadata.get(AUTHOR).filter(|_| self.is_correction()).and_then(RawJson::as_text)
+    }
+
+    fn is_corrected_by(&self, person: &str) -> bool {
+        self.corrected_by().is_some_and(|author| author == person)
     }
 
     /// Who judged it, or wrote it to correct another answer.
     fn judges(&self) -> impl Iterator<Item = String> {
-        let author = self.metadata.get(AUTHOR).filter(|_| self.is_correction());
-        let author = author.and_then(RawJson::as_text);
-        let people = self.judgements.iter().filter_map(|one| one.by.as_ref());
-        people.map(|by| by.decoded().into_owned()).chain(author)
+        people(&self.judgements).chain(self.corrected_by())
     }
 
-    /// Adds the judgements of another state of the same message. Of two by one person the newer stays.
+    /// Adds the judgements of another state of the same message.
     fn carry(&mut self, was: &Message<'_>) {
-        if was.judgements.is_empty() {
-            return;
-        }
         self.keep_source();
-        for one in was.judgements.iter().filter(|one| one.by.is_some()) {
-            let known = self.judgements.iter().find(|known| known.by == one.by);
-            if known.is_none_or(|known| known.at < one.at) {
-                put(&mut self.judgements, one.clone().into_owned());
-            }
-        }
+        add_newer(&mut self.judgements, &was.judgements);
         self.weigh();
     }
 }
@@ -186,19 +204,21 @@ pub struct Place {
 impl<'a> Conversation<'a> {
     /// Changes what a person says of the whole conversation, and its label with it; whether that says something new.
     pub fn judge(&mut self, by: &str, at: Time, what: &Judging) -> bool {
-        if self.judgements.is_empty() {
-            put(&mut self.judgements, Judgement { preference: self.label, ..Judgement::default() });
-        }
+        self.keep_source();
         let is_new = change(&mut self.judgements, (by, at), what);
         self.weigh();
         is_new
     }
 
+    fn keep_source(&mut self) {
+        if self.judgements.is_empty() {
+            put(&mut self.judgements, Judgement { preference: self.label, ..Judgement::default() });
+        }
+    }
+
     fn weigh(&mut self) {
         self.label = weighed(&self.judgements).preference;
-        if self.judgements.iter().all(|one| one.by.is_none()) {
-            self.judgements.clear();
-        }
+        without_source_alone(&mut self.judgements);
     }
 
     /// What counts of what people said of the whole conversation.
@@ -208,9 +228,7 @@ impl<'a> Conversation<'a> {
 
     /// Who judged it or one of its messages, or corrected an answer.
     pub fn judges(&self) -> BTreeSet<String> {
-        let whole = self.judgements.iter().filter_map(|one| one.by.as_ref());
-        let whole = whole.map(|by| by.decoded().into_owned());
-        whole.chain(self.messages().flat_map(Message::judges)).collect()
+        people(&self.judgements).chain(self.messages().flat_map(Message::judges)).collect()
     }
 
     /// Adds an answer that a person wrote to correct another, as a round beside that one; whether it says something new. A
@@ -225,11 +243,8 @@ impl<'a> Conversation<'a> {
             return false;
         }
         let leaves = self.leaves();
-        let is_by = |message: &Message<'_>| {
-            let author = message.metadata.get(AUTHOR);
-            author.and_then(RawJson::as_text).is_some_and(|author| author == by)
-        };
-        let is_own = original.is_correction() && is_by(original) && leaves.contains(&place.round);
+        let is_by = |message: &Message<'_>| message.is_corrected_by(by);
+        let is_own = is_by(original) && leaves.contains(&place.round);
         let corrected = if is_own { round.corrects().unwrap_or(number) } else { number };
         let last = |at: usize| self.rounds.get(at).and_then(|one| one.messages.last());
         let corrections = self.rounds.iter().enumerate();
@@ -280,9 +295,8 @@ impl<'a> Conversation<'a> {
     pub fn withdraw_correction(&mut self, number: u32, by: &str) -> bool {
         let leaves = self.leaves();
         let found = self.rounds.iter().enumerate().position(|(at, one)| {
-            let author = one.messages.last().and_then(|last| last.metadata.get(AUTHOR));
             one.corrects() == Some(number)
-                && author.and_then(RawJson::as_text).is_some_and(|author| author == by)
+                && one.messages.last().is_some_and(|last| last.is_corrected_by(by))
                 && leaves.contains(&at)
         });
         let Some(gone) = found else { return false };
@@ -313,17 +327,9 @@ impl<'a> Conversation<'a> {
             return false;
         }
         let before = (self.judgements.clone(), self.rounds.clone());
-        for one in was.judgements.iter().filter(|one| one.by.is_some()) {
-            if self.judgements.is_empty() {
-                let source = Judgement { preference: self.label, ..Judgement::default() };
-                put(&mut self.judgements, source);
-            }
-            let known = self.judgements.iter().find(|known| known.by == one.by);
-            if known.is_none_or(|known| known.at < one.at) {
-                put(&mut self.judgements, one.clone().into_owned());
-            }
-        }
-        if !self.judgements.is_empty() {
+        if !was.judgements.is_empty() {
+            self.keep_source();
+            add_newer(&mut self.judgements, &was.judgements);
             self.weigh();
         }
         self.carry_corrections(was);
@@ -344,8 +350,7 @@ impl<'a> Conversation<'a> {
             };
             let is_known = self.rounds.iter().any(|one| {
                 let same = |last: &Message<'_>| {
-                    last.words() == answer.words()
-                        && last.metadata.get(AUTHOR) == answer.metadata.get(AUTHOR)
+                    last.words() == answer.words() && last.corrected_by() == answer.corrected_by()
                 };
                 one.corrects() == Some(number) && one.messages.last().is_some_and(same)
             });

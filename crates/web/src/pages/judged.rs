@@ -1,7 +1,7 @@
 //! What people said of an answer, and what the caller may say of it, as the page of a conversation shows it.
 
 use retort_json::RawJson;
-use retort_model::{AUTHOR, Judgement, Message, Place, Role};
+use retort_model::{Judgement, Message, Place, Role};
 use retort_service::beginning;
 
 use super::display::moment;
@@ -104,14 +104,9 @@ impl JudgeForm {
                 .unwrap_or_default(),
             answer: message.words().decoded().into_owned(),
             is_unlearnt: said.train == Some(false),
-            is_own: author(message).as_deref() == Some(name),
+            is_own: message.corrected_by().as_deref() == Some(name),
         }
     }
-}
-
-/// Who wrote a message to correct an answer.
-pub(super) fn author(message: &Message<'_>) -> Option<String> {
-    message.metadata.get(AUTHOR).filter(|_| message.is_correction()).and_then(RawJson::as_text)
 }
 
 /// Who said what of a message: the source first, then people by the time.

@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 
 use super::calls::{self, Call, Calls};
 use super::display::count;
-use super::judged::{Judge, author, rated, said_of};
+use super::judged::{Judge, rated, said_of};
 
 /// Longest text of one message that a preview shows, in characters.
 const TEXT: usize = 20_000;
@@ -463,7 +463,7 @@ fn one_said(
         contexts,
         feedback,
         judged,
-        author: author(message),
+        author: message.corrected_by(),
         judge: None,
         place: 0,
         error: message.error.as_ref().map(|error| cut(&error.decoded())),
