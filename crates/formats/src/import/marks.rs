@@ -10,6 +10,8 @@ use std::borrow::Cow;
 use retort_json::{RawJson, Text, Value};
 use retort_model::{Content, Conversation, Fields, Label, Message, Role};
 
+use super::fields::list;
+
 /// Fields that say that a message is to be learnt, where they are true or more than 0.
 const LEARNT: [&str; 12] = [
     "weight",
@@ -280,14 +282,6 @@ fn lists(metadata: &Fields<'_>) -> Vec<Vec<bool>> {
 /// Whether a word for the end or the state of an answer says that it did not end by itself.
 pub(super) fn cut_off(status: &Text<'_>) -> bool {
     Message { finish_reason: Some(status.borrowed()), ..Message::default() }.is_cut_off()
-}
-
-fn list(raw: &RawJson<'_>) -> Option<Vec<RawJson<'static>>> {
-    if !raw.as_str().starts_with('[') {
-        return None;
-    }
-    let Ok(Value::Array(items)) = Value::parse(raw.as_str()) else { return None };
-    items.iter().map(|item| RawJson::owned(&item.to_json()).ok()).collect()
 }
 
 /// The marks, labels and ends in an object; nothing if it is none.
