@@ -1,7 +1,6 @@
 //! The files that come with a model: its chat template and its tokenizer.
 
-use std::fs::{self, File};
-use std::io::Read;
+use std::fs;
 use std::path::Path;
 
 use retort_formats::template::{BUILT_IN, TemplateFiles, Templates, Tokenizer};
@@ -10,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::error::Error;
-use crate::storage::hex;
+use crate::storage::{hex, read_small};
 
 /// Largest file that is read. The largest tokenizers have some 30 MB.
 const MOST_BYTES: u64 = 256 << 20;
@@ -177,17 +176,7 @@ pub(crate) fn read_tokenizer_file(name: &str) -> Result<(Tokenizer, Option<Model
 }
 
 fn read(path: &Path) -> Result<String, Error> {
-    let fail = |source| Error::read(path, source);
-    let mut text = String::new();
-    let read = File::open(path)
-        .and_then(|file| file.take(MOST_BYTES + 1).read_to_string(&mut text))
-        .map_err(fail)?;
-    if read as u64 > MOST_BYTES {
-        return Err(Error::Choice(format!(
-            "`{}` is larger than {} MB",
-            path.display(),
-            MOST_BYTES >> 20
-        )));
-    }
-    Ok(text)
+    let bytes = read_small(path, MOST_BYTES, "chat template or tokenizer")?;
+    String::from_utf8(bytes)
+        .map_err(|_| Error::Choice(format!("`{}` is not UTF-8 text", path.display())))
 }

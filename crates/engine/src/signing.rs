@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::error::Error;
-use crate::storage::hex;
+use crate::storage::{hex, read_small};
 
 /// The type of a payload that is an in-toto statement.
 pub const IN_TOTO: &str = "application/vnd.in-toto+json";
@@ -162,20 +162,13 @@ pub fn open_envelope(
     path: &Path,
     key: &PublicKey,
 ) -> Result<Result<(String, Vec<u8>), String>, Error> {
-    let size = std::fs::metadata(path).map_err(|error| Error::read(path, error))?.len();
-    if size > ENVELOPE_BYTES {
-        return Err(Error::Choice(format!("{} is too large for a signed receipt", path.display())));
-    }
-    let bytes = std::fs::read(path).map_err(|error| Error::read(path, error))?;
+    let bytes = read_small(path, ENVELOPE_BYTES, "signed receipt")?;
     Ok(key.open(&String::from_utf8_lossy(&bytes)))
 }
 
+/// The text of a key file. One that is no text has no key that could be read.
 fn read_key(path: &Path) -> Result<String, Error> {
-    let size = std::fs::metadata(path).map_err(|error| Error::read(path, error))?.len();
-    if size > KEY_BYTES {
-        return Err(Error::Choice(format!("{} is too large for a key", path.display())));
-    }
-    std::fs::read_to_string(path).map_err(|error| Error::read(path, error))
+    Ok(String::from_utf8_lossy(&read_small(path, KEY_BYTES, "key")?).into_owned())
 }
 
 #[cfg(test)]

@@ -336,6 +336,22 @@ impl Write for HashingFile {
     }
 }
 
+/// Reads a small file whole; `most` bytes of it, and `what` it is to be.
+///
+/// # Errors
+/// The file cannot be read, or is larger.
+pub(crate) fn read_small(path: &Path, most: u64, what: &str) -> Result<Vec<u8>, Error> {
+    let mut bytes = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(most + 1).read_to_end(&mut bytes));
+    if read.map_err(|error| Error::read(path, error))? as u64 > most {
+        let (path, most) = (path.display(), most >> 10);
+        return Err(Error::Choice(format!(
+            "`{path}` is larger than {most} KiB, so it is no {what}"
+        )));
+    }
+    Ok(bytes)
+}
+
 /// Bytes, SHA-256 and line ends of what is read.
 pub fn read_through(input: &mut dyn Read) -> io::Result<(u64, String, u64)> {
     let mut hash = Sha256::new();
