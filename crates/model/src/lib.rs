@@ -7,6 +7,7 @@ mod access;
 pub mod bounds;
 pub mod canonical;
 mod conversation;
+pub mod display;
 mod document;
 mod features;
 mod fields;
@@ -48,8 +49,8 @@ pub use judgement::{Judgement, Label};
 pub use judging::{Judging, Place};
 pub use language::language_of;
 pub use message::{
-    AUTHOR, CORRECTS, Content, Feedback, GROUND_TRUTH, Message, NotUnderstood, Part, PartKind,
-    Role, ToolCall,
+    CORRECTS, Content, Feedback, GROUND_TRUTH, Message, NotUnderstood, Part, PartKind, Role,
+    ToolCall,
 };
 pub use name::{DatasetName, FileName, NameError};
 pub use receipt::{Account, Origins, OutputPortion, Portion, Redacted, SeenLengths, Tally};

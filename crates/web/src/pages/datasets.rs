@@ -12,7 +12,7 @@ use retort_model::{DatasetName, Grant, JobKind, JobState};
 use retort_service::{Dataset, Error, Job, Service, Without, preview_package};
 use serde::Deserialize;
 
-use super::display::{count, moment, percent, purpose_name, quoted, sentence, size};
+use super::display::{bytes, count, moment, percent, purpose_name, quoted, sentence};
 use super::frame::{Frame, Nothing, Posted, Visit};
 use super::paging::Paging;
 use super::receipt::{Found, receipt};
@@ -66,7 +66,7 @@ impl Row {
             format: format!("{}, {}", dataset.data_format, dataset.file_format),
             node: dataset.node.clone().unwrap_or_default(),
             records: count(dataset.records),
-            size: size(dataset.bytes),
+            size: bytes(dataset.bytes),
             creator: dataset.creator.clone(),
             created: moment(dataset.created_at),
             rebuild: String::new(),
@@ -148,7 +148,7 @@ impl OtherJob {
             kind,
             place,
             creator: job.creator.clone(),
-            size: size(job.progress.bytes_total),
+            size: bytes(job.progress.bytes_total),
             job: Open::of(job),
         }
     }
@@ -345,7 +345,7 @@ async fn ask(State(app): State<App>, visit: Visit, Path(id): Path<i64>) -> Respo
                 text: format!(
                     "{} records, {}, by {}. This permanently deletes the dataset and its files. The conversations and runs stay.",
                     count(dataset.records),
-                    size(dataset.bytes),
+                    bytes(dataset.bytes),
                     dataset.creator
                 ),
                 action: format!("/datasets/{id}/delete"),

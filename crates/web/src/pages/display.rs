@@ -1,19 +1,7 @@
-//! Numbers, sizes and moments as people read them.
+//! Words, moments and durations as people read them on a page.
 
-use retort_model::{Purpose, RunStatus, Time};
-
-/// `1234567` as `1,234,567`.
-pub(super) fn count(number: u64) -> String {
-    let digits = number.to_string();
-    let mut out = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
-}
+pub(super) use retort_model::display::{bytes, count};
+use retort_model::{Purpose, RunStatus, Time, display};
 
 /// A word at the beginning of a line.
 pub(super) fn capital(word: &str) -> String {
@@ -43,23 +31,9 @@ pub(super) fn sentence(message: &str) -> String {
     out
 }
 
-/// Bytes in decimal units.
-pub(super) fn size(bytes: u64) -> String {
-    const UNITS: [(u64, &str); 4] =
-        [(1_000_000_000_000, "TB"), (1_000_000_000, "GB"), (1_000_000, "MB"), (1_000, "kB")];
-    for (unit, name) in UNITS {
-        if bytes >= unit {
-            let tenths = bytes / (unit / 10);
-            return format!("{}.{} {name}", tenths / 10, tenths % 10);
-        }
-    }
-    format!("{bytes} bytes")
-}
-
-/// A moment to the minute, in UTC.
+/// A moment to the minute, in UTC; empty if it is not known.
 pub(super) fn moment(time: Option<Time>) -> String {
-    let text = time.map(|time| time.to_string()).unwrap_or_default();
-    text.get(..16).unwrap_or(&text).replace('T', " ")
+    time.map(display::moment).unwrap_or_default()
 }
 
 /// The day of a moment as people write it, in UTC: `20 Nov 2026`.

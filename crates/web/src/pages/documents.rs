@@ -14,7 +14,7 @@ use retort_service::{DocumentSummary, ExportRequest, NewOriginal};
 use serde::Deserialize;
 
 use super::datasets;
-use super::display::{count, moment, sentence, size};
+use super::display::{bytes, count, moment, sentence};
 use super::filter_form::FilterForm;
 use super::frame::{Frame, OTHER_SESSION, Posted, Visit};
 use super::import::short;
@@ -68,7 +68,7 @@ impl Row {
             url: document.url.clone().unwrap_or_default(),
             chunks: count(document.chunks),
             embeddings: in_words(&document.embeddings),
-            original: original.map(|original| size(original.bytes)).unwrap_or_default(),
+            original: original.map(|original| bytes(original.bytes)).unwrap_or_default(),
             created: moment(document.created_at),
         }
     }

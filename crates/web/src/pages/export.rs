@@ -17,7 +17,7 @@ use retort_service::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::display::{capital, count, day, percent, sentence, size};
+use super::display::{bytes, capital, count, day, percent, sentence};
 use super::filter_form::FilterForm;
 use super::frame::{Frame, Nothing, Posted, Visit};
 use super::options::{self, Field, Given, Offered};
@@ -536,7 +536,7 @@ async fn progress(
                 let preview = preview_package(&mut package)?;
                 Some(Finished {
                     id: dataset.id,
-                    size: size(dataset.bytes),
+                    size: bytes(dataset.bytes),
                     records: count(dataset.records),
                     found: receipt(dataset.id, package.manifest()),
                     preview: readable(&preview),

@@ -12,7 +12,7 @@ use retort_model::{Feedback, Fields, NodeRun, Run, RunSource, canonical};
 use serde::Deserialize;
 
 use super::datasets::{Traced, traced};
-use super::display::{count, moment, size, status_class, took};
+use super::display::{bytes, count, moment, status_class, took};
 use super::flows::{Words, path, words};
 use super::frame::{Frame, Visit};
 use super::judged::rated;
@@ -125,7 +125,7 @@ async fn run(
             let name = file.name.as_ref().unwrap_or(&file.uri);
             let about = [
                 shown(file.media_type.as_ref()),
-                file.size_bytes.map(size).unwrap_or_default(),
+                file.size_bytes.map(bytes).unwrap_or_default(),
                 cut(&file.uri.decoded()),
             ];
             let about: Vec<_> = about.into_iter().filter(|one| !one.is_empty()).collect();
