@@ -23,7 +23,7 @@ use crate::pipeline::{
     Totals, run, survey,
 };
 use crate::plan::DatasetPlan;
-use crate::receipt::{Origin, manifest};
+use crate::receipt::{Origin, Outputs, manifest};
 use crate::record_files::RecordFiles;
 use crate::source::{Inputs, PassedOver};
 use crate::storage::write_text;
@@ -279,21 +279,35 @@ impl Written {
     /// # Errors
     /// Failing I/O, or nothing to write.
     pub fn publish(self, dataset: &DatasetPlan, origin: Origin) -> Result<Report, Error> {
-        let Self { draft, part, totals, passed_over, input_bytes, strict, threads } = self;
+        let totals = &self.totals;
         if totals.account.records == 0 {
-            return Err(Error::Nothing(why_nothing(&totals, &passed_over)));
+            return Err(Error::Nothing(why_nothing(totals, &self.passed_over)));
         }
-        if strict && totals.account.refused > 0 {
-            return Err(Error::Strict(why_refused(&totals)));
+        if self.strict && totals.account.refused > 0 {
+            return Err(Error::Strict(why_refused(totals)));
         }
+        self.publish_with(dataset, |outputs, totals, files| {
+            manifest(dataset, Origin { outputs, ..origin }, totals, files)
+        })
+    }
+
+    /// Makes the package, with a receipt that is made of its outputs, what was counted, and its files.
+    ///
+    /// # Errors
+    /// Failing I/O.
+    pub fn publish_with(
+        self,
+        dataset: &DatasetPlan,
+        receipt: impl FnOnce(Option<Outputs>, &Totals, Vec<DataFile>) -> Manifest,
+    ) -> Result<Report, Error> {
+        let Self { draft, part, totals, passed_over, input_bytes, strict: _, threads } = self;
         let (storage, parts) = (draft.storage(), [part]);
         let Assembled { mut files, outputs } =
             assemble(dataset, &storage, &parts, &totals, threads)?;
-        let origin = Origin { outputs, ..origin };
         clear_up(&storage, &parts, &files)?;
         let listed: Vec<DataFile> = files.iter().map(DataFile::from).collect();
         point("receipt");
-        let manifest = manifest(dataset, origin, &totals, listed);
+        let manifest = receipt(outputs, &totals, listed);
         debug_assert!(manifest.balances() && totals.account.balances());
         files.push(write_text(&storage, MANIFEST, &manifest.to_json())?);
         let output = draft.publish(&files, threads)?;

@@ -22,6 +22,7 @@ mod kept_rows;
 mod line;
 mod measure;
 mod merge;
+mod merging;
 mod model_files;
 mod objects;
 mod options;

@@ -6,23 +6,21 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
 use retort_formats::package::DataFile;
-use retort_model::bounds::{BESIDE_BYTES, INFERENCE_BYTES};
-use retort_model::{ConversationFilter, Tally};
+use retort_model::Tally;
+use retort_model::bounds::BESIDE_BYTES;
 
 use crate::convert::{Report, Written, named_for};
 use crate::draft::Draft;
 use crate::error::Error;
-use crate::files::{PartWriter, WHOLE};
+use crate::merging::{Merging, PackedBatches};
 use crate::panics::{caught_in, point};
 use crate::parts::{
     BATCHES, ITEMS, KeptPart, KeptPlan, KeptRows, PART, Parts, VERDICTS, begin_repeats,
     write_repeat,
 };
-use crate::pipeline::{
-    More, Observer, Shaping, Totals, decide, is_of_first, moved_item, moved_verdict, regroup,
-};
+use crate::pipeline::{Observer, Totals, decide, is_of_first, moved_item, moved_verdict};
 use crate::series::packages_at;
-use crate::series_merge::{MergedOutput, merge_series};
+use crate::series_merge::merge_series;
 use crate::sorter::Sorter;
 use crate::source::PassedOver;
 use crate::storage::read_through;
@@ -41,6 +39,12 @@ pub struct MergePlan {
     pub force: bool,
     /// Threads that encode.
     pub threads: usize,
+}
+
+impl MergePlan {
+    fn merging<'m>(&'m self, observer: &'m dyn Observer, stopped: &'m AtomicBool) -> Merging<'m> {
+        Merging { path: &self.output, force: self.force, threads: self.threads, observer, stopped }
+    }
 }
 
 /// What parts were merged into.
@@ -76,16 +80,14 @@ pub fn merge(
             if plan.is_partial {
                 return Err(Error::Choice("`--partial` is for the parts of an export".into()));
             }
-            let (path, force, threads) = (&*plan.output, plan.force, plan.threads);
-            let output = MergedOutput { path, force, threads };
-            let report = merge_series(output, &packages, observer, stopped)?;
+            let report = merge_series(plan.merging(observer, stopped), &packages)?;
             return Ok(Merged::Package(Box::new(report)));
         }
         let found = Found::find(&plan.parts)?;
         if plan.is_partial {
             found.merge_some(plan)
         } else {
-            found.merge_all(plan, observer, stopped)
+            found.merge_all(plan.merging(observer, stopped))
         }
     })
 }
@@ -194,44 +196,27 @@ impl Found {
         Ok(Merged::Parts { output, numbers, count: self.count })
     }
 
-    fn merge_all(
-        self,
-        plan: &MergePlan,
-        observer: &dyn Observer,
-        stopped: &AtomicBool,
-    ) -> Result<Merged, Error> {
+    fn merge_all(self, merging: Merging<'_>) -> Result<Merged, Error> {
         self.check_complete()?;
         self.check_files()?;
         let (totals, passed_over) = self.totals()?;
-        self.check_repeats(&plan.output)?;
+        self.check_repeats(merging.path)?;
         let dataset = self.plan.dataset().map_err(Error::Choice)?;
-        dataset.check_output(&plan.output)?;
-        let draft = Draft::begin(&plan.output, plan.force)?;
-        let storage = draft.storage();
-        let shard_bytes = self.plan.shard_bytes;
-        let mut writer =
-            PartWriter::begin(&dataset, &storage, WHOLE.into(), shard_bytes, plan.threads);
-        let everything = ConversationFilter::default();
-        let mut shaping = Shaping::of(&dataset, &everything, plan.threads);
-        shaping.inference_bytes = shard_bytes.min(INFERENCE_BYTES);
-        let totals = regroup(
-            &mut self.batches(),
-            self.batch_bytes(),
-            &shaping,
-            totals,
-            observer,
-            stopped,
-            &mut |delivery| writer.take(delivery).map(|()| More::Wanted),
-        )?;
-        let record_files = writer.record_files();
-        for (number, part) in &self.parts {
-            let from = Folder::new(part.folder.clone());
-            for (path, file) in part.kept.record_files(*number) {
-                record_files
-                    .copy(&path, &file.sha256, &mut || Ok(Box::new(from.open(&file.path)?)))?;
+        let batches = PackedBatches {
+            next: &mut self.batches(),
+            bytes: self.batch_bytes(),
+            shard_bytes: self.plan.shard_bytes,
+        };
+        let (draft, part, totals) = merging.write(&dataset, batches, totals, |record_files| {
+            for (number, part) in &self.parts {
+                let from = Folder::new(part.folder.clone());
+                for (path, file) in part.kept.record_files(*number) {
+                    record_files
+                        .copy(&path, &file.sha256, &mut || Ok(Box::new(from.open(&file.path)?)))?;
+                }
             }
-        }
-        let part = writer.finish()?;
+            Ok(())
+        })?;
         let named = named_for(&dataset, self.plan.file_name_by_kind, &totals.account);
         let origin = self.plan.origin(&totals, &passed_over);
         let (input_bytes, strict) = (self.plan.input_bytes(), self.plan.strict);
@@ -242,7 +227,7 @@ impl Found {
             passed_over,
             input_bytes,
             strict,
-            threads: plan.threads,
+            threads: merging.threads,
         };
         Ok(Merged::Package(Box::new(written.publish(&named, origin)?)))
     }

@@ -8,64 +8,47 @@ use std::collections::BTreeMap;
 use std::io::{self, BufReader};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 
 use retort_formats::data::Schema;
 use retort_formats::file::{ReadSeek, Rows};
 use retort_formats::package::{
     CARD, Counts, DATASET_INFO, DataFile, Decontamination, EXTRA, FINDINGS, IDS, InputCount,
-    MANIFEST, Manifest, REJECTS, RedactedCount, RedactionCounts, SeriesMerged, findings,
+    Manifest, REJECTS, RedactedCount, RedactionCounts, SeriesMerged, findings,
 };
-use retort_model::bounds::{BATCH_BYTES, INFERENCE_BYTES, SHARD_BYTES};
-use retort_model::{Account, ConversationFilter, ItemKind, Portion, Reason, Tally};
+use retort_model::bounds::{BATCH_BYTES, SHARD_BYTES};
+use retort_model::{Account, ItemKind, Portion, Reason, Tally};
 
-use crate::convert::{Found, Report, named_for};
+use crate::convert::{Report, Written, named_for};
 use crate::counted::tally;
-use crate::draft::Draft;
 use crate::error::Error;
-use crate::files::{Assembled, PartWriter, WHOLE, assemble, clear_up};
 use crate::line::next_line;
+use crate::merging::{Merging, PackedBatches};
 use crate::options::{ExportOption, ExportOptions, Group};
 use crate::output::output_stem;
 use crate::package::Package;
 use crate::panics::point;
-use crate::pipeline::{More, Observer, Shaping, Totals, packed_rows, regroup};
+use crate::pipeline::{Totals, packed_rows};
 use crate::plan::DatasetPlan;
 use crate::receipt::{Origin, manifest};
 use crate::record_ids::{id_and_reason, id_in_row, item_of};
 use crate::row::{Cells, write_row};
 use crate::seen::{IdHash, SeenIds};
 use crate::series::{WindowPackage, faults_between, in_order};
-use crate::source::PassedOver;
-use crate::storage::{read_through, write_text};
+use crate::storage::read_through;
 use crate::verify::rows_of;
 
 /// Lines beside the rows: what was left out, repairs and warnings, and what rows could not hold.
 const BESIDE: [&str; 3] = [REJECTS, FINDINGS, EXTRA];
-
-/// Where the package goes, and how it is written.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct MergedOutput<'o> {
-    pub(crate) path: &'o Path,
-    /// Whether it replaces what is there.
-    pub(crate) force: bool,
-    /// Threads that encode.
-    pub(crate) threads: usize,
-}
 
 /// Merges the packages of a series.
 ///
 /// # Errors
 /// The packages are not one series without gaps, or one of them does not match its receipt; their ids do not tell which
 /// records belong to one item; failing I/O.
-pub(crate) fn merge_series(
-    output: MergedOutput<'_>,
-    packages: &[PathBuf],
-    observer: &dyn Observer,
-    stopped: &AtomicBool,
-) -> Result<Report, Error> {
+pub(crate) fn merge_series(merging: Merging<'_>, packages: &[PathBuf]) -> Result<Report, Error> {
     let mut windows = opened(packages)?;
-    let going_on = || match stopped.load(Ordering::Relaxed) {
+    let going_on = || match merging.stopped.load(Ordering::Relaxed) {
         true => Err(Error::Stopped),
         false => Ok(()),
     };
@@ -80,7 +63,7 @@ pub(crate) fn merge_series(
         window.find_replaced(ids, &mut later)?;
         going_on()?;
     }
-    write(output, windows, observer, stopped)
+    write(merging, windows)
 }
 
 /// Takes the number and the id of a line beside the rows, and its reason.
@@ -328,12 +311,16 @@ impl Window {
 
     /// Finds what is of items that are in `later`, and adds the items of this window to them.
     fn find_replaced(&mut self, ids: Ids, later: &mut SeenIds) -> Result<(), Error> {
-        let (mut replaced, mut records) = (Bits::default(), 0);
-        let (mut written, mut items) = (SeenIds::new(), 0);
+        let (mut replaced, mut records, mut items) = (Bits::default(), 0, 0);
+        // Items that were written, and those of them that no later window has.
+        let (mut written, mut last) = (SeenIds::new(), SeenIds::new());
         self.each_id(&mut |number, id| {
             let item = ids.item(id);
-            let (is_first, is_replaced) = (written.add(item)?, later.holds(item)?);
-            if is_replaced {
+            let is_first = written.add(item)?;
+            let is_last = if is_first { later.add(item)? } else { last.holds(item)? };
+            if is_last {
+                last.add(item)?;
+            } else {
                 replaced.add(number);
                 records += 1;
                 items += u64::from(is_first);
@@ -343,7 +330,8 @@ impl Window {
         let mut lines: [Bits; 3] = Default::default();
         for (name, lines) in BESIDE.into_iter().zip(&mut lines) {
             self.each_line(name, &mut |number, id, _| {
-                if later.holds(ids.item(id))? {
+                let item = ids.item(id);
+                if later.holds(item)? && !last.holds(item)? {
                     lines.add(number);
                 }
                 Ok(())
@@ -356,6 +344,7 @@ impl Window {
         self.each_line(REJECTS, &mut |number, id, reason| {
             let item = ids.item(id);
             let is_first = seen.add(item)?;
+            later.add(item)?;
             let Some(reason) = reason.filter(|_| !rejects.has(number)) else { return Ok(()) };
             let reason: Reason = reason.parse().map_err(io::Error::other)?;
             if written.holds(item)? {
@@ -365,8 +354,6 @@ impl Window {
             }
             Ok(())
         })?;
-        self.each_id(&mut |_, id| later.add(ids.item(id)).map(drop))?;
-        self.each_line(REJECTS, &mut |_, id, _| later.add(ids.item(id)).map(drop))?;
         self.replaced = replaced;
         (self.replaced_records, self.replaced_items) = (records, items);
         self.replaced_lines = lines;
@@ -481,14 +468,8 @@ fn plan_of(windows: &[Window], output: &Path) -> Result<DatasetPlan, Error> {
     Ok(plan)
 }
 
-fn write(
-    output: MergedOutput<'_>,
-    mut windows: Vec<Window>,
-    observer: &dyn Observer,
-    stopped: &AtomicBool,
-) -> Result<Report, Error> {
-    let dataset = plan_of(&windows, output.path)?;
-    dataset.check_output(output.path)?;
+fn write(merging: Merging<'_>, mut windows: Vec<Window>) -> Result<Report, Error> {
+    let dataset = plan_of(&windows, merging.path)?;
     let mut totals = Totals::default();
     for window in &windows {
         totals.account.merge(window.account()?);
@@ -500,40 +481,16 @@ fn write(
     }
     let input_bytes =
         windows.iter().flat_map(|one| &one.manifest.files).map(|file| file.bytes).sum();
-    let draft = Draft::begin(output.path, output.force)?;
-    let storage = draft.storage();
-    let mut writer =
-        PartWriter::begin(&dataset, &storage, WHOLE.into(), SHARD_BYTES, output.threads);
-    let everything = ConversationFilter::default();
-    let mut shaping = Shaping::of(&dataset, &everything, output.threads);
-    shaping.inference_bytes = SHARD_BYTES.min(INFERENCE_BYTES);
-    let mut batches = Batches::of(&mut windows, &dataset);
-    let mut totals = regroup(
-        &mut || batches.next(),
-        input_bytes,
-        &shaping,
-        totals,
-        observer,
-        stopped,
-        &mut |delivery| writer.take(delivery).map(|()| More::Wanted),
-    )?;
-    let (chars, longest) = batches.sizes;
+    let mut rows = Batches::of(&mut windows, &dataset);
+    let batches =
+        PackedBatches { next: &mut || rows.next(), bytes: input_bytes, shard_bytes: SHARD_BYTES };
+    let (draft, part, mut totals) = merging.write(&dataset, batches, totals, |_| Ok(()))?;
+    let (chars, longest) = rows.sizes;
     (totals.account.record_chars, totals.account.longest_record_chars) = (chars, longest);
-    let parts = [writer.finish()?];
     let dataset = named_for(&dataset, !told_file_name(&windows), &totals.account);
-    let Assembled { mut files, .. } =
-        assemble(&dataset, &storage, &parts, &totals, output.threads)?;
-    clear_up(&storage, &parts, &files)?;
-    let listed: Vec<DataFile> = files.iter().map(DataFile::from).collect();
-    point("receipt");
-    let manifest = receipt(&windows, &dataset, &totals, listed);
-    debug_assert!(manifest.balances() && totals.account.balances());
-    files.push(write_text(&storage, MANIFEST, &manifest.to_json())?);
-    let path = draft.publish(&files, output.threads)?;
-    let data = files.iter().filter(|file| file.records.is_some());
-    let data_bytes = data.map(|file| file.bytes).sum();
-    let found = Found::of(totals, Tally::<PassedOver>::default());
-    Ok(Report { output: path, found, manifest, input_bytes, data_bytes })
+    let (passed_over, strict, threads) = (Tally::default(), false, merging.threads);
+    let written = Written { draft, part, totals, passed_over, input_bytes, strict, threads };
+    written.publish_with(&dataset, |_, totals, files| receipt(&windows, &dataset, totals, files))
 }
 
 /// Whether the name of the data files was chosen.
