@@ -13,7 +13,8 @@ use super::fields::{self, FieldMap, count, list, number};
 use super::format::Notes;
 use super::otlp_names::{KIND, KINDS, NODE_KIND, kind_word};
 use super::runs::kind_of_word;
-use super::spans::{Score, Span, Trace, answered, asked};
+use super::span_messages::{answered, asked};
+use super::spans::{Score, Span, Trace};
 
 /// Something that happened while a span ran.
 pub(super) struct Event {

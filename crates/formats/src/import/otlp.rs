@@ -1,6 +1,6 @@
 //! Traces of OpenTelemetry: requests of its protocol in JSON, one a file or a line (as the Collector's file exporter
 //! writes them), and single spans as SDKs, Phoenix and Logfire write them. The framing is read in `raw_spans.rs`, the
-//! conventions for models, agents and tools in `conventions.rs`, and runs and conversations are made in `spans.rs`.
+//! conventions for models, agents and tools in `conventions.rs`, runs are made in `spans.rs`, and conversations in `histories.rs`.
 //!
 //! <https://opentelemetry.io/docs/specs/otlp/>, <https://opentelemetry.io/docs/specs/semconv/gen-ai/>,
 //! <https://github.com/Arize-ai/openinference/tree/main/spec>
@@ -12,9 +12,10 @@ use retort_json::{Kind, Parser, RawJson, write_string};
 
 use super::fields::{self, list};
 use super::format::{Fragment, ImportFormat, ItemError, Items, Notes, Refusal, Spread};
+use super::histories::converse;
 use super::raw_spans::{self, each_of_request, framed, trace_id};
 use super::sniff::{Entry, Sniff};
-use super::spans::{Trace, converse};
+use super::spans::Trace;
 
 /// The format.
 pub(super) struct Otlp;

@@ -10,7 +10,8 @@ use retort_model::Fields;
 use super::fields::{self, FieldMap, list};
 use super::format::{Fragment, Notes};
 use super::raw_spans::parsed;
-use super::spans::{Trace, read_all_messages};
+use super::span_messages::read_all_messages;
+use super::spans::Trace;
 
 /// Traces in the order in which their ids were met.
 #[derive(Default)]
