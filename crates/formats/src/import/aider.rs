@@ -10,9 +10,9 @@ use retort_json::{RawJson, write_string};
 use retort_model::bounds::ITEM_BYTES;
 use retort_model::{Conversation, Kind as Held, Message, Role, Time};
 
-use super::chat::Rounds;
 use super::fields::{self, FieldMap};
 use super::format::{ImportFormat, ItemError, Items, Notes, TextFiles, TextItems};
+use super::rounds::Rounds;
 use super::session;
 use super::sniff::Sniff;
 

@@ -8,11 +8,11 @@ use retort_json::{Kind, Parser, RawJson, Text};
 use retort_model::{Content, Conversation, Message, Role, ToolCall};
 
 use super::calls::tool_call;
-use super::chat::Rounds;
 use super::fields::{self, FieldMap};
 use super::format::{Fragment, ImportFormat, ItemError, Items, Notes, Refusal, Spread};
 use super::parts;
 use super::parts::result_of;
+use super::rounds::Rounds;
 use super::sniff::{Entry, Sniff};
 use super::unplaced::{Least, short};
 

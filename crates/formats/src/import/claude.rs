@@ -7,8 +7,7 @@
 use retort_json::{Kind, Parser, RawJson, Text};
 use retort_model::{Conversation, Feedback, Message, Part, PartKind, Role, Status, ToolCall};
 
-use super::chat;
-use super::fields::{self, FieldMap};
+use super::fields::{self, FieldMap, keep_in_list};
 use super::format::{ImportFormat, ItemError, Items, Notes, Refusal, SideFiles};
 use super::openai;
 use super::parts::{self, Segment};
@@ -290,7 +289,7 @@ fn block<'a>(
                     None => text,
                 });
                 if beside {
-                    chat::keep_in_list(&mut message.metadata, "thinking", raw);
+                    keep_in_list(&mut message.metadata, "thinking", raw);
                 }
             }
             None => notes.unplaced("thinking", raw),
@@ -322,7 +321,7 @@ fn block<'a>(
             read.result(message);
         }
         // How much room the model was told to have left.
-        "token_budget" => chat::keep_in_list(&mut read.message().message.metadata, "blocks", raw),
+        "token_budget" => keep_in_list(&mut read.message().message.metadata, "blocks", raw),
         _ => {
             let mut segments = Vec::new();
             let text = raw.as_str().to_owned();

@@ -14,7 +14,7 @@ use retort_json::{Kind, RawJson, Text};
 use retort_model::{Content, Conversation, Fields, Kind as Held, Message, Part, Role, Task, Usage};
 
 use super::chat;
-use super::fields::{self, FieldMap};
+use super::fields::{self, FieldMap, keep_in_list};
 use super::format::{Fragment, ImportFormat, ItemError, Items, Notes, Spread};
 use super::session::{self, Constant, Line, Step};
 use super::sniff::{Entry, Sniff};
@@ -623,7 +623,7 @@ fn go_on<'a>(open: &mut Message<'a>, more: Message<'a>) {
         }
     }
     if let Some(others) = RawJson::object(&others) {
-        chat::keep_in_list(&mut open.metadata, "lines", &others);
+        keep_in_list(&mut open.metadata, "lines", &others);
     }
 }
 

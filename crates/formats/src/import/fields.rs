@@ -493,6 +493,19 @@ pub(super) fn object<'a>(raw: &RawJson<'a>) -> Option<RawJson<'a>> {
     (kind(raw)? == Kind::Object).then(|| raw.clone())
 }
 
+/// Adds a value to the list under that name.
+pub(super) fn keep_in_list<'a>(fields: &mut Fields<'a>, name: &'static str, raw: &RawJson<'a>) {
+    let before = fields.iter().find(|(key, _)| key == name).map(|(_, raw)| raw.as_str());
+    let inside = before.and_then(|list| list.strip_prefix('[')?.strip_suffix(']'));
+    let list = match inside {
+        Some(inside) => format!("[{inside},{raw}]"),
+        None => format!("[{raw}]"),
+    };
+    if let Ok(list) = RawJson::owned(&list) {
+        put(fields, name.into(), list);
+    }
+}
+
 /// The elements of a list.
 pub(super) fn list<'a>(raw: &RawJson<'a>) -> Option<Vec<RawJson<'a>>> {
     fn elements<'t>(text: &'t str) -> Option<Vec<RawJson<'t>>> {

@@ -6,9 +6,10 @@
 use retort_json::{Parser, RawJson};
 use retort_model::{Conversation, Kind as Held, Role};
 
-use super::chat::{self, Rounds};
+use super::chat;
 use super::fields::{self, FieldMap};
 use super::format::{ImportFormat, ItemError, Items, Notes, Refusal};
+use super::rounds::Rounds;
 use super::sniff::Sniff;
 use super::{definitions, session};
 

@@ -1,7 +1,7 @@
 //! What sources say of answers beside them: whether they are to be learnt, whether they were preferred, and how they ended.
 //!
 //! Marks are on a message, on its parts and calls, in the objects where frameworks keep what is not theirs, or on the whole
-//! row. On a message they are read with it (`chat.rs`); here is what their names and values mean, and those of other places
+//! row. On a message they are read with it (`draft.rs`); here is what their names and values mean, and those of other places
 //! are applied to the messages that they are about. Only what forbids counts there: a row with a weight says no more of each
 //! of its answers than that it may be learnt.
 

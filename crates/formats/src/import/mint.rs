@@ -3,9 +3,10 @@
 use retort_json::{Kind, Parser};
 use retort_model::{Conversation, Kind as Held};
 
-use super::chat::{self, Rounds};
+use super::chat;
 use super::fields::{self, FieldMap};
 use super::format::{ImportFormat, ItemError, Items, Notes, Refusal};
+use super::rounds::Rounds;
 use super::session;
 use super::sniff::Sniff;
 

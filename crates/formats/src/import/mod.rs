@@ -4,11 +4,13 @@
 //! reader turns it into [`Items`]. A bad item is refused with its position and passed over.
 
 mod answers;
+mod assemble;
 pub mod bson;
 mod calls;
 mod chat;
 mod conventions;
 mod definitions;
+mod draft;
 mod fields;
 mod format;
 mod histories;
@@ -24,6 +26,7 @@ mod pairs;
 mod parts;
 mod raw_spans;
 mod roles;
+mod rounds;
 mod session;
 mod side;
 mod sniff;

@@ -4,10 +4,10 @@
 use retort_json::RawJson;
 use retort_model::{Conversation, Kind as Held, Message, Role};
 
-use super::chat::Rounds;
 use super::definitions;
 use super::fields::{self, FieldMap};
 use super::format::{ImportFormat, ItemError, Items, Notes, Refusal};
+use super::rounds::Rounds;
 use super::session;
 use super::sniff::Sniff;
 

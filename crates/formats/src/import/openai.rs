@@ -9,13 +9,13 @@ use retort_json::{Kind, Parser, RawJson, Text};
 use retort_model::{Conversation, Fields, Label, Message, Role, Round};
 
 use super::answers::{self, Answer, PREFERRED, REJECTED};
-use super::chat::Rounds;
 use super::fields::{
     self, FieldMap, count_or_keep, each_field, id_or_keep, keep, named_or_keep, put, raws_or_keep,
     text_or_keep, texts_or_keep, time_or_keep,
 };
 use super::format::{ImportFormat, ItemError, Items, Notes, Refusal};
 use super::links::linked;
+use super::rounds::Rounds;
 use super::sniff::Sniff;
 use super::unplaced::{self, Least, says};
 use super::{chat, definitions, marks};

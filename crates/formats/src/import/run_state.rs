@@ -4,9 +4,9 @@
 use retort_json::{Kind, RawJson};
 use retort_model::{Conversation, Kind as Held};
 
-use super::chat::Rounds;
 use super::fields::{self, FieldMap};
 use super::format::{ImportFormat, ItemError, Items, Notes, Refusal};
+use super::rounds::Rounds;
 use super::session;
 use super::sniff::Sniff;
 

@@ -7,10 +7,11 @@
 use retort_json::RawJson;
 use retort_model::{Conversation, Kind as Held, Role};
 
-use super::chat::{self, Rounds};
+use super::chat;
 use super::definitions;
 use super::fields::{self, FieldMap};
 use super::format::{ImportFormat, ItemError, Items, Notes, Refusal};
+use super::rounds::Rounds;
 use super::sniff::Sniff;
 
 /// The format.

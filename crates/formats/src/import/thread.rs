@@ -8,6 +8,7 @@ use retort_model::{
     Content, Conversation, Feedback, Message, Parent, Part, PartKind, Role, Round, ToolCall, Usage,
 };
 
+use super::assemble::assemble;
 use super::chat;
 use super::fields::{self, FieldMap};
 use super::format::{ItemError, Items, Notes, Refusal};
@@ -34,7 +35,7 @@ impl<'a> Turn<'a> {
     /// A message and its parts. A call and its result that are among them become messages.
     pub(super) fn of(message: Message<'a>, segments: Vec<Segment<'a>>) -> Self {
         let mut messages = Vec::new();
-        chat::assemble(message, segments, |message| messages.push(message));
+        assemble(message, segments, |message| messages.push(message));
         // A text alone needs no parts.
         for message in &mut messages {
             if let Some(Content::Parts(parts)) = &mut message.content {

@@ -4,10 +4,11 @@
 use retort_json::{Parser, RawJson};
 use retort_model::{Conversation, Kind as Held, Message, Role};
 
-use super::chat::{self, Rounds};
+use super::chat;
 use super::definitions;
 use super::fields::{self, FieldMap};
 use super::format::{ImportFormat, ItemError, Items, Notes, Refusal};
+use super::rounds::Rounds;
 use super::sniff::Sniff;
 
 /// The format.

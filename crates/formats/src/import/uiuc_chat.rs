@@ -8,10 +8,11 @@ use retort_json::{Kind as JsonKind, Parser, RawJson, Text, Value};
 use retort_model::bounds::NOT_UNDERSTOOD;
 use retort_model::{Conversation, Fields, Message, NotUnderstood, Role, ToolCall};
 
-use super::chat::{self, Rounds};
+use super::chat;
 use super::fields::{self, each_field, id_or_keep, keep, put, text_or_keep, time_or_keep};
 use super::format::{ImportFormat, ItemError, Items, Notes, Refusal};
 use super::openai;
+use super::rounds::Rounds;
 use super::sniff::Sniff;
 use super::unplaced::{Least, says};
 
