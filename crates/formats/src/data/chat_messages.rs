@@ -16,7 +16,8 @@ use super::record::{Draft, Examined, NO_RESULT, examine, settle, shape_records};
 use super::repairs::Repairs;
 use super::schema::Sink;
 use super::tools::Tools;
-use super::turns::{Rules, Side, Turn, Unlearnt, is_blank, result_words};
+use super::turn::{Side, Turn, is_blank, result_words};
+use super::turns::{Rules, Unlearnt};
 
 const RULES: Rules = Rules {
     joins_results: false,

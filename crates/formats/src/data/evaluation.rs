@@ -12,7 +12,7 @@ use super::recipe_evaluation::{contexts_of, passage};
 use super::record::{Draft, shape_records};
 use super::reference::reference_of;
 use super::schema::{Field, Schema, Sink, Type};
-use super::turns::result_words;
+use super::turn::result_words;
 
 /// The format.
 pub(super) struct Evaluation;

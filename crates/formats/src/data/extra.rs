@@ -10,7 +10,8 @@ use super::format::{ReasoningAs, ShapeOptions};
 use super::object::{Lazy, list};
 use super::record::Draft;
 use super::tools::Tools;
-use super::turns::{Side, Turn, Turns};
+use super::turn::{Side, Turn};
+use super::turns::Turns;
 
 /// What of a message its row holds, so that `extra` need not.
 #[derive(Clone, Copy, Debug)]

@@ -8,7 +8,7 @@ use super::attachments::attachments_of;
 use super::format::{DataFormat, Outcome, RecordNotes, ShapeContext, ShapeOptions};
 use super::schema::{Schema, Sink};
 use super::sessions::{SCHEMA, Session, Written, shape_sessions};
-use super::turns::result_words;
+use super::turn::result_words;
 
 /// The format.
 pub(super) struct Markdown;

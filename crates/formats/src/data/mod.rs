@@ -14,6 +14,7 @@ mod joined;
 mod json_schema;
 mod keys;
 mod object;
+mod open_calls;
 mod record;
 mod record_file;
 mod reference;
@@ -22,6 +23,7 @@ mod schema;
 mod sessions;
 mod siblings;
 mod tools;
+mod turn;
 mod turns;
 mod variables;
 

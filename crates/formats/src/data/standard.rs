@@ -20,7 +20,8 @@ use super::record::{Draft, Examined, NO_RESULT, examine, settle, shape_records};
 use super::repairs::Repairs;
 use super::schema::{Field, Schema, Sink, Type};
 use super::tools::Tools;
-use super::turns::{Rules, Side, Turn, Turns, Unlearnt, result_words};
+use super::turn::{Side, Turn, is_blank, result_words};
+use super::turns::{Rules, Turns, Unlearnt};
 
 /// The format.
 pub(super) struct Standard;
@@ -350,7 +351,7 @@ fn contents<'c>(
             Side::Question => turns.carried.text_of(turn.messages()).unwrap_or_else(|| turn.text()),
             Side::Answer => turn.text(),
             Side::Call => {
-                if let Some(message) = turn.messages().find(|one| !super::turns::is_blank(one)) {
+                if let Some(message) = turn.messages().find(|one| !is_blank(one)) {
                     repairs.add_at(Repair::MovedCallText, Some(message));
                 }
                 let (text, problem) = calls_text(turn, tools, options, repairs);

@@ -1,46 +1,16 @@
 //! Messages as the turns that trainers read: questions and results on one side, answers and calls on the other,
 //! strictly in turn. Here is what is mended when they are not, and what is cut is kept to be told.
 
-use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
-use retort_json::Text;
-use retort_model::{Content, Label, LeftOut, Message, Reason, Repair, Role};
+use retort_model::{LeftOut, Message, Reason, Repair, Role};
 
 use super::attachments::has_attachments;
 use super::carried::Carried;
-use super::joined::joined_results;
+use super::open_calls::OpenCalls;
 use super::repairs::Repairs;
-
-/// Who has the turn.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Side {
-    /// A person asks.
-    Question,
-    /// The model answers without tools.
-    Answer,
-    /// The model calls tools.
-    Call,
-    /// Tools answer.
-    Results,
-}
-
-/// One turn, of one message or of several that were joined.
-#[derive(Clone, Debug)]
-pub(super) struct Turn<'c> {
-    pub side: Side,
-    /// The first message; none for results that no message holds.
-    pub first: Option<&'c Message<'c>>,
-    /// The messages joined to it.
-    pub more: Vec<&'c Message<'c>>,
-    /// For results that were put into the order of the calls: one for each call, none where none was recorded.
-    pub results: Vec<Option<&'c Message<'c>>>,
-    /// Why the turn is only context for those behind it; none if it is learnt.
-    pub unlearnt: Option<Reason>,
-    /// Whether nothing that the source says of its messages speaks against learning them.
-    is_learnt: bool,
-}
+use super::turn::{Side, Turn};
 
 /// What a record may look like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,108 +67,6 @@ pub(super) struct Turns<'c> {
     pub carried: Rc<Carried>,
 }
 
-impl<'c> Turn<'c> {
-    /// A turn of one message.
-    pub fn of(side: Side, message: &'c Message<'c>) -> Self {
-        let is_learnt = why_not_to_learn(message).is_none();
-        Self { first: Some(message), is_learnt, ..Self::without_messages(side, Vec::new()) }
-    }
-
-    fn without_messages(side: Side, results: Vec<Option<&'c Message<'c>>>) -> Self {
-        Self { side, first: None, more: Vec::new(), results, unlearnt: None, is_learnt: true }
-    }
-
-    /// The messages of the turn, in order.
-    pub fn messages(&self) -> impl Iterator<Item = &'c Message<'c>> + Clone {
-        self.first.into_iter().chain(self.more.iter().copied())
-    }
-
-    /// The calls of the turn.
-    pub fn calls(&self) -> impl Iterator<Item = &'c retort_model::ToolCall<'c>> {
-        self.messages().flat_map(|message| message.tool_calls.iter())
-    }
-
-    /// The text of the turn; several joined with a blank line.
-    pub fn text(&self) -> Text<'c> {
-        let mut texts = self
-            .messages()
-            .filter_map(|message| message.content.as_ref())
-            .map(Content::text)
-            .filter(|text| !text.is_blank());
-        let Some(first) = texts.next() else {
-            return self.first.map(|message| message.words()).unwrap_or_default();
-        };
-        let Some(second) = texts.next() else { return first };
-        let mut joined = first.into_cow().into_owned();
-        for text in std::iter::once(second).chain(texts) {
-            joined.push_str("\n\n");
-            text.push_to(&mut joined);
-        }
-        joined.into()
-    }
-
-    /// The model's reasoning; that of several messages joined with a blank line.
-    pub fn reasoning(&self) -> Option<Text<'c>> {
-        let texts = self.messages().filter_map(|message| message.reasoning.as_ref());
-        let mut texts = texts.filter(|text| !text.is_blank());
-        let first = texts.next()?.borrowed();
-        let rest: Vec<_> = texts.map(Text::decoded).collect();
-        if rest.is_empty() {
-            return Some(first);
-        }
-        Some(format!("{}\n\n{}", first.decoded(), rest.join("\n\n")).into())
-    }
-
-    /// Whether it is a question that says nothing.
-    pub fn is_empty_question(&self) -> bool {
-        self.side == Side::Question && self.is_blank()
-    }
-
-    fn is_blank(&self) -> bool {
-        self.messages().all(|message| is_blank(message))
-    }
-
-    /// Whether the source marks it by name as one that is not to be learnt.
-    pub fn is_marked(&self) -> bool {
-        self.messages().any(|message| message.train == Some(false))
-    }
-
-    pub fn has_attachments(&self) -> bool {
-        self.messages().any(|message| has_attachments(message))
-    }
-
-    fn why_not_to_learn(&self) -> Option<LeftOut> {
-        self.messages().find_map(|message| why_not_to_learn(message))
-    }
-
-    fn lacks_results(&self) -> bool {
-        self.side == Side::Results && self.results.iter().any(Option::is_none)
-    }
-}
-
-/// Why an answer is not to be learnt, if what its source says of it is a reason.
-fn why_not_to_learn(message: &Message<'_>) -> Option<LeftOut> {
-    if message.role != Role::Assistant {
-        return None;
-    }
-    let start = |text: &Option<Text<'_>>| -> String {
-        text.as_ref().map(|text| text.decoded().chars().take(80).collect()).unwrap_or_default()
-    };
-    if message.error.is_some() {
-        return Some(LeftOut::new(Reason::FailedAnswer, start(&message.error)));
-    }
-    if message.is_cut_off() {
-        let detail = format!("it ended with `{}`", start(&message.finish_reason).escape_debug());
-        return Some(LeftOut::new(Reason::CutOffAnswer, detail));
-    }
-    let detail = match (message.train, message.label) {
-        (Some(false), _) => "an answer marked as not to be learnt",
-        (_, Some(Label::Rejected)) => "an answer labelled as rejected",
-        _ => return None,
-    };
-    Some(LeftOut::new(Reason::NotToLearn, detail))
-}
-
 /// Why a record is left out in which a call is only text.
 fn call_in_words(message: &Message<'_>) -> LeftOut {
     let start: String = message.words().decoded().chars().take(60).collect();
@@ -211,30 +79,6 @@ fn call_in_words(message: &Message<'_>) -> LeftOut {
 /// Why an answer is not to be learnt that rests on what the row does not carry.
 pub(super) fn needs_attachment(missing: Option<&str>) -> LeftOut {
     LeftOut::new(Reason::NeedsAttachment, missing.unwrap_or("it follows images, sound or files"))
-}
-
-/// What a tool gave back, with its error.
-pub(super) fn result_words<'c>(message: &'c Message<'c>) -> Text<'c> {
-    let text = message.words();
-    let Some(error) = &message.error else { return text };
-    if text.is_blank() {
-        return error.borrowed();
-    }
-    let error = error.decoded();
-    // A bare flag has no words of its own; what went wrong is the result then.
-    if error == "failed" || text.decoded().contains(&*error) {
-        return text;
-    }
-    format!("{}\n\n{error}", text.decoded()).into()
-}
-
-/// Whether a message says nothing.
-pub(super) fn is_blank(message: &Message<'_>) -> bool {
-    match &message.content {
-        None => true,
-        Some(Content::Text(text)) => text.is_blank(),
-        Some(content) => content.text().is_blank(),
-    }
 }
 
 /// What becomes of system messages behind the first turn.
@@ -534,7 +378,7 @@ impl<'c> Turns<'c> {
                 continue;
             };
             if self.last() == Some(Side::Call) {
-                let results = vec![None; open.is_open.len()];
+                let results = vec![None; open.calls()];
                 self.turns.push(Turn::without_messages(Side::Results, results));
             }
             if let Some(last) = self.turns.last_mut() {
@@ -708,99 +552,11 @@ impl<'c> Turns<'c> {
     }
 }
 
-/// The calls of a turn, and which of them no result has answered yet.
-struct OpenCalls<'c> {
-    /// The ids with the positions of their calls, sorted.
-    ids: Vec<(Cow<'c, str>, usize)>,
-    /// By position: whether the call still waits.
-    is_open: Vec<bool>,
-    /// Before this position none waits.
-    first_open: usize,
-    /// By the place in `ids` where an id begins: how many of its calls do not wait any more.
-    passed: HashMap<usize, usize>,
-    /// Whether every call has an id.
-    tracks: bool,
-    /// Whether any has one.
-    has_ids: bool,
-}
-
-impl<'c> OpenCalls<'c> {
-    fn of(turn: &Turn<'c>) -> Self {
-        let ids = turn.calls().map(|call| call.id.decoded());
-        let mut ids: Vec<_> = ids.enumerate().map(|(place, id)| (id, place)).collect();
-        ids.sort_unstable();
-        Self {
-            is_open: vec![true; ids.len()],
-            first_open: 0,
-            passed: HashMap::new(),
-            tracks: ids.iter().all(|(id, _)| !id.is_empty()),
-            has_ids: ids.iter().any(|(id, _)| !id.is_empty()),
-            ids,
-        }
-    }
-
-    /// Whether the turn is the results of several calls in one message already, as ShareGPT has them: without ids, a
-    /// JSON array with one element for each call. Then no call waits any more.
-    fn are_answered_at_once(&mut self, turn: &Turn<'_>) -> bool {
-        let (Some(message), true) = (turn.first, turn.more.is_empty()) else { return false };
-        let has_ids = message.tool_call_id.is_some() || self.has_ids;
-        let calls = self.is_open.len();
-        let all = calls > 1
-            && !has_ids
-            && joined_results(message).is_some_and(|results| results.len() == calls);
-        if all {
-            self.is_open.fill(false);
-        }
-        all
-    }
-
-    /// Which of the calls the result answers: the first unanswered with its id, else, if it names none of them, the
-    /// first unanswered.
-    fn answer(&mut self, message: &Message<'_>) -> Option<usize> {
-        let named = message.tool_call_id.as_ref().filter(|id| !id.is_empty());
-        let place = match named {
-            Some(id) => match self.named(&id.decoded()) {
-                Ok(place) => Some(place),
-                // An id that no call of the turn has: a system that lost track (`unknown`), or another call's result.
-                Err(is_known) if is_known || (self.tracks && *id != *"unknown") => None,
-                Err(_) => self.any(),
-            },
-            None => self.any(),
-        }?;
-        if let Some(is_open) = self.is_open.get_mut(place) {
-            *is_open = false;
-        }
-        Some(place)
-    }
-
-    /// The first unanswered call of that id; if there is none, whether any call has it.
-    fn named(&mut self, id: &str) -> Result<usize, bool> {
-        let start = self.ids.partition_point(|(one, _)| **one < *id);
-        let is_known = self.ids.get(start).is_some_and(|(one, _)| *one == id);
-        let passed = self.passed.entry(start).or_default();
-        let group = self.ids.get(start + *passed..).unwrap_or_default();
-        for (_, place) in group.iter().take_while(|(one, _)| *one == id) {
-            *passed += 1;
-            if self.is_open.get(*place) == Some(&true) {
-                return Ok(*place);
-            }
-        }
-        Err(is_known)
-    }
-
-    fn any(&mut self) -> Option<usize> {
-        while self.is_open.get(self.first_open) == Some(&false) {
-            self.first_open += 1;
-        }
-        (self.first_open < self.is_open.len()).then_some(self.first_open)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use retort_json::RawJson;
-    use retort_model::ToolCall;
+    use retort_json::{RawJson, Text};
+    use retort_model::{Label, ToolCall};
 
     const JOINED: Rules = Rules {
         joins_results: true,
