@@ -11,7 +11,7 @@ use retort_model::{ConversationFilter, DatasetName, Tally, Time};
 
 use crate::dedup::Dedup;
 use crate::error::Error;
-use crate::options::ExportOptions;
+use crate::export_options::ExportOptions;
 use crate::pipeline::{InputsFeed, PartNumber, Shaping, first_kind, threads, variables};
 use crate::plan::DatasetPlan;
 use crate::source::{AttachedFiles, Input, Inputs, PassedOver, ReadOptions};

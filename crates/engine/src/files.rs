@@ -528,7 +528,7 @@ mod tests {
     use retort_model::ConversationFilter;
 
     use super::*;
-    use crate::options::ExportOptions;
+    use crate::export_options::ExportOptions;
     use crate::pipeline::{
         FrontRow, InferredTypes, InputsFeed, More, Nobody, Shaping, Survey, run,
     };

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use retort_formats::file;
 
 use crate::error::Error;
-use crate::options::ExportOptions;
+use crate::export_options::ExportOptions;
 use crate::plan::{Compression, DatasetPlan};
 use crate::source::Input;
 

@@ -268,7 +268,7 @@ mod tests {
     use retort_formats::file;
 
     use super::*;
-    use crate::options::ExportOptions;
+    use crate::export_options::ExportOptions;
 
     fn plan(purpose: Purpose, node: Option<&str>) -> DatasetPlan {
         DatasetPlan {

@@ -11,7 +11,7 @@ use crate::convert_plan::ConvertPlan;
 use crate::dedup::{Dedup, DuplicateCounts, Duplicates};
 use crate::disk::temporary_folder;
 use crate::error::Error;
-use crate::options::ExportOptions;
+use crate::export_options::ExportOptions;
 use crate::package::Package;
 use crate::pipeline::{
     Contents, Feed, More, Nobody, Shaping, SourceCount, Survey, Totals, run, survey, variables,

@@ -6,7 +6,7 @@ use retort_formats::package::Manifest;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::options::ExportOption;
+use crate::option::ExportOption;
 
 /// A field of the receipts that differs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
