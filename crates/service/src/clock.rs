@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use retort_model::Time;
 
+pub(crate) const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// What time it is.
 pub trait Clock: Send + Sync {
     /// The moment.
