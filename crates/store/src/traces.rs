@@ -104,9 +104,10 @@ impl crate::Store {
         times: &TraceTimes,
     ) -> Result<KeptSpans, Error> {
         let mut packed = Vec::with_capacity(new.len());
+        let failed = |error: std::io::Error| Error::Disk(error.to_string());
+        let mut compressor = zstd::bulk::Compressor::new(LEVEL).map_err(failed)?;
         for spans in new {
-            let body = zstd::bulk::compress(spans.text.as_bytes(), LEVEL);
-            packed.push((spans, body.map_err(|error| Error::Disk(error.to_string()))?));
+            packed.push((spans, compressor.compress(spans.text.as_bytes()).map_err(failed)?));
         }
         // Always in the same order, so that two requests cannot deadlock.
         packed.sort_by_key(|(spans, _)| spans.trace);

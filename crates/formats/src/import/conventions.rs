@@ -189,13 +189,21 @@ pub(super) fn describe_resource(resource: &FieldMap<'_>, trace: &mut Trace) {
     }
 }
 
-/// The session that a span names: a product's own name ends like the common ones.
+/// Whether an attribute of this name may say the session: a product's own name ends like the common ones.
+pub(super) fn names_session(key: &str) -> bool {
+    SESSION.contains(&key) || key.ends_with(".session_id") || key.ends_with(".session.id")
+}
+
+/// Whether a session may be named in this JSON text. Where characters are escaped, that is not seen without reading it.
+pub(super) fn may_name_session(text: &str) -> bool {
+    ["ession", "hread", "onversation", "chat_id", "\\u"].iter().any(|part| text.contains(part))
+}
+
+/// The session that a span names.
 pub(super) fn session_of(map: &FieldMap<'_>) -> Option<String> {
     peek(map, &SESSION).or_else(|| {
         let own = map.fields().iter().find(|(key, raw)| {
-            let key = key.decoded();
-            let is_session = key.ends_with(".session_id") || key.ends_with(".session.id");
-            is_session && raw.as_text().is_some_and(|text| !text.is_empty())
+            names_session(&key.decoded()) && raw.as_text().is_some_and(|text| !text.is_empty())
         });
         own.and_then(|(_, raw)| raw.as_text())
     })
@@ -855,4 +863,19 @@ pub(super) fn score_of(map: &mut FieldMap<'static>) -> Option<Score> {
         comment,
     };
     Some(Score { feedback, ..Score::default() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_name_of_a_session_is_overlooked() {
+        for name in SESSION.into_iter().chain(["acme.session.id", "acme.session_id"]) {
+            assert!(names_session(name), "{name}");
+            assert!(may_name_session(name), "{name}");
+        }
+        assert!(may_name_session(r"\u0073ession.id"));
+        assert!(!may_name_session("gen_ai.request.model"));
+    }
 }

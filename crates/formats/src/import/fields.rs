@@ -261,7 +261,7 @@ fn elements(text: &str) -> Option<Vec<RawJson<'static>>> {
 }
 
 /// The fields of an object, in their order.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct FieldMap<'a>(Fields<'a>);
 
 impl<'a> FieldMap<'a> {
@@ -520,6 +520,27 @@ pub(super) fn list<'a>(raw: &RawJson<'a>) -> Option<Vec<RawJson<'a>>> {
     match raw.clone().into_cow() {
         Cow::Borrowed(text) => elements(text),
         Cow::Owned(text) => Some(elements(&text)?.into_iter().map(RawJson::into_owned).collect()),
+    }
+}
+
+/// The fields of each object in a list, read in one pass; whatever else is in it is passed over.
+pub(super) fn maps<'a>(raw: &RawJson<'a>) -> Option<Vec<FieldMap<'a>>> {
+    fn elements<'t>(text: &'t str) -> Option<Vec<FieldMap<'t>>> {
+        let mut parser = Parser::new(text);
+        let mut maps = Vec::new();
+        parser.array().ok()?;
+        while parser.next_element().ok()? {
+            if parser.kind().ok()? == Kind::Object {
+                maps.push(FieldMap::read(&mut parser, &mut Notes::default()).ok()?);
+            } else {
+                parser.skip().ok()?;
+            }
+        }
+        Some(maps)
+    }
+    match raw.clone().into_cow() {
+        Cow::Borrowed(text) => elements(text),
+        Cow::Owned(text) => Some(elements(&text)?.into_iter().map(FieldMap::owned).collect()),
     }
 }
 

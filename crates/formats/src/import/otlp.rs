@@ -10,6 +10,7 @@ use std::collections::HashMap;
 
 use retort_json::{Kind, Parser, RawJson, write_string};
 
+use super::conventions;
 use super::fields::{self, list};
 use super::format::{Fragment, ImportFormat, ItemError, Items, Notes, Refusal, Spread};
 use super::histories::converse;
@@ -75,23 +76,30 @@ impl ImportFormat for Otlp {
 
     fn fragments<'t>(&self, text: &'t str, _entry: Entry<'_>, into: &mut Vec<Fragment<'t>>) {
         let Some(raw) = raw_spans::parsed(text) else { return };
-        let mut fragments = Vec::new();
+        let mut spans = Vec::new();
         let mut is_whole = true;
         let is_request = each_of_request(&raw, &mut |resource, scope, span, what| {
             match trace_id(span) {
-                Some(key) => {
-                    let text = Cow::Owned(framed(resource, scope, span, what));
-                    fragments.push(Fragment { key, order: 0, text });
-                }
+                Some(key) => spans.push((key, resource.cloned(), scope.cloned(), span.clone(), what)),
                 // Events without a trace say nothing of any span.
                 None => is_whole &= what == "log",
             }
         });
         if is_request {
             // Without ids its spans belong together, if to anything.
-            if is_whole {
-                into.append(&mut fragments);
+            if !is_whole {
+                return;
             }
+            if spans.windows(2).all(|pair| matches!(pair, [one, next] if one.0 == next.0)) {
+                // All of one trace, as requests are kept that came over HTTP.
+                let key = spans.into_iter().next().map(|(key, ..)| key);
+                into.extend(key.map(|key| Fragment { key, order: 0, text: raw.into_cow() }));
+                return;
+            }
+            into.extend(spans.into_iter().map(|(key, resource, scope, span, what)| {
+                let text = Cow::Owned(framed(resource.as_ref(), scope.as_ref(), &span, what));
+                Fragment { key, order: 0, text }
+            }));
             return;
         }
         // Spans with their resource and scope, as they are gathered over HTTP.
@@ -113,7 +121,8 @@ impl ImportFormat for Otlp {
     }
 
     fn regroup<'t>(&self, joined: &'t str) -> Option<Fragment<'t>> {
-        session_fragment(joined, &read_traces)
+        // Most traces name no session, and need not be read to find none.
+        conventions::may_name_session(joined).then(|| session_fragment(joined, &read_traces))?
     }
 
     fn parse<'a>(&self, text: &'a str, notes: &mut Notes) -> Result<Items<'a>, ItemError> {

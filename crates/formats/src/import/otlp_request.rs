@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use retort_json::{Kind, Parser, RawJson};
 
 use super::format::{ItemError, Refusal};
-use super::raw_spans::{self, each_of_request, trace_id};
+use super::raw_spans::{SpanHead, each_of_request};
 
 /// What a request holds of one trace.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,15 +63,21 @@ pub fn split(text: &str) -> Result<SplitRequest, ItemError> {
     let mut gathered: Vec<(String, Gathered)> = Vec::new();
     let mut without_trace = 0;
     each_of_request(&raw, &mut |resource, scope, span, what| {
-        let Some(id) = trace_id(span) else {
+        let Some(head) = SpanHead::of(span) else {
             without_trace += u64::from(what == "span");
             return;
         };
-        let place = *places.entry(id).or_insert_with_key(|id| {
-            gathered.push((id.clone(), Gathered::default()));
+        let place = places.get(&head.trace).copied().unwrap_or_else(|| {
+            places.insert(head.trace.clone(), gathered.len());
+            gathered.push((head.trace.clone(), Gathered::default()));
             gathered.len() - 1
         });
         if let Some((_, trace)) = gathered.get_mut(place) {
+            trace.spans += 1;
+            trace.has_root |= what == "span" && head.is_root;
+            if trace.session.is_none() {
+                trace.session = head.session(resource);
+            }
             trace.add(resource, scope, span, what);
         }
     });
@@ -80,6 +86,7 @@ pub fn split(text: &str) -> Result<SplitRequest, ItemError> {
 }
 
 impl Gathered {
+    /// Adds a span's text, in the group of the one before where it has the same resource and scope.
     fn add(
         &mut self,
         resource: Option<&RawJson<'_>>,
@@ -87,11 +94,6 @@ impl Gathered {
         span: &RawJson<'_>,
         what: &'static str,
     ) {
-        self.spans += 1;
-        self.has_root |= what == "span" && raw_spans::is_root(span);
-        if self.session.is_none() {
-            self.session = raw_spans::session(resource, span);
-        }
         let kinds = KINDS.iter().zip(&mut self.texts).zip(&mut self.heads);
         for (((kind, [_, scopes, spans]), text), head) in kinds {
             if *kind != what {

@@ -2,6 +2,8 @@
 //! attributes: requests of its protocol in JSON, spans of the SDKs for Python and JavaScript, and rows with a span each
 //! (Phoenix, Logfire). What differs between them is the framing alone.
 
+use std::rc::Rc;
+
 use retort_json::{Kind, Parser, RawJson, Text, write_string};
 use retort_model::{Fields, RunStatus, Time};
 
@@ -21,7 +23,8 @@ pub(super) struct RawSpan {
     finished_at: Option<Time>,
     status: RunStatus,
     error: Option<String>,
-    resource: FieldMap<'static>,
+    /// The attributes of its resource, which it shares with the spans beside it.
+    resource: Rc<FieldMap<'static>>,
     pub(super) attributes: FieldMap<'static>,
     events: Vec<Event>,
     rest: Fields<'static>,
@@ -45,12 +48,12 @@ const FINISHED: [&str; 5] =
     ["endTimeUnixNano", "end_time_unix_nano", "endTime", "end_time", "end_timestamp"];
 
 /// Takes a resource, a scope and a span or record of a log, and which of the two that is.
-type TakeSpan<'t> =
-    dyn FnMut(Option<&RawJson<'_>>, Option<&RawJson<'_>>, &RawJson<'_>, &'static str) + 't;
+type TakeSpan<'t, 'a> =
+    dyn FnMut(Option<&RawJson<'a>>, Option<&RawJson<'a>>, &RawJson<'a>, &'static str) + 't;
 
 /// Calls `take` with the resource, the scope and the span of each span of a request, and with each record of a log that
-/// belongs to one; says whether the value is a request.
-pub(super) fn each_of_request(raw: &RawJson<'_>, take: &mut TakeSpan<'_>) -> bool {
+/// belongs to one; says whether the value is a request. Each level is read once: a request holds thousands of spans.
+pub(super) fn each_of_request<'a>(raw: &RawJson<'a>, take: &mut TakeSpan<'_, 'a>) -> bool {
     let Some(mut map) = fields::map(raw) else { return false };
     let mut is_request = false;
     for (outer, middle, inner, what) in [
@@ -67,13 +70,11 @@ pub(super) fn each_of_request(raw: &RawJson<'_>, take: &mut TakeSpan<'_>) -> boo
             "log",
         ),
     ] {
-        let Some(groups) = map.take(&outer, list) else { continue };
+        let Some(groups) = map.take(&outer, fields::maps) else { continue };
         is_request = true;
-        for group in groups {
-            let Some(mut group) = fields::map(&group) else { continue };
+        for mut group in groups {
             let resource = group.take(&["resource"], fields::object);
-            for scope in group.take(&middle, list).unwrap_or_default() {
-                let Some(mut scope) = fields::map(&scope) else { continue };
+            for mut scope in group.take(&middle, fields::maps).unwrap_or_default() {
                 let name = scope.take(&["scope", "instrumentationLibrary"], fields::object);
                 for span in scope.take(&inner, list).unwrap_or_default() {
                     take(resource.as_ref(), name.as_ref(), &span, what);
@@ -107,28 +108,60 @@ pub(super) fn framed(
     out
 }
 
-/// The trace that a span says it is of; none if it says none, or the zeros that stand for none.
+/// What a span of a request says of where it belongs.
+pub(super) struct SpanHead<'a> {
+    /// The trace's id.
+    pub(super) trace: String,
+    /// Whether it has no parent.
+    pub(super) is_root: bool,
+    attributes: Option<RawJson<'a>>,
+}
+
+impl<'a> SpanHead<'a> {
+    /// The head of a span; none if it names no trace, or the zeros that mean none.
+    pub(super) fn of(span: &RawJson<'a>) -> Option<Self> {
+        let mut map = fields::map(span)?;
+        let trace = take_trace_id(&mut map)?;
+        let parent = map.take_id(&PARENT_ID);
+        let is_root = parent.is_none_or(|id| plain_id(&id.decoded()).is_empty());
+        Some(Self { trace, is_root, attributes: map.take(&["attributes"], json) })
+    }
+
+    /// The session that the span, or else its resource, names.
+    pub(super) fn session(&self, resource: Option<&RawJson<'_>>) -> Option<String> {
+        self.attributes
+            .as_ref()
+            .and_then(session_in)
+            .or_else(|| session_in(&fields::map(resource?)?.take(&["attributes"], json)?))
+    }
+}
+
+/// The session that attributes name. Of a list, only the values that may be its id are read.
+fn session_in(attributes: &RawJson<'_>) -> Option<String> {
+    let Some(listed) = fields::maps(attributes) else {
+        return conventions::session_of(&attributes_of(attributes));
+    };
+    let mut named = FieldMap::default();
+    for mut map in listed {
+        let key = map.take(&["key"], RawJson::text);
+        if let Some(key) = key.filter(|key| conventions::names_session(&key.decoded())) {
+            let value = map.take(&["value"], |raw| Some(value_of(raw)));
+            named.put_field(key.into_owned(), value.unwrap_or_else(RawJson::null));
+        }
+    }
+    conventions::session_of(&named)
+}
+
+/// The trace that a span says it is of; none if it says none, or the zeros that mean none.
 pub(super) fn trace_id(span: &RawJson<'_>) -> Option<String> {
-    let mut map = fields::map(span)?;
-    spread_context(&mut map);
+    take_trace_id(&mut fields::map(span)?)
+}
+
+fn take_trace_id(map: &mut FieldMap<'_>) -> Option<String> {
+    spread_context(map);
     let id = map.take_id(&TRACE_ID)?;
     let id = plain_id(&id.decoded());
     (!id.is_empty()).then_some(id)
-}
-
-/// Whether a span of a request has no parent.
-pub(super) fn is_root(span: &RawJson<'_>) -> bool {
-    let parent = fields::map(span).and_then(|mut map| map.take_id(&PARENT_ID));
-    parent.is_none_or(|id| plain_id(&id.decoded()).is_empty())
-}
-
-/// The session that a span of a request, or else its resource, names.
-pub(super) fn session(resource: Option<&RawJson<'_>>, span: &RawJson<'_>) -> Option<String> {
-    let of = |raw: &RawJson<'_>| {
-        let attributes = fields::map(raw)?.take(&["attributes"], |raw| Some(attributes_of(raw)))?;
-        conventions::session_of(&attributes)
-    };
-    of(span).or_else(|| of(resource?))
 }
 
 /// An id without the `0x` of the SDK for Python; empty if it is made of zeros alone.
@@ -146,19 +179,24 @@ fn spread_context(map: &mut FieldMap<'_>) {
 
 /// Reads all spans of a value: of a request, of a framed span, of a list of spans under `data` or `spans`, or one alone.
 pub(super) fn read_all(raw: &RawJson<'_>, notes: &mut Notes, into: &mut Vec<RawSpan>) {
-    let mut framed = |resource: Option<&RawJson<'_>>,
-                      scope: Option<&RawJson<'_>>,
-                      span: &RawJson<'_>,
-                      what: &'static str| {
-        into.extend(read(resource, scope, span, what == "log", notes));
-    };
-    if each_of_request(raw, &mut framed) {
+    let mut last = None;
+    let is_request = each_of_request(raw, &mut |resource, scope, span, what| {
+        // Spans of one resource are beside each other.
+        let shared = resource.map(|raw| match last.take() {
+            Some((text, attributes)) if text == *raw => (text, attributes),
+            _ => (raw.clone(), Rc::new(resource_of(raw, notes))),
+        });
+        into.extend(read(shared.as_ref().map(|(_, one)| one), scope, span, what == "log", notes));
+        last = shared;
+    });
+    if is_request {
         return;
     }
     let Some(mut map) = FieldMap::of(raw, notes) else { return };
     for what in ["span", "log"] {
         if let Some(span) = map.take(&[what], fields::object) {
             let resource = map.take(&["resource"], fields::object);
+            let resource = resource.map(|raw| Rc::new(resource_of(&raw, notes)));
             let scope = map.take(&["scope"], fields::object);
             into.extend(read(resource.as_ref(), scope.as_ref(), &span, what == "log", notes));
             return;
@@ -178,17 +216,17 @@ pub(super) fn read_all(raw: &RawJson<'_>, notes: &mut Notes, into: &mut Vec<RawS
 
 /// Reads one span.
 fn read(
-    resource: Option<&RawJson<'_>>,
+    resource: Option<&Rc<FieldMap<'static>>>,
     scope: Option<&RawJson<'_>>,
     raw: &RawJson<'_>,
     is_log: bool,
     notes: &mut Notes,
 ) -> Option<RawSpan> {
     let framed = resource.is_some() || scope.is_some();
-    let mut map = FieldMap::of(raw, notes)?.owned();
+    let mut map = FieldMap::of(raw, notes)?;
     if !map.has(&["attributes"]) && map.fields().iter().any(|(key, _)| is_attribute(&key.decoded()))
     {
-        return Some(bare(map));
+        return Some(bare(map.owned()));
     }
     spread_context(&mut map);
     // Zeros are kept with the rest.
@@ -215,18 +253,16 @@ fn read(
     span.started_at = map.take(&STARTED, moment);
     span.finished_at = map.take(&FINISHED, moment);
     status(&mut map, &mut span);
-    let resource = resource.cloned().map(RawJson::into_owned);
-    let resource = resource.or_else(|| map.take(&["resource"], fields::object));
-    let resource = resource.and_then(|raw| Some(FieldMap::of(&raw, notes)?.owned()));
-    if let Some(mut resource) = resource {
-        let names = ["attributes", "_rawAttributes", "_attributes"];
-        let attributes = resource.take(&names, |raw| Some(attributes_of(raw)));
-        span.resource = attributes.unwrap_or(resource);
+    span.resource = resource.cloned().unwrap_or_default();
+    if resource.is_none()
+        && let Some(raw) = map.take(&["resource"], fields::object)
+    {
+        span.resource = Rc::new(resource_of(&raw, notes));
     }
     if let Some(attributes) =
         map.take(&["otel_resource_attributes"], |raw| Some(attributes_of(&fields::unquoted(raw))))
     {
-        span.resource = attributes;
+        span.resource = Rc::new(attributes);
     }
     for (column, name) in [
         ("service_name", "service.name"),
@@ -234,7 +270,7 @@ fn read(
         ("deployment_environment", "deployment.environment.name"),
     ] {
         if let Some(raw) = map.take(&[column], json) {
-            span.resource.put(name, raw);
+            Rc::make_mut(&mut span.resource).put(name, raw.into_owned());
         }
     }
     // Rows of tables have a column for each attribute.
@@ -271,7 +307,7 @@ fn read(
     if !says && !framed {
         return None;
     }
-    let scope = scope.cloned().map(RawJson::into_owned);
+    let scope = scope.map(|raw| raw.clone().into_owned());
     let scope = scope.or_else(|| map.take(&["instrumentationScope", "scope"], fields::object));
     if let Some(scope) = scope {
         map.put("scope", scope);
@@ -280,8 +316,16 @@ fn read(
         map.take(&[name], |raw| (raw.as_str() != "0").then_some(()).xor(Some(())));
     }
     map.retain(|_, raw| !matches!(raw.as_str(), "null" | "[]" | "{}" | "\"\""));
-    span.rest = map.rest();
+    span.rest = map.rest().into_owned();
     Some(span)
+}
+
+/// The attributes of a resource; all that it holds where it has none.
+fn resource_of(raw: &RawJson<'_>, notes: &mut Notes) -> FieldMap<'static> {
+    let Some(mut resource) = FieldMap::of(raw, notes) else { return FieldMap::default() };
+    let names = ["attributes", "_rawAttributes", "_attributes"];
+    let attributes = resource.take(&names, |raw| Some(attributes_of(raw)));
+    attributes.unwrap_or_else(|| resource.owned())
 }
 
 /// Attributes alone, as some write a span down.
@@ -297,7 +341,7 @@ fn is_attribute(name: &str) -> bool {
     conventions::is_convention(name) && name.contains('.')
 }
 
-fn status(map: &mut FieldMap<'static>, span: &mut RawSpan) {
+fn status(map: &mut FieldMap<'_>, span: &mut RawSpan) {
     let words = |raw: &RawJson<'_>| fields::words(raw).map(|word| word.decoded().into_owned());
     let mut code = map.take(&["status_code", "otel_status_code", "statusCode"], words);
     let mut message = map.take(&["status_message", "otel_status_message", "statusMessage"], words);
@@ -337,7 +381,7 @@ fn moment(raw: &RawJson<'_>) -> Option<Time> {
 }
 
 fn event(raw: &RawJson<'_>, notes: &mut Notes) -> Option<Event> {
-    let mut map = FieldMap::of(raw, notes)?.owned();
+    let mut map = FieldMap::of(raw, notes)?;
     let name = map.take(&["name", "event_name"], RawJson::text)?;
     let attributes = map.take(&["attributes"], |raw| Some(attributes_of(raw)));
     Some(Event { name: name.decoded().into_owned(), attributes: attributes.unwrap_or_default() })
@@ -346,9 +390,8 @@ fn event(raw: &RawJson<'_>, notes: &mut Notes) -> Option<Event> {
 /// Attributes by flat names: of a list of keys and values as the protocol has them, or of an object.
 fn attributes_of(raw: &RawJson<'_>) -> FieldMap<'static> {
     let mut flat = FieldMap::default();
-    if let Some(listed) = list(raw) {
-        for one in listed {
-            let Some(mut map) = fields::map(&one) else { continue };
+    if let Some(listed) = fields::maps(raw) {
+        for mut map in listed {
             let Some(key) = map.take(&["key"], RawJson::text) else { continue };
             let value = map.take(&["value"], |raw| Some(value_of(raw)));
             flat.put_field(key.into_owned(), value.unwrap_or_else(RawJson::null));
@@ -452,6 +495,13 @@ fn deep(key: &str, raw: &RawJson<'_>, into: &mut FieldMap<'static>) {
 
 /// A value of the protocol (`{"stringValue": …}`) as plain JSON.
 pub(super) fn value_of(raw: &RawJson<'_>) -> RawJson<'static> {
+    // Nearly all are texts, and long ones: they are copied once.
+    let first = fields::map(raw).and_then(|map| map.rest().into_iter().next());
+    if let Some((key, value)) = first
+        && matches!(&*key.decoded(), "stringValue" | "string_value")
+    {
+        return value.into_owned();
+    }
     let mut out = String::new();
     write_value(raw, 0, &mut out);
     RawJson::owned(&out).unwrap_or_else(|_| RawJson::null())
