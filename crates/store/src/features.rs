@@ -112,6 +112,7 @@ pub(crate) fn push_features(
     filter: &ConversationFilter,
 ) {
     push_numbers(statement, "c.turns", filter.turns);
+    push_numbers(statement, "c.messages", filter.messages);
     push_numbers(statement, "c.calls", filter.calls);
     push_numbers(statement, "c.tokens", filter.tokens);
     // Both columns are null without scores, and null is in no range.

@@ -38,6 +38,8 @@ pub struct ConversationFilter {
     pub formats: Vec<String>,
     /// How many messages of the person it has.
     pub turns: NumberRange,
+    /// How many messages it has, of everyone and on all branches.
+    pub messages: NumberRange,
     /// How many calls of tools.
     pub calls: NumberRange,
     /// How many tokens the source counted.
@@ -138,6 +140,7 @@ impl Filter for ConversationFilter {
             formats
         ),
         range!("turns", "Only conversations with this many user messages", turns),
+        range!("messages", "Only conversations with this many messages, of everyone", messages),
         range!("calls", "Only conversations with this many tool calls", calls),
         range!(
             "tokens",
@@ -271,6 +274,7 @@ impl ConversationFilter {
             && is_one_of(&self.owners, conversation.owner.as_ref())
             && (self.tags.is_empty()
                 || conversation.tags.iter().any(|tag| is_one_of(&self.tags, Some(tag))))
+            && (self.messages.is_all() || self.messages.contains(messages_of(conversation)))
             && (!self.asks_for_features() || self.suits(&Features::of(conversation)))
             && (self.languages.is_empty()
                 || language_of(conversation)
@@ -310,6 +314,10 @@ impl ConversationFilter {
             && self.has_error.is_none_or(|wanted| wanted == features.has_error)
             && self.has_attachment.is_none_or(|wanted| wanted == features.has_attachment)
     }
+}
+
+fn messages_of(conversation: &Conversation<'_>) -> u64 {
+    conversation.rounds.iter().map(|round| round.messages.len() as u64).sum()
 }
 
 impl Query {
