@@ -86,7 +86,9 @@ fn main() -> Result<(), Box<dyn Error>> {
                                 service.list(caller, &selection, order, None, PAGE).map(drop)
                             })?,
                             median(|| {
-                                service.list(caller, &selection, order, page.next, PAGE).map(drop)
+                                service
+                                    .list(caller, &selection, order, page.next.clone(), PAGE)
+                                    .map(drop)
                             })?,
                             counted,
                             median(|| service.count(caller, &selection).map(drop))?,

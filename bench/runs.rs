@@ -235,7 +235,8 @@ fn times(store: &str, project: &str) -> Result<(), Box<dyn Error>> {
         let page = service.runs(&caller, selection, None, PAGE)?;
         let found = service.count_runs(&caller, selection)?;
         let first = timed(TIMES, || service.runs(&caller, selection, None, PAGE).map(drop))?;
-        let next = timed(TIMES, || service.runs(&caller, selection, page.next, PAGE).map(drop))?;
+        let next =
+            timed(TIMES, || service.runs(&caller, selection, page.next.clone(), PAGE).map(drop))?;
         let count = timed(5, || service.count_runs(&caller, selection).map(drop))?;
         let facts = timed(5, || service.run_charts(&caller, selection).map(drop))?;
         println!(

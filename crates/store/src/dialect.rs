@@ -93,6 +93,12 @@ pub(crate) enum Dialect {
     Postgres,
 }
 
+/// Characters of a title that it is sorted by: more would make the index large, and tell hardly any titles apart.
+pub(crate) const TITLE_SORTED: usize = 200;
+
+/// What conversations without a title are sorted by: it is behind all titles.
+pub(crate) const NO_TITLE: char = char::MAX;
+
 impl Dialect {
     /// The SQL of a schema with its words for types.
     pub(crate) fn schema(self, sql: &str) -> String {
@@ -106,7 +112,18 @@ impl Dialect {
                 [("{key}", "BIGINT PRIMARY KEY"), ("{bytes}", "BYTEA"), ("{clustered}", "")]
             }
         };
-        words.iter().fold(sql.to_owned(), |sql, (word, meaning)| sql.replace(word, meaning))
+        let sql = sql.replace("{sorted_title}", &self.sorted_title("title"));
+        words.iter().fold(sql, |sql, (word, meaning)| sql.replace(word, meaning))
+    }
+
+    /// What lists are sorted by for a column of titles: their beginnings byte by byte, with capital letters of ASCII as small
+    /// ones, so that both databases sort alike.
+    pub(crate) fn sorted_title(self, column: &str) -> String {
+        let bytewise = match self {
+            Self::Sqlite => "",
+            Self::Postgres => " COLLATE \"C\"",
+        };
+        format!("COALESCE(lower(substr({column}, 1, {TITLE_SORTED}){bytewise}), '{NO_TITLE}')")
     }
 
     /// What makes titles and tags searchable by any part of them.

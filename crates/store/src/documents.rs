@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::filter::{SEPARATOR, push_ids, push_range, push_texts, searchable};
 use crate::importer::Importer;
 use crate::items::{insert_bodies, is_named, purge_bodies, write_bodies};
-use crate::listing::Cursor;
+use crate::order::Cursor;
 use crate::page::{page_of, room_of};
 use crate::statement::{Statement, insert};
 use crate::store::{CHANGED_NOW, next, take_turn};
@@ -227,8 +227,8 @@ impl crate::Store {
             let mut statement = Statement::new(SUMMARY);
             push_documents(&mut statement, dialect, scope, selection);
             if let Some(after) = after {
-                statement.push(" AND (c.created_at < ").int(after.at);
-                statement.push(" OR (c.created_at = ").int(after.at);
+                statement.push(" AND (c.created_at < ").int(after.moment());
+                statement.push(" OR (c.created_at = ").int(after.moment());
                 statement.push(" AND c.key < ").int(after.key).push("))");
             }
             statement.push(" ORDER BY c.created_at DESC, c.key DESC").at_most(most + 1);
@@ -240,7 +240,7 @@ impl crate::Store {
                 room_of(texts.flatten().chain([&one.id]))
             })?;
             let next = documents.last().filter(|_| more);
-            let next = next.map(|last| Cursor { at: micros(last.created_at), key: last.key });
+            let next = next.map(|last| Cursor::at(micros(last.created_at), last.key));
             Ok(DocumentPage { documents, next })
         })
     }

@@ -9,7 +9,7 @@ use zstd::zstd_safe::{DCtx, InBuffer, OutBuffer};
 use crate::body::{BodyHead, zstd_words};
 use crate::dictionaries::Dictionary;
 use crate::error::Error;
-use crate::listing::Summary;
+use crate::summary::Summary;
 
 /// A line as the store keeps it.
 pub struct StoredLine {

@@ -1,140 +1,21 @@
 //! Conversations listed, counted and read.
 
 use retort_model::bounds::PAGE_ITEMS;
-use retort_model::{ConversationFilter, ItemKind, Kind, Scope, Status, Time};
+use retort_model::{ConversationFilter, ItemKind, Scope};
 
 use crate::body::Unpacker;
-use crate::columns::{EDITED_TAGS, EDITED_TITLE, PURGED, kind_of, moment, read_texts, status_of};
-use crate::dialect::{Connection, Dialect, Row};
+use crate::columns::PURGED;
+use crate::dialect::{Connection, Dialect};
 use crate::error::Error;
 use crate::filter::{SearchBy, push_conversations};
+use crate::order::{Cursor, Order};
 use crate::page::{page_of, room_of};
 use crate::statement::Statement;
+use crate::summary::{SUMMARY, Summary, read_summary};
 use crate::words::leading;
 
 /// Items that an index may find before looking at rows in order costs less for a page.
 pub(crate) const FEW_FOUND: i64 = 20_000;
-
-/// A conversation as lists show it.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Summary {
-    /// The store's number of it.
-    pub key: i64,
-    /// The source's id.
-    pub id: String,
-    /// The import format.
-    pub source: String,
-    /// Who held it.
-    pub owner: Option<String>,
-    /// Who imported it; none if that was not recorded.
-    pub importer: Option<String>,
-    /// The member in whose own space its id is; none for what admins and owners imported.
-    pub member: Option<String>,
-    /// What held it.
-    pub kind: Kind,
-    /// Where it stands.
-    pub status: Status,
-    /// Its title.
-    pub title: Option<String>,
-    /// Its tags.
-    pub tags: Vec<String>,
-    /// Its model.
-    pub model: Option<String>,
-    /// When it began.
-    pub created_at: Option<Time>,
-    /// When it changed last.
-    pub updated_at: Option<Time>,
-    /// How many rounds.
-    pub rounds: u64,
-    /// How many messages.
-    pub messages: u64,
-    /// Bytes of its canonical line.
-    pub size: u64,
-    /// The store's number of its state: another one once it has changed.
-    pub body: i64,
-    /// Whether its title was set here, so that it is not the one of its line.
-    pub title_is_set: bool,
-    /// Whether its tags were set here.
-    pub tags_are_set: bool,
-}
-
-/// By what a list is sorted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Order {
-    /// The newest first.
-    #[default]
-    Newest,
-    /// The oldest first.
-    Oldest,
-    /// The last changed first.
-    Changed,
-}
-
-impl Order {
-    /// All of them.
-    pub const ALL: [Self; 3] = [Self::Newest, Self::Oldest, Self::Changed];
-
-    /// The name to say on the command line.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Newest => "newest",
-            Self::Oldest => "oldest",
-            Self::Changed => "changed",
-        }
-    }
-
-    fn column(self) -> &'static str {
-        match self {
-            Self::Newest | Self::Oldest => "c.created_at",
-            Self::Changed => "c.updated_at",
-        }
-    }
-
-    /// The comparison with which the list goes on, and the word for its direction.
-    fn direction(self) -> (&'static str, &'static str) {
-        match self {
-            Self::Oldest => (">", "ASC"),
-            Self::Newest | Self::Changed => ("<", "DESC"),
-        }
-    }
-}
-
-/// Behind which conversation a list goes on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Cursor {
-    pub(crate) at: i64,
-    pub(crate) key: i64,
-}
-
-impl Cursor {
-    /// Behind this conversation in that order.
-    pub fn behind(one: &Summary, order: Order) -> Self {
-        let at = match order {
-            Order::Newest | Order::Oldest => one.created_at,
-            Order::Changed => one.updated_at,
-        };
-        Self { at: crate::columns::micros(at), key: one.key }
-    }
-}
-
-impl std::fmt::Display for Cursor {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{:x}-{:x}", self.at, self.key)
-    }
-}
-
-impl std::str::FromStr for Cursor {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let number = |text: &str| u64::from_str_radix(text, 16).ok().map(u64::cast_signed);
-        text.split_once('-')
-            .and_then(|(at, key)| Some(Self { at: number(at)?, key: number(key)? }))
-            .ok_or_else(|| {
-                format!("`{text}` is no place to go on from; take it from the page before")
-            })
-    }
-}
 
 /// A page of a list.
 #[derive(Clone, Debug, Default)]
@@ -143,38 +24,6 @@ pub struct Page {
     pub conversations: Vec<Summary>,
     /// Where the next page begins; none if this is the last.
     pub next: Option<Cursor>,
-}
-
-/// The columns of a conversation (`c`).
-pub(crate) const SUMMARY: &str = "SELECT c.key, c.id, c.source, c.owner, c.kind, c.status, c.title, c.tags, c.model, \
-                       c.created_at, c.updated_at, c.rounds, c.messages, c.size, c.body, c.importer, c.space, c.edited";
-
-/// How many they are.
-pub(crate) const SUMMARY_COLUMNS: usize = 18;
-
-pub(crate) fn read_summary(row: &Row<'_>) -> Result<Summary, Error> {
-    let edited = row.int(17)?;
-    Ok(Summary {
-        key: row.int(0)?,
-        id: row.text(1)?,
-        source: row.text(2)?,
-        owner: row.text_or_none(3)?,
-        kind: kind_of(row.int(4)?),
-        status: status_of(row.int(5)?),
-        title: row.text_or_none(6)?,
-        tags: read_texts(row.text_or_none(7)?.as_deref().unwrap_or("[]")),
-        model: row.text_or_none(8)?,
-        created_at: moment(row.int(9)?),
-        updated_at: moment(row.int(10)?),
-        rounds: row.int(11)?.unsigned_abs(),
-        messages: row.int(12)?.unsigned_abs(),
-        size: row.int(13)?.unsigned_abs(),
-        body: row.int(14)?,
-        importer: row.text_or_none(15)?,
-        member: Some(row.text(16)?).filter(|space| !space.is_empty()),
-        title_is_set: edited & EDITED_TITLE != 0,
-        tags_are_set: edited & EDITED_TAGS != 0,
-    })
 }
 
 impl crate::Store {
@@ -335,12 +184,6 @@ fn page(
 ) -> Statement {
     let mut statement = Statement::new(SUMMARY);
     push_conversations(&mut statement, dialect, scope, selection, by);
-    let (column, (goes_on, direction)) = (order.column(), order.direction());
-    if let Some(after) = after {
-        statement.push(&format!(" AND ({column}, c.key) {goes_on} ("));
-        statement.int(after.at).push(", ").int(after.key).push(")");
-    }
-    statement.push(&format!(" ORDER BY {column} {direction}, c.key {direction} LIMIT "));
-    statement.int(i64::try_from(most).unwrap_or(i64::MAX).saturating_add(1));
+    statement.in_order(dialect, order, after, most);
     statement
 }

@@ -10,7 +10,7 @@ use crate::columns::{PURGED, micros, moment, whole};
 use crate::dialect::{Connection, Dialect, Row};
 use crate::error::Error;
 use crate::filter::{SearchBy, texts_by};
-use crate::listing::Cursor;
+use crate::order::Cursor;
 use crate::page::{page_of, room_of};
 use crate::run_filter::{
     HAS_ERROR, HAS_FEEDBACK, flows_meant, node_kind_of, number_of_source, page_by, push_runs,
@@ -162,7 +162,7 @@ impl crate::Store {
                 room_of(ids.into_iter().chain(texts).flatten().chain([&one.id, &one.flow]))
             })?;
             let next = runs.last().filter(|_| more);
-            let next = next.map(|last| Cursor { at: micros(last.started_at), key: last.key });
+            let next = next.map(|last| Cursor::at(micros(last.started_at), last.key));
             Ok(RunPage { runs, next })
         })
     }
@@ -366,7 +366,7 @@ fn page(
     push_runs(&mut statement, dialect, scope, selection, flows.as_deref(), by);
     if let Some(after) = after {
         statement.push(" AND (c.started_at, c.key) < (");
-        statement.int(after.at).push(", ").int(after.key).push(")");
+        statement.int(after.moment()).push(", ").int(after.key).push(")");
     }
     statement.push(" ORDER BY c.started_at DESC, c.key DESC LIMIT ");
     statement.int(whole(most as u64).saturating_add(1));

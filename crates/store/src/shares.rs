@@ -5,11 +5,11 @@ use retort_model::{Scope, Status, Time};
 use crate::columns::{PURGED, column_text, moment, number_of_status};
 use crate::dialect::{Connection, Row, Value};
 use crate::error::Error;
-use crate::listing::{SUMMARY, SUMMARY_COLUMNS, Summary, read_summary};
 use crate::page::{page_of, room_of};
 use crate::sessions::SecretHash;
 use crate::statement::Statement;
 use crate::store::{next, take_turn};
+use crate::summary::{SUMMARY, SUMMARY_COLUMNS, Summary, read_summary};
 
 /// A public link to a conversation.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -59,6 +59,7 @@ fn made(place: &Place, project: i64, n: usize, dice: &mut Dice) -> Known {
     let seen = Conversation { owner: owner.clone().map(Into::into), ..seen };
     let incoming = Incoming {
         features: Features::with_language(&seen),
+        messages: seen.messages().count() as u64,
         model: seen.model.as_ref().map(|model| model.decoded().into_owned()),
         source: (*dice.one(&["x", "y"])).into(),
         owner,
@@ -147,7 +148,8 @@ fn words(dice: &mut Dice, most: usize) -> String {
 /// Adds one of the filters that ask for more than lists show.
 fn ask_for_features(known: &[Known], filter: &mut ConversationFilter, dice: &mut Dice) {
     let numbers = ["2", "..1", "3..", "1..4"];
-    match dice.below(16) {
+    match dice.below(17) {
+        16 => filter.messages = dice.one(&numbers).parse().unwrap(),
         15 => filter.judges = vec![(*dice.one(&JUDGES)).into(), "nobody".into()],
         14 => filter.judged = Some(dice.happens(50)),
         13 => filter.tools = vec![(*dice.one(&TOOLS)).into(), "look_up".into()],
@@ -309,6 +311,30 @@ fn expected<'k>(
         .collect()
 }
 
+/// Sorts what is in the order in which it came; this order is kept among those of equal value, or reversed.
+fn sort(all: &mut [&Known], order: Order) {
+    match order {
+        Order::Newest | Order::Oldest => all.sort_by_key(|one| one.incoming.created_at),
+        Order::Changed | Order::Unchanged => all.sort_by_key(|one| one.incoming.updated_at),
+        Order::Title | Order::TitleDown => all.sort_by_key(|one| {
+            let title = one.incoming.title.as_ref();
+            (title.is_none(), title.map(|title| title.to_ascii_lowercase()))
+        }),
+        Order::MostTurns | Order::FewestTurns => {
+            all.sort_by_key(|one| one.incoming.features.turns);
+        }
+        Order::MostTokens | Order::FewestTokens => {
+            all.sort_by_key(|one| one.incoming.features.tokens);
+        }
+        Order::BestScore | Order::WorstScore => {
+            all.sort_by_key(|one| one.incoming.features.scores.map(|[_, most]| most));
+        }
+    }
+    if order.direction_words() == "descending" {
+        all.reverse();
+    }
+}
+
 type Name<'n> = (&'n str, &'n str, Option<&'n str>);
 
 fn name(one: &Incoming) -> Name<'_> {
@@ -372,16 +398,10 @@ fn lists_and_counts_agree_with_the_selection() {
                 expect.len() as u64,
                 "{scope:?} {selection:?}"
             );
-            // A stable sort: what shares a moment stays in the order in which it came.
+            // A stable sort: what has the same value stays in the order in which it came.
             let order = *dice.one(&Order::ALL);
-            let moment = |one: &&Known| match order {
-                Order::Newest | Order::Oldest => one.incoming.created_at,
-                Order::Changed => one.incoming.updated_at,
-            };
-            expect.sort_by_key(moment);
-            if order != Order::Oldest {
-                expect.reverse();
-            }
+            let order = if dice.happens(30) { order.reversed() } else { order };
+            sort(&mut expect, order);
             let most = *dice.one(&[1, 2, 3, 7, 50, 1000]);
             let got = listed(place, &scope, &selection, order, most);
             let got: Vec<_> = got
@@ -549,9 +569,10 @@ fn lists_are_read_from_an_index() {
                     let told = format!("{scope:?} {selection:?} {order:?}: {plan}");
                     assert!(plan.contains("INDEX"), "{told}");
                     assert!(!plan.contains("SCAN c"), "{told}");
-                    // A range or a person leads by itself; the last changed among what it finds are sorted.
+                    // A range or a person leads by itself; what it finds is then sorted by something else.
                     let narrow = scope.owner.is_some() || combination & 4 != 0;
-                    let sorted = order == Order::Changed && narrow;
+                    let is_by_creation = matches!(order, Order::Newest | Order::Oldest);
+                    let sorted = !is_by_creation && narrow;
                     assert!(sorted || !plan.contains("TEMP B-TREE"), "{told}");
                 }
             }
