@@ -3,17 +3,16 @@
 use askama::Template;
 use axum::Router;
 use axum::extract::State;
-use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::{get, post};
-use retort_model::{ConversationFilter, ItemKind, Status, condition};
+use retort_model::{ConversationFilter, DecimalRange, ItemKind, Status, condition};
 use retort_service::{Analysis, Counts};
 use serde::Deserialize;
 
 use super::display::count;
 use super::filter_form::FilterForm;
 use super::frame::{Frame, Posted, Visit};
-use super::response::{see_other, show, trouble};
+use super::response::{see_other, show, status_of, trouble};
 use super::taken::Query;
 use crate::app::App;
 use crate::problem::Problem;
@@ -105,7 +104,7 @@ fn figure(
 }
 
 /// The condition of a month such as `2026-03`, or of a year.
-fn within(name: &str) -> Option<String> {
+fn in_month(name: &str) -> Option<String> {
     let (year, month) = match name.split_once('-') {
         Some((year, month)) => (year.parse::<i32>().ok()?, Some(month.parse::<u8>().ok()?)),
         None => (name.parse().ok()?, None),
@@ -116,6 +115,14 @@ fn within(name: &str) -> Option<String> {
     };
     let month = month.unwrap_or(1);
     Some(format!("created_from:{year:04}-{month:02}-01 created_before:{next_year:04}-{next:02}-01"))
+}
+
+/// The range of a class such as `3 to 4` or `65 or more`.
+fn range_of(class: &str) -> Option<String> {
+    match class.split_once(" to ") {
+        Some((from, to)) => Some(format!("{from}..{to}")),
+        None => Some(format!("{}..", class.strip_suffix(" or more")?)),
+    }
 }
 
 #[derive(Template)]
@@ -135,19 +142,24 @@ struct Page {
 async fn analysis(
     State(app): State<App>,
     visit: Visit,
-    Query(filtering): Query<FilterForm<ConversationFilter>>,
+    Query(mut filtering): Query<FilterForm<ConversationFilter>>,
 ) -> Response {
     let frame = visit.frame("analysis");
-    let filter = match filtering.filter() {
-        Ok(filter) => filter,
-        Err(problem) => return trouble(&problem),
+    let (filter, problem) = match filtering.filter() {
+        Ok(filter) => (Some(filter), None),
+        Err(problem) => {
+            filtering.refuse(&problem);
+            (None, Some(problem))
+        }
     };
     let is_admin = frame.is_admin;
     let seen = app.call(move |service| {
         let deleted =
             ConversationFilter { statuses: vec![Status::Deleted], ..ConversationFilter::default() };
         let deleted = if is_admin { service.count(&visit.caller, &deleted)? } else { 0 };
-        Ok((service.analysis(&visit.caller, &filter)?, deleted))
+        // Of a filter that is wrong, the page says so and shows no figures.
+        let found = filter.map(|filter| service.analysis(&visit.caller, &filter));
+        Ok((found.transpose()?.unwrap_or_default(), deleted))
     });
     let (found, deleted) = match seen.await {
         Ok(seen) => seen,
@@ -163,7 +175,7 @@ async fn analysis(
         deleted,
         deleted_shown: count(deleted),
     };
-    show(StatusCode::OK, &page)
+    show(status_of(problem.as_ref()), &page)
 }
 
 /// What a download of everything leaves open.
@@ -209,17 +221,23 @@ fn figures(found: &Analysis, filtering: &FilterForm<ConversationFilter>) -> Vec<
     };
     let field =
         |name: &'static str| move |value: &str| condition(name, value).filter(|_| value != REST);
-    let none = |_: &str| None;
-    let over_time = figure("Over time", undated, &found.months, &within, &list);
+    let within = |name: &'static str| move |class: &str| condition(name, &range_of(class)?);
+    let rated = |rating: &str| match rating {
+        "true" => condition("rating", "good"),
+        "false" => condition("rating", "bad"),
+        number if number.parse::<DecimalRange>().is_ok() => condition("score", number),
+        _ => None,
+    };
+    let over_time = figure("Over time", undated, &found.months, &in_month, &list);
     [
         over_time.map(|figure| Figure { is_over_time: true, ..figure }),
         figure("Type", "", &found.kinds, &field("type"), &list),
         figure("Status", "", &found.statuses, &field("status"), &list),
         figure("Model", "", &found.models, &field("model"), &list),
         figure("Tag", "a conversation may have several", &found.tags, &field("tag"), &list),
-        figure("Length in messages", "", &found.lengths, &none, &list),
-        figure("Length in tokens", tokens, &read.tokens, &none, &list),
-        figure("Feedback", format!("on answers, {recent}"), &read.feedback, &none, &list),
+        figure("Length in messages", "", &found.lengths, &within("messages"), &list),
+        figure("Length in tokens", tokens, &read.tokens, &within("tokens"), &list),
+        figure("Feedback", format!("on answers, {recent}"), &read.feedback, &rated, &list),
     ]
     .into_iter()
     .flatten()

@@ -124,7 +124,7 @@ async fn listed(app: &App, visit: Visit, asked: Asked, problem: Option<Problem>)
     };
     let filter = match asked.filtering.filter() {
         Ok(filter) => filter,
-        Err(problem) => return trouble(&problem),
+        Err(problem) => return refused(frame, asked.filtering, &problem),
     };
     let is_first = after.is_none();
     let seen = app.call(move |service| {
@@ -152,6 +152,22 @@ async fn listed(app: &App, visit: Visit, asked: Asked, problem: Option<Problem>)
         trouble: problem.map(|problem| sentence(problem.detail())),
     };
     show(status, &shown)
+}
+
+/// The list without documents, with what is wrong with its filter beside the search.
+fn refused(frame: Frame, mut filtering: FilterForm<DocumentFilter>, problem: &Problem) -> Response {
+    filtering.refuse(problem);
+    let shown = List {
+        frame,
+        rows: Vec::new(),
+        total: String::new(),
+        stats: String::new(),
+        paging: Paging { first: None, next: None },
+        filtering,
+        has_any: false,
+        trouble: None,
+    };
+    show(status_of(Some(problem)), &shown)
 }
 
 #[derive(Debug, Deserialize)]

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::marker::PhantomData;
 
-use retort_model::{Filter, FilterField, FilterValues, ItemKind, Time};
+use retort_model::{Filter, FilterField, FilterValues, ItemKind, Query, Time};
 use serde::Deserialize;
 
-use super::display::capital;
+use super::display::{capital, sentence};
 use crate::problem::Problem;
 
 /// The values in the fields of a filter, by name. A range of times is given by its first and its last day, both included:
@@ -15,8 +15,19 @@ use crate::problem::Problem;
 #[serde(transparent)]
 pub(super) struct FilterForm<F> {
     given: BTreeMap<String, Given>,
+    /// What is wrong with it: the form says so beside its fields.
+    #[serde(skip)]
+    pub(super) trouble: Option<Trouble>,
     #[serde(skip)]
     of: PhantomData<fn() -> F>,
+}
+
+/// What is wrong with a filter.
+#[derive(Clone, Debug)]
+pub(super) struct Trouble {
+    pub(super) text: String,
+    /// A search that may have been meant, and the query of the page with it.
+    pub(super) suggested: Option<(String, String)>,
 }
 
 /// The values in a field: forms send one, addresses may have several.
@@ -77,9 +88,12 @@ const FIRST: &[&str] = &[
 /// Fields that forms do not show: the page has its own controls for them.
 const OWN: &[&str] = &["id", "source", "source_id"];
 
+/// What addresses of lists have beside the filter: it stays when the filter changes.
+const KEPT: &[&str] = &["sort", "column"];
+
 impl<F> Default for FilterForm<F> {
     fn default() -> Self {
-        Self { given: BTreeMap::new(), of: PhantomData }
+        Self { given: BTreeMap::new(), trouble: None, of: PhantomData }
     }
 }
 
@@ -88,7 +102,7 @@ impl<F: Filter> FilterForm<F> {
     pub(super) fn of(given: &[(&str, &str)]) -> Self {
         let text =
             |(name, value): &(&str, &str)| ((*name).to_owned(), Given::One((*value).to_owned()));
-        Self { given: given.iter().map(text).collect(), of: PhantomData }
+        Self { given: given.iter().map(text).collect(), ..Self::default() }
     }
 
     /// The filter of the list at that query; a query that holds no filter means everything.
@@ -148,15 +162,49 @@ impl<F: Filter> FilterForm<F> {
         Ok(filter)
     }
 
+    /// Says beside the fields what is wrong with them.
+    pub(super) fn refuse(&mut self, problem: &Problem) {
+        let search = Some(self.value("search")).filter(|_| F::KIND == ItemKind::Conversation);
+        let suggested = search.and_then(Query::suggested).map(|search| {
+            let query = self.with("search", &search);
+            (search, query)
+        });
+        // The link has what was probably meant, so that nobody needs the names of all fields.
+        let detail = problem.detail();
+        let detail = match &suggested {
+            Some(_) => detail.split("; did you mean").next().unwrap_or(detail),
+            None => detail,
+        };
+        self.trouble = Some(Trouble { text: sentence(detail), suggested });
+    }
+
     /// The values in a field.
     fn given(&self, field: &FilterField<F>) -> impl Iterator<Item = &str> {
         self.given.get(&form_name(field)).into_iter().flat_map(Given::texts)
     }
 
-    /// The fields that are set, by the names that they have in forms.
+    /// The fields that are set, by the names that they have in forms, and what is kept beside them.
     pub(super) fn set(&self) -> Vec<(String, &str)> {
         let texts = |field| self.given(field).map(move |text| (form_name(field), text));
-        shown::<F>().flat_map(texts).collect()
+        shown::<F>().flat_map(texts).chain(self.kept()).collect()
+    }
+
+    /// What stays when the filter changes.
+    pub(super) fn kept(&self) -> Vec<(String, &str)> {
+        let texts = |name: &'static str| {
+            self.values(name).into_iter().map(move |text| (name.to_owned(), text))
+        };
+        KEPT.iter().copied().flat_map(texts).collect()
+    }
+
+    /// The same page without the filter, as a query.
+    pub(super) fn unfiltered(&self) -> String {
+        url::form_urlencoded::Serializer::new(String::new()).extend_pairs(self.kept()).finish()
+    }
+
+    /// What is in a field.
+    pub(super) fn values(&self, name: &str) -> Vec<&str> {
+        self.given.get(name).into_iter().flat_map(Given::texts).collect()
     }
 
     /// The filter as a query, without `?`; empty if it matches all.
@@ -201,7 +249,7 @@ impl<F: Filter> FilterForm<F> {
 
     /// Whether it leaves anything out.
     pub(super) fn is_set(&self) -> bool {
-        !self.set().is_empty()
+        shown::<F>().any(|field| self.given(field).next().is_some())
     }
 
     /// The fields that are shown at once.

@@ -4,12 +4,11 @@ use std::collections::BTreeSet;
 
 use askama::Template;
 use axum::extract::State;
-use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::get;
 use axum::{Extension, Router};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use retort_model::{ItemKind, Purpose, RunFilter, RunSource};
+use retort_model::{ItemKind, Purpose, RunFilter, RunSource, Time};
 use retort_service::{
     Cursor, ExportRequest, Flow, FlowParts, Latency, RunBar, RunCharts, RunPage, RunSummary,
     Service, file,
@@ -161,6 +160,8 @@ struct Chart {
 /// One bar, in the units of the drawing; the lower part of it stands out.
 struct Bar {
     name: String,
+    /// The list of its runs; empty where a bar begins or ends within a day.
+    path: String,
     numbers: Vec<String>,
     x: usize,
     y: usize,
@@ -174,20 +175,21 @@ const HEIGHT: usize = 120;
 const BAR: usize = 20;
 const GAP: usize = 6;
 
-/// Bars of these heights, each with the part of it that stands out.
-fn bars(heights: &[(u64, u64)], names: &[String], numbers: Vec<Vec<String>>) -> Vec<Bar> {
+/// Bars of these heights, each with the part of it that stands out. `names` are their names and addresses.
+fn bars(heights: &[(u64, u64)], names: &[(String, String)], numbers: Vec<Vec<String>>) -> Vec<Bar> {
     let most = heights.iter().map(|(whole, part)| whole.max(part)).max().copied().unwrap_or(0);
     let scaled = |value: u64| {
         let height = value.saturating_mul(HEIGHT as u64).div_ceil(most.max(1));
         usize::try_from(height).unwrap_or(HEIGHT)
     };
     let mut bars = Vec::with_capacity(heights.len());
-    for (index, (((whole, part), name), numbers)) in
+    for (index, (((whole, part), (name, path)), numbers)) in
         heights.iter().zip(names).zip(numbers).enumerate()
     {
         let (height, lower) = (scaled(*whole), scaled(*part));
         bars.push(Bar {
             name: name.clone(),
+            path: path.clone(),
             numbers,
             x: index * (BAR + GAP),
             y: HEIGHT - height,
@@ -199,13 +201,18 @@ fn bars(heights: &[(u64, u64)], names: &[String], numbers: Vec<Vec<String>>) -> 
     bars
 }
 
-fn charts(found: &RunCharts) -> Vec<Chart> {
+/// `of_days` is the address of the list of runs that began on the days from one to another.
+fn charts(found: &RunCharts, of_days: &dyn Fn(&str, &str) -> String) -> Vec<Chart> {
     if found.bars.is_empty() {
         return Vec::new();
     }
     let is_by_day = found.step_seconds >= 24 * 60 * 60;
-    let name = |bar: &RunBar| if is_by_day { day(bar.from) } else { moment(bar.from) };
-    let names: Vec<String> = found.bars.iter().map(name).collect();
+    let name = |bar: &RunBar| match days_of(bar.from, found.step_seconds) {
+        Some((first, last)) => (first.clone(), of_days(&first, &last)),
+        None if is_by_day => (day(bar.from), String::new()),
+        None => (moment(bar.from), String::new()),
+    };
+    let names: Vec<(String, String)> = found.bars.iter().map(name).collect();
     let per_mille = |part: u64, whole: u64| (part * 1000).checked_div(whole).unwrap_or(0);
     let share = |part: u64, whole: u64| {
         let share = per_mille(part, whole);
@@ -220,7 +227,8 @@ fn charts(found: &RunCharts) -> Vec<Chart> {
         0 => about.clone(),
         number => format!("{about}; {} without a start time are not shown", count(number)),
     };
-    let ends = [names.first(), names.last()].map(|end| end.cloned().unwrap_or_default());
+    let ends = [names.first(), names.last()]
+        .map(|end| end.map(|(name, _)| name.clone()).unwrap_or_default());
     type Shown = fn(u64) -> String;
     let chart = |title, sum, about, columns, heights: Vec<(u64, u64)>, numbers, shown: Shown| {
         let most = heights.iter().map(|(whole, part)| whole.max(part)).max().copied();
@@ -283,6 +291,20 @@ fn charts(found: &RunCharts) -> Vec<Chart> {
     charts
 }
 
+/// The first and the last day of a bar that spans whole days.
+fn days_of(from: Option<Time>, step_seconds: u64) -> Option<(String, String)> {
+    let (from, seconds) = (from?, i64::try_from(step_seconds).ok()?);
+    let is_whole = |seconds: i64| seconds > 0 && seconds % DAY_SECONDS == 0;
+    let start = from.unix_micros().div_euclid(1_000_000);
+    if !is_whole(seconds) || start.rem_euclid(DAY_SECONDS) != 0 {
+        return None;
+    }
+    let last = start.checked_add(seconds - DAY_SECONDS)?.checked_mul(1_000_000)?;
+    Some((day(Some(from)), day(Some(Time::from_unix_micros(last)?))))
+}
+
+const DAY_SECONDS: i64 = 24 * 60 * 60;
+
 /// How long a bar spans.
 fn step(seconds: u64) -> String {
     let units = [(24 * 60 * 60, "day"), (60 * 60, "hour"), (60, "minute")];
@@ -303,6 +325,8 @@ struct History {
     flow: String,
     path: String,
     filtering: FilterForm<RunFilter>,
+    /// Whether there are two versions to compare.
+    can_compare: bool,
     /// The fields of the filter that are shown at once.
     inputs: Vec<Input>,
     charts: Vec<Chart>,
@@ -357,7 +381,7 @@ async fn history(
     Path(id): Path<String>,
     Query(looking): Query<Looking>,
 ) -> Response {
-    let Looking { filtering, id: ids, all, after } = looking;
+    let Looking { mut filtering, id: ids, all, after } = looking;
     let is_all = is_on(&all);
     let words = words(source);
     let frame = visit.frame(words.place);
@@ -367,13 +391,21 @@ async fn history(
         Ok(after) => after,
         Err(error) => return trouble(&Problem::bad_request(error)),
     };
-    let filter = match of_flow(&filtering, source, &id) {
-        Ok(filter) => filter,
-        Err(problem) => return trouble(&problem),
+    let (filter, problem) = match of_flow(&filtering, source, &id) {
+        Ok(filter) => (Some(filter), None),
+        Err(problem) => {
+            filtering.refuse(&problem);
+            (None, Some(problem))
+        }
     };
     let seen = app.call(move |service| {
         let caller = &visit.caller;
         let (flow, parts) = service.flow(caller, Some(source), &id)?;
+        // Of a filter that is wrong, the page says so and shows no runs.
+        let Some(filter) = filter else {
+            let (page, charts) = (RunPage::default(), RunCharts::default());
+            return Ok(Seen { flow, parts, page, matching: 0, charts });
+        };
         let page = service.runs(caller, &filter, after, PAGE)?;
         let charts = service.run_charts(caller, &filter)?;
         Ok(Seen { flow, parts, page, matching: service.count_runs(caller, &filter)?, charts })
@@ -388,6 +420,14 @@ async fn history(
     let here = address("", &filtering, &ids, is_all);
     let here = here.trim_start_matches('?').to_owned();
     let none = BTreeSet::new();
+    let of_days = |first: &str, last: &str| {
+        let others = filtering.set();
+        let others = others.into_iter().filter(|(name, _)| !name.starts_with("started_"));
+        let days = [("started_from".to_owned(), first), ("started_to".to_owned(), last)];
+        let mut query = url::form_urlencoded::Serializer::new(format!("{path}?"));
+        query.extend_pairs(days.into_iter().chain(others)).finish()
+    };
+    let charts = charts(&found, &of_days);
     let history = History {
         frame,
         words,
@@ -398,8 +438,9 @@ async fn history(
         is_all,
         most: MARKED,
         path,
+        can_compare: parts.versions.iter().filter(|(version, _)| version.is_some()).count() > 1,
         inputs: filtering.offering("source_version", &versions(&parts)),
-        charts: charts(&found),
+        charts,
         bar: BAR,
         height: HEIGHT,
         rows: page.runs.iter().map(|run| Row::of(run, &ids, &here)).collect(),
@@ -410,7 +451,7 @@ async fn history(
         is_first,
         filtering,
     };
-    show(StatusCode::OK, &history)
+    show(status_of(problem.as_ref()), &history)
 }
 
 fn name_of(flow: &Flow) -> String {
@@ -685,8 +726,19 @@ mod tests {
     }
 
     #[test]
+    fn a_bar_of_whole_days_says_which() {
+        let days = |from: &str, seconds| days_of(Time::parse(from).ok(), seconds);
+        let both = |first: &str, last: &str| Some((first.to_owned(), last.to_owned()));
+        assert_eq!(days("2026-01-05", 86_400), both("2026-01-05", "2026-01-05"));
+        assert_eq!(days("2026-01-05", 604_800), both("2026-01-05", "2026-01-11"));
+        assert_eq!(days("1969-12-31", 86_400), both("1969-12-31", "1969-12-31"));
+        assert_eq!(days("2026-01-05", 3_600), None);
+        assert_eq!(days("2026-01-05T01:00:00Z", 86_400), None);
+    }
+
+    #[test]
     fn a_bar_is_as_high_as_its_share_of_the_highest() {
-        let names = ["a".to_owned(), "b".to_owned(), "c".to_owned()];
+        let names = ["a", "b", "c"].map(|name| (name.to_owned(), String::new()));
         let heights = [(10, 5), (5, 1), (0, 0)];
         let bars = bars(&heights, &names, vec![Vec::new(), Vec::new(), Vec::new()]);
         let drawn: Vec<_> = bars.iter().map(|bar| (bar.y, bar.height, bar.lower)).collect();
