@@ -292,6 +292,8 @@ pub const REJECTS_BYTES: u64 = 64 << 20;
 pub const VIEWS_PER_PERSON: usize = 100;
 /// As above.
 pub const VIEW_CHARACTERS: usize = 100;
+/// Columns of a view: more than a list has.
+pub const VIEW_COLUMNS: usize = 50;
 
 /// Conversations that are drawn at random at a time: each is looked up by its id.
 pub const SAMPLE_ITEMS: usize = 10_000;

@@ -53,7 +53,7 @@ impl Service {
         Ok(self.store.list(&caller.scope(), selection, order, after, most)?)
     }
 
-    /// The conversations before and after one in the list that a filter makes, the newest first.
+    /// The conversations before and after one in the list that a filter makes in that order.
     ///
     /// # Errors
     /// The caller may not read; those of the store.
@@ -61,13 +61,14 @@ impl Service {
         &self,
         caller: &Caller,
         filter: &ConversationFilter,
+        order: Order,
         one: &Summary,
     ) -> Result<[Option<Summary>; 2], Error> {
         let next = |order| {
             let page = self.list(caller, filter, order, Some(Cursor::behind(one, order)), 1)?;
             Ok::<_, Error>(page.conversations.into_iter().next())
         };
-        Ok([next(Order::Oldest)?, next(Order::Newest)?])
+        Ok([next(order.reversed())?, next(order)?])
     }
 
     /// The first question of each of these conversations that has no title, by the store's numbers: the beginning of

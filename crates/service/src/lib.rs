@@ -86,7 +86,7 @@ pub use shared_line::Shows;
 pub use shares::{Pass, ShareRequest, Shared};
 pub use tokens::TokenRequest;
 pub use traces::{SpansRequest, SpansTaken, TracesImported};
-pub use views::View;
+pub use views::{Shown, View};
 pub use work::{Done, Worked};
 
 /// What the engine does with files and packages.

@@ -1,8 +1,8 @@
 //! Saved views: filters of conversations that people keep under a name, for themselves or for their project.
 
-use retort_model::bounds::{VIEW_CHARACTERS, VIEWS_PER_PERSON};
+use retort_model::bounds::{VIEW_CHARACTERS, VIEW_COLUMNS, VIEWS_PER_PERSON};
 use retort_model::{Action, ConversationFilter, Grant, ProjectRole};
-use retort_store::SavedView;
+use retort_store::{Order, SavedView, ShownView};
 
 use crate::caller::Caller;
 use crate::error::Error;
@@ -18,11 +18,53 @@ pub struct View {
     /// Who made it.
     pub creator: String,
     /// What it shows.
-    pub filter: ConversationFilter,
+    pub shown: Shown,
     /// Whether it is for everyone in the project.
     pub is_shared: bool,
     /// Whether the caller may delete it.
     pub is_own: bool,
+}
+
+/// What a view shows.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Shown {
+    /// Which conversations.
+    pub filter: ConversationFilter,
+    /// In which order; none if it was not chosen.
+    pub order: Option<Order>,
+    /// The columns beside the title, by the names that the list of the pages has for them; none if they were not chosen.
+    pub columns: Option<Vec<String>>,
+}
+
+impl Shown {
+    /// As the store keeps it.
+    fn kept(&self) -> Result<ShownView, Error> {
+        let columns = self.columns.as_deref().unwrap_or_default();
+        if columns.len() > VIEW_COLUMNS || columns.iter().any(|name| !is_name(name)) {
+            return Err(Error::Choice(format!(
+                "a view has up to {VIEW_COLUMNS} columns, each by its name"
+            )));
+        }
+        Ok(ShownView {
+            filter: serde_json::to_string(&self.filter)
+                .map_err(|error| Error::Choice(error.to_string()))?,
+            sort: self.order.map(|order| order.as_str().to_owned()),
+            columns: self.columns.as_ref().map(|columns| columns.join(",")),
+        })
+    }
+
+    /// The reverse; none if a later release saved it, with fields that this one does not know.
+    fn read(kept: &ShownView) -> Option<Self> {
+        let order = kept.sort.as_deref().and_then(Order::by_name);
+        let names =
+            |text: &str| text.split(',').filter(|name| is_name(name)).map(str::to_owned).collect();
+        let columns = kept.columns.as_deref().map(names);
+        Some(Self { filter: serde_json::from_str(&kept.filter).ok()?, order, columns })
+    }
+}
+
+fn is_name(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')
 }
 
 impl Service {
@@ -33,9 +75,8 @@ impl Service {
         let is_admin = caller.role >= ProjectRole::Admin;
         let read = |one: SavedView| {
             let is_own = one.creator == caller.name || is_admin;
-            let SavedView { id, name, creator, filter, is_shared, .. } = one;
-            let filter = serde_json::from_str(&filter).ok()?;
-            Some(View { id, name, creator, filter, is_shared, is_own })
+            let SavedView { id, name, creator, shown, is_shared } = one;
+            Some(View { id, name, creator, shown: Shown::read(&shown)?, is_shared, is_own })
         };
         let views = self.store.views(caller.project.id, &caller.name)?;
         Ok(views.into_iter().filter_map(read).collect())
@@ -53,7 +94,7 @@ impl Service {
         found.ok_or_else(|| Error::NotFound { what: "saved view", name: name.to_owned() })
     }
 
-    /// Keeps a filter under a name, in the place of the caller's view of that name; returns its number.
+    /// Keeps a filter, with its order and columns, under a name, in the place of the caller's view of that name; returns its number.
     ///
     /// # Errors
     /// The name is empty or too long; too many views; those of the store.
@@ -61,7 +102,7 @@ impl Service {
         &self,
         caller: &Caller,
         name: &str,
-        filter: &ConversationFilter,
+        shown: &Shown,
         is_shared: bool,
     ) -> Result<i64, Error> {
         self.audited(caller, Action::Edit, "a saved view", || {
@@ -80,10 +121,8 @@ impl Service {
                     "you have {VIEWS_PER_PERSON} saved views; delete some first"
                 )));
             }
-            let filter =
-                serde_json::to_string(filter).map_err(|error| Error::Choice(error.to_string()))?;
-            let whose = (project, &*caller.name);
-            Ok(self.store.save_view(whose, name, &filter, is_shared, self.clock.now())?)
+            let (kept, whose) = (shown.kept()?, (project, &*caller.name));
+            Ok(self.store.save_view(whose, name, &kept, is_shared, self.clock.now())?)
         })
     }
 

@@ -111,4 +111,4 @@ pub use summary::Summary;
 pub use tls::{client_tls, install_tls_provider};
 pub use tokens::{Invitation, NewInvitation, NewToken, Token};
 pub use traces::{KeptSpans, NewSpans, OpenTrace, TraceSender, TraceStats, TraceTimes};
-pub use views::SavedView;
+pub use views::{SavedView, ShownView};

@@ -16,10 +16,21 @@ pub struct SavedView {
     pub name: String,
     /// Who made it.
     pub creator: String,
-    /// The filter, as the service wrote it.
-    pub filter: String,
+    /// What it shows.
+    pub shown: ShownView,
     /// Whether it is for everyone in the project.
     pub is_shared: bool,
+}
+
+/// What a view shows, as the service wrote it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ShownView {
+    /// The filter.
+    pub filter: String,
+    /// The order, if one was chosen.
+    pub sort: Option<String>,
+    /// The columns, if they were chosen.
+    pub columns: Option<String>,
 }
 
 fn read_view(row: &Row<'_>) -> Result<SavedView, Error> {
@@ -27,7 +38,11 @@ fn read_view(row: &Row<'_>) -> Result<SavedView, Error> {
         id: row.int(0)?,
         name: row.text(1)?,
         creator: row.text(2)?,
-        filter: row.text(3)?,
+        shown: ShownView {
+            filter: row.text(3)?,
+            sort: row.text_or_none(5)?,
+            columns: row.text_or_none(6)?,
+        },
         is_shared: row.int(4)? != 0,
     })
 }
@@ -37,7 +52,7 @@ impl crate::Store {
     pub fn views(&self, project: i64, person: &str) -> Result<Vec<SavedView>, Error> {
         let person = key_text(person);
         self.read(|connection| {
-            let sql = "SELECT id, name, creator, filter, is_shared FROM saved_view
+            let sql = "SELECT id, name, creator, filter, is_shared, sort, columns FROM saved_view
                        WHERE project = $1 AND (creator = $2 OR is_shared = 1) ORDER BY name, id";
             connection.rows(sql, &[project.into(), Value::Text(&person)], read_view)
         })
@@ -48,7 +63,7 @@ impl crate::Store {
         &self,
         (project, person): (i64, &str),
         name: &str,
-        filter: &str,
+        shown: &ShownView,
         is_shared: bool,
         now: Time,
     ) -> Result<i64, Error> {
@@ -56,18 +71,21 @@ impl crate::Store {
         self.write(|connection| {
             let id = next(connection, "saved_view", 1)?;
             let sql =
-                "INSERT INTO saved_view (id, project, creator, name, filter, is_shared, created_at)
-                       VALUES ($1, $2, $3, $4, $5, $6, $7)
+                "INSERT INTO saved_view (id, project, creator, name, filter, is_shared, created_at, sort, columns)
+                       VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
                        ON CONFLICT (project, creator, name)
-                       DO UPDATE SET filter = excluded.filter, is_shared = excluded.is_shared";
+                       DO UPDATE SET filter = excluded.filter, is_shared = excluded.is_shared, sort = excluded.sort,
+                           columns = excluded.columns";
             let values = [
                 id.into(),
                 project.into(),
                 Value::Text(&person),
                 Value::Text(&name),
-                filter.into(),
+                Value::Text(&shown.filter),
                 Value::Int(i64::from(is_shared)),
                 Value::Int(now.unix_micros()),
+                shown.sort.as_ref().into(),
+                shown.columns.as_ref().into(),
             ];
             connection.execute(sql, &values)?;
             let sql = "SELECT id FROM saved_view WHERE project = $1 AND creator = $2 AND name = $3";

@@ -3,6 +3,7 @@
 mod account;
 mod addresses;
 mod analysis;
+mod arrangement;
 mod as_model;
 mod assets;
 mod calls;

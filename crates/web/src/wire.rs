@@ -18,7 +18,9 @@ use std::collections::BTreeMap;
 
 use retort_model::{Action, ConversationFilter};
 use retort_service::package::Finding;
-use retort_service::{AuditEntry, ImportReport, JudgementReport, Shows, Summary, Taken, Without};
+use retort_service::{
+    AuditEntry, ImportReport, JudgementReport, Order, Shows, Summary, Taken, Without,
+};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, PartialSchema, ToSchema};
 
@@ -86,6 +88,18 @@ pub struct Conversation {
     pub rounds: u64,
     /// How many messages.
     pub messages: u64,
+    /// How many messages of the user.
+    #[serde(default)]
+    pub turns: u64,
+    /// How many tokens, of prompts and answers together, as the source counted them; 0 if it did not.
+    #[serde(default)]
+    pub tokens: u64,
+    /// The highest score of an answer.
+    #[serde(default)]
+    pub score: Option<f64>,
+    /// The language, as far as it can be told.
+    #[serde(default)]
+    pub language: Option<String>,
     /// Bytes of its canonical line.
     pub bytes: u64,
 }
@@ -107,6 +121,11 @@ impl From<&Summary> for Conversation {
             updated_at: moment(summary.updated_at),
             rounds: summary.rounds,
             messages: summary.messages,
+            turns: summary.turns,
+            tokens: summary.tokens,
+            #[allow(clippy::cast_precision_loss, reason = "a score has few digits")]
+            score: summary.score.map(|score| score as f64 / 1e6),
+            language: summary.language.clone(),
             bytes: summary.size,
         }
     }
@@ -189,9 +208,21 @@ pub struct WholeConversation {
 #[serde(deny_unknown_fields, default)]
 #[into_params(parameter_in = Query)]
 pub struct Sorting {
-    /// `newest`, `oldest` or `changed` first.
+    /// What comes first, such as `newest` or `most-turns`.
     #[param(schema_with = ConversationOrder::schema)]
     pub sort: Option<String>,
+}
+
+/// The order of that name.
+///
+/// # Errors
+/// There is none.
+pub fn order(name: Option<&str>) -> Result<Option<Order>, Problem> {
+    let unknown = || {
+        let names = Order::ALL.map(Order::as_str).join("`, `");
+        Problem::bad_request(format!("`sort` is one of `{names}`"))
+    };
+    name.map(|name| Order::by_name(name).ok_or_else(unknown)).transpose()
 }
 
 /// What is to be changed of a conversation. What is left out stays.
@@ -334,12 +365,21 @@ pub struct View {
     /// What it shows.
     #[schema(value_type = filter::Conversations)]
     pub filter: ConversationFilter,
+    /// How its list is sorted, if that was chosen.
+    #[serde(default)]
+    #[schema(value_type = Option<ConversationOrder>)]
+    pub sort: Option<String>,
+    /// The columns that the list on the pages has beside the title, if they were chosen.
+    #[serde(default)]
+    pub columns: Option<Vec<String>>,
 }
 
 impl From<retort_service::View> for View {
     fn from(view: retort_service::View) -> Self {
-        let retort_service::View { id, name, creator, filter, is_shared, .. } = view;
-        Self { id, name, creator, shared: is_shared, filter }
+        let retort_service::View { id, name, creator, shown, is_shared, .. } = view;
+        let retort_service::Shown { filter, order, columns } = shown;
+        let sort = order.map(|order| order.as_str().to_owned());
+        Self { id, name, creator, shared: is_shared, filter, sort, columns }
     }
 }
 
@@ -356,6 +396,13 @@ pub struct NewView {
     /// Whether it is for everyone in the project.
     #[serde(default)]
     pub shared: bool,
+    /// How its list is sorted; newest first, if not said.
+    #[serde(default)]
+    #[schema(value_type = Option<ConversationOrder>)]
+    pub sort: Option<String>,
+    /// The columns that the list on the pages has beside the title; the usual ones, if not said.
+    #[serde(default)]
+    pub columns: Option<Vec<String>>,
 }
 
 /// The number of a view that was saved.

@@ -1,5 +1,7 @@
 //! Saved views: whose they are, and for whom.
 
+use retort_store::ShownView;
+
 use crate::support::*;
 
 #[test]
@@ -7,7 +9,8 @@ fn views_are_their_makers_and_shared_ones_the_projects() {
     on_both(|place| {
         let (store, project) = (&place.store, place.project);
         let save = |person: &str, name: &str, filter: &str, is_shared: bool| {
-            store.save_view((project, person), name, filter, is_shared, at(1)).unwrap()
+            let shown = ShownView { filter: filter.to_owned(), ..ShownView::default() };
+            store.save_view((project, person), name, &shown, is_shared, at(1)).unwrap()
         };
         let first = save("ann", "mine", "{\"a\":1}", false);
         let shared = save("ann", "ours", "{}", true);
@@ -15,12 +18,21 @@ fn views_are_their_makers_and_shared_ones_the_projects() {
         assert_eq!(save("ann", "mine", "{\"a\":2}", false), first, "in place of the last");
         let names = |person: &str| -> Vec<_> {
             let views = store.views(project, person).unwrap();
-            views.into_iter().map(|one| (one.name, one.creator, one.filter)).collect()
+            views.into_iter().map(|one| (one.name, one.creator, one.shown.filter)).collect()
         };
         let row = |name: &str, creator: &str, filter: &str| {
             (name.to_owned(), creator.to_owned(), filter.to_owned())
         };
         assert_eq!(names("ann"), [row("mine", "ann", "{\"a\":2}"), row("ours", "ann", "{}")]);
+        let shown = ShownView {
+            filter: "{}".into(),
+            sort: Some("title".into()),
+            columns: Some("tokens,score".into()),
+        };
+        store.save_view((project, "ann"), "sorted", &shown, false, at(1)).unwrap();
+        let kept = store.views(project, "ann").unwrap().pop().unwrap();
+        assert_eq!((&*kept.name, kept.shown), ("sorted", shown));
+        assert!(store.remove_view(project, kept.id).unwrap());
         assert_eq!(names("bob"), [row("mine", "bob", "{}"), row("ours", "ann", "{}")]);
         assert!(!store.remove_view(project + 1, shared).unwrap());
         assert!(store.remove_view(project, shared).unwrap());

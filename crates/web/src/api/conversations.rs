@@ -6,7 +6,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use retort_model::bounds::{PAGE_ITEMS, REQUEST_BYTES, SERVED_ITEM_BYTES};
 use retort_model::{ConversationFilter, Grant, ItemKind, Status};
-use retort_service::{Edit, Order, Service};
+use retort_service::{Edit, Service};
 use serde::Deserialize;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -74,13 +74,7 @@ async fn list_conversations(
     ProjectCaller(caller): ProjectCaller,
     Paged { filter, page, sort }: Paged<ConversationFilter, wire::Sorting>,
 ) -> Answer<wire::ConversationPage> {
-    let order = match sort.sort.as_deref() {
-        None => Order::default(),
-        Some(word) => Order::ALL
-            .into_iter()
-            .find(|order| order.as_str() == word)
-            .ok_or_else(|| Problem::bad_request("`sort` is `newest`, `oldest` or `changed`"))?,
-    };
+    let order = wire::order(sort.sort.as_deref())?.unwrap_or_default();
     let (after, most) = (page.after()?, page.most()?);
     let listed = app.call(move |service| {
         let page = service.list(&caller, &filter, order, after, most)?;

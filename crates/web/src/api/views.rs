@@ -3,10 +3,13 @@
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use retort_service::Shown;
+use serde::Deserialize;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::answer::Answer;
+use super::query::Params;
 use crate::app::App;
 use crate::extract::{Json, Path};
 use crate::problem::Problem;
@@ -17,13 +20,28 @@ pub fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(list_views, save_view)).routes(routes!(delete_view))
 }
 
+/// Which views.
+#[derive(Clone, Debug, Default, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields, default)]
+#[into_params(parameter_in = Query)]
+struct Which {
+    /// Only the view of that name: the caller's, else one that is shared.
+    name: Option<String>,
+}
+
 /// List saved views: the caller's, and those that others share
-#[utoipa::path(get, path = "/views", tag = "conversations", responses((status = 200, body = wire::Views)))]
+#[utoipa::path(get, path = "/views", tag = "conversations", params(Which),
+    responses((status = 200, body = wire::Views)))]
 async fn list_views(
     State(app): State<App>,
     ProjectCaller(caller): ProjectCaller,
+    Params(which): Params<Which>,
 ) -> Answer<wire::Views> {
-    let views = app.call(move |service| service.views(&caller)).await?;
+    let views = app.call(move |service| match &which.name {
+        Some(name) => Ok(vec![service.view(&caller, name)?]),
+        None => service.views(&caller),
+    });
+    let views = views.await?;
     Ok(Json(wire::Views { views: views.into_iter().map(wire::View::from).collect() }))
 }
 
@@ -37,8 +55,9 @@ async fn save_view(
     ProjectCaller(caller): ProjectCaller,
     Json(asked): Json<wire::NewView>,
 ) -> Result<Response, Problem> {
-    let wire::NewView { name, filter, shared } = asked;
-    let id = app.call(move |service| service.save_view(&caller, &name, &filter, shared)).await?;
+    let wire::NewView { name, filter, shared, sort, columns } = asked;
+    let shown = Shown { filter, order: wire::order(sort.as_deref())?, columns };
+    let id = app.call(move |service| service.save_view(&caller, &name, &shown, shared)).await?;
     Ok((StatusCode::CREATED, Json(wire::SavedView { id })).into_response())
 }
 

@@ -11,6 +11,7 @@ use retort_model::ConversationFilter;
 use retort_service::{Choice, Chosen, Edit, Service};
 use serde::{Deserialize, Serialize};
 
+use super::arrangement::Arrangement;
 use super::datasets::Ask;
 use super::display::count;
 use super::filter_form::FilterForm;
@@ -185,7 +186,7 @@ async fn ask(State(app): State<App>, visit: Visit) -> Response {
     show(StatusCode::OK, &page)
 }
 
-/// A filter to keep under a name.
+/// A filter to keep under a name, with the order and columns of its list.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct NewView {
@@ -197,12 +198,14 @@ struct NewView {
 
 async fn save_view(State(app): State<App>, Posted { visit, form }: Posted<NewView>) -> Response {
     let to = format!("/export?{}", form.filtering.query());
-    let filter = match form.filtering.filter() {
-        Ok(filter) => filter,
+    let filter = form.filtering.filter();
+    let shown = filter.and_then(|filter| Ok(Arrangement::of(&form.filtering)?.shown(filter)));
+    let shown = match shown {
+        Ok(shown) => shown,
         Err(problem) => return trouble(&problem),
     };
     let saved = app.call(move |service| {
-        service.save_view(&visit.caller, &form.view_name, &filter, form.shared.is_some())
+        service.save_view(&visit.caller, &form.view_name, &shown, form.shared.is_some())
     });
     match saved.await {
         Ok(_) => see_other(&to, None),

@@ -14,6 +14,7 @@ use retort_service::{Edit, Excerpt, Share, ShareRequest, Shows, Summary, first_q
 use serde::Deserialize;
 
 use super::addresses::{list_at, path_from, path_in, queue_of};
+use super::arrangement::Arrangement;
 use super::datasets::{Traced, traced};
 use super::display::{count, moment};
 use super::filter_form::FilterForm;
@@ -53,6 +54,9 @@ struct Asked {
     queue: String,
     /// The answer of which everything can be said, by its positions: `3:1`.
     at: Option<String>,
+    /// The conversation of the queue that was judged just now, and its source.
+    judged: String,
+    judged_source: String,
 }
 
 /// A round of the path that is shown.
@@ -206,6 +210,10 @@ struct Judging {
     is_unlearnt: bool,
     /// The address of everything that can be said of it.
     more: Option<String>,
+    /// Where it is on the page; empty if it is not.
+    anchor: String,
+    /// The address of what was judged just before; empty if nothing was.
+    before: String,
 }
 
 async fn page(
@@ -221,7 +229,7 @@ async fn page(
 async fn one(app: &App, visit: Visit, id: String, asked: Asked, made: Option<String>) -> Response {
     let frame = visit.frame("export");
     let seen = app.answer(move |service| {
-        let Asked { source, from, leaf, after, queue, at } = asked;
+        let Asked { source, from, leaf, after, queue, at, judged, judged_source } = asked;
         let queue = queue_of(&queue);
         let which = (&*id, source.as_deref());
         let (summary, excerpt) = service.excerpt(&visit.caller, which, leaf, after)?;
@@ -230,7 +238,8 @@ async fn one(app: &App, visit: Visit, id: String, asked: Asked, made: Option<Str
         let cited = service.cited(&visit.caller, excerpt.line())?;
         let datasets = traced(service, &visit, &summary.id)?;
         let list = FilterForm::<ConversationFilter>::at(&from);
-        let neighbours = service.neighbours(&visit.caller, &list, &summary)?;
+        let neighbours =
+            service.neighbours(&visit.caller, &list, Arrangement::order_at(&from), &summary)?;
         let [before, next] =
             neighbours.map(|one| one.map(|one| path_in(queue, &one.id, &one.source, &from)));
         let is_chosen = service.is_chosen(&visit.caller, summary.key)?;
@@ -254,6 +263,10 @@ async fn one(app: &App, visit: Visit, id: String, asked: Asked, made: Option<Str
             leaf: leaf.map(|leaf| leaf.to_string()).unwrap_or_default(),
             after: after.to_string(),
             has_last: leaf.is_none(),
+            before: match &*judged {
+                "" => String::new(),
+                id => path_in(queue, id, &judged_source, &from),
+            },
             ..Judging::default()
         };
         if summary.status == Status::Deleted {
@@ -265,11 +278,14 @@ async fn one(app: &App, visit: Visit, id: String, asked: Asked, made: Option<Str
                 judging.is_bad = last.is_bad;
                 judging.is_unlearnt = last.is_unlearnt;
                 judging.more.clone_from(&last.more);
+                judging.anchor.clone_from(&last.anchor);
             }
-            let opened = shown.rounds.iter().flat_map(|round| &round.said);
-            let opened = opened.filter_map(|said| said.judge.as_ref());
-            let mut opened = opened.filter(|one| one.form.is_some());
-            judging.open = opened.next().map(|one| one.at.clone());
+            let all = shown.rounds.iter_mut().flat_map(|round| &mut round.said);
+            for one in all.filter_map(|said| said.judge.as_mut()) {
+                let Some(form) = &mut one.form else { continue };
+                form.goes_on = queue.is_some();
+                judging.open = Some(one.at.clone());
+            }
         }
         let (mut tasks, mut tasks_left) = (Vec::new(), 0);
         if shown.next.is_none() {

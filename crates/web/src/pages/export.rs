@@ -8,16 +8,15 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::{get, post};
-use retort_model::{
-    ConversationFilter, DatasetName, ItemKind, JobKind, JobState, Query as SearchQuery, Status,
-};
+use retort_model::{ConversationFilter, DatasetName, ItemKind, JobKind, JobState, Status};
 use retort_service::{
-    Choice, Chosen, Cursor, ExportRequest, Facets, ListedHit, Order, Page, Sample, Service,
+    Choice, Chosen, Cursor, ExportRequest, Facets, ListedHit, Page, Sample, Service, Shown,
     Summary, View, preview_package,
 };
 use serde::{Deserialize, Serialize};
 
-use super::display::{bytes, capital, count, day, percent, sentence};
+use super::arrangement::{Arrangement, Cell, Heading, Offered as OfferedColumn};
+use super::display::{bytes, capital, count, percent, sentence};
 use super::filter_form::FilterForm;
 use super::frame::{Frame, Nothing, Posted, Visit};
 use super::options::{self, Field, Given, Offered};
@@ -51,18 +50,19 @@ struct Row {
     /// Whether it has a title of its own.
     is_titled: bool,
     is_favorite: bool,
-    status: String,
-    kind: String,
-    tags: Vec<String>,
-    model: String,
-    rounds: String,
-    created: String,
+    cells: Vec<Cell>,
     is_chosen: bool,
 }
 
 impl Row {
     /// `question` is the first one of a conversation without a title; `here` is the query of the page.
-    fn of(summary: &Summary, chosen: &Chosen, question: Option<&String>, here: &str) -> Self {
+    fn of(
+        summary: &Summary,
+        cells: Vec<Cell>,
+        chosen: &Chosen,
+        question: Option<&String>,
+        here: &str,
+    ) -> Self {
         let title = summary.title.clone().filter(|title| !title.trim().is_empty());
         let is_titled = title.is_some();
         let title = title.or_else(|| question.cloned());
@@ -72,12 +72,7 @@ impl Row {
             path: super::addresses::path_from(&summary.id, &summary.source, here),
             title: title.unwrap_or_else(|| summary.id.clone()),
             is_favorite: summary.status == Status::Favorite,
-            status: summary.status.to_string(),
-            kind: summary.kind.to_string(),
-            tags: summary.tags.clone(),
-            model: summary.model.clone().unwrap_or_default(),
-            rounds: count(summary.rounds),
-            created: day(summary.created_at),
+            cells,
             is_chosen: chosen.here.contains(&summary.key),
         }
     }
@@ -162,6 +157,10 @@ struct Manager {
     frame: Frame,
     filtering: FilterForm<ConversationFilter>,
     query: String,
+    headings: Vec<Heading>,
+    /// Orders and columns to choose from.
+    orders: Vec<OfferedColumn>,
+    columns: Vec<OfferedColumn>,
     rows: Vec<Row>,
     facets: Vec<Facet>,
     views: Vec<ViewLink>,
@@ -177,8 +176,6 @@ struct Manager {
     edited: Option<String>,
     /// Whether only deleted conversations are shown.
     is_of_deleted: bool,
-    /// What is wrong with the filter.
-    trouble: Option<Trouble>,
     /// Whether the last of a list was judged just now.
     judged_all: bool,
 }
@@ -195,38 +192,15 @@ struct ViewLink {
 }
 
 impl ViewLink {
-    fn of(view: &View, name: &str, here: &ConversationFilter) -> Self {
+    fn of(view: &View, name: &str, here: &Shown) -> Self {
         Self {
             id: view.id,
             name: view.name.clone(),
-            query: FilterForm::query_of(&view.filter),
+            query: Arrangement::query_of(&view.shown),
             by: (view.creator != name).then(|| view.creator.clone()),
-            is_here: view.filter == *here,
+            is_here: view.shown == *here,
             is_own: view.is_own,
         }
-    }
-}
-
-/// What is wrong with a filter, and the query of the page with a search that may have been meant.
-struct Trouble {
-    text: String,
-    suggested: Option<(String, String)>,
-}
-
-impl Trouble {
-    fn of(problem: &Problem, filtering: &FilterForm<ConversationFilter>) -> Self {
-        let search = filtering.value("search");
-        let suggested = SearchQuery::suggested(search).map(|search| {
-            let query = filtering.with("search", &search);
-            (search, query)
-        });
-        // The link has what was probably meant, so that nobody needs the names of all fields.
-        let detail = problem.detail();
-        let detail = match &suggested {
-            Some(_) => detail.split("; did you mean").next().unwrap_or(detail),
-            None => detail,
-        };
-        Self { text: sentence(detail), suggested }
     }
 }
 
@@ -256,11 +230,12 @@ struct Seen {
 fn see(
     service: &Service,
     visit: &Visit,
-    filter: &ConversationFilter,
+    here: &Shown,
     after: Option<Cursor>,
 ) -> Result<Seen, retort_service::Error> {
     let caller = &visit.caller;
-    let page = service.list(caller, filter, Order::Newest, after, PAGE)?;
+    let filter = &here.filter;
+    let page = service.list(caller, filter, here.order.unwrap_or_default(), after, PAGE)?;
     let matching = service.count(caller, filter)?;
     let choice = service.choice(caller)?;
     let keys: Vec<i64> = page.conversations.iter().map(|one| one.key).collect();
@@ -268,14 +243,15 @@ fn see(
     let questions = service.first_questions(caller, &page.conversations)?;
     let facets = service.facets(caller, filter)?;
     let views = service.views(caller)?;
-    let views = views.iter().map(|view| ViewLink::of(view, caller.name(), filter)).collect();
+    let views = views.iter().map(|view| ViewLink::of(view, caller.name(), here)).collect();
     Ok(Seen { page, facets, matching, chosen, questions, views })
 }
 
 async fn manager(State(app): State<App>, visit: Visit, Query(looking): Query<Looking>) -> Response {
     let Looking { filtering, after, edited, judged_all } = looking;
-    let filter = match filtering.filter() {
-        Ok(filter) => filter,
+    let asked = filtering.filter().and_then(|filter| Ok((filter, Arrangement::of(&filtering)?)));
+    let (filter, arrangement) = match asked {
+        Ok(asked) => asked,
         Err(problem) => return refused(&visit, filtering, &problem),
     };
     let after = match after.filter(|after| !after.is_empty()).map(|after| after.parse()).transpose()
@@ -290,18 +266,24 @@ async fn manager(State(app): State<App>, visit: Visit, Query(looking): Query<Loo
     }
     let is_of_deleted = filter.statuses == [Status::Deleted];
     let frame = visit.frame("export");
-    let seen = app.call(move |service| see(service, &visit, &filter, after)).await;
+    let shown = arrangement.shown(filter);
+    let seen = app.call(move |service| see(service, &visit, &shown, after)).await;
     let Seen { page, facets, matching, chosen, questions, views } = match seen {
         Ok(seen) => seen,
         Err(problem) => return trouble(&problem),
     };
-    let row = |one: &Summary| Row::of(one, &chosen, questions.get(&one.key), &here);
+    let row = |one: &Summary| {
+        Row::of(one, arrangement.cells(one), &chosen, questions.get(&one.key), &here)
+    };
     let manager = Manager {
         frame,
         facets: facets.fields.iter().filter_map(|one| Facet::of(one, &filtering)).collect(),
         counted: facets.has_more.then(|| count(facets.counted)),
         views,
         query: filtering.query(),
+        headings: arrangement.headings(&filtering),
+        orders: arrangement.orders(),
+        columns: arrangement.offered(),
         filtering,
         rows: page.conversations.iter().map(row).collect(),
         matching: count(matching),
@@ -312,7 +294,6 @@ async fn manager(State(app): State<App>, visit: Visit, Query(looking): Query<Loo
         is_first,
         edited: edited.map(count),
         is_of_deleted,
-        trouble: None,
         judged_all: judged_all.is_some(),
     };
     show(StatusCode::OK, &manager)
@@ -321,14 +302,17 @@ async fn manager(State(app): State<App>, visit: Visit, Query(looking): Query<Loo
 /// The list without conversations, with what is wrong with its filter beside the search.
 fn refused(
     visit: &Visit,
-    filtering: FilterForm<ConversationFilter>,
+    mut filtering: FilterForm<ConversationFilter>,
     problem: &Problem,
 ) -> Response {
+    filtering.refuse(problem);
     let manager = Manager {
         frame: visit.frame("export"),
-        trouble: Some(Trouble::of(problem, &filtering)),
         query: filtering.query(),
         filtering,
+        headings: Vec::new(),
+        orders: Vec::new(),
+        columns: Vec::new(),
         rows: Vec::new(),
         facets: Vec::new(),
         views: Vec::new(),

@@ -48,6 +48,8 @@ pub(super) struct JudgeForm {
     pub(super) is_unlearnt: bool,
     /// Whether the answer is the caller's own correction.
     pub(super) is_own: bool,
+    /// Whether one goes through a queue, so that another conversation comes next.
+    pub(super) goes_on: bool,
 }
 
 impl Judge {
@@ -105,6 +107,7 @@ impl JudgeForm {
             answer: message.words().decoded().into_owned(),
             is_unlearnt: said.train == Some(false),
             is_own: message.corrected_by().as_deref() == Some(name),
+            goes_on: false,
         }
     }
 }

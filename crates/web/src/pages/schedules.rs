@@ -7,9 +7,10 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::{get, post};
 use retort_model::{ConversationFilter, Grant, ItemKind, ScheduleState, TimeRule, WindowKind};
-use retort_service::{Job, ScheduleDelivery, Scheduled};
+use retort_service::{Job, ScheduleDelivery, Scheduled, View};
 use serde::Deserialize;
 
+use super::arrangement::Arrangement;
 use super::display::{capital, count, moment, sentence};
 use super::filter_form::FilterForm;
 use super::frame::{Frame, Nothing, Posted, Visit};
@@ -325,6 +326,8 @@ struct New {
     frame: Frame,
     /// The destinations that there are; none is chosen where none are.
     destinations: Vec<String>,
+    /// Saved views to begin with: address and name.
+    views: Vec<(String, String)>,
     form: Form,
     filtering: FilterForm<ConversationFilter>,
     trouble: Option<String>,
@@ -336,15 +339,20 @@ async fn form(State(app): State<App>, visit: Visit, Query(form): Query<Form>) ->
 
 async fn shown(app: &App, visit: &Visit, form: Form, problem: Option<Problem>) -> Response {
     let caller = visit.caller.clone();
-    let destinations = match app.call(move |service| service.destinations(&caller)).await {
-        Ok(destinations) => destinations,
+    let found =
+        app.call(move |service| Ok((service.destinations(&caller)?, service.views(&caller)?)));
+    let (destinations, views) = match found.await {
+        Ok(found) => found,
         Err(problem) => return trouble(&problem),
     };
+    let view =
+        |one: View| (format!("/schedules/new?{}", Arrangement::query_of(&one.shown)), one.name);
+    let views = views.into_iter().map(view).collect();
     let status = problem.as_ref().map_or(StatusCode::OK, |problem| status_of(Some(problem)));
     let trouble = problem.map(|problem| sentence(problem.detail()));
     let filtering = form.filtering.clone();
     let frame = visit.frame("datasets");
-    show(status, &New { frame, destinations, form, filtering, trouble })
+    show(status, &New { frame, destinations, views, form, filtering, trouble })
 }
 
 async fn add(State(app): State<App>, Posted { visit, form }: Posted<Form>) -> Response {
