@@ -14,6 +14,7 @@ mod filters;
 mod options;
 mod pages;
 mod progress;
+mod views;
 
 use std::process::ExitCode;
 

@@ -75,6 +75,13 @@ impl Client {
         })
     }
 
+    /// The caller's view of that name, else one that is shared.
+    pub fn view(&self, name: &str) -> Result<wire::View, ClientError> {
+        let found: wire::Views = self.get(&["views"], vec![("name", name.to_owned())])?;
+        let none = || ClientError::Ended(format!("there is no saved view `{name}`"));
+        found.views.into_iter().next().ok_or_else(none)
+    }
+
     /// Refuses a selection that names an id of which the caller has no conversation.
     pub fn check_ids(&self, selection: &ConversationFilter) -> Result<(), ClientError> {
         check_known("conversation", &selection.ids, |ids, after| {

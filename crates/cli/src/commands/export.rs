@@ -17,6 +17,7 @@ use crate::display::{bytes, several};
 use crate::filters::ExportFilterArgs;
 use crate::options::{Model, Package, Records};
 use crate::progress::Bar;
+use crate::views::ViewArgs;
 
 /// Export conversations, runs or documents from the store as a dataset.
 #[derive(Args)]
@@ -38,6 +39,9 @@ pub struct Export {
     json: bool,
 
     #[command(flatten)]
+    view: ViewArgs,
+
+    #[command(flatten)]
     filtering: ExportFilterArgs,
 
     #[command(flatten)]
@@ -56,7 +60,7 @@ pub struct Export {
 impl Export {
     pub fn run(self) -> Result<ExitCode, Failure> {
         let client = self.keeping.client()?;
-        let selection = self.filtering.0;
+        let selection = self.view.selection(&client, self.filtering.0)?;
         let kind = selection.kind();
         let options = self.records.0.and(self.model.0).and(self.package.0);
         let mut dataset = options.resolve(self.name, Some(kind))?;

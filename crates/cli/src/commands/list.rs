@@ -15,6 +15,7 @@ use crate::args::page_length;
 use crate::config::StoreArgs;
 use crate::display::{count, moment_of, one_line};
 use crate::filters::FilterArgs;
+use crate::views::ViewArgs;
 
 /// List the conversations in the store.
 #[derive(Args)]
@@ -36,6 +37,9 @@ pub struct List {
     lines: bool,
 
     #[command(flatten)]
+    view: ViewArgs,
+
+    #[command(flatten)]
     filtering: FilterArgs<ConversationFilter>,
 
     #[command(flatten)]
@@ -49,10 +53,10 @@ pub struct List {
 #[derive(Args)]
 #[command(next_help_heading = "Page")]
 struct Paging {
-    /// Sort order.
-    #[arg(long, value_name = "ORDER", default_value = Order::Newest.as_str(),
+    /// Sort order [default: the view's, else newest].
+    #[arg(long, value_name = "ORDER",
           value_parser = PossibleValuesParser::new(Order::ALL.map(Order::as_str)))]
-    sort: String,
+    sort: Option<String>,
 
     /// Conversations per page.
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = page_length("conversations; `--all` shows all pages"))]
@@ -74,6 +78,11 @@ impl List {
             }
             selection.search.push(query);
         }
+        let mut sort = self.paging.sort;
+        if let Some(view) = self.view.find(&client, &selection)? {
+            selection = view.filter;
+            sort = sort.or(view.sort);
+        }
         let mut out = std::io::stdout().lock();
         if self.count {
             let total = client.count(&selection)?;
@@ -84,9 +93,7 @@ impl List {
             }
             return Ok(ExitCode::SUCCESS);
         }
-        let wanted = &self.paging.sort;
-        let order = Order::ALL.into_iter().find(|order| order.as_str() == wanted);
-        let order = order.unwrap_or_default();
+        let order = sort.as_deref().and_then(Order::by_name).unwrap_or_default();
         let listing = Listing {
             kind: "conversation",
             columns: &["ID", "TITLE", "TYPE", "STATUS", "TAGS", "MODEL", "ROUNDS", "CREATED"],

@@ -92,7 +92,7 @@ impl<T: Serialize> Listing<'_, T> {
         paging: &PageArgs,
         mut show: impl FnMut(&[T]) -> Result<(), Failure>,
     ) -> Result<Option<Cursor>, Failure> {
-        let mut after = paging.after;
+        let mut after = paging.after.clone();
         loop {
             let (items, next) = (self.page)(after, most)?;
             show(&items)?;

@@ -16,6 +16,7 @@ use crate::config::StoreArgs;
 use crate::display::{count, moment_of, one_line, several, table};
 use crate::filters::ExportFilterArgs;
 use crate::options::{Model, Package, Records};
+use crate::views::ViewArgs;
 
 /// Add, change, run or delete schedules: exports that run by themselves.
 ///
@@ -105,6 +106,9 @@ struct Add {
     /// the period since the last run.
     #[arg(long, value_name = "all|changed|period", default_value = "all", value_parser = parse_window)]
     window: WindowKind,
+
+    #[command(flatten)]
+    view: ViewArgs,
 
     #[command(flatten)]
     filtering: ExportFilterArgs,
@@ -214,11 +218,11 @@ impl When {
 }
 
 impl Add {
-    fn schedule(self) -> Result<wire::NewSchedule, Failure> {
+    fn schedule(self, client: &Client) -> Result<wire::NewSchedule, Failure> {
         if self.when.cron.is_none() && self.when.every_hours.is_none() {
             return Err("say when it runs: `--cron '0 2 * * *'` or `--every-hours 6`".into());
         }
-        let selection = self.filtering.0;
+        let selection = self.view.selection(client, self.filtering.0)?;
         let options = self.records.0.and(self.model.0).and(self.package.0);
         let dataset = options.resolve("any".parse()?, Some(selection.kind()))?;
         let options = wire::Options(ExportOptions::of(&dataset));
@@ -247,7 +251,7 @@ impl Schedules {
         let json = self.json;
         match self.action.unwrap_or(Action::List { everyone: false }) {
             Action::List { everyone } => list(&client.schedules(everyone)?, json)?,
-            Action::Add(add) => told(&client.add_schedule(&add.schedule()?)?, json)?,
+            Action::Add(add) => told(&client.add_schedule(&add.schedule(&client)?)?, json)?,
             Action::Show { schedule } => show(&client, &client.schedule(&schedule)?, json)?,
             Action::Edit(edit) => {
                 let wire::Schedule { id, mut plan, .. } = client.schedule(&edit.schedule)?;

@@ -1,0 +1,58 @@
+//! Saved views as arguments: what people filtered on the pages, by its name.
+
+use clap::Args;
+use retort_model::{ConversationFilter, ItemFilter};
+use retort_web::wire;
+
+use crate::client::Client;
+use crate::commands::Failure;
+
+/// A saved view in place of a filter.
+#[derive(Args)]
+#[command(next_help_heading = "Selection")]
+pub struct ViewArgs {
+    /// Only conversations of this saved view, yours or a shared one, in place of other filters.
+    #[arg(long, value_name = "NAME")]
+    view: Option<String>,
+}
+
+impl ViewArgs {
+    /// The view that was named; `others` are the other filters that were given.
+    ///
+    /// # Errors
+    /// There is no such view; another filter is given; those of the store and the server.
+    pub fn find(
+        &self,
+        client: &Client,
+        others: &ConversationFilter,
+    ) -> Result<Option<wire::View>, Failure> {
+        let Some(name) = &self.view else { return Ok(None) };
+        let none = ConversationFilter { limit: others.limit, ..ConversationFilter::default() };
+        if *others != none {
+            return Err("`--view` takes the place of other filters: leave them out, or save a view that has them"
+                .to_owned()
+                .into());
+        }
+        Ok(Some(client.view(name)?))
+    }
+
+    /// The selection of an export: the view that was named, with the limit that was given, else `given`.
+    ///
+    /// # Errors
+    /// As [`Self::find`]; runs or documents are exported.
+    pub fn selection(&self, client: &Client, given: ItemFilter) -> Result<ItemFilter, Failure> {
+        match (given, &self.view) {
+            (given, None) => Ok(given),
+            (ItemFilter::Conversations(others), Some(_)) => {
+                let limit = others.limit;
+                let found = self.find(client, &others)?.map(|view| view.filter);
+                Ok(ConversationFilter { limit, ..found.unwrap_or_default() }.into())
+            }
+            (other, Some(_)) => {
+                let kind = other.kind().plural();
+                Err(format!("saved views are of conversations, not of {kind}: leave out `--view`")
+                    .into())
+            }
+        }
+    }
+}
