@@ -50,6 +50,7 @@ mod shared_line;
 mod shares;
 mod tokens;
 mod traces;
+mod versions;
 mod views;
 mod work;
 
@@ -86,6 +87,7 @@ pub use shared_line::Shows;
 pub use shares::{Pass, ShareRequest, Shared};
 pub use tokens::TokenRequest;
 pub use traces::{SpansRequest, SpansTaken, TracesImported};
+pub use versions::{InputPair, VersionComparison, VersionRun, VersionSide};
 pub use views::{Shown, View};
 pub use work::{Done, Worked};
 

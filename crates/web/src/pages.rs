@@ -8,6 +8,7 @@ mod as_model;
 mod assets;
 mod calls;
 mod choose;
+mod comparison;
 mod conversation;
 mod datasets;
 mod description;
@@ -37,6 +38,7 @@ mod settings;
 mod shared;
 mod taken;
 mod tasks;
+mod versions;
 mod waterfall;
 
 use axum::Router;
@@ -53,6 +55,7 @@ pub fn routes(description: &OpenApi) -> Router<App> {
         .merge(as_model::routes())
         .merge(assets::routes())
         .merge(choose::routes())
+        .merge(comparison::routes())
         .merge(conversation::routes())
         .merge(datasets::routes())
         .merge(description::routes(description))
@@ -71,4 +74,5 @@ pub fn routes(description: &OpenApi) -> Router<App> {
         .merge(schedules::routes())
         .merge(settings::routes())
         .merge(shared::routes())
+        .merge(versions::routes())
 }

@@ -12,6 +12,11 @@ pub(super) fn path(id: &str, source: &str) -> String {
     )
 }
 
+/// The address of a conversation of any source.
+pub(super) fn conversation(id: &str) -> String {
+    format!("/conversations/{}", utf8_percent_encode(id, NON_ALPHANUMERIC))
+}
+
 /// The address of a conversation, from which the way leads back to the list at that query.
 pub(super) fn path_from(id: &str, source: &str, list: &str) -> String {
     let path = path(id, source);

@@ -12,6 +12,7 @@ use retort_service::package::{FINDINGS, List, REJECTS};
 use retort_service::{Lines, Manifest, lines_of};
 use serde::Deserialize;
 
+use super::addresses::conversation;
 use super::display::{capital, count, quoted};
 use super::frame::{Frame, Visit};
 use super::paging::Paging;
@@ -72,11 +73,6 @@ impl Found {
         }
         self
     }
-}
-
-/// The address of a conversation of any source.
-fn conversation(id: &str) -> String {
-    format!("/conversations/{}", utf8_percent_encode(id, NON_ALPHANUMERIC))
 }
 
 /// What a check says of conversations, line by line.

@@ -467,6 +467,9 @@ pub const ROWS: &[Row] = &[
     row("GET /datasets/{id}/left-out", |stage| {
         page(format!("/datasets/{}/left-out?reason=no-answer", stage.dataset()))
     }),
+    row("GET /datasets/{id}/compare", |stage| {
+        page(format!("/datasets/{}/compare", stage.dataset()))
+    }),
     row("GET /datasets/{id}/findings", |stage| {
         page(format!("/datasets/{}/findings?list=repaired&kind=cut-end", stage.dataset()))
     }),
@@ -517,6 +520,10 @@ pub const ROWS: &[Row] = &[
         stage.run_of("copilot_id", "desk");
         page("/copilots/desk")
     }),
+    row("GET /copilots/{id}/versions", |stage| {
+        stage.run_of("copilot_id", "desk");
+        page("/copilots/desk/versions")
+    }),
     row("GET /copilots/{id}/runs/{run}", |stage| {
         page(format!("/copilots/desk/runs/{}", stage.run_of("copilot_id", "desk")))
     }),
@@ -536,6 +543,10 @@ pub const ROWS: &[Row] = &[
         stage.recipe_run();
         page("/recipes/hook")
     }),
+    row("GET /recipes/{id}/versions", |stage| {
+        stage.recipe_run();
+        page("/recipes/hook/versions")
+    }),
     row("GET /recipes/{id}/runs/{run}", |stage| {
         page(format!("/recipes/hook/runs/{}", stage.recipe_run()))
     }),
@@ -554,6 +565,10 @@ pub const ROWS: &[Row] = &[
     row("GET /applications/{id}", |stage| {
         stage.application_run();
         page("/applications/shop")
+    }),
+    row("GET /applications/{id}/versions", |stage| {
+        stage.application_run();
+        page("/applications/shop/versions")
     }),
     row("GET /applications/{id}/runs/{run}", |stage| {
         page(format!("/applications/shop/runs/{}", stage.application_run()))
