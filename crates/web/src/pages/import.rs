@@ -329,6 +329,7 @@ fn next(frame: &Frame, report: &ImportReport) -> Vec<(&'static str, &'static str
     let conversations = met.saturating_sub(report.runs + report.documents);
     [
         (conversations > 0, ("View conversations", "/export")),
+        (conversations > 0, ("Judge answers", "/judge")),
         (report.runs > 0, ("View copilots", "/copilots")),
         (report.runs > 0, ("View recipes", "/recipes")),
         (report.runs > 0, ("View applications", "/applications")),

@@ -74,6 +74,9 @@ struct Said {
     answer: Option<String>,
 }
 
+/// To save everything that is said, and go on.
+const NEXT: &str = "next";
+
 /// A text of a form with its lines as they were.
 fn lines(text: &str) -> String {
     text.replace("\r\n", "\n")
@@ -93,7 +96,7 @@ impl Said {
             "unrate" => Judging { rating: Some(None), ..Judging::default() },
             "unlearn" => learns(Some(false)),
             "learn" => learns(None),
-            "save" => Judging {
+            "save" | NEXT => Judging {
                 rating: match &*self.rating {
                     "" => Some(None),
                     json => rating(json).map_err(bad)?.rating,
@@ -108,7 +111,7 @@ impl Said {
         let corrected = self
             .answer
             .as_ref()
-            .filter(|_| act == "save")
+            .filter(|_| matches!(act, "save" | NEXT))
             .map(|text| Some(lines(text)).filter(|text| !text.trim().is_empty()));
         Ok(OneJudgement { says, corrected, ..OneJudgement::default() })
     }
@@ -145,8 +148,9 @@ async fn judge(
         let source = Some(&*form.source).filter(|source| !source.is_empty());
         service.judge_one(caller, (&id, source), &one)?;
         let here = path_in(queue, &id, &form.source, &form.from);
-        // What is rated leads to the next one; what is said of one of several answers does not.
-        let goes_on = place.is_none() && one.says.rating.as_ref().is_some_and(Option::is_some);
+        // A rating of the last answer leads to the next one; what is said of one of several answers does not, unless asked.
+        let is_rated = one.says.rating.as_ref().is_some_and(Option::is_some);
+        let goes_on = place.is_none() && is_rated || form.act.starts_with(NEXT);
         let Some(queue) = queue.filter(|_| goes_on) else {
             let mut to = here;
             for (name, value) in [("leaf", &form.leaf), ("after", &form.after)] {
@@ -162,7 +166,11 @@ async fn judge(
         let filter = FilterForm::<ConversationFilter>::at(&form.from);
         let summary = service.find_one(caller, &id, source)?;
         let next = service.next_to_judge(caller, &filter, queue, Some(&summary))?.next;
-        let next = next.map(|one| path_in(Some(queue), &one.id, &one.source, &form.from));
+        let next = next.map(|one| {
+            let path = path_in(Some(queue), &one.id, &one.source, &form.from);
+            let mut query = url::form_urlencoded::Serializer::new(path);
+            query.append_pair("judged", &id).append_pair("judged_source", &form.source).finish()
+        });
         Ok(next.unwrap_or_else(|| done(&form.from)))
     });
     match judged.await {

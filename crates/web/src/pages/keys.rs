@@ -10,7 +10,7 @@ use super::frame::{Frame, Visit};
 use super::response::show;
 use crate::app::App;
 
-const KEYS: [(&str, &str); 12] = [
+const KEYS: [(&str, &str); 13] = [
     ("j", "Next row of a list, or next conversation"),
     ("k", "Previous row of a list, or previous conversation"),
     ("Enter", "Open the row"),
@@ -19,6 +19,7 @@ const KEYS: [(&str, &str); 12] = [
     ("g", "Rate the last answer as good; in a queue, go on to the next conversation"),
     ("b", "Rate it as bad; in a queue, go on to the next conversation"),
     ("n", "Don't train on the last answer"),
+    ("z", "In a queue, back to the conversation that was judged just before"),
     ("e", "Comment on the last answer, or correct it"),
     ("u", "Back to the list"),
     ("/", "Search"),
