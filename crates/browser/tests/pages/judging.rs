@@ -29,7 +29,7 @@ async fn judged(server: &TestServer, scripts: bool) {
     // Everything that can be said of an answer.
     match scripts {
         true => key(&browser, "e").await,
-        false => browser.press(".judge-bar a").await,
+        false => browser.press(".judge-bar a[data-key=e]").await,
     }
     browser.until("Corrected answer").await;
     browser.press("option[value='4']").await;

@@ -9,6 +9,7 @@ mod finding;
 mod judging;
 mod reading;
 mod schedules;
+mod ways;
 
 use std::time::Duration;
 
@@ -722,6 +723,8 @@ async fn every_screen_is_whole_at_every_width_and_open_to_everyone() {
                     wide = browser.width().await;
                 }
                 assert!(wide <= width, "{name} is {wide} wide at {width}");
+                let outside = browser.client.execute(OUTSIDE, Vec::new()).await.unwrap();
+                assert_eq!(outside, json!([]), "{name} at {width}: outside of the page");
                 if let Some(folder) = std::env::var_os("RETORT_SCREENSHOTS") {
                     let file = format!("{name}-{width}-{scheme}.png");
                     let picture = browser.client.screenshot().await.unwrap();
@@ -736,6 +739,16 @@ async fn every_screen_is_whole_at_every_width_and_open_to_everyone() {
     })
     .await;
 }
+
+/// Elements that reach out of the page at the left or right, but for what can be scrolled to, or is for screen readers.
+const OUTSIDE: &str = "const wide = document.documentElement.clientWidth;
+    const isCut = (one) => getComputedStyle(one).overflowX !== 'visible';
+    const isCutAbove = (one) => { for (let up = one.parentElement; up; up = up.parentElement) if (isCut(up)) return true };
+    return [...document.querySelectorAll('body *')].filter((one) => {
+        const { left, right, width, height } = one.getBoundingClientRect();
+        if (!one.checkVisibility() || !width || !height || (left >= -1 && right <= wide + 1)) return false;
+        return !one.matches('.skip, .unseen') && !isCut(one) && !isCutAbove(one);
+    }).map((one) => one.outerHTML.slice(0, 200))";
 
 async fn look_as(browser: &Browser, width: i64, scheme: &str) {
     for (command, parameters) in [
