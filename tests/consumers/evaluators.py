@@ -1,11 +1,13 @@
 """evaluators.py RETORT ROOT WORK: loads evaluation files in the evaluators' own, unmodified loaders.
 
 Runs and conversations are written with `--for`, loaded as docs/purposes.md says, and every field must arrive: the input, the
-answer, the reference and the passages. Of promptfoo, which is no Python, the shape of its test cases is checked.
+answer, the reference and the passages. What is not installed is passed over; promptfoo, which is no Python, is where
+RETORT_PROMPTFOO says.
 """
 
-import csv
 import json
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -24,6 +26,7 @@ def check(what, is_right, found=""):
 
 def written(retort, source, work, evaluator, file_format="jsonl"):
     folder = work / f"{source.stem}-{evaluator}-{file_format}"
+    shutil.rmtree(folder, ignore_errors=True)
     command = [retort, "convert", source, "-o", folder, "--for", evaluator, "-f", file_format, "-q"]
     subprocess.run([*map(str, command)], check=True)
     files = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["files"]
@@ -80,17 +83,33 @@ def inspect(retort, source, work, truth):
 
 
 def promptfoo(retort, source, work, truth):
-    for case, row in zip(lines(written(retort, source, work, "promptfoo")), truth, strict=True):
+    path = written(retort, source, work, "promptfoo")
+    for case, row in zip(lines(path), truth, strict=True):
         asserts = [{"type": "equals", "value": row["ground_truth"]}] if row["ground_truth"] else []
         found = (case["vars"]["input"], case["providerOutput"], case["assert"], case["metadata"]["score"])
         expect = (row["input"], row["output"], asserts, row["score"])
         check(f"promptfoo in JSON Lines: {row['id']}", found == expect, f"{found} instead of {expect}")
-    with written(retort, source, work, "promptfoo", "csv").open(encoding="utf-8", newline="") as file:
-        for case, row in zip(csv.DictReader(file), truth, strict=True):
-            expected = f"equals:{row['ground_truth']}" if row["ground_truth"] else ""
-            found = (case["input"], case["__providerOutput"], case["__expected"], case["__metadata:score"])
-            expect = (row["input"], row["output"], expected, "" if row["score"] is None else str(row["score"]))
-            check(f"promptfoo in CSV: {row['id']}", found == expect, f"{found} instead of {expect}")
+    for file_format in ("jsonl", "csv"):
+        for case, row in zip(loaded_by_promptfoo(retort, source, work, file_format), truth, strict=True):
+            asserts = [{"type": "equals", "value": row["ground_truth"]}] if row["ground_truth"] else []
+            score = case["metadata"].get("score")
+            found = (case["vars"]["input"], case["answer"], case["assert"], None if score is None else float(score))
+            expect = (row["input"], row["output"], asserts, row["score"])
+            check(f"promptfoo with {file_format}: {row['id']}", found == expect, f"{found} instead of {expect}")
+            is_right = not row["ground_truth"] or row["output"] == row["ground_truth"]
+            check(f"promptfoo with {file_format}, judged: {row['id']}", case["success"] == is_right)
+
+
+def loaded_by_promptfoo(retort, source, work, file_format):
+    folder = os.environ.get("RETORT_PROMPTFOO")
+    if not folder or not shutil.which("node"):
+        raise ImportError("its own loader: RETORT_PROMPTFOO names no folder, or there is no node")
+    path = written(retort, source, work, "promptfoo", file_format)
+    names = ("PROMPTFOO_DISABLE_TELEMETRY", "PROMPTFOO_DISABLE_UPDATE", "PROMPTFOO_DISABLE_REMOTE_GENERATION")
+    kept = {"PROMPTFOO_CONFIG_DIR": str(work / "promptfoo")} | dict.fromkeys(names, "1")
+    command = ["node", Path(__file__).with_name("promptfoo.mjs"), folder, path]
+    done = subprocess.run([*map(str, command)], env=os.environ | kept, stdout=subprocess.PIPE, text=True, check=True)
+    return json.loads(done.stdout.rstrip().rsplit("\n", 1)[-1])
 
 
 def main():
