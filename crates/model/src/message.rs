@@ -180,6 +180,74 @@ pub struct Feedback<'a> {
     pub comment: Option<Text<'a>>,
 }
 
+/// How answers end that are not whole, in small letters and without what joins words.
+const CUT_OFF: [&str; 61] = [
+    // Cut by a limit.
+    "length",
+    "incomplete",
+    "unfinished",
+    "notfinished",
+    "truncated",
+    "inprogress",
+    "finishedpartialcompletion",
+    "pauseturn",
+    "errorlimit",
+    "limit",
+    "maxlen",
+    "maxlength",
+    "maxtokens",
+    "maxtoken",
+    "maxoutput",
+    "maxoutputtokens",
+    "maxnewtokens",
+    "maxcompletiontokens",
+    "maxcontext",
+    "tokenlimit",
+    "timelimit",
+    "contextlength",
+    "contextlengthexceeded",
+    "contextwindowexceeded",
+    "modellength",
+    "modelcontextwindowexceeded",
+    // Stopped by a person or a fault.
+    "abort",
+    "aborted",
+    "cancelled",
+    "canceled",
+    "usercancel",
+    "interrupted",
+    "timeout",
+    "error",
+    "failed",
+    "malformedfunctioncall",
+    "malformedresponse",
+    "malformedmodeloutput",
+    "malformedtooluse",
+    "unexpectedtoolcall",
+    "toomanytoolcalls",
+    "missingthoughtsignature",
+    "networkerror",
+    "insufficientsystemresource",
+    "noimage",
+    // Stopped by a filter.
+    "refusal",
+    "contentfilter",
+    "contentfiltered",
+    "errortoxic",
+    "guardrailintervened",
+    "safety",
+    "sensitive",
+    "language",
+    "recitation",
+    "blocklist",
+    "prohibitedcontent",
+    "spii",
+    "modelarmor",
+    "imagesafety",
+    "imageprohibitedcontent",
+    "imagerecitation",
+];
+
 impl<'a> Message<'a> {
     /// A message of plain text.
     pub fn text(role: Role, text: impl Into<Text<'a>>) -> Self {
@@ -200,60 +268,22 @@ impl<'a> Message<'a> {
         parts.iter().filter(|part| part.kind != PartKind::Text)
     }
 
-    /// Whether the model was stopped before its answer was whole: by a token limit or a content filter. The words are
-    /// those of OpenAI, Anthropic, Gemini, Bedrock, Vercel's AI SDK and others; the name of an enum may stand before them.
+    /// Whether the model was stopped before its answer was whole: by a limit, a filter, a person or a fault. The words are
+    /// those of OpenAI, Anthropic, Gemini, Bedrock, Cohere, watsonx, xAI, Vercel's AI SDK and others, in any case; the name of
+    /// an enum may be in front of them.
     pub fn is_cut_off(&self) -> bool {
         let Some(reason) = &self.finish_reason else { return false };
-        let word = reason.decoded().trim().to_ascii_lowercase().replace(['-', ' '], "_");
-        let word = word.rsplit_once('.').map_or(word.as_str(), |(_, word)| word);
-        let word = word.strip_prefix("finish_reason_").unwrap_or(word);
-        matches!(
-            word,
-            // Cut by a limit.
-            "length"
-                | "incomplete"
-                | "unfinished"
-                | "truncated"
-                | "in_progress"
-                | "finished_partial_completion"
-                | "pause_turn"
-                | "error_limit"
-                | "max_tokens"
-                | "max_output_tokens"
-                | "max_new_tokens"
-                | "max_length"
-                | "token_limit"
-                | "context_length_exceeded"
-                | "context_window_exceeded"
-                | "model_length"
-                | "model_context_window_exceeded"
-                // Stopped by a person or a fault.
-                | "abort"
-                | "aborted"
-                | "cancelled"
-                | "canceled"
-                | "user_cancel"
-                | "interrupted"
-                | "timeout"
-                | "error"
-                | "failed"
-                | "malformed_function_call"
-                | "network_error"
-                | "insufficient_system_resource"
-                // Stopped by a filter.
-                | "refusal"
-                | "content_filter"
-                | "content_filtered"
-                | "error_toxic"
-                | "guardrail_intervened"
-                | "safety"
-                | "sensitive"
-                | "image_safety"
-                | "recitation"
-                | "blocklist"
-                | "prohibited_content"
-                | "spii"
-        )
+        let reason = reason.decoded();
+        // As Python shows the member of an enum: `<FinishReason.MAX_TOKENS: 2>`.
+        let word = reason.trim().trim_start_matches('<').split(':').next().unwrap_or_default();
+        let word = word.rsplit('.').next().unwrap_or_default();
+        let letters: String = word.chars().filter(char::is_ascii_alphanumeric).collect();
+        let letters = letters.to_ascii_lowercase();
+        let letters = letters.strip_prefix("finishreason").unwrap_or(&letters);
+        let letters = letters.strip_prefix("reason").unwrap_or(letters);
+        // Gemini's; others say `other` of what they have no word for.
+        let is_other = word == "OTHER" || word.ends_with("_OTHER");
+        is_other || CUT_OFF.contains(&letters)
     }
 
     /// Whether the message is a person's correction of an answer.

@@ -11,6 +11,7 @@ use retort_model::{Conversation, Kind as Held, Message, Role};
 use super::chat;
 use super::fields::{self, FieldMap};
 use super::format::{ImportFormat, ItemError, Items, Notes, Refusal};
+use super::marks;
 use super::session::{self, Step};
 use super::sniff::Sniff;
 use super::thread;
@@ -122,7 +123,7 @@ fn event<'a>(raw: &RawJson<'a>, notes: &mut Notes) -> Result<Option<Step<'a>>, I
     let is_user = author.as_ref().is_some_and(|author| *author == *"user");
     let at = map.take(&["timestamp"], fields::time);
     let model = map.take(&["modelVersion", "model_version"], RawJson::text);
-    let ended = map.take(&["finishReason", "finish_reason"], RawJson::text);
+    let ended = map.take(&["finishReason", "finish_reason"], marks::ended);
     let error =
         map.take(&["errorMessage", "error_message", "errorCode", "error_code"], fields::words);
     let usage = map.take(&["usageMetadata", "usage_metadata"], |raw| Some(usage_of(raw)));

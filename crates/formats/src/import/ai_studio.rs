@@ -11,6 +11,7 @@ use retort_model::{Conversation, Message, Part, PartKind, Role, ToolCall, Usage}
 
 use super::fields::{self, FieldMap};
 use super::format::{ImportFormat, ItemError, Items, Notes, Refusal};
+use super::marks;
 use super::parts::{self, Segment};
 use super::roles::role;
 use super::sniff::Sniff;
@@ -289,7 +290,7 @@ fn chunk<'a>(
         .filter(|text| !text.is_empty())
         .or(message.error.take());
     message.finish_reason =
-        map.peek("finishReason").and_then(RawJson::text).or(message.finish_reason.take());
+        map.peek("finishReason").and_then(marks::ended).or(message.finish_reason.take());
     draft.usage.output_tokens = match map.peek("tokenCount").and_then(fields::count) {
         Some(count) if message.role == Role::Assistant => {
             Some(draft.usage.output_tokens.unwrap_or(0).saturating_add(count))

@@ -9,6 +9,7 @@ use retort_model::{Conversation, Kind as Held, Message, Role};
 use super::chat;
 use super::fields::{self, FieldMap};
 use super::format::{ImportFormat, ItemError, Items, Notes, Refusal};
+use super::marks;
 use super::parts;
 use super::roles;
 use super::session::{self, Step};
@@ -97,7 +98,7 @@ fn step<'a>(raw: &RawJson<'a>, notes: &mut Notes) -> Result<Step<'a>, ItemError>
     let at = at.as_ref().and_then(fields::time);
     let model = within(&map, "usage", "model").and_then(|raw| raw.text());
     let usage = map.peek("usage").map(session::usage_of).unwrap_or_default();
-    let ended = within(&map, "state", "stopReason").and_then(|raw| raw.text());
+    let ended = within(&map, "state", "stopReason").and_then(|raw| marks::ended(&raw));
     let role = map.peek("role").and_then(RawJson::as_text).unwrap_or_default();
     if roles::role_of(&role).is_none() {
         notes.unplaced(format!("role={}", short(&role)), raw);

@@ -77,7 +77,7 @@ fn object(raw: &RawJson<'_>, notes: &mut Notes, depth: usize) -> Option<Vec<Answ
             None => Vec::new(),
         };
         notes.under(mark, || "output".into());
-        let reason = map.take(&["stopReason", "stop_reason"], RawJson::text);
+        let reason = map.take(&["stopReason", "stop_reason"], marks::ended);
         end_with(&mut messages, reason.map(Text::into_owned));
         return Some(one(messages));
     }
@@ -98,7 +98,7 @@ fn object(raw: &RawJson<'_>, notes: &mut Notes, depth: usize) -> Option<Vec<Answ
         let mark = notes.mark();
         let mut messages = message_of(&message, notes)?;
         notes.under(mark, || "message".into());
-        let reason = map.take(&["done_reason", "finish_reason", "stop_reason"], RawJson::text);
+        let reason = map.take(&["done_reason", "finish_reason", "stop_reason"], marks::ended);
         // Ollama's word for a piece of a stream.
         let is_open = map.peek("done").is_some_and(|done| done.as_str() == "false");
         let reason = reason.map(Text::into_owned).or_else(|| is_open.then(|| "incomplete".into()));
@@ -133,7 +133,7 @@ fn choices(listed: &[RawJson<'_>], notes: &mut Notes) -> Option<Vec<Answer>> {
         let mark = notes.mark();
         let mut map = FieldMap::of(raw, notes)?;
         let index = map.take(&["index"], fields::count).unwrap_or(at as u64);
-        let reason = map.take(&["finish_reason", "finishReason", "stop_reason"], RawJson::text);
+        let reason = map.take(&["finish_reason", "finishReason", "stop_reason"], marks::ended);
         let content = map.take(&["message", "content"], fields::object);
         let mut messages = match content {
             Some(message) => message_of(&message, notes)?,

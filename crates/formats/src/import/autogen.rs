@@ -10,6 +10,7 @@ use retort_model::{Content, Conversation, Message, Role, ToolCall};
 use super::calls::tool_call;
 use super::fields::{self, FieldMap};
 use super::format::{Fragment, ImportFormat, ItemError, Items, Notes, Refusal, Spread};
+use super::marks;
 use super::parts;
 use super::parts::result_of;
 use super::rounds::Rounds;
@@ -185,7 +186,7 @@ fn message<'a>(
     let mut message = Message {
         role: Role::Assistant,
         created_at: map.take(&["created_at"], fields::time),
-        finish_reason: map.take(&["finish_reason"], RawJson::text),
+        finish_reason: map.take(&["finish_reason"], marks::ended),
         ..Message::default()
     };
     let content = map.take(&["content"], fields::json).unwrap_or(RawJson::null());

@@ -7,6 +7,7 @@ use retort_model::{Conversation, Message, Role, Status, Usage};
 
 use super::fields::{self, FieldMap};
 use super::format::{ImportFormat, ItemError, Items, Notes, Refusal};
+use super::marks;
 use super::parts::{self, Segment};
 use super::roles::role;
 use super::sniff::Sniff;
@@ -161,7 +162,7 @@ fn turn<'a>(raw: &RawJson<'a>, notes: &mut Notes) -> Result<Turn<'a>, ItemError>
     let mut message = Message { role: who, source_role, ..Message::default() };
     message.created_at = map.take(&["timestamp"], fields::time);
     message.name = map.take(&["name"], RawJson::text).filter(|name| !name.is_empty());
-    message.finish_reason = map.take(&["finishReason"], RawJson::text);
+    message.finish_reason = map.take(&["finishReason"], marks::ended);
     message.error = map.take(&["error"], RawJson::text).filter(|text| !text.is_empty());
     if map.is_true("generating") {
         message.finish_reason = Some("unfinished".into());

@@ -9,6 +9,7 @@ use retort_model::{Conversation, Feedback, Message, Part, PartKind, Role, Status
 
 use super::fields::{self, FieldMap, keep_in_list};
 use super::format::{ImportFormat, ItemError, Items, Notes, Refusal, SideFiles};
+use super::marks;
 use super::openai;
 use super::parts::{self, Segment};
 use super::roles::role;
@@ -159,7 +160,7 @@ fn turn<'a>(
         }
     }
     let feedback = map.take(&["chat_feedback"], fields::map);
-    let finish_reason = map.take(&["stop_reason"], RawJson::text);
+    let finish_reason = map.take(&["stop_reason"], marks::ended);
     let rest = map.rest();
     notes.unplaced_fields(&rest, &KNOWN, Least::Prose);
     let mut messages = read.finish();

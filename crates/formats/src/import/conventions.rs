@@ -11,6 +11,7 @@ use retort_model::{Message, NodeKind, Role, RunStatus};
 
 use super::fields::{self, FieldMap, count, list, number};
 use super::format::Notes;
+use super::marks;
 use super::otlp_names::{KIND, KINDS, NODE_KIND, kind_word};
 use super::runs::kind_of_word;
 use super::span_messages::{answered, asked};
@@ -331,7 +332,7 @@ fn old_message(
 ) {
     let is_choice = role == "choice";
     let mut fields = retort_model::Fields::new();
-    let reason = body.take(&["finish_reason"], RawJson::text);
+    let reason = body.take(&["finish_reason"], marks::ended);
     if let Some(inner) = body.take(&["message"], fields::map_within) {
         body = inner;
     }
@@ -612,9 +613,10 @@ fn messages(
         && last.finish_reason.is_none()
     {
         let reasons = map.peek("gen_ai.response.finish_reasons").and_then(|raw| {
-            fields::list_within(raw).and_then(|all| all.first()?.text().map(Text::into_owned))
+            fields::list_within(raw)
+                .and_then(|all| marks::ended(all.first()?).map(Text::into_owned))
         });
-        let own = map.peek("ai.response.finishReason").and_then(RawJson::text);
+        let own = map.peek("ai.response.finishReason").and_then(marks::ended);
         last.finish_reason = reasons.or(own);
     }
 }

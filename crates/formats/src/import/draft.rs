@@ -12,7 +12,7 @@ use retort_model::{Content, Feedback, Fields, Message, PartKind, Role, ToolCall}
 use super::assemble::assemble;
 use super::calls::{CALL_ID, RESULT, TOOL_NAME, calls_in, tool_call};
 use super::fields::{
-    self, FieldMap, each_field, keep, put, raws_or_keep, text_or_keep, time_or_keep,
+    self, FieldMap, each_field, keep, put, raws_or_keep, read_or_keep, text_or_keep, time_or_keep,
 };
 use super::format::{ItemError, Notes, Refusal};
 use super::hosted;
@@ -112,7 +112,7 @@ impl<'a> Draft<'a> {
                 "finish_reason" | "stop_reason" | "done_reason" | "finishReason" | "stopReason"
                     if message.finish_reason.is_none() =>
                 {
-                    message.finish_reason = text_or_keep(parser, key, rest)?;
+                    message.finish_reason = read_or_keep(parser, key, rest, marks::ended)?;
                 }
                 "train_detail" | "training_detail" => marks_inside(parser, key, message, notes)?,
                 key_of_mark if marks::is_mark(key_of_mark) => mark(parser, key, message)?,
@@ -425,7 +425,7 @@ impl<'a> Draft<'a> {
                 .iter()
                 .find_map(|name| fields::map(map.peek(name)?))
                 .and_then(|mut said| {
-                    said.take(&["finish_reason", "stop_reason", "done_reason"], RawJson::text)
+                    said.take(&["finish_reason", "stop_reason", "done_reason"], marks::ended)
                 });
         }
         if message.content.is_none() {

@@ -85,7 +85,7 @@ pub(super) fn text_or_keep<'a>(
 }
 
 /// What `read` finds in the value that comes next; null is none, and anything else is kept in `rest`.
-fn read_or_keep<'a, T>(
+pub(super) fn read_or_keep<'a, T>(
     parser: &mut Parser<'a>,
     key: Cow<'a, str>,
     rest: &mut Fields<'a>,

@@ -7,6 +7,7 @@ use retort_json::{Parser, RawJson};
 use retort_model::{Conversation, Kind as Held, Role};
 
 use super::chat;
+use super::marks;
 use super::fields::{self, FieldMap};
 use super::format::{ImportFormat, ItemError, Items, Notes, Refusal};
 use super::rounds::Rounds;
@@ -123,7 +124,7 @@ fn sample<'a>(
     if let Some(mut output) = output {
         let model = output.take(&["model"], RawJson::text).filter(|model| !model.is_empty());
         let reason = output.take(&["choices"], fields::list).and_then(|choices| {
-            fields::map(choices.first()?)?.take(&["stop_reason"], RawJson::text)
+            fields::map(choices.first()?)?.take(&["stop_reason"], marks::ended)
         });
         if let Some(round) = conversation.rounds.last_mut() {
             round.model = model;

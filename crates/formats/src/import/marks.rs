@@ -10,7 +10,7 @@ use std::borrow::Cow;
 use retort_json::{RawJson, Text, Value};
 use retort_model::{Content, Conversation, Fields, Label, Message, Role};
 
-use super::fields::list;
+use super::fields::{self, list};
 
 /// Fields that say that a message is to be learnt, where they are true or more than 0.
 const LEARNT: [&str; 12] = [
@@ -230,21 +230,45 @@ fn ended_by(fields: &Fields<'_>) -> Option<Text<'static>> {
         if !is_one(&key, &ENDED) {
             return None;
         }
-        // The last of several choices, as there is one answer only; of Google's enums the number.
+        // The last of several choices, as there is one answer only.
         let last = list(raw).and_then(|mut all| all.pop());
-        let ended = last.as_ref().unwrap_or(raw);
-        let word = match ended.as_str() {
-            "2" => "max_tokens".into(),
-            "3" => "safety".into(),
-            "4" => "recitation".into(),
-            "6" => "blocklist".into(),
-            "7" => "prohibited_content".into(),
-            "8" => "spii".into(),
-            "9" => "malformed_function_call".into(),
-            _ => ended.text()?.into_owned(),
-        };
-        Some(word).filter(cut_off)
+        ended(last.as_ref().unwrap_or(raw)).map(Text::into_owned).filter(cut_off)
     })
+}
+
+/// Gemini's enum `FinishReason`, from 1 on. Vertex AI numbers those after `OTHER` differently; none of them is a natural end.
+const GEMINI: [&str; 12] = [
+    "STOP",
+    "MAX_TOKENS",
+    "SAFETY",
+    "RECITATION",
+    "OTHER",
+    "LANGUAGE",
+    "BLOCKLIST",
+    "PROHIBITED_CONTENT",
+    "SPII",
+    "MALFORMED_FUNCTION_CALL",
+    "IMAGE_SAFETY",
+    "UNEXPECTED_TOOL_CALL",
+];
+
+/// How an answer ended, by the value of a field for it: a word, an object around one (`{"type":"length","length":64}` of
+/// SGLang, `{"unified":"length"}` of Vercel's AI SDK), or the number of Gemini's enum, which `to_dict` of Google's libraries
+/// for Python writes.
+pub(super) fn ended<'a>(raw: &RawJson<'a>) -> Option<Text<'a>> {
+    if raw.as_str().starts_with('{') {
+        return fields::map(raw)?.take(&["type", "reason", "unified"], RawJson::text);
+    }
+    let word = raw.text();
+    let number = match &word {
+        Some(word) => word.decoded().trim().parse::<u8>(),
+        None => raw.as_str().parse::<u8>(),
+    };
+    match number {
+        Ok(0) => None,
+        Ok(number) => Some(GEMINI.get(usize::from(number) - 1).copied().unwrap_or("OTHER").into()),
+        Err(_) => word,
+    }
 }
 
 /// Whether any of these fields forbids to learn what it is about.

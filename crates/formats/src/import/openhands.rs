@@ -10,6 +10,7 @@ use retort_model::{Conversation, Kind as Held, Message, Role, ToolCall};
 use super::chat;
 use super::fields::{self, FieldMap};
 use super::format::{Fragment, ImportFormat, ItemError, Items, Notes, Refusal, Spread};
+use super::marks;
 use super::session::{self, Step};
 use super::sniff::{Entry, Sniff};
 use super::unplaced::{Least, short};
@@ -213,7 +214,7 @@ impl<'a> Read<'a> {
             {
                 let mut messages = chat::message_of(&message, Some("assistant"), &[], notes)?;
                 if let Some(last) = messages.last_mut() {
-                    last.finish_reason = choice.take(&["finish_reason"], RawJson::text);
+                    last.finish_reason = choice.take(&["finish_reason"], marks::ended);
                     if let Some(model) = response.peek("model") {
                         last.metadata.put("model".into(), model.clone());
                     }

@@ -7,6 +7,7 @@ use retort_model::{Content, Conversation, Kind as Held, Message, Part, PartKind,
 use super::calls::tool_call;
 use super::fields::{self, FieldMap};
 use super::format::{ImportFormat, ItemError, Items, Notes, Refusal};
+use super::marks;
 use super::parts::result_content;
 use super::parts::{self, Segment};
 use super::session::{self, Step};
@@ -103,7 +104,7 @@ fn step<'a>(
         let message = Message {
             role: Role::Assistant,
             created_at,
-            finish_reason: map.take(&["finish_reason"], RawJson::text),
+            finish_reason: map.take(&["finish_reason"], marks::ended),
             metadata: map.rest(),
             ..Message::default()
         };

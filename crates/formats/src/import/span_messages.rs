@@ -8,6 +8,7 @@ use super::answers;
 use super::chat;
 use super::fields::{self, FieldMap, list};
 use super::format::Notes;
+use super::marks;
 use super::spans::{Span, Trace, plain_text};
 
 /// Reads what was asked: a list of messages in any dialect, a request that holds one, or a text. Definitions of tools
@@ -170,7 +171,7 @@ pub(super) fn answered(raw: &RawJson<'_>, notes: &mut Notes) -> Option<Vec<Messa
             let text = map.take(&["text"], RawJson::text)?;
             let mut message = Message::text(Role::Assistant, text.into_owned());
             message.finish_reason =
-                map.take(&["finish_reason", "finishReason"], RawJson::text).map(Text::into_owned);
+                map.take(&["finish_reason", "finishReason"], marks::ended).map(Text::into_owned);
             return Some(vec![message]);
         }
         if map.has(&["messages"]) && !map.has(&["choices", "output"]) {

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use retort_json::{Kind, RawJson, write_string};
 
 use super::fields::{self, FieldMap};
+use super::marks;
 use super::parts::texts_in;
 
 /// The response that pieces make; none if they are no pieces of one.
@@ -76,6 +77,10 @@ fn of_text(text: &str) -> Option<Vec<RawJson<'static>>> {
 
 fn word(map: &FieldMap<'_>, name: &str) -> Option<String> {
     map.peek(name).and_then(RawJson::as_text)
+}
+
+fn ended(map: &FieldMap<'_>, name: &str) -> Option<String> {
+    map.peek(name).and_then(marks::ended).map(|reason| reason.decoded().into_owned())
 }
 
 fn inner<'a>(map: &mut FieldMap<'a>, name: &str) -> Option<FieldMap<'a>> {
@@ -172,7 +177,7 @@ fn choices(events: &[RawJson<'_>]) -> Option<RawJson<'static>> {
             let mut piece = fields::map(&raw)?;
             let index = piece.take(&["index"], fields::count).unwrap_or(0);
             let choice = choices.entry(index).or_default();
-            choice.reason = word(&piece, "finish_reason").or(choice.reason.take());
+            choice.reason = ended(&piece, "finish_reason").or(choice.reason.take());
             grow(&mut choice.texts, "text", &piece);
             let Some(mut delta) = inner(&mut piece, "delta") else { continue };
             for name in ["content", "reasoning_content", "reasoning", "refusal"] {
@@ -277,7 +282,7 @@ fn blocks(events: &[RawJson<'_>]) -> Option<RawJson<'static>> {
             }
             "message_delta" => {
                 let delta = inner(&mut map, "delta")?;
-                reason = word(&delta, "stop_reason").or(reason);
+                reason = ended(&delta, "stop_reason").or(reason);
             }
             "error" => return None,
             _ => {}
@@ -346,7 +351,7 @@ fn candidates(events: &[RawJson<'_>]) -> Option<RawJson<'static>> {
         let listed = map.take(&["candidates"], fields::list).unwrap_or_default();
         let Some(first) = listed.first() else { continue };
         let mut candidate = fields::map(first)?;
-        reason = word(&candidate, "finishReason").or(reason);
+        reason = ended(&candidate, "finishReason").or(reason);
         let Some(mut content) = inner(&mut candidate, "content") else { continue };
         for raw in content.take(&["parts"], fields::list).unwrap_or_default() {
             let map = fields::map(&raw)?;
@@ -411,7 +416,7 @@ fn converse(events: &[RawJson<'_>]) -> Option<RawJson<'static>> {
             }
         }
         if let Some(stop) = inner(&mut map, "messageStop") {
-            reason = word(&stop, "stopReason");
+            reason = ended(&stop, "stopReason");
         }
     }
     let content = blocks.into_values().map(|(tool, texts)| {
@@ -446,7 +451,7 @@ fn ollama(events: &[RawJson<'_>]) -> Option<RawJson<'static>> {
     let (mut texts, mut calls, mut reason) = (BTreeMap::new(), Vec::new(), None);
     for event in events {
         let mut map = fields::map(event)?;
-        reason = word(&map, "done_reason").or(reason);
+        reason = ended(&map, "done_reason").or(reason);
         let mut message = inner(&mut map, "message")?;
         for name in ["content", "thinking"] {
             grow(&mut texts, name, &message);

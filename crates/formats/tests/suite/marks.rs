@@ -102,13 +102,21 @@ fn unfit() -> Vec<Value> {
             "max_tokens",
             "MAX_TOKENS",
             "FinishReason.LENGTH",
+            "<FinishReason.MAX_TOKENS: 2>",
+            "FINISH_REASON_MAX_TOKENS",
+            "REASON_MAX_LEN",
+            "maxTokens",
+            "ContentFilter",
             "SAFETY",
+            "OTHER",
         ] {
             all.push(json!({name: value}));
         }
     }
     all.push(json!({"finishReason": 2}));
     all.push(json!({"finishReason": 3}));
+    all.push(json!({"finishReason": "2"}));
+    all.push(json!({"finish_reason": {"type": "length", "length": 64}}));
     all.push(json!({"Label": "False"}));
     all.push(json!({"truncated": true}));
     all.push(json!({"is_truncated": true}));
@@ -198,6 +206,52 @@ fn marks_of_a_row_count_for_its_answers() {
     {
         for name in ["loss_mask", "weights", "train"] {
             check(&json!({"messages": messages, name: marks}), true);
+        }
+    }
+}
+
+/// A request and its response as a log keeps them, and what says how the answer of it ended.
+fn logged(words: &str, ended: &Value) -> Vec<Value> {
+    let chat = json!({"model": "m", "messages": [say("user", "a")]});
+    let google = json!({"contents": [{"role": "user", "parts": [{"text": "a"}]}]});
+    let part = |name: &str| json!({"candidates": [{"content": {"role": "model", "parts": [{"text": words}]}, name: ended}]});
+    let choice = json!({"choices": [{"index": 0, "message": say("assistant", words), "finish_reason": ended}]});
+    let block = json!([{"type": "text", "text": words}]);
+    let anthropic =
+        json!({"type": "message", "role": "assistant", "content": block, "stop_reason": ended});
+    let bedrock = json!({"output": {"message": {"role": "assistant", "content": [{"text": words}]}}, "stopReason": ended});
+    let asked = json!({"messages": [{"role": "user", "content": [{"text": "a"}]}]});
+    let pairs = [
+        (&google, part("finishReason")),
+        (&google, part("finish_reason")),
+        (&google, json!([part("finishReason")])),
+        (&chat, choice),
+        (&chat, anthropic),
+        (&asked, bedrock),
+        (&chat, json!({"message": say("assistant", words), "done": true, "done_reason": ended})),
+    ];
+    let logged = pairs.map(|(request, response)| json!({"request": request, "response": response}));
+    logged.into()
+}
+
+#[test]
+fn an_answer_of_a_logged_response_that_was_cut_off_is_not_learnt() {
+    for fields in unfit() {
+        let fields = fields.as_object().unwrap();
+        let Some(ended) = fields.get("finishReason").or_else(|| fields.get("finish_reason")) else {
+            continue;
+        };
+        logged(BAD, ended).iter().for_each(|one| check(one, false));
+    }
+    // Google's numbers: only 1 is a natural end.
+    for number in 2..=16 {
+        logged(BAD, &json!(number)).iter().for_each(|one| check(one, false));
+    }
+    for ended in
+        [json!(1), json!(0), json!("STOP"), json!({"type": "stop"}), json!("other"), Value::Null]
+    {
+        for one in logged(GOOD, &ended) {
+            assert!(learnt(&one, "openai").iter().any(|said| said.contains(GOOD)), "{one}");
         }
     }
 }
