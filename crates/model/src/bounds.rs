@@ -64,10 +64,12 @@ pub const ATTACHMENT_BYTES: u64 = 1 << 30;
 /// and a server refuses items of more than 32 MB.
 pub const EMBEDDED_BYTES: u64 = 20_000_000;
 
-/// Largest picture that a row holds itself, as a data URL: OpenAI takes no larger one.
+/// Largest picture that a row holds itself, as a data URL: OpenAI takes no larger one
+/// (<https://developers.openai.com/api/docs/guides/vision-fine-tuning>).
 pub const DATA_URL_BYTES: u64 = 10_000_000;
 
-/// Pictures that a row holds itself or names by their URLs: OpenAI takes no row with more.
+/// Pictures that a row holds itself or names by their URLs: OpenAI takes no row with more, by the same page; Azure OpenAI
+/// takes 64.
 pub const ROW_IMAGES: usize = 10;
 
 /// Files that the records of one dataset may have beside their rows: more than the Hugging Face Hub advises for a

@@ -418,7 +418,7 @@ impl<'g> Showing<'g> {
             ShownAs::Nothing | ShownAs::Marks => return Ok(()),
             ShownAs::Parts if found.medium == Medium::Image => return Ok(()),
             ShownAs::Parts => &[],
-            // What OpenAI takes.
+            // What OpenAI takes: https://developers.openai.com/api/docs/guides/vision-fine-tuning.
             ShownAs::Urls => &["image/jpeg", "image/png", "image/webp"],
             ShownAs::Atif => &ATIF_TYPES,
         };

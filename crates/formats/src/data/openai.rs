@@ -72,7 +72,8 @@ impl DataFormat for OpenAi {
         if options.attachments == Attachments::Keep {
             notes.push_str(
                 "\n\nThe content of messages is a list of parts; images are in parts `image_url`, as URLs or with their \
-                 bytes in a data URL.",
+                 bytes in a data URL. OpenAI takes files of up to 50,000 rows with images, and skips images of people and \
+                 of CAPTCHAs.",
             );
         }
         notes
