@@ -47,13 +47,19 @@ fn check_by(clock: ClockId, what: &str, small: impl Fn(), large: impl Fn()) {
 }
 
 fn time(clock: ClockId, act: impl Fn()) -> Duration {
-    let now = || {
-        let now = clock_gettime(clock);
-        Duration::new(now.tv_sec.unsigned_abs(), u32::try_from(now.tv_nsec).unwrap_or(0))
-    };
-    let start = now();
+    let start = now(clock);
     act();
-    now().saturating_sub(start)
+    now(clock).saturating_sub(start)
+}
+
+/// How long this thread has had a processor for.
+pub fn thread_time() -> Duration {
+    now(ClockId::ThreadCPUTime)
+}
+
+fn now(clock: ClockId) -> Duration {
+    let now = clock_gettime(clock);
+    Duration::new(now.tv_sec.unsigned_abs(), u32::try_from(now.tv_nsec).unwrap_or(0))
 }
 
 /// The elements of a list, without its brackets.
