@@ -93,8 +93,8 @@ pub use signing::{IN_TOTO, PublicKey, SecretKey, open_envelope};
 pub use sought::SoughtTexts;
 pub use source::search::{FoundText, Search, Searched};
 pub use source::{
-    AttachedFiles, Input, Inputs, NamedInputs, PassedOver, ReadOptions, SourceName, files_of,
-    is_packed,
+    AttachedFiles, Input, Inputs, NamedInputs, PassedOver, ReadOptions, SourceName, Together,
+    files_of, files_together, is_packed,
 };
 pub use split::{GroupBy, LeakTest, Split};
 pub use statement::{check_statement, sign_package, statement_path};

@@ -12,11 +12,13 @@ mod growing;
 mod inputs;
 mod open;
 pub mod search;
-mod sqlite;
+pub(crate) mod sqlite;
 mod stream;
+mod together;
 mod workbook;
 
 pub use self::attached::AttachedFiles;
 pub use self::bytes::{is_packed, refusal_of};
 pub use self::inputs::{Input, Inputs, NamedInputs, files_of};
 pub use self::stream::{PassedOver, ReadOptions, SourceName, Stream};
+pub use self::together::{Together, files_together};

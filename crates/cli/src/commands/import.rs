@@ -3,13 +3,18 @@
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use clap::Args;
+use retort_formats::import::Refusal;
 use retort_formats::package::{Finding, findings};
-use retort_model::Warning;
 use retort_model::bounds::IDS_LISTED;
-use retort_service::{EngineError, ImportPlan, ImportReport, Input, PassedOver, files_of};
+use retort_model::{Account, ConversationFilter, Status, Warning};
+use retort_service::{
+    ConvertPlan, EngineError, ExportOptions, Found, ImportPlan, ImportReport, Input, NamedInputs,
+    PassedOver, convert, files_of, files_together,
+};
 use retort_web::wire;
 
 use super::convert::{exit_code, list_passed_over, rejects_to, warn_of_most};
@@ -133,15 +138,24 @@ impl Import {
         if self.reading.max_item.is_some() {
             return Err("`--max-item` works with a local store only; a server takes `item_megabytes` from its configuration".into());
         }
-        if self.reading.is_mapped() {
-            return Err("`--map` works with a local store only; for a server, convert the files with `--map` and `--to retort`, and import the result".into());
+        if self.reading.is_mapped() && self.with_files {
+            return Err("`--map` and `--with-files` work together with a local store only".into());
         }
         client.check_import()?;
         let mut rejects = rejects_to(self.rejects.as_deref())?;
-        let (files, passed_over) = files_of(&self.reading.inputs(), self.reading.from())?;
-        let number = files.len();
+        let inputs = self.reading.inputs();
         let stopped = stop_flag()?;
         let bar = Bar::new(self.quiet);
+        // A server finds the files beside a history only in the archive that it comes in, and knows no mappings.
+        let together = self.with_files.then(|| files_together(&inputs)).transpose()?;
+        let is_mapped = self.reading.is_mapped();
+        let mapped = is_mapped.then(|| self.mapped(&bar, &stopped, &mut *rejects)).transpose()?;
+        let (files, passed_over) = match (&together, &mapped) {
+            (Some(together), _) => (together.files.clone(), together.passed_over.clone()),
+            (None, Some(mapped)) => (mapped.files.clone(), mapped.found.passed_over.clone()),
+            (None, None) => files_of(&inputs, self.reading.from())?,
+        };
+        let number = files.len();
         #[allow(clippy::disallowed_methods, reason = "the door reads the clock")]
         let began = Instant::now();
         let mut jobs = Vec::new();
@@ -151,7 +165,8 @@ impl Import {
                 _ => Source::Stdin,
             };
             let mut about = vec![("name", label)];
-            about.extend(self.reading.from().map(|from| ("from", from.name().to_owned())));
+            let from = if is_mapped { None } else { self.reading.from() };
+            about.extend(from.map(|from| ("from", from.name().to_owned())));
             about.extend(self.owner.clone().map(|owner| ("owner", owner)));
             about.extend(self.reading.namespace.clone().map(|name| ("namespace", name)));
             about.extend(self.replace.then(|| ("replace", "true".to_owned())));
@@ -172,6 +187,7 @@ impl Import {
             passed_over: findings(&passed_over, PassedOver::as_str),
             ..ImportReport::default()
         };
+        mapped.iter().for_each(|mapped| mapped.count(&mut report));
         for at in 0..number {
             let Some(job) = jobs.get(at) else { break };
             let Some(ended) = client.follow(job, &bar, &stopped)? else {
@@ -196,6 +212,50 @@ impl Import {
             print_json(&report)?;
         }
         ended(&report, self.strict)
+    }
+
+    /// Reads the inputs by their mapping, into files that any Retort reads.
+    fn mapped(
+        &self,
+        bar: &Bar,
+        stopped: &AtomicBool,
+        rejects: &mut (dyn Write + Send),
+    ) -> Result<Mapped, Failure> {
+        let folder = tempfile::tempdir()?;
+        let options = ExportOptions::default().with("data_format", "retort")?;
+        let plan = ConvertPlan::new(self.reading.inputs(), &options, "mapped".parse()?)?;
+        let selection = ConversationFilter { statuses: Status::ALL.to_vec(), ..plan.selection };
+        let output = folder.path().join("mapped");
+        let (from, reading) = (self.reading.from(), self.reading.options());
+        let plan = ConvertPlan { from, selection, reading, output, ..plan };
+        let report = convert(&plan, bar, stopped, rejects)?;
+        let data = report.manifest.files.iter().filter(|file| file.records.is_some());
+        let files = data.map(|file| {
+            (Input::Path(plan.output.join(&file.path)), format!("mapped/{}", file.path))
+        });
+        Ok(Mapped { files: files.collect(), found: report.found, _folder: folder })
+    }
+}
+
+/// What was read by a mapping, for a server.
+struct Mapped {
+    files: NamedInputs,
+    found: Found,
+    /// Where the files are, which are deleted with this.
+    _folder: tempfile::TempDir,
+}
+
+impl Mapped {
+    /// Adds what the server does not see: items that could not be read, or whose id came more than once.
+    fn count(&self, report: &mut ImportReport) {
+        let Account { read, refused, written, lone_surrogates, duplicate_keys, .. } =
+            self.found.account;
+        report.read += read - written;
+        report.repeated += read - refused - written;
+        report.lone_surrogates += lone_surrogates;
+        report.duplicate_keys += duplicate_keys;
+        add_findings(&mut report.refused, findings(&self.found.refused, Refusal::as_str));
+        report.first_refused.extend(self.found.first_refused.values().cloned());
     }
 }
 

@@ -194,6 +194,78 @@ fn what_is_listed_and_shown_is_the_same_here_and_there() {
 }
 
 #[test]
+fn what_is_read_by_a_mapping_comes_to_a_server_as_to_a_store() {
+    let served = Served::new();
+    let place = &served.place;
+    let item = |id: u32, text: &str| json!({"no": id, "talk": {"turns": [{"speaker": "patient", "utterance": text}, {"speaker": "bot", "utterance": "a"}]}});
+    place.file(
+        "in.jsonl",
+        lines([item(1, "q"), item(2, "r"), item(1, "q"), json!({"no": 3})]) + "no JSON\n",
+    );
+    place.file(
+        "map.toml",
+        "messages = 'talk.turns'\n[message]\nrole = 'speaker'\ntext = 'utterance'\n[roles]\npatient = 'user'\n[fields]\nid = 'no'\n",
+    );
+    let args = ["import", "in.jsonl", "--map", "map.toml", "--json", "--rejects"];
+    let report = |args: &[&str], run: &dyn Fn(&[&str]) -> Ran| -> Value {
+        serde_json::from_str(&run(args).out).unwrap()
+    };
+    let there = report(&[&args[..], &["there.jsonl"]].concat(), &|args| served.there(args));
+    let here = Place::new();
+    for name in ["in.jsonl", "map.toml"] {
+        here.file(name, fs::read_to_string(place.path(name)).unwrap());
+    }
+    let local = report(&[&args[..], &["here.jsonl"]].concat(), &|args| here.ok(args));
+    for field in ["read", "new", "refused"] {
+        assert_eq!(there[field], local[field], "{field}: {there} {local}");
+    }
+    // The second of two that are the same; only a store can say that they are.
+    assert_eq!((&there["repeated"], &local["same"]), (&json!(1), &json!(1)));
+    assert_eq!(
+        fs::read(place.path("there.jsonl")).unwrap(),
+        fs::read(here.path("here.jsonl")).unwrap()
+    );
+    for id in ["1", "2"] {
+        let shown = |ran: Ran| -> Value { serde_json::from_str(&ran.out).unwrap() };
+        let (there, local) =
+            (shown(served.there(&["show", id, "--json"])), shown(here.ok(&["show", id, "--json"])));
+        assert_eq!(there["rounds"], local["rounds"]);
+    }
+    let both = ["import", "in.jsonl", "--map", "map.toml", "--with-files"];
+    served.refused(&served.token, &both, "work together with a local store only");
+}
+
+#[test]
+fn a_server_gets_the_files_beside_the_histories_of_a_folder() {
+    let served = Served::new();
+    let shown = |name: &str| json!([{"type": "text", "text": "Who is it?"}, {"type": "image", "path": name}]);
+    let chat = |id: &str, name: &str| json!({"id": id, "messages": [{"role": "user", "content": shown(name)}, {"role": "assistant", "content": "Ann."}]});
+    let place = &served.place;
+    place.file("in/a/chats.jsonl", lines([chat("c1", "pictures/a.png"), chat("c2", "gone.png")]));
+    place.file("in/a/pictures/a.png", "a picture");
+    let mut archive = zip::ZipWriter::new(File::create(place.path("in/b.zip")).unwrap());
+    for (name, text) in
+        [("chats.jsonl", chat("c3", "b.png").to_string()), ("b.png", "another".into())]
+    {
+        archive.start_file(name, zip::write::SimpleFileOptions::default()).unwrap();
+        archive.write_all(text.as_bytes()).unwrap();
+    }
+    archive.finish().unwrap();
+
+    let report = served.there(&["import", "in", "--with-files", "--json"]);
+    let report: Value = serde_json::from_str(&report.out).unwrap();
+    assert_eq!((&report["read"], &report["new"]), (&json!(3), &json!(3)), "{report}");
+    assert_eq!(report["warnings"][0]["kind"], "attachment-left-behind");
+    assert_eq!(report["warnings"][0]["first_ids"], json!(["c2"]), "its file is not there");
+    served.there(&["export", "e", "-q", "--to", "chat", "--attachments", "keep"]);
+    let files = place.downloaded("e");
+    let pictures = files.iter().filter(|(path, _)| path.starts_with("files/"));
+    let mut pictures: Vec<_> = pictures.map(|(_, bytes)| &bytes[..]).collect();
+    pictures.sort();
+    assert_eq!(pictures, [b"a picture" as &[u8], b"another"]);
+}
+
+#[test]
 fn a_conversation_of_two_sources_is_shown_whole_both_ways() {
     let served = served_with_histories();
     let other = json!({"retort": 1, "id": "c1", "source": "retort", "kind": "chat", "tags": [], "status": "active",

@@ -43,8 +43,8 @@ pub struct InputFile {
     expected: Expected,
     /// Its bytes on disk; 0 if they are not known.
     pub bytes: u64,
-    /// The package that it is a data file of.
-    package: Option<PathBuf>,
+    /// The package that it is a data file of, and its path there.
+    package: Option<(PathBuf, String)>,
     /// Where standard input is kept as it is read.
     kept: Option<Arc<tempfile::NamedTempFile>>,
 }
@@ -235,6 +235,12 @@ impl Inputs {
         read.chain(self.attached.iter().map(|(label, path)| (label, path)))
     }
 
+    /// Those without a path that can be read from any place.
+    pub(super) fn without_path(&self) -> Result<NamedInputs, Error> {
+        let files = self.files.iter().filter(|file| !matches!(file.from, From::Path(_)));
+        files.map(InputFile::named).collect()
+    }
+
     /// The first of them that can be read only once.
     pub fn readable_once(&self) -> Option<&str> {
         let file = self.files.iter().find(|file| matches!(file.from, From::Stdin | From::Pipe(_)));
@@ -285,6 +291,10 @@ impl Inputs {
             if let Some(package) = &package
                 && item_files.as_ref().is_some_and(|items| !items.has(&name))
             {
+                if item_files.as_ref().is_some_and(|items| items.has_below(&name)) {
+                    self.add_shards(package, &name, folder, prefix);
+                    continue;
+                }
                 // What is written beside the data is read with it.
                 self.list_attached(&path, &label);
                 if name != MANIFEST && package.files.iter().all(|file| file.path != name) {
@@ -317,10 +327,33 @@ impl Inputs {
                 let expected = expected_by_name(&name);
                 self.add(path, label, expected, &metadata);
                 if let Some(file) = self.files.last_mut().filter(|_| package.is_some()) {
-                    file.package = Some(folder.to_owned());
+                    file.package = Some((folder.to_owned(), name));
                 }
             } else {
                 self.passed_over.add(PassedOver::Special, &label);
+            }
+        }
+    }
+
+    /// Adds the data files in a folder of a package, in their order.
+    fn add_shards(&mut self, package: &Manifest, below: &str, folder: &Path, prefix: &str) {
+        for file in package.files.iter().filter(|file| file.records.is_some()) {
+            if !is_below(&file.path, below) {
+                continue;
+            }
+            let (path, label) = (folder.join(&file.path), format!("{prefix}{}", file.path));
+            match fs::metadata(&path) {
+                Ok(metadata) if metadata.is_file() => {
+                    let expected = expected_by_name(&file.path);
+                    self.add(path, label, expected, &metadata);
+                    if let Some(added) = self.files.last_mut() {
+                        added.package = Some((folder.to_owned(), file.path.clone()));
+                    }
+                }
+                Ok(_) => self.passed_over.add(PassedOver::Special, &label),
+                Err(error) => {
+                    self.push(From::Unreadable(error.to_string()), label, Expected::Named, 0);
+                }
             }
         }
     }
@@ -437,12 +470,19 @@ impl ItemFiles {
 
     pub(super) fn has(&self, path: &str) -> bool {
         match self.folder {
-            Some(folder) => path
-                .strip_prefix(folder)
-                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/')),
+            Some(folder) => path == folder || is_below(path, folder),
             None => self.data.contains(path),
         }
     }
+
+    /// Whether a folder of the package has some of them.
+    fn has_below(&self, folder: &str) -> bool {
+        self.data.iter().any(|path| is_below(path, folder))
+    }
+}
+
+fn is_below(path: &str, folder: &str) -> bool {
+    path.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'))
 }
 
 /// The receipt of the package that a folder is, if it is one that Retort wrote.
@@ -487,8 +527,16 @@ pub fn files_of(
                 continue;
             }
         }
-        let label = file.label.clone();
-        files.push(match &file.from {
+        files.push(file.named()?);
+    }
+    Ok((files, passed_over))
+}
+
+impl InputFile {
+    /// The file alone, with what it is called in reports.
+    fn named(&self) -> Result<(Input, String), Error> {
+        let label = self.label.clone();
+        Ok(match &self.from {
             From::Stdin => (Input::Stdin, label),
             From::Path(path) | From::Pipe(path) => (Input::Path(path.clone()), label),
             From::Bytes(bytes) => (Input::Bytes(Arc::clone(bytes), label.clone()), label),
@@ -496,12 +544,9 @@ pub fn files_of(
                 let source = io::Error::other(why.clone());
                 return Err(Error::Unpack { name: label, source });
             }
-        });
+        })
     }
-    Ok((files, passed_over))
-}
 
-impl InputFile {
     /// Hands each stream of the file to `take`, which may say that no more are wanted. `read_bytes` goes up with what
     /// is read from the disk; `from` is the import format, where it was named, and `side` what formats declare the file
     /// to be.
@@ -526,9 +571,8 @@ impl InputFile {
             }
             From::Bytes(bytes) => opener.read(&place, &mut io::Cursor::new(Arc::clone(bytes))),
             From::Path(path) => {
-                if let Some(package) = &self.package {
-                    let name = self.label.rsplit('/').next().unwrap_or(&self.label);
-                    opener.beside = match Beside::in_folder(package, name) {
+                if let Some((package, data_file)) = &self.package {
+                    opener.beside = match Beside::in_folder(package, data_file) {
                         Ok(beside) => beside,
                         Err(error) => return opener.fail(&place, &error),
                     };
