@@ -3,12 +3,14 @@
 //!
 //! The archive is a folder of compressed files, one for each file that was seen, below the name of the watched folder. It is
 //! read like any other folder. For a file of lines (`lines.rs`), it has every line that was seen, in the order of the first
-//! time. For any other file (`whole.rs`), it has the newest state, and each older one with text that the next one lacks. A
-//! file is only read when its size, its modification time or its inode changed.
+//! time. Of a database (`rows.rs`), it has the rows that an import format knows, as a folder with a file of lines for each table.
+//! For any other file (`whole.rs`), it has the newest state, and each older one with text that the next one lacks. A file is
+//! only read when its size, its modification time or its inode changed.
 
 mod agents;
 mod draft;
 mod lines;
+mod rows;
 mod watched;
 mod whole;
 
@@ -28,6 +30,7 @@ use self::draft::write_whole;
 pub use self::watched::Watched;
 use crate::disk::make_private_folder;
 use crate::error::Error;
+use crate::source::sqlite::log_of;
 
 /// What was seen of each file at the last pass. Hidden, so that it is not read as a history.
 const SEEN: &str = ".seen.json";
@@ -45,9 +48,9 @@ pub struct Pass {
     pub files: u64,
     /// Files that had something new.
     pub changed: u64,
-    /// Lines that were new.
+    /// Lines that were new, and rows of databases that were new or changed.
     pub new_lines: u64,
-    /// Older states of whole files that are kept beside the newest.
+    /// Older states of whole files and of rows that are kept beside the newest.
     pub older_states: u64,
     /// Bytes of the files found.
     pub bytes: u64,
@@ -76,6 +79,19 @@ impl State {
         let place = 0;
         let changed_ns = since.and_then(|since| u64::try_from(since.as_nanos()).ok()).unwrap_or(0);
         Self { bytes: metadata.len(), changed_ns, place }
+    }
+
+    /// The state of a file; of a database together with its write-ahead log.
+    fn at(path: &Path) -> io::Result<Self> {
+        let mut state = Self::of(&fs::metadata(path)?);
+        if Kept::by_name(&path.to_string_lossy()) == Some(Kept::Rows)
+            && let Ok(log) = fs::metadata(log_of(&path.to_string_lossy()))
+        {
+            let log = Self::of(&log);
+            state.bytes += log.bytes;
+            state.changed_ns = state.changed_ns.max(log.changed_ns);
+        }
+        Ok(state)
     }
 }
 
@@ -131,7 +147,9 @@ impl Archive {
         let before = self.seen.clone();
         for one in watched {
             let mut files = Vec::new();
-            self.list(&one.folder, 0, &mut files);
+            // Beside a single file, there may be folders that are large and none of its business.
+            let depth = if one.only.is_some() { FOLDER_DEPTH } else { 0 };
+            self.list(&one.folder, depth, &mut files);
             let changed = pass.changed;
             for path in files {
                 if stopped.load(Ordering::Relaxed) {
@@ -139,7 +157,8 @@ impl Archive {
                 }
                 let Ok(below) = path.strip_prefix(&one.folder) else { continue };
                 let is_within = |within: &str| below.iter().any(|part| part == within);
-                if one.within.is_none_or(is_within) {
+                let is_only = |only: &str| below == Path::new(only);
+                if one.within.is_none_or(is_within) && one.only.is_none_or(is_only) {
                     self.file(&path, &format!("{}/{}", one.name, slashed(below)), &mut pass);
                 }
             }
@@ -166,7 +185,7 @@ impl Archive {
                 let metadata = entry.metadata()?;
                 if metadata.is_dir() {
                     add(&entry.path(), sum)?;
-                } else if !entry.file_name().as_encoded_bytes().starts_with(b".") {
+                } else if ![SEEN, LOCK].iter().any(|name| entry.file_name() == *name) {
                     *sum = (sum.0 + metadata.len(), sum.1 + 1);
                 }
             }
@@ -199,8 +218,7 @@ impl Archive {
     /// Keeps what is new in a file.
     fn file(&mut self, path: &Path, name: &str, pass: &mut Pass) {
         // It may be gone by now.
-        let Ok(metadata) = fs::metadata(path) else { return };
-        let state = State::of(&metadata);
+        let Ok(state) = State::at(path) else { return };
         pass.files += 1;
         pass.bytes += state.bytes;
         if self.seen.get(name) == Some(&state) {
@@ -212,6 +230,11 @@ impl Archive {
                 pass.new_lines += lines;
                 lines > 0
             }),
+            Some(Kept::Rows) => rows::add(path, &self.folder.join(name)).map(|added| {
+                pass.new_lines += added.rows;
+                pass.older_states += added.aside;
+                added.rows > 0
+            }),
             Some(Kept::Whole) => whole::add(path, &kept).map(|added| {
                 pass.older_states += u64::from(added.keeps_older);
                 added.is_new
@@ -222,7 +245,7 @@ impl Archive {
             Ok(is_new) => {
                 pass.changed += u64::from(is_new);
                 // If it was written to while it was read, the next pass reads it again.
-                if fs::metadata(path).is_ok_and(|metadata| State::of(&metadata) == state) {
+                if State::at(path).is_ok_and(|now| now == state) {
                     self.seen.insert(name.to_owned(), state);
                 }
             }
@@ -242,6 +265,8 @@ impl Archive {
 enum Kept {
     /// Line by line.
     Lines,
+    /// Row by row.
+    Rows,
     /// As a whole.
     Whole,
 }
@@ -252,6 +277,9 @@ impl Kept {
         let is = |known: &str| ending.eq_ignore_ascii_case(known);
         if is("jsonl") || is("ndjson") {
             return Some(Self::Lines);
+        }
+        if ["db", "sqlite", "sqlite3", "vscdb"].into_iter().any(is) {
+            return Some(Self::Rows);
         }
         (is("json") || is_text_file(name)).then_some(Self::Whole)
     }

@@ -16,6 +16,8 @@ pub struct Watched {
     pub folder: PathBuf,
     /// Only files in a folder of this name are kept, at any depth.
     pub within: Option<&'static str>,
+    /// Only this file of the folder is kept.
+    pub only: Option<&'static str>,
 }
 
 impl Watched {
@@ -26,6 +28,6 @@ impl Watched {
         let mark = hex(&Sha256::digest(folder.as_os_str().as_encoded_bytes()));
         let name =
             format!("{}-{}", name.trim_start_matches('.'), mark.get(..8).unwrap_or_default());
-        Ok(Self { name, folder, within: None })
+        Ok(Self { name, folder, within: None, only: None })
     }
 }

@@ -15,7 +15,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use retort_formats::import::{Entry, ImportFormat, Refusal, Sniff, recognise};
 use retort_json::{RawJson, write_string};
-use retort_model::bounds::SNIFFED_BYTES;
+use retort_model::bounds::{ITEM_BYTES, SNIFFED_BYTES};
 use rusqlite::config::DbConfig;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OpenFlags, Row};
@@ -35,7 +35,7 @@ pub(super) fn is_log(start: &[u8]) -> bool {
 }
 
 /// The name of a database's write-ahead log.
-pub(super) fn log_of(name: &str) -> String {
+pub(crate) fn log_of(name: &str) -> String {
     format!("{name}{LOG}")
 }
 
@@ -172,6 +172,83 @@ impl Opener<'_> {
         let inner = Lines { rows: Box::new(lines), line: io::Cursor::default() };
         let budget = Arc::clone(&self.budget);
         self.items(place, &mut Bounded { inner, budget })
+    }
+}
+
+/// A copy of a database, to look at its rows more than once.
+pub(crate) struct Database {
+    connection: Connection,
+    tables: Vec<(Table, Vec<String>)>,
+    /// Where the copy is, which is deleted with this.
+    _folder: tempfile::TempDir,
+}
+
+/// A row that an import format knows by its columns alone.
+pub(crate) struct KnownRow<'r> {
+    pub(crate) table: &'r str,
+    /// The columns that no two rows of the table have alike; empty if it has no such.
+    pub(crate) key: &'r [String],
+    /// The row as a line of JSON.
+    pub(crate) text: String,
+}
+
+impl Database {
+    /// Copies and opens a database; none if the file is none.
+    pub(crate) fn open(path: &Path) -> io::Result<Option<Self>> {
+        let mut file = File::open(path)?;
+        let mut start = Vec::new();
+        (&mut file).take(MAGIC.len() as u64).read_to_end(&mut start)?;
+        if start != MAGIC {
+            return Ok(None);
+        }
+        let folder = tempfile::Builder::new().prefix(TEMPORARY_PREFIX).tempdir()?;
+        let input = &mut start.as_slice().chain(file);
+        let copied = copy(input, Some(path), None, folder.path()).map_err(io::Error::other)??;
+        let connection = open(&copied).map_err(broken)?;
+        let tables = tables(&connection).map_err(broken)?.into_iter().map(|table| {
+            let key = key_of(&connection, &table.name)?;
+            Ok((table, key))
+        });
+        let tables = tables.collect::<rusqlite::Result<_>>().map_err(broken)?;
+        Ok(Some(Self { connection, tables, _folder: folder }))
+    }
+
+    /// Hands over the rows that an import format knows, table by table.
+    pub(crate) fn known_rows(
+        &self,
+        take: &mut dyn FnMut(KnownRow<'_>) -> io::Result<()>,
+    ) -> io::Result<()> {
+        for (table, key) in &self.tables {
+            let mut statement = self.connection.prepare(&table.select()).map_err(broken)?;
+            let mut rows = statement.query([signed(ITEM_BYTES)]).map_err(broken)?;
+            while let Some(row) = rows.next().map_err(broken)? {
+                let text = table.json(row);
+                if recognise(&Sniff::of(&text)).is_some() {
+                    take(KnownRow { table: &table.name, key, text })?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What a database begins with.
+const MAGIC: &[u8] = b"SQLite format 3\0";
+
+/// The columns of the primary key of a table, or else of its first unique index.
+fn key_of(connection: &Connection, table: &str) -> rusqlite::Result<Vec<String>> {
+    let names = |query: &str, of: &str| -> rusqlite::Result<Vec<String>> {
+        connection.prepare(query)?.query_map([of], |row| row.get(0))?.collect()
+    };
+    let key = names("SELECT name FROM pragma_table_info(?1) WHERE pk > 0 ORDER BY pk", table)?;
+    if !key.is_empty() {
+        return Ok(key);
+    }
+    let unique =
+        "SELECT name FROM pragma_index_list(?1) WHERE \"unique\" = 1 AND partial = 0 ORDER BY seq";
+    match names(unique, table)?.first() {
+        Some(index) => names("SELECT name FROM pragma_index_info(?1) ORDER BY seqno", index),
+        None => Ok(Vec::new()),
     }
 }
 

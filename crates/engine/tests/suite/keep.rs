@@ -38,7 +38,7 @@ impl Home {
 
     fn pass(&mut self) -> Pass {
         let folder = self.folder.path().join("tool");
-        let watched = Watched { name: "tool".into(), folder, within: None };
+        let watched = Watched { name: "tool".into(), folder, within: None, only: None };
         self.archive.pass(&[watched], &AtomicBool::new(false)).unwrap()
     }
 
@@ -231,4 +231,111 @@ fn the_archive_is_read_as_the_folders_were() {
     let (report, rejects) = run(&plan);
     assert_eq!((report.unwrap().found.account.read, rejects.len()), (1, 0));
     assert_eq!(records(&plan)[0]["messages"][1]["content"], "Here.");
+}
+
+/// A database of Goose's shape, as `sessions.db` has it.
+fn goose(path: &Path) -> rusqlite::Connection {
+    let db = rusqlite::Connection::open(path).unwrap();
+    db.pragma_update(None, "journal_mode", "wal").unwrap();
+    db.execute_batch(
+        "CREATE TABLE sessions (id TEXT PRIMARY KEY, name TEXT, working_dir TEXT, created_at TIMESTAMP, extension_data TEXT);
+         CREATE TABLE messages (id INTEGER PRIMARY KEY AUTOINCREMENT, session_id TEXT, role TEXT, content_json TEXT,
+            created_timestamp INTEGER);
+         CREATE TABLE secrets (name TEXT, token TEXT);
+         INSERT INTO secrets VALUES ('api', 'sk-secret');
+         INSERT INTO sessions VALUES ('s', 'T', '/w', '2026-01-01 00:00:00', '{}');",
+    )
+    .unwrap();
+    db
+}
+
+fn say(db: &rusqlite::Connection, role: &str, text: &str) {
+    let content = json!([{"type": "text", "text": text}]).to_string();
+    let row = "INSERT INTO messages (session_id, role, content_json, created_timestamp) VALUES ('s', ?1, ?2, 1767225600)";
+    db.execute(row, (role, content)).unwrap();
+}
+
+#[test]
+fn rows_of_a_database_stay_when_they_are_deleted_and_nothing_else_of_it_is_kept() {
+    let mut home = Home::new();
+    let db = goose(&home.path("sessions.db"));
+    say(&db, "user", "Where is it, exactly?");
+    say(&db, "assistant", "It is");
+    // The session and two messages; what is in the log counts.
+    assert_eq!(home.pass().new_lines, 3);
+    assert_eq!((home.pass().changed, home.pass().new_lines), (0, 0));
+    let answer = json!([{"type": "text", "text": "It is here, on the table."}]).to_string();
+    db.execute("UPDATE messages SET content_json = ?1 WHERE id = 2", [answer]).unwrap();
+    let pass = home.pass();
+    assert_eq!((pass.new_lines, pass.older_states), (1, 0), "it says all that it said, and more");
+    // What is said instead of it puts the old state aside; what is deleted stays.
+    let other = json!([{"type": "text", "text": "I do not know where it is."}]).to_string();
+    db.execute("UPDATE messages SET content_json = ?1 WHERE id = 2", [other]).unwrap();
+    db.execute("DELETE FROM messages WHERE id = 1", []).unwrap();
+    let pass = home.pass();
+    assert_eq!((pass.new_lines, pass.older_states), (1, 1));
+    assert!(home.kept("sessions.db/.older-messages.jsonl").contains("on the table"));
+    drop(db);
+    fs::remove_file(home.path("sessions.db")).unwrap();
+    home.pass();
+
+    let kept = home.archive.folder().join("tool/sessions.db");
+    let mut names: Vec<_> =
+        fs::read_dir(&kept).unwrap().map(|one| one.unwrap().file_name()).collect();
+    names.sort();
+    assert_eq!(names, [".older-messages.jsonl.zst", "messages.jsonl.zst", "sessions.jsonl.zst"]);
+    let bench = Bench::new();
+    let plan = bench
+        .plan(vec![Input::Path(home.archive.folder().to_owned())], &[("data_format", "openai")]);
+    let (report, rejects) = run(&plan);
+    assert_eq!((report.unwrap().found.account.read, rejects.len()), (1, 0), "{rejects:?}");
+    let said: Vec<_> = records(&plan)[0]["messages"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| one["content"].clone())
+        .collect();
+    assert_eq!(said, [json!("Where is it, exactly?"), json!("I do not know where it is.")]);
+}
+
+#[test]
+fn no_row_is_lost_whatever_is_changed_and_deleted() {
+    // RETORT_KEEPS=1000 for more.
+    let steps = std::env::var("RETORT_KEEPS").ok().and_then(|text| text.parse().ok()).unwrap_or(40);
+    let mut home = Home::new();
+    let db = goose(&home.path("sessions.db"));
+    let mut chance = Chance(11);
+    let mut seen = BTreeSet::new();
+    for step in 0..steps {
+        let text = format!("What was said at step {step} of them all");
+        match chance.below(6) {
+            0 => drop(
+                db.execute("DELETE FROM messages WHERE id % 3 = ?1", [chance.below(3) as i64])
+                    .unwrap(),
+            ),
+            1 => {
+                let text = json!([{"type": "text", "text": text}]).to_string();
+                db.execute("UPDATE messages SET content_json = ?1 WHERE id = (SELECT max(id) FROM messages)", [text]).unwrap();
+            }
+            2 => drop(db.execute_batch("PRAGMA wal_checkpoint(TRUNCATE); VACUUM;")),
+            _ => say(&db, "user", &text),
+        }
+        if chance.below(2) == 0 {
+            let mut rows = db.prepare("SELECT content_json FROM messages").unwrap();
+            seen.extend(
+                rows.query_map([], |row| row.get::<_, String>(0)).unwrap().map(Result::unwrap),
+            );
+            let pass = home.pass();
+            assert_eq!(pass.failed, 0, "{:?}", pass.failures);
+        }
+    }
+    let older = home.archive.folder().join("tool/sessions.db/.older-messages.jsonl.zst");
+    let older =
+        if older.exists() { home.kept("sessions.db/.older-messages.jsonl") } else { String::new() };
+    let kept = home.kept("sessions.db/messages.jsonl") + &older;
+    assert!(seen.len() > steps / 5, "{}", seen.len());
+    for content in seen {
+        let text = serde_json::from_str::<serde_json::Value>(&content).unwrap()[0]["text"].clone();
+        assert!(kept.contains(text.as_str().unwrap()), "{text}");
+    }
 }
