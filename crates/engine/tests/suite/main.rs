@@ -14,5 +14,6 @@ mod otlp_protobuf;
 mod preview;
 mod record_files;
 mod sqlite;
+mod survey;
 mod verify;
 mod workbook;

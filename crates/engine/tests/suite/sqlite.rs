@@ -274,3 +274,95 @@ fn a_database_in_an_archive_is_read_with_its_log() {
         assert_eq!(asked_in(&path, &bench), expect);
     }
 }
+
+/// The tables of Open WebUI's `webui.db` that say something, and two that do not, after its models `chats.py`, `feedbacks.py`
+/// and `chat_messages.py` (<https://github.com/open-webui/open-webui/tree/main/backend/open_webui/models>) as SQLAlchemy
+/// creates them: `JSON` is declared as such, `Boolean` is a number.
+const WEBUI: &str = "
+    CREATE TABLE auth (id VARCHAR NOT NULL, email VARCHAR, password TEXT, active BOOLEAN, PRIMARY KEY (id));
+    CREATE TABLE config (id INTEGER NOT NULL, data JSON NOT NULL, version INTEGER NOT NULL, PRIMARY KEY (id));
+    CREATE TABLE chat (
+        id VARCHAR NOT NULL, user_id VARCHAR, title TEXT, chat JSON, created_at BIGINT, updated_at BIGINT,
+        share_id TEXT, archived BOOLEAN, pinned BOOLEAN, meta JSON DEFAULT '{}', variables JSON, folder_id TEXT, tasks JSON,
+        summary TEXT, current_message_id TEXT, last_read_at BIGINT, timer_at BIGINT, PRIMARY KEY (id), UNIQUE (share_id));
+    CREATE INDEX user_id_pinned_idx ON chat (user_id, pinned);
+    CREATE TABLE feedback (
+        id TEXT NOT NULL, user_id TEXT, version BIGINT, type TEXT, data JSON, meta JSON, snapshot JSON, created_at BIGINT,
+        updated_at BIGINT, PRIMARY KEY (id));
+    CREATE TABLE chat_message (
+        id TEXT NOT NULL, chat_id TEXT, user_id TEXT, role TEXT, parent_id TEXT, content JSON, output JSON, model_id TEXT,
+        files JSON, sources JSON, embeds JSON, done BOOLEAN, status_history JSON, error JSON, usage JSON, created_at BIGINT,
+        updated_at BIGINT, PRIMARY KEY (id));
+    INSERT INTO auth VALUES ('u1', 'ann@example.org', '$2b$12$secret', 1);
+    INSERT INTO config VALUES (1, '{\"version\": 0, \"ui\": {}}', 0);";
+
+#[test]
+fn the_database_of_open_webui_gives_its_chats_and_ratings_once() {
+    let bench = Bench::new();
+    let path = bench.path("webui.db");
+    let db = Connection::open(&path).unwrap();
+    db.execute_batch(WEBUI).unwrap();
+    let message = |id: &str, parent: Value, children: Value, role: &str, text: &str| {
+        json!({"id": id, "parentId": parent, "childrenIds": children, "role": role, "content": text,
+            "timestamp": 1_760_000_000, "model": "m", "done": true})
+    };
+    let rated = json!({"rating": 1, "model_id": "m", "reason": "accurate_information", "comment": "Right."});
+    let chat = |question: &str| {
+        let mut shown = message("a2", json!("q"), json!([]), "assistant", "the shown answer");
+        if question == "Where?" {
+            // The page writes a rating into the chat, too.
+            shown["annotation"] = rated.clone();
+            shown["feedbackId"] = "f1".into();
+        }
+        json!({"title": "T", "models": ["m"], "history": {"currentId": "a2", "messages": {
+            "q": message("q", Value::Null, json!(["a1", "a2"]), "user", question),
+            "a1": message("a1", json!("q"), json!([]), "assistant", "the first answer"),
+            "a2": shown}}})
+    };
+    for (id, question) in [("c1", "Where?"), ("c2", "When?")] {
+        db.execute(
+            "INSERT INTO chat VALUES (?1, 'u1', 'T', ?2, 1760000000, 1760000001, NULL, 0, 0, '{\"tags\": [\"x\"]}', NULL,
+                NULL, NULL, NULL, NULL, NULL, NULL)",
+            (id, chat(question).to_string()),
+        )
+        .unwrap();
+        for (message, role) in [("q", "user"), ("a1", "assistant"), ("a2", "assistant")] {
+            db.execute(
+                "INSERT INTO chat_message VALUES (?1, ?2, 'u1', ?3, NULL, '\"copied\"', NULL, 'm', NULL, NULL, NULL, 1, NULL,
+                    NULL, NULL, 1760000000, 1760000000)",
+                (format!("{id}-{message}"), id, role),
+            )
+            .unwrap();
+        }
+    }
+    let meta = json!({"chat_id": "c1", "message_id": "a2", "model_id": "m"});
+    let row = json!({"id": "c1", "user_id": "u1", "title": "T", "chat": chat("Where?"), "created_at": 1_760_000_000});
+    db.execute(
+        "INSERT INTO feedback VALUES ('f1', 'u1', 0, 'rating', ?1, ?2, ?3, 1760000002, 1760000002)",
+        (rated.to_string(), meta.to_string(), json!({"chat": row}).to_string()),
+    )
+    .unwrap();
+    drop(db);
+
+    let plan = bench.plan(vec![Input::Path(path)], &[("data_format", "retort")]);
+    let (report, rejects) = run(&plan);
+    let report = report.unwrap();
+    let why: Vec<_> = rejects.iter().map(|one| (&one["input"], &one["reason"])).collect();
+    let again = (&json!("webui.db/feedback"), &json!("repeated-id"));
+    assert_eq!(why, [again], "a rating has the chat that is there anyway");
+    let rows = records(&plan);
+    let ids: Vec<_> = rows.iter().map(|row| row["id"].as_str().unwrap()).collect();
+    assert_eq!(ids, ["c1", "c2"]);
+    for row in &rows {
+        assert_eq!((&row["source"], &row["tags"]), (&json!("open-webui"), &json!(["x"])), "{row}");
+        let said = row["rounds"].to_string();
+        for answer in ["the first answer", "the shown answer"] {
+            assert_eq!(said.matches(answer).count(), 1, "{row}");
+        }
+        assert!(!row.to_string().contains("copied") && !row.to_string().contains("secret"));
+    }
+    assert!(rows[0].to_string().contains("Right."), "{}", rows[0]);
+    assert!(!rows[1].to_string().contains("Right."));
+    let passed: Vec<_> = report.found.passed_over.iter().map(|(_, count, _)| count).collect();
+    assert_eq!(passed.iter().sum::<u64>(), 3, "the tables of accounts, settings and copies");
+}
