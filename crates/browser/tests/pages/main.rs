@@ -627,6 +627,51 @@ async fn files_come_in_and_the_report_says_what_became_of_them() {
     .await;
 }
 
+/// The smallest picture in PNG that browsers show.
+const PICTURE: &[u8] =
+    b"\x89PNG\x0d\x0a\x1a\x0a\0\0\0\x0dIHDR\0\0\0\x01\0\0\0\x01\x08\0\0\0\0:~\x9bU\0\0\0\x0aIDAT\
+    x\xdac\xf8\x0f\0\x01\x01\x01\0\x1c\xb0\x8c\x99\0\0\0\0IEND\xaeB`\x82";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pictures_of_an_archive_come_in_with_its_conversations_where_the_box_is_checked() {
+    on_sqlite(async |server: &mut TestServer| {
+        let Some(browser) = Browser::open(server, true).await else { return };
+        browser.sign_in(&server.bob).await;
+        let archive = |name: &str, id: &str| {
+            let shown = json!([{"type": "text", "text": "Who is it?"}, {"type": "image", "path": "pictures/a.png"}]);
+            let chat = json!({"id": id, "messages": [{"role": "user", "content": shown}, {"role": "assistant", "content": "Ann."}]});
+            let path = browser.downloads.path().join(name);
+            let mut zip = zip::ZipWriter::new(std::fs::File::create(&path).unwrap());
+            for (name, bytes) in [("chats.jsonl", chat.to_string().as_bytes()), ("pictures/a.png", PICTURE)] {
+                zip.start_file(name, zip::write::SimpleFileOptions::default()).unwrap();
+                std::io::Write::write_all(&mut zip, bytes).unwrap();
+            }
+            zip.finish().unwrap();
+            path.to_str().unwrap().to_owned()
+        };
+        for (id, is_checked) in [("without", false), ("with", true)] {
+            browser.go("/import").await;
+            browser.press("#drop summary").await;
+            if is_checked {
+                browser.press("input[name=with_files]").await;
+            }
+            let field = browser.client.find(Locator::Css("input[type=file]")).await.unwrap();
+            field.send_keys(&archive(&format!("{id}.zip"), id)).await.unwrap();
+            browser.press("#drop button.first").await;
+            browser.until("Conversations\n1").await;
+            browser.go(&format!("/conversations/{id}")).await;
+            browser.until("Who is it?").await;
+            let seen = browser.client.execute(
+                "return [...document.querySelectorAll('main img')].filter(one => one.naturalWidth === 1).length",
+                Vec::new(),
+            );
+            assert_eq!(seen.await.unwrap(), u8::from(is_checked), "{id}");
+        }
+        browser.close().await;
+    })
+    .await;
+}
+
 /// A conversation with calls, a failed result, right-to-left text, a table and long lines of code.
 async fn agent(server: &TestServer) {
     let call = |id: &str, name: &str| json!({"id": id, "type": "function", "function": {"name": name, "arguments": "{\"city\":\"Oslo\"}"}});
