@@ -167,23 +167,36 @@ impl Media {
     /// Why a row is left out whose texts have marks where nothing is shown: trainers count them.
     pub(super) fn strays<'t>(
         &self,
-        texts: impl Iterator<Item = Cow<'t, str>>,
+        texts: impl Iterator<Item = &'t Text<'t>>,
         options: &ShapeOptions,
     ) -> Option<LeftOut> {
-        let mut counts = [0; 3];
-        for text in texts {
-            for (count, medium) in counts.iter_mut().zip(Medium::ALL) {
-                *count += text.matches(medium.mark()).count();
-            }
-        }
-        let mut all = counts.iter().zip(&self.0).zip(Medium::ALL);
-        let ((_, _), medium) = all.find(|((count, places), _)| **count != places.len())?;
         if options.attachments != Attachments::Keep {
             return None;
         }
+        let mut counts = [0; 3];
+        for text in texts {
+            count_marks(text, &mut counts);
+        }
+        let mut all = counts.iter().zip(&self.0).zip(Medium::ALL);
+        let ((_, _), medium) = all.find(|((count, places), _)| **count != places.len())?;
         let mark = medium.mark();
         let detail = format!("its text has `{mark}` where nothing is shown");
         Some(LeftOut::new(Reason::NeedsAttachment, detail))
+    }
+}
+
+/// Adds how often each medium's mark is in a text. As every text of a dataset is looked through, it is decoded only if an
+/// escape in it might mean a character of a mark.
+fn count_marks(text: &Text<'_>, counts: &mut [usize; 3]) {
+    let mut written = Cow::Borrowed(text.as_written());
+    if memchr::memmem::find(written.as_bytes(), b"\\u").is_some() {
+        written = text.decoded();
+    }
+    for at in memchr::memchr_iter(b'<', written.as_bytes()) {
+        for (count, medium) in counts.iter_mut().zip(Medium::ALL) {
+            let is_mark = written.get(at..).is_some_and(|rest| rest.starts_with(medium.mark()));
+            *count += usize::from(is_mark);
+        }
     }
 }
 

@@ -117,7 +117,7 @@ pub(super) fn speak<'c>(
     let media = carried.media(turns.turns.iter().flat_map(Turn::messages));
     match voice.shown_as {
         ShownAs::Marks => {
-            let texts = messages.iter().map(|message| message.content.decoded());
+            let texts = messages.iter().map(|message| &message.content);
             hopeless = hopeless.or_else(|| media.strays(texts, options));
         }
         ShownAs::Urls => hopeless = hopeless.or_else(|| media.too_many()),

@@ -230,8 +230,7 @@ pub(super) fn say<'c>(
     let media = carried.media(turns.turns.iter().flat_map(Turn::messages));
     if shown_as == ShownAs::Marks {
         let system = turns.system.map(|system| system.words());
-        let texts = contents.iter().chain(&system).map(Text::decoded);
-        hopeless = hopeless.or_else(|| media.strays(texts, options));
+        hopeless = hopeless.or_else(|| media.strays(contents.iter().chain(&system), options));
     }
     let mut notes = settle(draft, options.check, hopeless, &repairs)?;
     notes.files = files.of_messages(turns.turns.iter().flat_map(Turn::messages));
