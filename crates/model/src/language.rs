@@ -3,8 +3,8 @@
 use crate::conversation::Conversation;
 use crate::message::Role;
 
-/// Bytes of text that are looked at: more would hardly change the result.
-const ENOUGH_BYTES: usize = 2000;
+/// Bytes of text that are looked at: more would hardly change the result, and would take a quarter of an import.
+const ENOUGH_BYTES: usize = 1000;
 
 /// What begins and ends code in Markdown.
 const FENCE: &str = "```";
