@@ -187,7 +187,7 @@ impl crate::Store {
         compare: &mut Compare<'_>,
     ) -> Result<Vec<Taken>, Error> {
         let mut unpacker = self.unpacker();
-        self.write(|connection| {
+        let taken = self.write(|connection| {
             if incoming.len() >= MANY {
                 connection.widen()?;
             }
@@ -210,7 +210,11 @@ impl crate::Store {
                 }
             }
             Ok(taken)
-        })
+        })?;
+        if incoming.len() >= MANY {
+            self.bound_log()?;
+        }
+        Ok(taken)
     }
 
     /// What [`Store::take_in`](crate::Store::take_in) would do. Of an id that came before in the same import it is

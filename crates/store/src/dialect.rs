@@ -29,7 +29,7 @@ use crate::error::Error;
 use crate::{stop, tls};
 
 /// How long a statement waits for another process that writes.
-const BUSY: Duration = Duration::from_secs(30);
+pub(crate) const BUSY: Duration = Duration::from_secs(30);
 
 /// Bytes of a page of a new SQLite file: with half as many, an import has a tenth more to do.
 const PAGE_BYTES: i64 = 8192;
@@ -497,6 +497,20 @@ impl Connection {
         match self {
             Self::Sqlite(connection) => {
                 Ok(connection.busy_timeout(if waits { BUSY } else { Duration::ZERO })?)
+            }
+            Self::Postgres(_) => Ok(()),
+        }
+    }
+
+    /// Moves the pages of SQLite's log to their places and empties the file, which keeps old pages otherwise. Where
+    /// someone keeps reading what was for longer than `patience`, as much is moved as can be.
+    pub(crate) fn empty_log(&mut self, patience: Duration) -> Result<(), Error> {
+        match self {
+            Self::Sqlite(connection) => {
+                connection.busy_timeout(patience)?;
+                let done = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+                connection.busy_timeout(BUSY)?;
+                Ok(done?)
             }
             Self::Postgres(_) => Ok(()),
         }

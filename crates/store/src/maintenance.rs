@@ -1,15 +1,17 @@
 //! Checking the store and copying it.
 
 use std::path::Path;
+use std::time::Duration;
 
 use retort_model::{ItemKind, Status, Time};
 
 use crate::body::BodyHead;
 use crate::columns::{PURGED, number_of_status};
-use crate::dialect::{Connection, Value};
+use crate::dialect::{BUSY, Connection, Value};
 use crate::error::Error;
 use crate::items::table;
 use crate::private;
+use crate::store::LOG_BYTES;
 
 /// Something that is not as it should be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +27,9 @@ impl Finding {
         Self { what: what.to_owned(), problem: problem.into() }
     }
 }
+
+/// How long an import waits until nobody reads what was, so that it can empty the log; it tries again later.
+const LOG_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Findings of one kind that are told; a broken disk has as many as it has pages.
 const TOLD: usize = 20;
@@ -100,15 +105,25 @@ impl crate::Store {
         self.empty_log()
     }
 
-    /// Moves the pages of SQLite's log to their places and empties the file, which keeps old pages otherwise. Where
-    /// someone keeps reading what was, the last connection to close does it.
+    /// Empties SQLite's log. Where someone keeps reading what was, the last connection to close does it.
     pub(crate) fn empty_log(&self) -> Result<(), Error> {
-        self.read(|connection| match connection {
-            Connection::Sqlite(_) => {
-                connection.row("PRAGMA wal_checkpoint(TRUNCATE)", &[], |_| Ok(())).map(|_| ())
-            }
-            Connection::Postgres(_) => Ok(()),
-        })
+        self.read(|connection| connection.empty_log(BUSY))
+    }
+
+    /// Empties SQLite's log once it has grown beyond its bound. SQLite begins it anew only when a connection finds
+    /// nothing left to move, and of several that import at once none ever does: it grew as long as they did.
+    pub(crate) fn bound_log(&self) -> Result<(), Error> {
+        let Some(file) = self.file() else { return Ok(()) };
+        let mut log = file.as_os_str().to_owned();
+        log.push("-wal");
+        let size = || std::fs::metadata(&log).map_or(0, |log| log.len());
+        // While one empties it, the others need not.
+        let Ok(mut bound) = self.log_bound.try_lock() else { return Ok(()) };
+        if size() > *bound {
+            self.read(|connection| connection.empty_log(LOG_PATIENCE))?;
+            *bound = size() + LOG_BYTES;
+        }
+        Ok(())
     }
 
     /// Makes a consistent copy of a SQLite store in a new file, while it is in use.
@@ -245,4 +260,48 @@ fn relations(
         found.push(Finding::new(&format!("job {id}"), problem));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+    use crate::Store;
+
+    /// Writes rows of a megabyte, as other threads do, too; returns the most bytes that the log had.
+    fn write_much(store: &Store, log: &Path) -> u64 {
+        let mut most = 0;
+        let text = "x".repeat(1 << 20);
+        for number in 0..60 {
+            let name = format!("{number} {:?}", std::thread::current().id());
+            let write = store.write(|connection| {
+                let sql = "INSERT INTO meta (name, value) VALUES ($1, $2)";
+                connection.execute(sql, &[Value::Text(&name), Value::Text(&text)]).map(|_| ())
+            });
+            write.unwrap();
+            most = most.max(log.metadata().unwrap().len());
+            *store.log_bound.lock().unwrap() = 16 << 20;
+            store.bound_log().unwrap();
+        }
+        most
+    }
+
+    #[test]
+    fn the_log_is_bounded_while_several_connections_write() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("retort.sqlite");
+        let store = Store::open(path.to_str().unwrap(), "one").unwrap();
+        let log = PathBuf::from(format!("{}-wal", path.display()));
+        let most = std::thread::scope(|scope| {
+            let writers = [(); 3].map(|()| scope.spawn(|| write_much(&store, &log)));
+            writers.map(|writer| writer.join().unwrap())
+        });
+        // All three write 180 MB. Each may add a row before the log is emptied, which waits until they are done.
+        assert!(most.into_iter().all(|most| most < 64 << 20), "{most:?}");
+        *store.log_bound.lock().unwrap() = 0;
+        store.bound_log().unwrap();
+        assert_eq!(log.metadata().unwrap().len(), 0);
+        assert_eq!(*store.log_bound.lock().unwrap(), LOG_BYTES);
+    }
 }

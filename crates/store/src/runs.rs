@@ -156,7 +156,7 @@ impl crate::Store {
         update: &mut Update<'_>,
     ) -> Result<Vec<Taken>, Error> {
         let mut unpacker = self.unpacker();
-        self.write(|connection| {
+        let taken = self.write(|connection| {
             if incoming.len() >= MANY {
                 connection.widen()?;
             }
@@ -164,7 +164,11 @@ impl crate::Store {
             let (taken, states) = decide(connection, importer, incoming, &mut unpacker, update)?;
             write(connection, importer, states)?;
             Ok(taken)
-        })
+        })?;
+        if incoming.len() >= MANY {
+            self.bound_log()?;
+        }
+        Ok(taken)
     }
 
     /// What [`Store::take_in_runs`](crate::Store::take_in_runs) would do, where nothing came before.

@@ -16,7 +16,10 @@ use crate::{private, schema};
 /// Connections of a kind that are kept open while nobody uses them: as many as a server has calls at once.
 const IDLE: usize = 16;
 
-/// Nouns in SQLite or PostgreSQL. Shared by threads; each call takes a connection of its own.
+/// Bytes by which SQLite's log may grow before an import empties it: twice what gathers before it is moved.
+pub(crate) const LOG_BYTES: u64 = 256 << 20;
+
+/// Conversations, runs, documents and all that belongs to them, in SQLite or PostgreSQL. Shared by threads; each call takes a connection of its own.
 pub struct Store {
     place: StorePlace,
     idle: Mutex<Vec<Connection>>,
@@ -25,6 +28,8 @@ pub struct Store {
     pub(crate) dictionaries: Dictionaries,
     pub(crate) counts: Counts,
     pub(crate) served: Served,
+    /// Bytes of SQLite's log at which an import empties it.
+    pub(crate) log_bound: Mutex<u64>,
     identity: String,
 }
 
@@ -147,7 +152,9 @@ impl Store {
         let (idle, looking) = (Mutex::new(vec![connection]), Mutex::default());
         let counts = Counts::default();
         let served = Served::default();
-        let store = Self { place, idle, looking, dictionaries, counts, served, identity };
+        let log_bound = Mutex::new(LOG_BYTES);
+        let store =
+            Self { place, idle, looking, dictionaries, counts, served, log_bound, identity };
         store.read_features()?;
         store.read_run_features()?;
         store.renew_words_if_due()?;
