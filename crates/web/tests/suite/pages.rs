@@ -132,7 +132,6 @@ async fn what_goes_wrong_is_a_page_with_a_way_on() {
                 "/datasets",
             ),
             ("/conversations/x", 404, "There is no conversation “x”", "/export"),
-            ("/analysis?type=zebra", 400, "zebra", "/analysis"),
             ("/documents", 403, "admin", "/documents"),
             ("/nothing", 404, "nothing at this address", "/"),
             ("/exports/x", 400, "address", "/datasets"),
@@ -145,6 +144,11 @@ async fn what_goes_wrong_is_a_page_with_a_way_on() {
             assert!(text.contains(&format!("<a class=\"button first\" href=\"{way}\">")), "{text}");
             assert!(!reply.header("x-request-id").is_empty());
         }
+        // What is wrong with a filter is said on its own page.
+        let reply = ask("/analysis?type=zebra", &ann).await;
+        assert_eq!(reply.status, 400);
+        let text = reply.text();
+        assert!(text.contains("id=\"trouble\"") && text.contains("zebra"), "{text}");
         // Signed out: the way to sign in. Programs are answered as before.
         let reply = ask("/nothing", &As::Nobody).await;
         assert_eq!(reply.status, 404);
@@ -260,7 +264,7 @@ async fn a_list_is_searched_and_narrowed_by_the_counts_beside_it() {
         let wrong = wrong.text();
         assert!(wrong.contains("Unknown field “tga”."), "{wrong}");
         assert!(
-            wrong.contains("<a href=\"/export?search=tag%3Atea\">Search for <code>tag:tea</code>"),
+            wrong.contains("<a href=\"?search=tag%3Atea\">Search for <code>tag:tea</code>"),
             "{wrong}"
         );
         // A person who sees none of them gets no counts of them.
