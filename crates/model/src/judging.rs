@@ -290,6 +290,39 @@ impl<'a> Conversation<'a> {
         self.rounds.push(Round { number, parent, messages, tools, ..Round::default() });
     }
 
+    /// Takes back all that a person said: of the conversation, of its messages, and the answers that they wrote to correct
+    /// others. A correction that something follows stays, by nobody. Returns whether there was anything.
+    pub fn forget_judge(&mut self, by: &str) -> bool {
+        let is_by = |name: &Option<Text<'_>>| name.as_ref().is_some_and(|name| *name == *by);
+        let mut is_changed = false;
+        if self.judgements.iter().any(|one| is_by(&one.by)) {
+            self.judgements.retain(|one| !is_by(&one.by));
+            self.weigh();
+            is_changed = true;
+        }
+        for message in self.rounds.iter_mut().flat_map(|round| &mut round.messages) {
+            if message.judgements.iter().any(|one| is_by(&one.by)) {
+                message.judgements.retain(|one| !is_by(&one.by));
+                message.weigh();
+                is_changed = true;
+            }
+        }
+        let corrected: BTreeSet<u32> = self.rounds.iter().filter_map(Round::corrects).collect();
+        for number in corrected {
+            while self.withdraw_correction(number, by) {
+                is_changed = true;
+            }
+        }
+        for message in self.rounds.iter_mut().flat_map(|round| &mut round.messages) {
+            let author = message.metadata.get(AUTHOR).filter(|_| message.is_correction());
+            if author.and_then(RawJson::as_text).is_some_and(|author| author == by) {
+                message.metadata.take(AUTHOR);
+                is_changed = true;
+            }
+        }
+        is_changed
+    }
+
     /// Takes back a person's correction of the answer in the round with that number; whether there was one that nothing
     /// follows.
     pub fn withdraw_correction(&mut self, number: u32, by: &str) -> bool {
