@@ -49,8 +49,8 @@ pub use judgement::{Judgement, Label};
 pub use judging::{Judging, Place};
 pub use language::language_of;
 pub use message::{
-    CORRECTS, Content, Feedback, GROUND_TRUTH, Message, NotUnderstood, Part, PartKind, Role,
-    ToolCall,
+    CORRECTED_BY, CORRECTS, Content, Feedback, GROUND_TRUTH, Message, NotUnderstood, Part,
+    PartKind, Role, ToolCall,
 };
 pub use name::{DatasetName, FileName, NameError};
 pub use receipt::{Account, Origins, OutputPortion, Portion, Redacted, SeenLengths, Tally};

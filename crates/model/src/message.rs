@@ -140,6 +140,9 @@ pub const AUTHOR: &str = "author";
 /// The field of an answer's metadata with what the answer should have been.
 pub const GROUND_TRUTH: &str = "ground_truth";
 
+/// The field of a run's metadata with the author of its corrected answer.
+pub const CORRECTED_BY: &str = "corrected_by";
+
 /// Something that carries meaning in the source and that its reader could not place.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NotUnderstood<'a> {

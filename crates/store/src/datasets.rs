@@ -8,6 +8,7 @@ use crate::dialect::{Connection, Row, Value};
 use crate::error::Error;
 use crate::items::{held_by, table};
 use crate::job::{JOB, Job, read_job, refuse_taken};
+use crate::judged::{JUDGED, push_judged};
 use crate::page::{page_of, room_of};
 use crate::statement::Statement;
 use crate::store::{next, take_turn};
@@ -319,8 +320,8 @@ impl crate::Store {
         self.trace_items(scope, Without::Person(name), false, (after, most))
     }
 
-    /// The datasets that were made from something that a person holds, even if they have no record of it: the package
-    /// lists what was left out. A page as in [`Self::dataset_page`].
+    /// The datasets that were made from something that a person holds, even if they have no record of it, as the package
+    /// lists what was left out; or from something about which they said something. A page as in [`Self::dataset_page`].
     pub fn made_of_held(
         &self,
         scope: &Scope,
@@ -339,6 +340,7 @@ impl crate::Store {
         or_left_out: bool,
         (after, most): (Option<i64>, usize),
     ) -> Result<(Vec<Dataset>, bool), Error> {
+        let dialect = self.read(|connection| Ok(connection.dialect()))?;
         let mut statement = Statement::new(DATASET);
         statement.made_in(scope);
         statement.push(" AND job IN (SELECT i.job FROM job_item i WHERE i.item IN (");
@@ -351,6 +353,12 @@ impl crate::Store {
                 statement.push(&sql).int(scope.project);
                 statement.push(&format!(" AND c.{column} = ")).key(text);
                 between = " UNION ALL ";
+            }
+        }
+        if let (Without::Held(name), true) = (items, or_left_out) {
+            for kind in JUDGED {
+                statement.push(" UNION ALL SELECT c.key");
+                push_judged(&mut statement, dialect, kind, (scope.project, name), true);
             }
         }
         statement.push(match or_left_out {

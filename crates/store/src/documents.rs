@@ -382,6 +382,17 @@ impl crate::Store {
         self.purge_meant(&meant, forget)
     }
 
+    /// The hashes of the original files of the documents that a person imported.
+    pub fn originals_held(&self, project: i64, name: &str) -> Result<Vec<String>, Error> {
+        let mut statement =
+            Statement::new("SELECT DISTINCT c.original FROM document c WHERE c.project = ");
+        statement.int(project).push(" AND c.importer = ").key(name);
+        statement.push(&format!(" AND c.original IS NOT NULL AND c.status <> {PURGED}"));
+        self.read(|connection| {
+            connection.rows(&statement.sql, &statement.values(), |row| row.text(0))
+        })
+    }
+
     /// Purges the documents (`c`) for which `meant` appends the condition.
     fn purge_meant(
         &self,

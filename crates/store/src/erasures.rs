@@ -3,7 +3,7 @@
 //! A tombstone is a keyed hash (HMAC-SHA-256, cut to 128 bits) of a person's name, of an item's id, or of its canonical line.
 //! The texts cannot be read from it; who has the store has the key, too, and can test a guess.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use hmac::{Hmac, KeyInit, Mac};
 use retort_model::bounds::{PAGE_ITEMS, ROWS_AT_ONCE};
@@ -15,6 +15,7 @@ use crate::dialect::{Connection, Row, Value};
 use crate::error::Error;
 use crate::importer::Importer;
 use crate::items::{held_by, table};
+use crate::judged::{JUDGED, push_judged};
 use crate::page::page_of;
 use crate::statement::Statement;
 use crate::store::{next, take_turn};
@@ -63,6 +64,13 @@ pub struct StoredErasure {
     pub finished_at: Option<Time>,
     /// The signed receipt, once it is completed.
     pub receipt: Option<String>,
+}
+
+impl StoredErasure {
+    /// Whether it is under way and is of a person of this name.
+    pub fn is_of(&self, name: &str) -> bool {
+        self.person.as_deref() == Some(&*key_text(name))
+    }
 }
 
 const ERASURE: &str = "SELECT id, project, creator, state, person, name_hash, detail, error, created_at, finished_at, receipt \
@@ -117,6 +125,73 @@ impl Hasher {
         self.hash(&[b"content", kind.as_str().as_bytes(), digest])
     }
 }
+
+/// The people who were erased from a project, by their tombstones.
+pub struct ErasedPeople {
+    hasher: Hasher,
+    /// The last erasure of each, by the hash of their name.
+    erasures: HashMap<String, i64>,
+}
+
+impl ErasedPeople {
+    /// Whether a person of this name was erased.
+    pub fn contains(&self, name: &str) -> bool {
+        self.erasure_of(name).is_some()
+    }
+
+    /// The last erasure of a person of this name.
+    pub fn erasure_of(&self, name: &str) -> Option<i64> {
+        self.erasures.get(&self.hasher.of_person(name)).copied()
+    }
+}
+
+/// Where texts are kept that say which items are meant, and that can name a person.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AskedIn {
+    /// Plans of exports that ended.
+    Exports,
+    /// Plans of schedules.
+    Schedules,
+    /// Filters of saved views.
+    Views,
+    /// Selections in progress.
+    Choices,
+}
+
+impl AskedIn {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Exports, Self::Schedules, Self::Views, Self::Choices];
+
+    /// The table, the column of the text, and which rows count.
+    fn place(self) -> [&'static str; 3] {
+        match self {
+            Self::Exports => {
+                ["job", "plan", " AND kind = 'export' AND state NOT IN ('queued', 'running')"]
+            }
+            Self::Schedules => ["schedule", "plan", ""],
+            Self::Views => ["saved_view", "filter", ""],
+            Self::Choices => ["choice", "choice", ""],
+        }
+    }
+}
+
+/// Columns with the name of the person who made a row, in tables of a project.
+const MADE_BY: [(&str, &str); 14] = [
+    ("dataset", "creator"),
+    ("job", "creator"),
+    ("schedule", "creator"),
+    ("share", "creator"),
+    ("invitation", "creator"),
+    ("invitation", "name"),
+    ("erasure", "creator"),
+    ("notice", "creator"),
+    ("webhook", "creator"),
+    ("conversation", "importer"),
+    ("run", "importer"),
+    ("document", "importer"),
+    ("saved_view", "creator"),
+    ("choice", "person"),
+];
 
 /// An item that comes in.
 pub(crate) struct Arriving<'a> {
@@ -302,7 +377,8 @@ impl crate::Store {
         Ok(count.unwrap_or(0).unsigned_abs())
     }
 
-    /// Cancels the exports under way that have something that a person holds; their numbers.
+    /// Cancels the exports under way that have something that a person holds, or about which they said something; their
+    /// numbers.
     pub fn cancel_exports_of_held(&self, project: i64, name: &str) -> Result<Vec<i64>, Error> {
         self.write(|connection| {
             take_turn(connection)?;
@@ -314,6 +390,10 @@ impl crate::Store {
                 items.push(&format!("SELECT c.key FROM {} c WHERE c.project = ", table(kind)));
                 items.int(project).push(&format!(" AND c.{} = ", held_by(kind))).key(name)
             });
+            for kind in JUDGED {
+                statement.push(" UNION ALL SELECT c.key");
+                push_judged(&mut statement, connection.dialect(), kind, (project, name), true);
+            }
             statement.push(")) ORDER BY id");
             let jobs = connection.rows(&statement.sql, &statement.values(), |row| row.int(0))?;
             for job in &jobs {
@@ -321,6 +401,15 @@ impl crate::Store {
             }
             Ok(jobs)
         })
+    }
+
+    /// Traces that a person sent or will hold, and that wait to be imported or are kept for later spans.
+    pub fn traces_of(&self, project: i64, name: &str) -> Result<u64, Error> {
+        let sql =
+            "SELECT COUNT(*) FROM open_trace WHERE project = $1 AND (holder = $2 OR importer = $2)";
+        let values = [project.into(), Value::Text(&key_text(name))];
+        let count = self.read(|connection| connection.row(sql, &values, |row| row.int(0)))?;
+        Ok(count.unwrap_or(0).unsigned_abs())
     }
 
     /// Deletes the spans of a person that wait for the rest of their trace, or are kept for later ones.
@@ -481,16 +570,52 @@ impl crate::Store {
         })
     }
 
-    /// The plans of ended exports of a project in which a text occurs, with the numbers of the jobs.
-    pub fn plans_with(&self, project: i64, text: &str) -> Result<Vec<(i64, String)>, Error> {
-        let sql = "SELECT id, plan FROM job WHERE project = $1 AND kind = 'export'
-                       AND state NOT IN ('queued', 'running') ORDER BY id";
+    /// Has a process work on an erasure that is under way until a moment, if no other does; whether it may.
+    pub fn claim_erasure(&self, erasure: i64, now: Time, until: Time) -> Result<bool, Error> {
+        let sql = "UPDATE erasure SET lease_until = $1
+                   WHERE id = $2 AND state = 'running' AND (lease_until IS NULL OR lease_until < $3)";
+        let values =
+            [Value::Int(until.unix_micros()), erasure.into(), Value::Int(now.unix_micros())];
+        self.write(|connection| connection.execute(sql, &values)).map(|rows| rows > 0)
+    }
+
+    /// Has the process that works on an erasure go on until another moment; without one, others may.
+    pub fn keep_erasure(&self, erasure: i64, until: Option<Time>) -> Result<(), Error> {
+        let sql = "UPDATE erasure SET lease_until = $1 WHERE id = $2 AND state = 'running'";
+        let values = [until.map(Time::unix_micros).into(), erasure.into()];
+        self.write(|connection| connection.execute(sql, &values)).map(|_| ())
+    }
+
+    /// The people who were erased from a project; none if nobody was.
+    pub fn erased_people(&self, project: i64) -> Result<Option<ErasedPeople>, Error> {
+        self.read(|connection| {
+            let sql = "SELECT e.name_hash, MAX(e.id) FROM erasure e JOIN tombstone t ON t.project = e.project AND t.hash = e.name_hash
+                       WHERE e.project = $1 GROUP BY e.name_hash";
+            let read = |row: &Row<'_>| Ok((row.text(0)?, row.int(1)?));
+            let found = connection.rows(sql, &[project.into()], read)?;
+            if found.is_empty() {
+                return Ok(None);
+            }
+            let erasures = found.into_iter().collect();
+            Ok(Some(ErasedPeople { hasher: Hasher::of_store(connection)?, erasures }))
+        })
+    }
+
+    /// The texts of a project that are kept there and in which a text occurs.
+    pub fn asked_with(
+        &self,
+        project: i64,
+        place: AskedIn,
+        text: &str,
+    ) -> Result<Vec<String>, Error> {
+        let [table, column, which] = place.place();
+        let sql = format!("SELECT DISTINCT {column} FROM {table} WHERE project = $1{which}");
         let mut found = Vec::new();
         self.read(|connection| {
-            connection.each(sql, &[project.into()], &mut |row| {
-                let plan = row.text(1)?;
-                if plan.contains(text) {
-                    found.push((row.int(0)?, plan));
+            connection.each(&sql, &[project.into()], &mut |row| {
+                let asked = row.text(0)?;
+                if asked.contains(text) {
+                    found.push(asked);
                 }
                 Ok(())
             })
@@ -498,15 +623,53 @@ impl crate::Store {
         Ok(found)
     }
 
-    /// Replaces plans of ended jobs.
-    pub fn replace_plans(&self, plans: &[(i64, String)]) -> Result<(), Error> {
+    /// Replaces a text that is kept there.
+    pub fn replace_asked(
+        &self,
+        project: i64,
+        place: AskedIn,
+        (was, becomes): (&str, &str),
+    ) -> Result<(), Error> {
+        let [table, column, which] = place.place();
+        let sql =
+            format!("UPDATE {table} SET {column} = $1 WHERE project = $2 AND {column} = $3{which}");
+        let values = [becomes.into(), project.into(), was.into()];
+        self.write(|connection| connection.execute(&sql, &values)).map(|_| ())
+    }
+
+    /// Puts a number in the place of a person's name where it says who made or imported something of a project, unless the
+    /// person is in the project: what they made is theirs as long as they have an account. Returns whether they are not.
+    pub fn forget_maker(&self, project: i64, erasure: i64, name: &str) -> Result<bool, Error> {
+        let name = key_text(name);
+        let label = format!("[erased {erasure}]");
         self.write(|connection| {
-            for (job, plan) in plans {
-                let sql =
-                    "UPDATE job SET plan = $1 WHERE id = $2 AND state NOT IN ('queued', 'running')";
-                connection.execute(sql, &[plan.into(), (*job).into()])?;
+            take_turn(connection)?;
+            let sql = "SELECT p.id FROM person p JOIN membership m ON m.person = p.id
+                       WHERE m.project = $1 AND p.name = $2";
+            let values = [project.into(), Value::Text(&name)];
+            if connection.row(sql, &values, |row| row.int(0))?.is_some() {
+                return Ok(false);
             }
-            Ok(())
+            let values = [Value::Text(&label), project.into(), Value::Text(&name)];
+            for (table, column) in MADE_BY {
+                let sql = format!(
+                    "UPDATE {table} SET {column} = $1 WHERE project = $2 AND {column} = $3"
+                );
+                connection.execute(&sql, &values)?;
+            }
+            // Answers to repeated requests are kept for a day.
+            let sql = format!(
+                "DELETE FROM answered WHERE status IS NOT NULL AND {}(body, $1) > 0",
+                connection.dialect().position()
+            );
+            connection.execute(&sql, &[Value::Text(&name)])?;
+            // The space of ids of which only the bare ids are left.
+            for table in ["conversation", "run"] {
+                let sql =
+                    format!("UPDATE {table} SET space = $1 WHERE project = $2 AND space = $3");
+                connection.execute(&sql, &values)?;
+            }
+            Ok(true)
         })
     }
 }

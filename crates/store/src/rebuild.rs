@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use retort_model::{JobKind, Time};
+use retort_model::{JobKind, JobState, Time};
 
 use crate::columns::PURGED;
 use crate::cut::{cut, set_totals};
@@ -69,6 +69,16 @@ impl crate::Store {
                 Ok(())
             })?;
             Ok(Leaving { selected: number_of_items(connection, made.id)?, count, ids })
+        })
+    }
+
+    /// The last export that was queued to take the place of a dataset, and its state.
+    pub fn rebuild_of(&self, dataset: i64) -> Result<Option<(i64, JobState)>, Error> {
+        let sql = "SELECT id, state FROM job WHERE replaces = $1 ORDER BY id DESC LIMIT 1";
+        self.read(|connection| {
+            connection.row(sql, &[dataset.into()], |row| {
+                Ok((row.int(0)?, row.text(1)?.parse().map_err(Error::Damaged)?))
+            })
         })
     }
 

@@ -10,12 +10,13 @@ use crate::dialect::{Connection, Value};
 use crate::error::Error;
 use crate::features::readable_line;
 
-/// The columns `models`, `least_score`, `most_score` and `environment`.
+/// The columns `models`, `least_score`, `most_score`, `environment` and `corrected_by`.
 pub(crate) struct RunFeatureColumns {
     /// Never null: that stands for features that were not read so far.
     models: String,
     scores: [Option<i64>; 2],
     environment: Option<String>,
+    corrected_by: Option<String>,
 }
 
 impl From<&RunFeatures> for RunFeatureColumns {
@@ -24,15 +25,22 @@ impl From<&RunFeatures> for RunFeatureColumns {
             models: array_of(features.models.iter().take(MODELS).map(|model| title_text(model))),
             scores: features.scores.map_or([None; 2], |scores| scores.map(Some)),
             environment: features.environment.as_deref().map(|name| key_text(name).into_owned()),
+            corrected_by: features.corrected_by.as_deref().map(|name| key_text(name).into_owned()),
         }
     }
 }
 
 impl RunFeatureColumns {
     /// The values, in the order of the columns.
-    pub(crate) fn values(&self) -> [Value<'_>; 4] {
+    pub(crate) fn values(&self) -> [Value<'_>; 5] {
         let [least, most] = self.scores;
-        [Value::Text(&self.models), least.into(), most.into(), self.environment.as_ref().into()]
+        [
+            Value::Text(&self.models),
+            least.into(),
+            most.into(),
+            self.environment.as_ref().into(),
+            self.corrected_by.as_ref().into(),
+        ]
     }
 }
 
@@ -57,8 +65,9 @@ fn read_page(connection: &mut Connection, unpacker: &mut Unpacker<'_>) -> Result
         let features =
             canonical::read_run(text).map(|run| RunFeatures::of(&run)).unwrap_or_default();
         let columns = RunFeatureColumns::from(&features);
-        let sql = "UPDATE run SET models = $1, least_score = $2, most_score = $3, environment = $4
-                   WHERE key = $5";
+        let sql = "UPDATE run SET models = $1, least_score = $2, most_score = $3, environment = $4,
+                       corrected_by = $5
+                   WHERE key = $6";
         let mut values: Vec<Value<'_>> = columns.values().into();
         values.push(Value::Int(*key));
         connection.execute(sql, &values)?;

@@ -113,7 +113,7 @@ struct State {
     next: Option<Box<IncomingRun>>,
 }
 
-const COLUMNS: [&str; 27] = [
+const COLUMNS: [&str; 28] = [
     "key",
     "project",
     "id",
@@ -141,6 +141,7 @@ const COLUMNS: [&str; 27] = [
     "least_score",
     "most_score",
     "environment",
+    "corrected_by",
 ];
 
 impl crate::Store {
@@ -595,10 +596,10 @@ fn change(
         "UPDATE run SET variant = $1, owner = $2, thread = $3, status = $4, marks = $5, started_at = $6,
                    finished_at = $7, nodes = $8, files = $9, question = $10, answer = $11, error = $12,
                    search = $13, digest = $14, size = $15, body = $16, importer = $17, holder = $18, models = $19,
-                   least_score = $20, most_score = $21, environment = $22, {CHANGED_NOW}
-               WHERE key = $23"
+                   least_score = $20, most_score = $21, environment = $22, corrected_by = $23, {CHANGED_NOW}
+               WHERE key = $24"
     );
-    let [models, least, most, environment] = made.features.values();
+    let [models, least, most, environment, corrected_by] = made.features.values();
     let values = [
         Value::Int(made.variant),
         made.owner.as_ref().into(),
@@ -622,6 +623,7 @@ fn change(
         least,
         most,
         environment,
+        corrected_by,
         Value::Int(row),
     ];
     connection.execute(&sql, &values).map(|_| ())
@@ -651,7 +653,7 @@ fn purge(connection: &mut Connection, runs: &[[i64; 4]]) -> Result<(), Error> {
         let sql = format!(
             "UPDATE run SET variant = 0, owner = NULL, importer = NULL, holder = NULL, thread = NULL, status = {PURGED}, marks = 0, nodes = 0,
                  files = 0, question = NULL, answer = NULL, error = NULL, search = '', digest = $1, size = 0, body = 0,
-                 models = '[]', least_score = NULL, most_score = NULL, environment = NULL
+                 models = '[]', least_score = NULL, most_score = NULL, environment = NULL, corrected_by = NULL
              WHERE key = $2"
         );
         connection.execute(&sql, &[Value::Bytes(&[]), key])?;

@@ -101,3 +101,48 @@ fn exports_under_way_of_what_a_person_holds_are_cancelled() {
         assert!(!job.state.is_ended());
     });
 }
+
+#[test]
+fn what_a_person_judged_of_others_is_found_and_a_lease_keeps_others_from_an_erasure() {
+    on_both(|place| {
+        let of = |id: &str, owner: &str, judges: &[&str]| {
+            let mut one = Incoming { owner: Some(owner.into()), ..place.incoming(id, id) };
+            one.features.judges = judges.iter().map(|name| (*name).to_owned()).collect();
+            one
+        };
+        let many: Vec<String> = (0..120).map(|n| format!("judge {n:03}")).collect();
+        let many: Vec<&str> = many.iter().map(String::as_str).collect();
+        place.take(&[
+            of("a", "bob", &["ann"]),
+            of("b", "bob", &["joanna", "carl"]),
+            of("c", "ann", &["ann"]),
+            of("d", "bob", &["ann\", \"x", "carl"]),
+            of("e", "bob", &many),
+        ]);
+        let (store, project) = (&place.store, place.project);
+        assert_eq!(
+            store.judged_by(project, "ann").unwrap(),
+            [2, 0],
+            "one may be in the body alone"
+        );
+        let (mut behind, mut found) = (0, Vec::new());
+        let kind = retort_model::ItemKind::Conversation;
+        while let Some(item) = store.next_judged(kind, (project, "ann"), behind).unwrap() {
+            behind = item.key;
+            found.push(item.id);
+        }
+        assert_eq!(found, ["a", "e"]);
+        place.export("d", &ids(&["a"]));
+        place.export("o", &ids(&["b", "c"]));
+        let id = store.begin_erasure(project, "local", "ann", &KEY, at(1)).unwrap();
+        assert!(store.claim_erasure(id, at(1), at(5)).unwrap());
+        assert!(!store.claim_erasure(id, at(4), at(9)).unwrap(), "another works on it");
+        store.keep_erasure(id, None).unwrap();
+        assert!(store.claim_erasure(id, at(4), at(9)).unwrap());
+        assert!(store.claim_erasure(id, at(10), at(12)).unwrap(), "its lease is over");
+        let people = store.erased_people(project).unwrap().unwrap();
+        assert!(people.contains("ann") && !people.contains("joanna"));
+        store.complete_erasure(id, ("{}", "signed"), at(13)).unwrap();
+        assert!(!store.claim_erasure(id, at(20), at(30)).unwrap(), "it is completed");
+    });
+}

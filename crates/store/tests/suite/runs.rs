@@ -229,6 +229,7 @@ fn told(place: &Place, number: usize, project: i64, dice: &mut Dice) -> Told {
                 [least, least + dice.below(5) as i64].map(|score| score * 1_000_000)
             }),
             environment: dice.happens(50).then(|| (*dice.one(&["prod", "test"])).to_owned()),
+            corrected_by: None,
         },
         thread: dice.happens(50).then(|| (*dice.one(&["t-1", "t-2", "旅"])).to_owned()),
         started_at: dice.happens(90).then(|| at(dice.below(40) as i64)),
