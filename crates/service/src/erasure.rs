@@ -1,9 +1,14 @@
 //! Erasure: deletes a person's items from a project, and their rows from everyone's datasets, with a signed receipt.
 //!
 //! A person's items are those that they hold: the ones that they own, and the ones that they imported and that name no
-//! owner. Datasets are queued to be made again before anything is purged, as a purged item no longer has a holder. So an
-//! erasure that was interrupted can be repeated. It is completed by the first that finds all its datasets made again: a worker, or
-//! the caller. Tombstones keep what was erased from coming back (`store/src/erasures.rs`).
+//! owner. What they said about items of others is taken back (`forgetting.rs`).
+//!
+//! Each step notes what it is about to do before it does it, and can be done again. So a worker goes on with an erasure whose
+//! process was killed, as soon as nobody holds its lease, and the receipt still counts everything. First, the datasets that
+//! contain something of the person are noted, and the exports under way cancelled. Then judgements are taken back, the datasets
+//! are queued to be made again, and the items are purged: of a purged item nobody can tell whose it was. The erasure is completed
+//! by the first that finds all its datasets made again: a worker, or the caller. Tombstones keep what was erased from coming
+//! back (`store/src/erasures.rs`).
 
 use std::collections::HashMap;
 
@@ -18,8 +23,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::caller::Caller;
+use crate::clock::later;
 use crate::error::Error;
-use crate::rebuild::forget_name;
+use crate::lease::while_kept;
 use crate::secret::chance;
 use crate::service::Service;
 
@@ -37,11 +43,15 @@ pub struct Erasure {
     pub documents: u64,
     /// Public links to their conversations.
     pub links: u64,
-    /// Everyone's datasets that were made from at least one of their items.
+    /// Conversations of others that they judged, or in which they corrected an answer.
+    pub judged: u64,
+    /// Runs of others whose answer they corrected.
+    pub corrected: u64,
+    /// Everyone's datasets that were made from at least one of all these.
     pub datasets: Vec<AffectedDataset>,
 }
 
-/// A dataset that was made from items of the person.
+/// A dataset that was made from items of the person, or from items about which they said something.
 #[derive(Clone, Debug)]
 pub struct AffectedDataset {
     /// The dataset.
@@ -62,7 +72,8 @@ impl AffectedDataset {
 impl Erasure {
     /// Whether the person has nothing.
     pub fn is_nothing(&self) -> bool {
-        self.conversations + self.runs + self.documents == 0 && self.datasets.is_empty()
+        let items = self.conversations + self.runs + self.documents;
+        items + self.judged + self.corrected == 0 && self.datasets.is_empty()
     }
 }
 
@@ -77,10 +88,22 @@ pub struct ErasureDetail {
     pub documents: u64,
     /// Public links to the conversations.
     pub links: u64,
+    /// Conversations of others that they judged, or in which they corrected an answer.
+    #[serde(default)]
+    pub judged: u64,
+    /// Runs of others whose answer they corrected.
+    #[serde(default)]
+    pub corrected: u64,
     /// Traces that waited to be imported, or were kept for later spans.
     pub traces: u64,
     /// Exports under way that were cancelled.
     pub cancelled: Vec<i64>,
+    /// Datasets that are still to be deleted or queued to be made again.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub pending: Vec<i64>,
+    /// Hashes of original files that are still to be removed.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub originals: Vec<String>,
     /// Datasets that were deleted or made again.
     pub datasets: Vec<ErasedFrom>,
     /// Whether the items are purged.
@@ -92,6 +115,9 @@ pub struct ErasureDetail {
 pub struct ErasedFrom {
     /// Its number.
     pub dataset: i64,
+    /// Where its files were.
+    #[serde(default)]
+    pub prefix: String,
     /// All items from which it was made.
     pub items: u64,
     /// Those that were left out.
@@ -162,16 +188,28 @@ impl Service {
     /// The caller does not own the project; those of the store.
     pub fn erasure(&self, caller: &Caller, name: &str) -> Result<Erasure, Error> {
         may_erase(caller)?;
-        let project = caller.project.id;
+        self.found_of(caller.project.id, name)
+    }
+
+    fn found_of(&self, project: i64, name: &str) -> Result<Erasure, Error> {
         let [conversations, runs, documents] = self.store.held(project, name)?;
         let links = self.store.shares_of_held(project, name)?;
-        let mut erasure = Erasure { conversations, runs, documents, links, datasets: Vec::new() };
+        let [judged, corrected] = self.store.judged_by(project, name)?;
+        let mut erasure = Erasure {
+            conversations,
+            runs,
+            documents,
+            links,
+            judged,
+            corrected,
+            ..Erasure::default()
+        };
         let (scope, mut after) = (Scope::project(project), None);
         loop {
             let (page, has_more) = self.store.made_of_held(&scope, name, after, PAGE_ITEMS)?;
             after = page.last().map(|dataset| dataset.id);
             for dataset in page {
-                erasure.datasets.push(self.affected(dataset, Without::Held(name))?);
+                erasure.datasets.push(self.affected(dataset, name)?);
             }
             if !has_more {
                 return Ok(erasure);
@@ -179,87 +217,169 @@ impl Service {
         }
     }
 
-    /// Purges everything that a person holds in the caller's project, deletes the datasets that hold nothing else, and
-    /// queues the others to be made again without the person's items. Imports leave out from then on what was erased, and
-    /// whatever names the person as its owner. The erasure is completed once the datasets are made.
+    fn affected(&self, dataset: Dataset, name: &str) -> Result<AffectedDataset, Error> {
+        let leaving = self.store.leaving(&dataset, Without::Held(name), &Default::default())?;
+        Ok(AffectedDataset { dataset, leaving: leaving.count, selected: leaving.selected })
+    }
+
+    /// Purges everything that a person holds in the caller's project, takes back what they said about items of others,
+    /// deletes the datasets that hold nothing else, and queues the others to be made again without it. Imports leave out from
+    /// then on what was erased, and whatever names the person as its owner. The erasure is completed once the datasets are
+    /// made.
     ///
     /// # Errors
-    /// The caller does not own the project; there is nothing of the person; a dataset is being rebuilt already; those of the
-    /// store and of the datasets' storage. What was begun goes on when the same is asked again.
+    /// The caller does not own the project; there is nothing of the person; those of the store and of the datasets' storage.
+    /// A worker goes on with what was begun, or the next call.
     pub fn erase(&self, caller: &Caller, name: &str) -> Result<StoredErasure, Error> {
         self.audited(caller, Action::Purge, "everything of a person: erased", || {
             may_erase(caller)?;
             let project = caller.project.id;
-            let found = self.erasure(caller, name)?;
-            if found.is_nothing() {
-                return Err(nothing_of(name));
-            }
-            let id = self.store.begin_erasure(
-                project,
-                &caller.name,
-                name,
-                &chance::<32>()?,
-                self.clock.now(),
-            )?;
-            let begun = self.stored_erasure(project, id)?;
-            let mut detail = ErasureDetail::of(&begun)?;
-            detail.conversations = detail.conversations.max(found.conversations);
-            detail.runs = detail.runs.max(found.runs);
-            detail.documents = detail.documents.max(found.documents);
-            detail.links = detail.links.max(found.links);
-            // No import brings anything back from here on, and no export under way keeps anything.
-            self.store.bury_held(project, id, name)?;
-            detail.cancelled.extend(self.store.cancel_exports_of_held(project, name)?);
-            point("erasure.datasets");
-            for affected in &found.datasets {
-                let done = self.leave_out_of(caller.person, affected, name)?;
-                detail.datasets.retain(|before| before.dataset != done.dataset);
-                detail.datasets.push(done);
-                self.store.note_erasure(id, &detail.json(), None)?;
-            }
-            point("erasure.purge");
-            self.purge_held(project, name, &mut detail)?;
-            detail.is_purged = true;
-            self.store.note_erasure(id, &detail.json(), None)?;
+            let mut running = self.store.running_erasures()?.into_iter();
+            let id = match running.find(|one| one.project == project && one.is_of(name)) {
+                Some(begun) => begun.id,
+                None if self.found_of(project, name)?.is_nothing() => return Err(nothing_of(name)),
+                None => {
+                    let (fresh, now) = (chance::<32>()?, self.clock.now());
+                    self.store.begin_erasure(project, &caller.name, name, &fresh, now)?
+                }
+            };
+            self.go_on_with_erasure(project, id, caller.person)?;
             self.complete_erasure(&self.stored_erasure(project, id)?)?;
             self.stored_erasure(project, id)
         })
     }
 
-    /// How many of the items of a dataset are to leave it.
-    fn affected(&self, dataset: Dataset, leaves: Without<'_>) -> Result<AffectedDataset, Error> {
-        let leaving = self.store.leaving(&dataset, leaves, &Default::default())?;
-        let (leaving, selected) = (leaving.count, leaving.selected);
-        Ok(AffectedDataset { dataset, leaving, selected })
+    /// Goes on with an erasure up to the purge, unless another process does; a dataset is made again for a person, or for
+    /// someone who opens the store directly.
+    fn go_on_with_erasure(&self, project: i64, id: i64, person: Option<i64>) -> Result<(), Error> {
+        let now = self.clock.now();
+        let lease = self.settings.lease;
+        if !self.store.claim_erasure(id, now, later(now, lease))? {
+            return Ok(());
+        }
+        let keep = |until| self.store.keep_erasure(id, until);
+        let done = while_kept(lease / 4, &|| keep(Some(later(self.clock.now(), lease))), || {
+            self.erase_up_to_purge(&self.stored_erasure(project, id)?, person)
+        });
+        keep(None)?;
+        done
     }
 
-    /// Deletes a dataset, or queues it to be made again without what a person holds.
+    fn erase_up_to_purge(&self, erasure: &StoredErasure, person: Option<i64>) -> Result<(), Error> {
+        let mut detail = ErasureDetail::of(erasure)?;
+        let Some(name) = erasure.person.as_deref().filter(|_| !detail.is_purged) else {
+            return Ok(());
+        };
+        let (project, id) = (erasure.project, erasure.id);
+        let note = |detail: &ErasureDetail| self.store.note_erasure(id, &detail.json(), None);
+        let found = self.found_of(project, name)?;
+        detail.conversations = detail.conversations.max(found.conversations);
+        detail.runs = detail.runs.max(found.runs);
+        detail.documents = detail.documents.max(found.documents);
+        detail.links = detail.links.max(found.links);
+        detail.judged = detail.judged.max(found.judged);
+        detail.corrected = detail.corrected.max(found.corrected);
+        detail.traces = detail.traces.max(self.store.traces_of(project, name)?);
+        for affected in found.datasets {
+            let number = affected.dataset.id;
+            if !detail.pending.contains(&number) && !self.is_made_again(&detail, number)? {
+                detail.pending.push(number);
+            }
+        }
+        for original in self.store.originals_held(project, name)? {
+            if !detail.originals.contains(&original) {
+                detail.originals.push(original);
+            }
+        }
+        note(&detail)?;
+        // No import brings anything back from here on, and no export under way keeps anything.
+        self.store.bury_held(project, id, name)?;
+        for job in self.store.cancel_exports_of_held(project, name)? {
+            if !detail.cancelled.contains(&job) {
+                detail.cancelled.push(job);
+            }
+        }
+        note(&detail)?;
+        point("erasure.judgements");
+        self.forget_judgements(project, name)?;
+        point("erasure.datasets");
+        while let Some(number) = detail.pending.first().copied() {
+            if !self.leave_out_of((erasure, person), number, name, &mut detail)? {
+                return Ok(());
+            }
+            detail.pending.retain(|one| *one != number);
+            note(&detail)?;
+        }
+        point("erasure.purge");
+        self.purge_held(project, id, name)?;
+        self.forget_originals(&detail.originals)?;
+        detail.originals.clear();
+        detail.is_purged = true;
+        Ok(note(&detail)?)
+    }
+
+    /// Whether a dataset was queued to be made again, and that did not fail.
+    fn is_made_again(&self, detail: &ErasureDetail, number: i64) -> Result<bool, Error> {
+        let queued = detail.datasets.iter().find(|one| one.dataset == number);
+        let Some(job) = queued.and_then(|one| one.job) else { return Ok(false) };
+        let failed = [JobState::Failed, JobState::Cancelled];
+        Ok(self.store.job_ends(&[job])?.iter().all(|(_, state, _)| !failed.contains(state)))
+    }
+
+    /// Deletes a dataset, or queues it to be made again without what a person holds, and notes it in the detail of the erasure;
+    /// false if that has to wait for an export under way to be cancelled.
     fn leave_out_of(
         &self,
-        person: Option<i64>,
-        affected: &AffectedDataset,
+        (erasure, person): (&StoredErasure, Option<i64>),
+        number: i64,
         name: &str,
-    ) -> Result<ErasedFrom, Error> {
-        let dataset = &affected.dataset;
-        let before = self.erased_files(dataset)?;
-        let job = match affected.is_emptied() {
-            true => {
+        detail: &mut ErasureDetail,
+    ) -> Result<bool, Error> {
+        let queued = self.store.rebuild_of(number)?;
+        if let Some((job, state)) = queued.filter(|(job, _)| detail.cancelled.contains(job))
+            && !state.is_ended()
+        {
+            detail.datasets.retain(|one| one.job != Some(job));
+            return Ok(false);
+        }
+        let failed = [JobState::Failed, JobState::Cancelled];
+        // It was queued just before the process was killed.
+        let queued = queued.filter(|(_, state)| !failed.contains(state)).map(|(job, _)| job);
+        let scope = Scope::project(erasure.project);
+        let dataset = self.store.dataset_numbered(&scope, number)?;
+        if let Some(dataset) = &dataset {
+            let affected = self.affected(dataset.clone(), name)?;
+            let before = self.erased_files(dataset)?;
+            detail.datasets.retain(|one| one.dataset != number);
+            detail.datasets.push(ErasedFrom {
+                dataset: number,
+                prefix: dataset.prefix.clone(),
+                items: affected.selected,
+                erased: affected.leaving,
+                before,
+                ..ErasedFrom::default()
+            });
+            self.store.note_erasure(erasure.id, &detail.json(), None)?;
+            point("erasure.noted");
+            if affected.is_emptied() {
                 self.remove_dataset(dataset)?;
-                None
+                return Ok(true);
             }
-            false => {
+        }
+        let job = match (queued, &dataset) {
+            (Some(job), _) => Some(job),
+            (None, Some(dataset)) => {
                 let replaces = (true, &*dataset.name);
                 Some(self.submit_rebuild(dataset, Without::Held(name), person, replaces)?)
             }
+            // Deleted just before the process was killed, or by someone else.
+            (None, None) => None,
         };
-        Ok(ErasedFrom {
-            dataset: dataset.id,
-            items: affected.selected,
-            erased: affected.leaving,
-            job,
-            before,
-            ..ErasedFrom::default()
-        })
+        point("erasure.queued");
+        if let Some(one) = detail.datasets.iter_mut().find(|one| one.dataset == number) {
+            one.job = job;
+        }
+        Ok(true)
     }
 
     fn erased_files(&self, dataset: &Dataset) -> Result<Vec<ErasedFile>, Error> {
@@ -274,38 +394,29 @@ impl Service {
             .collect())
     }
 
-    /// Purges what a person holds, and takes their name and the names of their files out of ended jobs.
-    fn purge_held(
-        &self,
-        project: i64,
-        name: &str,
-        detail: &mut ErasureDetail,
-    ) -> Result<(), Error> {
+    /// Purges what a person holds, and takes their name and the names of their files out of what is kept of jobs and
+    /// filters.
+    fn purge_held(&self, project: i64, erasure: i64, name: &str) -> Result<(), Error> {
         let theirs = Scope::person(project, name);
         let statuses = Status::ALL.to_vec();
         let all = ConversationFilter { statuses, ..ConversationFilter::default() };
         self.store.edit(&theirs, &all, &Edit::Purge)?;
+        point("erasure.purging");
         self.store.purge_runs(&theirs, &RunFilter::default())?;
-        let mut originals = Vec::new();
-        self.store.purge_documents_held(project, name, &mut |more| originals.extend(more))?;
-        self.forget_originals(&originals)?;
-        detail.traces += self.store.forget_traces_of(project, name)?;
+        self.store.purge_documents_held(project, name, &mut |_| ())?;
+        self.store.forget_traces_of(project, name)?;
         self.forget_file_names_in(project, name)?;
-        let mut plans = Vec::new();
-        // As it stands within JSON.
-        let quoted = serde_json::to_string(name).unwrap_or_default();
-        for (job, plan) in self.store.plans_with(project, &quoted)? {
-            let Ok(mut fields) = serde_json::from_str(&plan) else { continue };
-            if forget_name(&mut fields, name) > 0 {
-                plans.push((job, serde_json::to_string(&fields).unwrap_or(plan)));
-            }
-        }
-        Ok(self.store.replace_plans(&plans)?)
+        self.forget_asked(project, name)?;
+        self.forget_maker(project, erasure, name)
     }
 
-    /// Completes the erasures whose datasets are made.
+    /// Goes on with the erasures that nobody works on, and completes those whose datasets are made.
     pub(crate) fn complete_erasures(&self) -> Result<(), Error> {
-        for erasure in self.store.running_erasures()? {
+        for mut erasure in self.store.running_erasures()? {
+            if !ErasureDetail::of(&erasure)?.is_purged {
+                self.go_on_with_erasure(erasure.project, erasure.id, None)?;
+                erasure = self.stored_erasure(erasure.project, erasure.id)?;
+            }
             self.complete_erasure(&erasure)?;
         }
         Ok(())
@@ -322,13 +433,23 @@ impl Service {
             WaitsFor::Jobs => return self.note_erasure(erasure, &detail, None),
             WaitsFor::Owner(what) => return self.note_erasure(erasure, &detail, Some(&what)),
         }
-        let left = self.store.held(erasure.project, name)?;
-        if left.iter().sum::<u64>() > 0 {
+        let left: u64 = self.store.held(erasure.project, name)?.iter().sum();
+        if left + self.said_by(erasure.project, name)? > 0 {
             let why =
                 "new items of this person were stored in the meantime; erase the person again";
+            detail.is_purged = false;
             return self.note_erasure(erasure, &detail, Some(why));
         }
         self.store.forget_bare_ids(erasure.project, erasure.id)?;
+        // A worker that made a dataset again in the meantime had read the name before, and a process that was killed may have
+        // left files of deleted datasets behind.
+        self.forget_maker(erasure.project, erasure.id, name)?;
+        let scope = Scope::project(erasure.project);
+        for one in detail.datasets.iter().filter(|one| !one.prefix.is_empty()) {
+            if self.store.dataset_numbered(&scope, one.dataset)?.is_none() {
+                self.objects.remove_all(&one.prefix)?;
+            }
+        }
         point("erasure.complete");
         let receipt = self.erasure_receipt(erasure, &detail)?;
         let ended = (&*detail.json(), &*receipt);
@@ -398,12 +519,11 @@ impl Service {
             if detail.datasets.iter().any(|one| one.dataset == dataset.id) {
                 continue;
             }
-            let affected = self.affected(dataset, Without::Purged)?;
-            if affected.leaving > 0 {
-                let name = erasure.person.as_deref().unwrap_or_default();
-                detail.datasets.push(self.leave_out_of(None, &affected, name)?);
-                waits = WaitsFor::Jobs;
+            if !detail.pending.contains(&dataset.id) {
+                detail.pending.push(dataset.id);
             }
+            detail.is_purged = false;
+            waits = WaitsFor::Jobs;
         }
         Ok(waits)
     }
@@ -447,16 +567,24 @@ impl Service {
                 "runs": detail.runs,
                 "documents": detail.documents,
                 "public_links": detail.links,
+                "judged_conversations_of_others": detail.judged,
+                "corrected_runs_of_others": detail.corrected,
                 "waiting_traces": detail.traces,
             },
             "datasets": datasets,
             "exports_cancelled": detail.cancelled.len(),
-            "left": {"conversations": 0, "runs": 0, "documents": 0},
+            "left": {
+                "conversations": 0,
+                "runs": 0,
+                "documents": 0,
+                "judged_conversations_of_others": 0,
+                "corrected_runs_of_others": 0,
+            },
             "not_covered": [
                 "backups that were made before",
                 "datasets that were downloaded or delivered before",
-                "the account of the person, and entries of the audit log that name it",
-                "items of others that quote the person",
+                "the account of the person, what they made with it as long as they are in the project, and entries of the audit log that name them",
+                "items of others that quote the person, and names that others gave to datasets, views and schedules",
             ],
         });
         let key = self.signing_key()?;

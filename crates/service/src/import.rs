@@ -26,13 +26,14 @@ use retort_model::{
     RunFeatures, Scope, Tally, Time, Warning, Words, canonical,
 };
 use retort_store::{
-    Compared, Comparing, Importer, Incoming, IncomingDocument, IncomingRun, PackedBody, Packer,
-    Store, Taken, Updated,
+    Compared, Comparing, ErasedPeople, Importer, Incoming, IncomingDocument, IncomingRun,
+    PackedBody, Packer, Store, Taken, Updated,
 };
 use serde::{Deserialize, Serialize};
 
 use crate::caller::LOCAL;
 use crate::error::Error;
+use crate::forgetting::forget_erased;
 
 /// What is to be imported.
 #[derive(Clone)]
@@ -199,6 +200,7 @@ pub(crate) fn import(
     let inputs = Inputs::find(&plan.inputs, None, plan.reading)?;
     let ends = Ends::new(stopped);
     let attached = plan.keeps_files.then(|| AttachedFiles::of(&inputs));
+    let erased = store.erased_people(to.scope.project)?;
     let before = Sequencer::new(Before { seen: SeenIds::new(), again: HashMap::new() });
     let read_bytes = Arc::new(AtomicU64::new(0));
     let mut feed = InputsFeed::new(&inputs, plan.from);
@@ -238,10 +240,11 @@ pub(crate) fn import(
             |jobs| feed.feed(&mut Outlet::new(plan.threads, jobs, &ends, None, 0, read)),
             || {
                 let mut packer = store.packer();
-                let (ends, before, attached) = (&ends, &before, attached.as_ref());
+                let (ends, before) = (&ends, &before);
+                let (attached, erased) = (attached.as_ref(), erased.as_ref());
                 move |job: Job, made: &retort_engine::pipeline::Output<'_, ReadBatch>| {
                     let sequence = job.sequence;
-                    match pack(job, (plan, to, attached), &mut packer, before, ends) {
+                    match pack(job, (plan, to, attached, erased), &mut packer, before, ends) {
                         Some(result) => made.send(sequence, result.map_err(EngineError::from)),
                         None => false,
                     }
@@ -296,7 +299,12 @@ pub(crate) fn import(
 /// Parses a batch and packs its conversations; `None` if everything ends.
 fn pack(
     job: Job,
-    (plan, to, attached): (&ImportPlan, &Destination<'_>, Option<&AttachedFiles>),
+    (plan, to, attached, erased): (
+        &ImportPlan,
+        &Destination<'_>,
+        Option<&AttachedFiles>,
+        Option<&ErasedPeople>,
+    ),
     packer: &mut Packer,
     before: &Sequencer<Before>,
     ends: &Ends<'_>,
@@ -328,6 +336,9 @@ fn pack(
         }
         // The same content has the same id, no matter who owns it.
         contents.push((!one.has_id).then(|| content_of(one, &mut line)));
+        if let Some(erased) = erased {
+            forget_erased(&mut one.item, erased);
+        }
         if let Some(owner @ None) = one.item.owner_mut() {
             *owner = plan.owner.as_deref().map(Text::from);
         }

@@ -7,8 +7,8 @@ use retort_formats::judgements::{Judgement, Rows};
 use retort_json::RawJson;
 use retort_model::bounds::{IDS_LISTED, JUDGEMENT_CHARACTERS};
 use retort_model::{
-    Action, Conversation, ConversationFilter, Feedback, Grant, Judging, Message, Place, Query,
-    Role, Run, RunStatus, canonical, condition, fnv1a,
+    Action, CORRECTED_BY, Conversation, ConversationFilter, Feedback, Grant, Judging, Message,
+    Place, Query, Role, Run, RunStatus, canonical, condition, fnv1a,
 };
 use retort_store::{Cursor, Importer, IncomingRun, Order, Summary, Taken};
 
@@ -16,9 +16,6 @@ use crate::caller::{Caller, LOCAL};
 use crate::error::Error;
 use crate::import::{incoming_run, update_run};
 use crate::service::Service;
-
-/// The field of a run with the author of its corrected answer.
-const CORRECTED_BY: &str = "corrected_by";
 
 /// What became of judgements. `read = changed + same + unknown + refused`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -264,6 +261,7 @@ impl Service {
         one.check()?;
         let now = self.clock.now();
         let by = one.author.as_deref().unwrap_or(&caller.name);
+        self.refuse_erased(caller, by)?;
         self.rewrite(caller, which, None, |whole| {
             if one.place == JudgedPlace::Conversation {
                 if one.corrected.is_some() {
@@ -297,6 +295,17 @@ impl Service {
         })
     }
 
+    /// Refuses what a person says who was erased.
+    fn refuse_erased(&self, caller: &Caller, name: &str) -> Result<(), Error> {
+        let erased = self.store.erased_people(caller.project.id)?;
+        match erased.is_some_and(|erased| erased.contains(name)) {
+            true => Err(Error::Choice(format!(
+                "everything of `{name}` was erased in this project; an owner of the project can lift that"
+            ))),
+            false => Ok(()),
+        }
+    }
+
     fn judge_run(&self, caller: &Caller, judgement: &Judgement) -> Result<bool, Error> {
         let (summary, line) = self.run(caller, &judgement.id, (None, None))?;
         let damaged = |why: String| {
@@ -316,6 +325,7 @@ impl Service {
         run.feedback = feedback_of(judgement).map(Box::new);
         if judgement.corrected.is_some() {
             let author = judgement.author.as_deref().unwrap_or(&caller.name);
+            self.refuse_erased(caller, author)?;
             run.metadata.put(CORRECTED_BY.into(), RawJson::string(author));
         }
         let mut line = Vec::new();

@@ -34,6 +34,32 @@ impl Pulse {
     }
 }
 
+/// Does `act`, and calls `keep` each `every` meanwhile. What keeps a lease may fail: it then ends by itself.
+pub(crate) fn while_kept<T, E>(
+    every: Duration,
+    keep: &(dyn Fn() -> Result<(), E> + Sync),
+    act: impl FnOnce() -> T,
+) -> T {
+    let (ended, changed) = (Mutex::new(false), Condvar::new());
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut over = ended.lock().unwrap_or_else(PoisonError::into_inner);
+            while !*over {
+                let waited = changed.wait_timeout(over, every);
+                over = waited.unwrap_or_else(PoisonError::into_inner).0;
+                if !*over {
+                    let _ = keep();
+                }
+            }
+        });
+        // The thread ends even if `act` panics.
+        let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(act));
+        *ended.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        changed.notify_all();
+        done.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
+}
+
 /// A job in the hands of this worker, or a part of one that another worker holds.
 pub(crate) struct Lease<'k> {
     pub(crate) store: &'k Arc<Store>,

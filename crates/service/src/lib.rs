@@ -21,6 +21,7 @@ mod error;
 mod export;
 mod export_parts;
 mod facets;
+mod forgetting;
 mod idempotency;
 mod import;
 mod intake;

@@ -12,6 +12,7 @@ use crate::caller::Caller;
 use crate::datasets::DatasetRef;
 use crate::error::Error;
 use crate::export::KeptExport;
+use crate::forgetting::forget_asked;
 use crate::queue::neighbour;
 use crate::service::Service;
 
@@ -99,7 +100,8 @@ impl Service {
         let text = |id: &Value| id.as_str().map(str::to_owned);
         each_ids(&mut kept.selection.fields, &mut |ids| named.extend(ids.iter().filter_map(text)));
         let leaving = self.store.leaving(dataset, without, &named)?;
-        if leaving.count == 0 {
+        // What an erased person said about its items is taken back in them.
+        if leaving.count == 0 && !matches!(without, Without::Held(_)) {
             return Err(Error::Conflict(format!(
                 "dataset {} has nothing to leave out: it contains no such item",
                 dataset.id
@@ -115,6 +117,7 @@ impl Service {
         each_ids(&mut kept.selection.fields, &mut |ids| ids.retain(|id| !is_left_out(id)));
         if let Without::Held(person) = without {
             forget_name(&mut kept.selection.fields, person);
+            forget_asked(&mut kept.selection.fields, person);
         }
         kept.snapshot = kept.snapshot.or(made.created_at.map(|time| time.to_string()));
         if let Ok(name) = name.parse() {
@@ -136,7 +139,7 @@ impl Service {
 const SAMPLING: [&str; 4] = ["sample", "seed", "sample_by", "balance"];
 
 /// What takes the place of the name of a person who was erased.
-const ERASED: &str = "[erased]";
+pub(crate) const ERASED: &str = "[erased]";
 
 /// Takes a name out of the texts of what was asked for; how often it was there.
 pub(crate) fn forget_name(asked: &mut Map<String, Value>, name: &str) -> u64 {

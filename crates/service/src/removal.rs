@@ -68,6 +68,12 @@ impl Service {
             done => done?,
         }
         self.forget_file_names(&person.name)?;
+        for project in self.store.projects()? {
+            let erased = self.store.erased_people(project.id)?;
+            if let Some(erasure) = erased.and_then(|erased| erased.erasure_of(&person.name)) {
+                self.forget_maker(project.id, erasure, &person.name)?;
+            }
+        }
         let entry = NewAudit {
             project: None,
             person: Some(by),
