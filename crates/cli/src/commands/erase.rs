@@ -16,9 +16,10 @@ use crate::display::{one_line, several};
 /// Permanently deletes the conversations, runs and documents of the project that the person owns, and those that they
 /// imported and that name no owner, whatever their status, with the public links to them. Datasets that were made of any of
 /// these, by anyone, are made again without them, with all other rows as they were; those made of nothing else are
-/// deleted. From then on, imports leave out what was erased and whatever names the person as its owner, until `--lift`.
-/// Items of others that the person imported stay, and so does their account: `retort users delete` removes it. Only owners
-/// of the project can do it.
+/// deleted. What the person said about items of others is taken back: ratings, labels, comments, marks and corrected answers.
+/// From then on, imports leave out what was erased and whatever names the person as its owner, until `--lift`. Items of others
+/// that the person imported stay, and so does their account: `retort users delete` removes it. Only owners of the project can
+/// do it.
 ///
 /// Once the datasets are made, there is a signed receipt: `--receipt NUMBER` prints it, `--public-key` prints the key that
 /// verifies it, and `retort verify RECEIPT --key KEY` checks it.
@@ -103,7 +104,9 @@ impl Erase {
             }
             return Ok(ExitCode::SUCCESS);
         }
-        if found.conversations + found.runs + found.documents > 0 || !found.datasets.is_empty() {
+        let said = found.judged_conversations + found.corrected_runs;
+        let items = found.conversations + found.runs + found.documents;
+        if items + said > 0 || !found.datasets.is_empty() {
             confirm("this will be permanently erased", self.yes)?;
         }
         let begun = client.erase(person)?;
@@ -124,7 +127,7 @@ impl Erase {
             let id = ended.id;
             let how = match ended.receipt {
                 Some(_) => format!("erased; `retort erase --receipt {id}` prints the signed receipt"),
-                None => "erased; an export under way is still being cancelled, and `retort erase --list` shows when that is done".into(),
+                None => "the erasure is under way: another process works on it, or an export is still being cancelled; `retort erase --list` shows when it is done".into(),
             };
             eprintln!("{how}");
             eprintln!("`retort doctor --erased FILE` searches the store for texts of theirs");
@@ -143,6 +146,16 @@ fn tell(found: &wire::ErasurePreview) {
         items.push(several(found.links, "public link"));
     }
     eprintln!("to erase   {}", items.join(", "));
+    let mut said = Vec::new();
+    if found.judged_conversations > 0 {
+        said.push(several(found.judged_conversations, "conversation"));
+    }
+    if found.corrected_runs > 0 {
+        said.push(several(found.corrected_runs, "run"));
+    }
+    if !said.is_empty() {
+        eprintln!("to take back  what they said about {} of others", said.join(" and "));
+    }
     for one in &found.datasets {
         let (name, creator) = (one_line(&one.name, 40), one_line(&one.creator, 80));
         let what = if one.action == "delete" { "to delete " } else { "to rebuild" };
@@ -191,6 +204,8 @@ fn as_json(found: &wire::ErasurePreview, erasure: Option<&wire::Erasure>) -> Val
         "runs": found.runs,
         "documents": found.documents,
         "links": found.links,
+        "judged_conversations": found.judged_conversations,
+        "corrected_runs": found.corrected_runs,
         "datasets": datasets,
         "rebuilt_as": made,
     })

@@ -25,6 +25,10 @@ pub struct ErasurePreview {
     pub documents: u64,
     /// Public links to these conversations.
     pub links: u64,
+    /// Conversations of others that they judged, or in which they corrected an answer.
+    pub judged_conversations: u64,
+    /// Runs of others whose answer they corrected.
+    pub corrected_runs: u64,
     /// Everyone's datasets that were made from at least one of these items.
     pub datasets: Vec<AffectedDatasetPreview>,
 }
@@ -53,6 +57,8 @@ impl From<&retort_service::Erasure> for ErasurePreview {
             runs: found.runs,
             documents: found.documents,
             links: found.links,
+            judged_conversations: found.judged,
+            corrected_runs: found.corrected,
             datasets: found.datasets.iter().map(AffectedDatasetPreview::from).collect(),
         }
     }
@@ -94,6 +100,10 @@ pub struct Erasure {
     pub documents: u64,
     /// Public links.
     pub links: u64,
+    /// Conversations of others about which something that they said was taken back.
+    pub judged_conversations: u64,
+    /// Runs of others about which that was.
+    pub corrected_runs: u64,
     /// Datasets that were deleted or made again.
     pub datasets: Vec<ErasedDataset>,
     /// The signed receipt, once it is completed: a DSSE envelope as JSON text.
@@ -146,6 +156,8 @@ impl TryFrom<&StoredErasure> for Erasure {
             runs: detail.runs,
             documents: detail.documents,
             links: detail.links,
+            judged_conversations: detail.judged,
+            corrected_runs: detail.corrected,
             datasets: detail.datasets.iter().map(ErasedDataset::from).collect(),
             receipt: erasure.receipt.clone(),
         })
