@@ -16,6 +16,7 @@ mod encoded;
 mod identity;
 mod numbers;
 mod own;
+mod program;
 mod replace;
 mod rules;
 mod search;
@@ -25,6 +26,7 @@ mod walk;
 
 pub use self::action::{Action, Key};
 pub use self::own::{OwnRules, is_rules_file};
+pub use self::program::{Named, ProgramRule, Recogniser};
 pub use self::rules::{Redactor, Rule, RuleSets, Settings};
 pub use self::walk::{Found, Hit};
 

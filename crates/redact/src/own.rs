@@ -1,6 +1,7 @@
 //! The user's own rules, from a TOML file.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use regex_automata::meta::{Config, Regex};
 use regex_automata::util::syntax;
@@ -8,6 +9,10 @@ use retort_model::Redaction;
 use serde::Deserialize;
 
 use crate::action::{Action, sha256};
+use crate::program::{
+    ARGUMENTS, Begin, MOST_PROCESSES, MOST_SECONDS, Named, PROCESSES, ProgramRule, Recogniser,
+    SECONDS, Unavailable,
+};
 use crate::text::stands_alone;
 
 /// Bytes of a file of rules, and rules in it. A person writes them, and each is another search.
@@ -46,6 +51,8 @@ enum Finds {
     Words(Regex),
     /// Ends of paths, each as its steps from the last to the first.
     Fields(Vec<Vec<String>>),
+    /// What a program says.
+    Program(ProgramRule),
 }
 
 #[derive(Deserialize)]
@@ -63,6 +70,11 @@ struct Written {
     regex: Option<String>,
     words: Option<Vec<String>>,
     fields: Option<Vec<String>>,
+    program: Option<Vec<String>>,
+    recogniser: Option<String>,
+    timeout_seconds: Option<u64>,
+    processes: Option<usize>,
+    sha256: Option<String>,
 }
 
 impl OwnRules {
@@ -92,7 +104,7 @@ impl OwnRules {
             let name = written.name.clone();
             let is_twice = rules.iter().any(|rule| rule.name == name);
             let rule =
-                if is_twice { Err("the name is used twice".into()) } else { compiled(written) };
+                if is_twice { Err("the name is used twice".into()) } else { compiled(&written) };
             rules.push(rule.map_err(|why| format!("line {line}: rule `{name}`: {why}"))?);
         }
         Ok(Self { rules, text: text.to_owned(), sha256: sha256(text) })
@@ -129,13 +141,46 @@ impl OwnRules {
         (0..).zip(&self.rules)
     }
 
-    /// Tells of all that regular expressions and words find.
+    /// The names of the rules with a program, and what runs it.
+    pub fn running(&self) -> impl Iterator<Item = (&str, &dyn Recogniser)> {
+        self.rules.iter().filter_map(|rule| match &rule.finds {
+            Finds::Program(ProgramRule { runs: Some(runs), .. }) => Some((&*rule.name, &**runs)),
+            _ => None,
+        })
+    }
+
+    /// The same rules, whose programs are run by what `begin` gives. One that cannot be run has failed already, so that
+    /// nothing is exported with it.
+    #[must_use]
+    pub fn begin(mut self, begin: &Begin<'_>) -> Self {
+        for rule in &mut self.rules {
+            let Finds::Program(program) = &mut rule.finds else { continue };
+            let wanted = program.sha256.as_deref();
+            let runs = begin(program).and_then(|runs| match wanted {
+                Some(wanted) if wanted != runs.sha256() => Err(format!(
+                    "the program has the SHA-256 {}, not the one that the rule names",
+                    runs.sha256()
+                )),
+                _ => Ok(runs),
+            });
+            program.runs = Some(runs.unwrap_or_else(|why| Arc::new(Unavailable(why))));
+        }
+        self
+    }
+
+    /// Tells of all that regular expressions, words and programs find.
     pub(crate) fn each(&self, text: &str, take: &mut dyn FnMut(u16, Range<usize>)) {
         for (place, rule) in self.numbered() {
             let (regex, are_words) = match &rule.finds {
                 Finds::Regex(regex) => (regex, false),
                 Finds::Words(regex) => (regex, true),
                 Finds::Fields(_) => continue,
+                Finds::Program(program) => {
+                    // What failed stops the export: whoever applies the rules asks for it.
+                    let spans = program.runs.as_ref().and_then(|runs| runs.spans(text).ok());
+                    spans.into_iter().flatten().for_each(|range| take(place, range));
+                    continue;
+                }
             };
             for found in regex.find_iter(text) {
                 let range = found.range();
@@ -162,13 +207,13 @@ impl OwnRules {
         };
         self.numbered().find_map(|(place, rule)| match &rule.finds {
             Finds::Fields(ends) => ends.iter().any(ends_so).then_some(place),
-            Finds::Regex(_) | Finds::Words(_) => None,
+            Finds::Regex(_) | Finds::Words(_) | Finds::Program(_) => None,
         })
     }
 }
 
-fn compiled(written: Written) -> Result<OwnRule, String> {
-    let Written { name, action, regex, words, fields } = written;
+fn compiled(written: &Written) -> Result<OwnRule, String> {
+    let Written { name, action, regex, words, fields, program, recogniser, .. } = written;
     let is_part = |one: char| one.is_ascii_lowercase() || one.is_ascii_digit() || one == '-';
     if !(1..=NAME).contains(&name.len()) || !name.chars().all(is_part) {
         return Err(format!(
@@ -178,14 +223,53 @@ fn compiled(written: Written) -> Result<OwnRule, String> {
     if name.parse::<Redaction>().is_ok() {
         return Err("a built-in rule has this name; choose another".into());
     }
-    let action = action.map(|action| action.parse()).transpose()?;
-    let finds = match (regex, words, fields) {
-        (Some(regex), None, None) => Finds::Regex(regex_of(&regex, false)?),
-        (None, Some(words), None) => Finds::Words(words_of(&words)?),
-        (None, None, Some(fields)) => Finds::Fields(fields_of(&fields)?),
-        _ => return Err("a rule has exactly one of `regex`, `words` and `fields`".into()),
+    let action = action.as_ref().map(|action| action.parse()).transpose()?;
+    let finds = match (regex, words, fields, program, recogniser) {
+        (Some(regex), None, None, None, None) => Finds::Regex(regex_of(regex, false)?),
+        (None, Some(words), None, None, None) => Finds::Words(words_of(words)?),
+        (None, None, Some(fields), None, None) => Finds::Fields(fields_of(fields)?),
+        (None, None, None, Some(command), None) => {
+            Finds::Program(program_of(Named::Command(command.clone()), written)?)
+        }
+        (None, None, None, None, Some(name)) => {
+            Finds::Program(program_of(Named::Configured(name.clone()), written)?)
+        }
+        _ => {
+            return Err(
+                "a rule has exactly one of `regex`, `words`, `fields`, `program` and `recogniser`"
+                    .into(),
+            );
+        }
     };
-    Ok(OwnRule { name, action, finds })
+    let is_program = matches!(finds, Finds::Program(_));
+    let limits = (&written.timeout_seconds, &written.processes, &written.sha256);
+    if !is_program && limits != (&None, &None, &None) {
+        return Err(
+            "`timeout_seconds`, `processes` and `sha256` are for rules with a program".into()
+        );
+    }
+    Ok(OwnRule { name: name.clone(), action, finds })
+}
+
+fn program_of(named: Named, written: &Written) -> Result<ProgramRule, String> {
+    if let Named::Command(command) = &named {
+        let is_named = command.first().is_some_and(|program| !program.trim().is_empty());
+        if !is_named || command.len() > ARGUMENTS {
+            return Err(format!(
+                "`program` is a list of a program and its arguments, at most {ARGUMENTS}"
+            ));
+        }
+    }
+    let seconds = written.timeout_seconds.unwrap_or(SECONDS);
+    if !(1..=MOST_SECONDS).contains(&seconds) {
+        return Err(format!("`timeout_seconds` is 1 to {MOST_SECONDS}"));
+    }
+    let processes = written.processes.unwrap_or(PROCESSES);
+    if !(1..=MOST_PROCESSES).contains(&processes) {
+        return Err(format!("`processes` is 1 to {MOST_PROCESSES}"));
+    }
+    let sha256 = written.sha256.as_ref().map(|hash| hash.to_ascii_lowercase());
+    Ok(ProgramRule { named, seconds, processes, sha256, runs: None })
 }
 
 fn regex_of(pattern: &str, ignores_case: bool) -> Result<Regex, String> {

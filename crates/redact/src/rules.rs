@@ -8,6 +8,7 @@ use retort_model::Redaction;
 
 use crate::action::{Action, Key, sha256};
 use crate::own::OwnRules;
+use crate::program::Recogniser;
 use crate::secrets::Literals;
 
 /// Which of the built-in rules are applied.
@@ -118,7 +119,27 @@ impl Redactor {
     /// applied, and of the user's.
     pub fn hash(&self) -> String {
         let own = self.own().map_or("", OwnRules::sha256);
-        sha256(&format!("{BUILT_IN_VERSION} {} {own}", self.settings.sets))
+        let mut text = format!("{BUILT_IN_VERSION} {} {own}", self.settings.sets);
+        for (_, runs) in self.programs() {
+            text.push(' ');
+            text.push_str(runs.sha256());
+        }
+        sha256(&text)
+    }
+
+    /// The names of the rules with a program, and what runs it.
+    pub fn programs(&self) -> impl Iterator<Item = (&str, &dyn Recogniser)> {
+        self.own().into_iter().flat_map(OwnRules::running)
+    }
+
+    /// Whether everything was searched so far.
+    ///
+    /// # Errors
+    /// The program of a rule failed, so what it was to find may have been missed.
+    pub fn check(&self) -> Result<(), String> {
+        let failed = self.programs().find_map(|(rule, runs)| Some((rule, runs.failure()?)));
+        failed
+            .map_or(Ok(()), |(rule, why)| Err(format!("the redaction rule `{rule}` failed: {why}")))
     }
 
     /// What tells the key from others without giving it away.
