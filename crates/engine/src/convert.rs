@@ -307,6 +307,8 @@ impl Written {
         clear_up(&storage, &parts, &files)?;
         let listed: Vec<DataFile> = files.iter().map(DataFile::from).collect();
         point("receipt");
+        // Names of inputs were redacted beside the batches.
+        dataset.redaction.check()?;
         let manifest = receipt(outputs, &totals, listed);
         debug_assert!(manifest.balances() && totals.account.balances());
         files.push(write_text(&storage, MANIFEST, &manifest.to_json())?);

@@ -330,6 +330,8 @@ pub fn assemble(
         let datasets: Vec<FoundDataset> = found.iter().map(Found::by_trainers).collect();
         files.push(write_text(storage, DATASET_INFO, &dataset_info(&datasets, columns))?);
     }
+    // Names were redacted beside the batches, too.
+    plan.redaction.check()?;
     let shown = manifest(plan, Origin::default(), totals, Vec::new());
     let notes = plan.data_format.card_notes(&plan.shape_options, plan.is_flat());
     let splits: Vec<(&str, &str)> =

@@ -78,7 +78,9 @@ fn kept_dataset(dataset: &DatasetPlan) -> serde_json::Value {
     }
     let redactor = dataset.redaction.redactor();
     if let (Some(key), Some(redactor)) = (kept.get_mut(REDACTION_KEY), redactor) {
-        *key = redactor.key_fingerprint().into();
+        // Parts that other programs redacted do not go together.
+        let rules = redactor.programs().next().map(|_| format!(" {}", redactor.hash()));
+        *key = (redactor.key_fingerprint() + &rules.unwrap_or_default()).into();
     }
     kept
 }

@@ -3,11 +3,14 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use retort_formats::package::{RedactedCount, RedactionCounts};
+use retort_formats::package::{RedactedCount, RedactionCounts, RedactionProgram};
 use retort_model::{Account, Redacted};
-use retort_redact::{Action, Found, Key, OwnRules, Redactor, RuleSets, Settings, is_rules_file};
+use retort_redact::{
+    Action, Found, Key, OwnRules, Recogniser, Redactor, RuleSets, Settings, is_rules_file,
+};
 
 use crate::error::Error;
+use crate::recogniser;
 
 /// The redaction of a dataset. Without rules, there is none.
 #[derive(Clone, Debug, Default)]
@@ -59,7 +62,8 @@ impl Redaction {
         if !self.is_any() {
             return Ok(());
         }
-        let (sets, own, action) = (self.sets, self.own.clone(), self.action);
+        let (sets, action) = (self.sets, self.action);
+        let own = self.own.as_deref().map(|own| Arc::new(own.clone().begin(&recogniser::begin)));
         let settings = Settings { sets, own, action, key: key.clone() };
         self.redactor = Some(Arc::new(Redactor::new(settings)?));
         self.key = Some(key);
@@ -107,12 +111,12 @@ impl Redaction {
     /// Whether nothing can pass unredacted.
     ///
     /// # Errors
-    /// There are rules but no key.
+    /// There are rules but no key; the program of a rule failed.
     pub fn check(&self) -> Result<(), Error> {
         if self.is_any() && self.redactor.is_none() {
             return Err(Error::bug("redaction was asked for, but it has no key"));
         }
-        Ok(())
+        self.redactor.as_ref().map_or(Ok(()), |redactor| redactor.check()).map_err(Error::Choice)
     }
 
     /// What was found, as the receipt tells it.
@@ -126,11 +130,17 @@ impl Redaction {
         Some(RedactionCounts {
             rules: self.sets.to_string(),
             own_rules: self.own.iter().flat_map(|own| own.names()).map(str::to_owned).collect(),
+            programs: redactor.programs().map(program).collect(),
             rules_sha256: redactor.hash(),
             action: self.action.to_string(),
             found: account.redacted.iter().map(count).collect(),
         })
     }
+}
+
+fn program((rule, runs): (&str, &dyn Recogniser)) -> RedactionProgram {
+    let (program, sha256) = (runs.name().to_owned(), runs.sha256().to_owned());
+    RedactionProgram { rule: rule.to_owned(), program, sha256 }
 }
 
 /// A key that nobody knows.

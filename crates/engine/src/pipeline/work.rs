@@ -93,6 +93,11 @@ impl Worker<'_> {
         }
         if let Some(redactor) = &self.shaping.redactor {
             done.redact(redactor);
+            // Nothing of a batch is written in which something may have been missed.
+            if let Err(why) = redactor.check() {
+                self.ends.fail(Error::Choice(why));
+                return false;
+            }
         }
         if let Some(kept) = &mut kept {
             kept.add_verdicts(&read, items_before);

@@ -133,12 +133,26 @@ pub struct RedactionCounts {
     /// The names of the user's own rules.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub own_rules: Vec<String>,
-    /// A hash of all rules. Two datasets with the same one were searched for the same.
+    /// The programs of the user's own rules.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub programs: Vec<RedactionProgram>,
+    /// A hash of all rules and of their programs. Two datasets with the same one were searched for the same.
     pub rules_sha256: String,
     /// What was done with what was found, where a rule does not say otherwise.
     pub action: String,
     /// What was found, by the name of the rule.
     pub found: Vec<RedactedCount>,
+}
+
+/// A program that looked for what a redaction rule replaces.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RedactionProgram {
+    /// The name of the rule.
+    pub rule: String,
+    /// What was run, without folders.
+    pub program: String,
+    /// A hash of its command and of the files that the command names.
+    pub sha256: String,
 }
 
 /// What one redaction rule found.

@@ -20,8 +20,8 @@ pub use findings::{FindingLine, List, findings_differ, write_finding};
 pub use manifest::{
     BenchmarkCount, Column, Counts, DataFile, Decontamination, FORMAT_VERSION, FilterAsked,
     Finding, InputCount, LanguageCount, Lengths, Manifest, ModelCount, OriginsTold, OutputCounts,
-    ReadCounts, RecordCounts, RedactedCount, RedactionCounts, Renamed, SeenBy, SeriesMerged,
-    SplitCounts, WindowSpan, WindowTold, findings,
+    ReadCounts, RecordCounts, RedactedCount, RedactionCounts, RedactionProgram, Renamed, SeenBy,
+    SeriesMerged, SplitCounts, WindowSpan, WindowTold, findings,
 };
 pub use notes::{PaperNotes, SourceCategory, SourceNote};
 pub use rejects::{Reject, write_extra, write_reject};

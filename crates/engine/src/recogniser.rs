@@ -1,0 +1,382 @@
+//! Programs that find what redaction rules replace, as processes that answer one text after another in JSON Lines.
+//!
+//! A process reads a line `{"id": 1, "text": "…"}` and writes a line `{"id": 1, "spans": [{"start": 0, "end": 3}]}`, whose
+//! places count Unicode characters. It is given the next text when it has answered. So there is at most one answer under way in
+//! each process, and one that comes out of order has the wrong id. Two threads a process write to it and read from it, so that a
+//! process that neither reads nor answers is noticed in time.
+//!
+//! Whatever goes wrong is a failure for good, of all processes of the rule: the export that uses it stops.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::ops::Range;
+use std::path::Path;
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError, RwLock};
+use std::time::Duration;
+
+use retort_redact::{Named, ProgramRule, Recogniser};
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+
+use crate::storage::hex;
+
+/// How long a process may take for its first answer beyond the time for one text: it may have to load a model.
+const START: Duration = Duration::from_secs(120);
+
+/// Bytes of one answer: a hundred thousand spans of one text.
+const ANSWER_BYTES: u64 = 8 << 20;
+
+/// How often a thread that waits for a free process looks whether the others failed.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// How long a process may take to end once it gets no more texts.
+const END: Duration = Duration::from_secs(2);
+
+/// Texts up to this length whose spans are kept, and how many: keys and names come again and again.
+const KNOWN_BYTES: usize = 64;
+const KNOWN: usize = 10_000;
+
+/// Which programs this process may run for redaction rules.
+#[derive(Debug, Default)]
+struct Allowed {
+    any: bool,
+    configured: BTreeMap<String, Vec<String>>,
+}
+
+static ALLOWED: RwLock<Allowed> = RwLock::new(Allowed { any: false, configured: BTreeMap::new() });
+
+/// Has this process run the programs of the rules that its user gives it. Without it, rules can only name programs of the
+/// configuration: they may come from others.
+pub fn allow_all_programs() {
+    ALLOWED.write().unwrap_or_else(PoisonError::into_inner).any = true;
+}
+
+/// Has this process run a program of its configuration for the rules that name it.
+pub fn allow_programs(configured: &BTreeMap<String, Vec<String>>) {
+    let mut allowed = ALLOWED.write().unwrap_or_else(PoisonError::into_inner);
+    allowed.configured.extend(configured.clone());
+}
+
+/// What runs the program of a rule.
+///
+/// # Errors
+/// This process may not run it, or it cannot be read.
+pub(crate) fn begin(rule: &ProgramRule) -> Result<Arc<dyn Recogniser>, String> {
+    let allowed = ALLOWED.read().unwrap_or_else(PoisonError::into_inner);
+    let command = match &rule.named {
+        Named::Command(command) if allowed.any => command.clone(),
+        Named::Command(_) => {
+            return Err(
+                "`program` works with `retort convert` and `retort preview`; here, name a program of the server's configuration with `recogniser`"
+                    .into(),
+            );
+        }
+        Named::Configured(name) => allowed.configured.get(name).cloned().ok_or_else(|| {
+            format!("there is no recogniser `{name}` in the configuration, under `[recognisers]`")
+        })?,
+    };
+    drop(allowed);
+    Ok(Arc::new(Program::new(command, rule)?))
+}
+
+/// A program, and its processes.
+#[derive(Debug)]
+struct Program {
+    command: Vec<String>,
+    name: String,
+    sha256: String,
+    time: Duration,
+    processes: usize,
+    pool: Mutex<Pool>,
+    freed: Condvar,
+    failure: OnceLock<String>,
+    known: Mutex<HashMap<String, Vec<Range<usize>>>>,
+}
+
+#[derive(Debug, Default)]
+struct Pool {
+    free: Vec<Running>,
+    begun: usize,
+}
+
+impl Program {
+    fn new(command: Vec<String>, rule: &ProgramRule) -> Result<Self, String> {
+        let name = command.iter().find(|part| Path::new(part).is_file()).or(command.first());
+        let name = name.map(Path::new).and_then(Path::file_name);
+        Ok(Self {
+            name: name.map_or_else(String::new, |name| name.to_string_lossy().into_owned()),
+            sha256: hash_of(&command)?,
+            command,
+            time: Duration::from_secs(rule.seconds),
+            processes: rule.processes,
+            pool: Mutex::default(),
+            freed: Condvar::new(),
+            failure: OnceLock::new(),
+            known: Mutex::default(),
+        })
+    }
+
+    /// A process that waits for a text: a new one while there may be more, else the first that is free.
+    fn take(&self) -> Result<Running, String> {
+        let mut pool = self.pool.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            if let Some(why) = self.failure.get() {
+                return Err(why.clone());
+            }
+            if let Some(running) = pool.free.pop() {
+                return Ok(running);
+            }
+            if pool.begun < self.processes {
+                pool.begun += 1;
+                drop(pool);
+                return Running::begin(&self.command);
+            }
+            let waited = self.freed.wait_timeout(pool, LOOK);
+            pool = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    fn ask(&self, text: &str) -> Result<Vec<Range<usize>>, String> {
+        let mut running = self.take()?;
+        let spans = running.ask(text, self.time)?;
+        self.pool.lock().unwrap_or_else(PoisonError::into_inner).free.push(running);
+        self.freed.notify_one();
+        Ok(spans)
+    }
+}
+
+impl Recogniser for Program {
+    fn spans(&self, text: &str) -> Result<Vec<Range<usize>>, String> {
+        if let Some(why) = self.failure.get() {
+            return Err(why.clone());
+        }
+        if !text.chars().any(char::is_alphanumeric) {
+            return Ok(Vec::new());
+        }
+        let known = || self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_short = text.len() <= KNOWN_BYTES;
+        if is_short && let Some(spans) = known().get(text) {
+            return Ok(spans.clone());
+        }
+        let spans = self.ask(text).map_err(|why| {
+            let why = format!("`{}` {why}", self.name);
+            self.failure.get_or_init(|| why).clone()
+        })?;
+        if is_short {
+            let mut known = known();
+            if known.len() >= KNOWN {
+                known.clear();
+            }
+            known.insert(text.to_owned(), spans.clone());
+        }
+        Ok(spans)
+    }
+
+    fn failure(&self) -> Option<String> {
+        self.failure.get().cloned()
+    }
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn sha256(&self) -> &str {
+        &self.sha256
+    }
+}
+
+/// A hash of a command, with the contents of the files that it names.
+fn hash_of(command: &[String]) -> Result<String, String> {
+    let mut hasher = Sha256::new();
+    for part in command {
+        let path = Path::new(part);
+        let bytes = match path.is_file() {
+            true => std::fs::read(path).map_err(|error| format!("cannot read {part}: {error}"))?,
+            false => part.as_bytes().to_vec(),
+        };
+        hasher.update((bytes.len() as u64).to_be_bytes());
+        hasher.update(&bytes);
+    }
+    Ok(hex(&hasher.finalize()))
+}
+
+/// A process of a program.
+#[derive(Debug)]
+struct Running {
+    child: Child,
+    /// Lines for the thread that writes them; none when no more come.
+    to: Option<SyncSender<Vec<u8>>>,
+    from: Receiver<Result<Vec<u8>, String>>,
+    /// The id of the next text.
+    next: u64,
+}
+
+impl Running {
+    fn begin(command: &[String]) -> Result<Self, String> {
+        let (program, arguments) =
+            command.split_first().ok_or_else(|| "has no program".to_owned())?;
+        let mut begun = Command::new(program);
+        begun.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped());
+        // Tokens and passwords of Retort's own.
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("RETORT_") {
+                begun.env_remove(name);
+            }
+        }
+        let mut child = begun.spawn().map_err(|error| format!("cannot be started: {error}"))?;
+        let (Some(mut input), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
+            return Err("has no input and output".into());
+        };
+        let (to, lines) = sync_channel::<Vec<u8>>(1);
+        std::thread::spawn(move || {
+            for line in lines {
+                if input.write_all(&line).and_then(|()| input.flush()).is_err() {
+                    break;
+                }
+            }
+        });
+        let (answers, from) = sync_channel(1);
+        std::thread::spawn(move || read_answers(output, &answers));
+        Ok(Self { child, to: Some(to), from, next: 1 })
+    }
+
+    /// The spans of a text.
+    fn ask(&mut self, text: &str, time: Duration) -> Result<Vec<Range<usize>>, String> {
+        let id = self.next;
+        self.next += 1;
+        let mut line =
+            serde_json::to_vec(&serde_json::json!({"id": id, "text": text})).unwrap_or_default();
+        line.push(b'\n');
+        let is_taken = self.to.as_ref().is_some_and(|to| to.send(line).is_ok());
+        let limit = if id == 1 { START.saturating_add(time) } else { time };
+        let answer = match self.from.recv_timeout(limit) {
+            Ok(answer) => answer?,
+            Err(RecvTimeoutError::Timeout) => {
+                return Err(format!("did not answer within {} s", limit.as_secs()));
+            }
+            Err(RecvTimeoutError::Disconnected) => return Err(self.ended()),
+        };
+        if !is_taken {
+            return Err("answered without reading".into());
+        }
+        spans_of(&answer, id, text)
+    }
+
+    /// How it ended.
+    fn ended(&mut self) -> String {
+        for _ in 0..END.as_millis() / LOOK.as_millis() {
+            match self.child.try_wait() {
+                Ok(Some(status)) => return format!("ended before it answered ({status})"),
+                Ok(None) => std::thread::sleep(LOOK),
+                Err(_) => break,
+            }
+        }
+        "closed its output before it answered".into()
+    }
+}
+
+impl Drop for Running {
+    /// Ends the process: by itself, as its input has ended, or else it is killed.
+    fn drop(&mut self) {
+        self.to = None;
+        for _ in 0..END.as_millis() / LOOK.as_millis() {
+            if !matches!(self.child.try_wait(), Ok(None)) {
+                return;
+            }
+            if self.from.try_recv().is_ok() {
+                break;
+            }
+            std::thread::sleep(LOOK / 5);
+        }
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn read_answers(output: ChildStdout, answers: &SyncSender<Result<Vec<u8>, String>>) {
+    let mut output = BufReader::new(output);
+    loop {
+        let mut line = Vec::new();
+        let read = (&mut output).take(ANSWER_BYTES + 1).read_until(b'\n', &mut line);
+        let answer = match read {
+            Ok(0) => return,
+            Ok(_) if line.len() as u64 > ANSWER_BYTES => {
+                Err(format!("gave an answer of more than {} MiB", ANSWER_BYTES >> 20))
+            }
+            Ok(_) => Ok(line),
+            Err(error) => Err(format!("cannot be read from: {error}")),
+        };
+        let is_last = answer.is_err();
+        if answers.send(answer).is_err() || is_last {
+            return;
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    id: u64,
+    spans: Vec<Span>,
+}
+
+#[derive(Deserialize)]
+struct Span {
+    start: usize,
+    end: usize,
+}
+
+/// The spans of an answer, in bytes of its text. What it says is not repeated in errors, as it may quote the text.
+fn spans_of(answer: &[u8], id: u64, text: &str) -> Result<Vec<Range<usize>>, String> {
+    let read: Answer = serde_json::from_slice(answer).map_err(|error| {
+        format!(
+            "gave an answer that is not a line such as {{\"id\": {id}, \"spans\": [{{\"start\": 0, \"end\": 3}}]}} (column {})",
+            error.column()
+        )
+    })?;
+    if read.id != id {
+        return Err(format!("answered text {} when it was asked for text {id}", read.id));
+    }
+    if read.spans.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut places: Vec<usize> = text.char_indices().map(|(at, _)| at).collect();
+    places.push(text.len());
+    let place = |at: usize| places.get(at).copied();
+    let spans = read.spans.iter().map(|span| match (place(span.start), place(span.end)) {
+        (Some(start), Some(end)) if start < end => Ok(start..end),
+        _ => Err(format!(
+            "gave the span {} to {} of a text with {} characters",
+            span.start,
+            span.end,
+            places.len() - 1
+        )),
+    });
+    spans.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_characters_and_every_wrong_answer_is_refused() {
+        let of = |answer: &str| spans_of(answer.as_bytes(), 7, "Zoë ë");
+        let one = |start: usize, end: usize| Ok(vec![Range { start, end }]);
+        assert_eq!(of(r#"{"id":7,"spans":[{"start":0,"end":3,"kind":"name"}]}"#), one(0, 4));
+        assert_eq!(of(r#"{"id":7,"spans":[{"start":4,"end":5}]}"#), one(5, 7));
+        assert_eq!(of(r#"{"id":7,"spans":[]}"#), Ok(Vec::new()));
+        for (answer, why) in [
+            (r#"{"id":8,"spans":[]}"#, "answered text 8 when it was asked for text 7"),
+            (r#"{"id":7}"#, "not a line such as"),
+            ("Zoë", "not a line such as"),
+            (r#"{"id":7,"spans":[{"start":3,"end":6}]}"#, "the span 3 to 6 of a text with 5"),
+            (r#"{"id":7,"spans":[{"start":2,"end":2}]}"#, "the span 2 to 2"),
+            (r#"{"id":7,"spans":[{"start":-1,"end":2}]}"#, "not a line such as"),
+        ] {
+            let error = of(answer).unwrap_err();
+            assert!(error.contains(why) && !error.contains("Zo"), "{answer}: {error}");
+        }
+    }
+}
