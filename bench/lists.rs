@@ -39,6 +39,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         quotas: Quotas::default(),
         models: std::collections::BTreeMap::new(),
         benchmarks: std::collections::BTreeMap::new(),
+        recognisers: std::collections::BTreeMap::new(),
         signing_key: None,
         destinations: Default::default(),
     };

@@ -203,6 +203,7 @@ fn times(store: &str, project: &str) -> Result<(), Box<dyn Error>> {
         quotas: Quotas::default(),
         models: std::collections::BTreeMap::new(),
         benchmarks: std::collections::BTreeMap::new(),
+        recognisers: std::collections::BTreeMap::new(),
         signing_key: None,
         destinations: Default::default(),
     };

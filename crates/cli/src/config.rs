@@ -112,6 +112,7 @@ pub struct Config {
     trace_megabytes: Option<u64>,
     models: BTreeMap<String, String>,
     benchmarks: BTreeMap<String, String>,
+    recognisers: BTreeMap<String, Vec<String>>,
     signing_key: Option<PathBuf>,
     destinations: BTreeMap<String, DestinationConfig>,
     serve: ServeConfig,
@@ -281,6 +282,7 @@ impl StoreArgs {
             },
             models: config.models,
             benchmarks: config.benchmarks,
+            recognisers: config.recognisers,
             signing_key: config.signing_key,
             destinations: config.destinations.into_iter().map(named_destination).collect(),
         };

@@ -65,6 +65,7 @@ pub fn convert<'py>(
         None => None,
     };
     let is_part = plan.part.is_some();
+    retort_engine::allow_all_programs();
     plan.dataset
         .redaction
         .prepare_from(redact_key.as_deref(), is_part)
@@ -121,6 +122,7 @@ pub fn preview<'py>(
 ) -> PyResult<Bound<'py, PyList>> {
     let name = "preview".parse().map_err(usage)?;
     let mut plan = plan(py, source, format, name, &parse_options(options)?, PathBuf::new())?;
+    retort_engine::allow_all_programs();
     plan.dataset
         .redaction
         .prepare_from(redact_key.as_deref(), false)

@@ -99,8 +99,8 @@ pub use retort_engine::{
     ListedHit, Measure, MeasureOptions, MergePlan, Merged, NamedInputs, OPTIONS, Objects,
     OutputForm, OverLong, Package, PassedOver, Preview, PublicKey, ReadOptions, ReceiptChange,
     Report, Searched, SecretKey, SeriesFound, SoughtTexts, Stats, Values, Verified, VerifiedSeries,
-    Word, check_statement, convert, diff, discard, files_of, files_together, first_texts, inspect,
-    io_reason, lines_of, merge, open_envelope, output_stem, panics,
+    Word, allow_all_programs, check_statement, convert, diff, discard, files_of, files_together,
+    first_texts, inspect, io_reason, lines_of, merge, open_envelope, output_stem, panics,
     pipeline::{
         Contents, Facts, FirstRefused, Nobody, Observer, PartNumber, Progress, SourceCount, threads,
     },

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
 
-use retort_engine::{Error as EngineError, Objects, temporary_folder};
+use retort_engine::{Error as EngineError, Objects, allow_programs, temporary_folder};
 use retort_model::{JobState, Time};
 use retort_store::{Project, QueueStats, Store};
 
@@ -52,6 +52,7 @@ impl Service {
         } else {
             Store::open_existing(&settings.store)?
         };
+        allow_programs(&settings.recognisers);
         // The client of the objects uses TLS as the store does.
         retort_store::install_tls_provider();
         let objects = Objects::open(&settings.objects, settings.patience)?;

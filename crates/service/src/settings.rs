@@ -34,6 +34,8 @@ pub struct Settings {
     pub models: BTreeMap<String, String>,
     /// The benchmarks that exports may name, with their files.
     pub benchmarks: BTreeMap<String, String>,
+    /// The programs that redaction rules may name, with their arguments.
+    pub recognisers: BTreeMap<String, Vec<String>>,
     /// The file of the key that signs receipts of erasures; none for the store's own.
     pub signing_key: Option<PathBuf>,
     /// Where schedules may deliver their datasets, by name.

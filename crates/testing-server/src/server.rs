@@ -195,6 +195,7 @@ impl TestServer {
                     quotas: setup.quotas,
                     models: BTreeMap::default(),
                     benchmarks: BTreeMap::default(),
+                    recognisers: BTreeMap::default(),
                     destinations,
                     signing_key: None,
                 };

@@ -69,6 +69,7 @@ fn settings(worker: &str) -> Settings {
         quotas: Quotas::default(),
         models: BTreeMap::new(),
         benchmarks: BTreeMap::new(),
+        recognisers: Default::default(),
         signing_key: None,
         destinations: BTreeMap::new(),
     }

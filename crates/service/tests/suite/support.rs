@@ -46,6 +46,7 @@ fn settings() -> Settings {
         quotas: Quotas::default(),
         models: Default::default(),
         benchmarks: Default::default(),
+        recognisers: Default::default(),
         signing_key: None,
         destinations: Default::default(),
     }
