@@ -130,7 +130,9 @@ pub fn surveyed_if_needed<T>(
     rejects: &mut (dyn Write + Send),
     make: impl Fn(&Inputs, Survey, &mut (dyn Write + Send)) -> Result<Option<T>, Error>,
 ) -> Result<Option<T>, Error> {
-    if plan.dataset.dedup == Dedup::None && !plan.dataset.sampling.needs_survey() {
+    let dataset = &plan.dataset;
+    let is_decided = dataset.dedup != Dedup::None || dataset.split_needs_survey();
+    if !is_decided && !dataset.sampling.needs_survey() {
         let mut kept = tempfile::spooled_tempfile(BESIDE_BYTES);
         if let Some(made) = make(inputs, Survey::default(), &mut kept)? {
             let written = kept.rewind().and_then(|()| io::copy(&mut kept, rejects));

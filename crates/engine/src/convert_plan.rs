@@ -135,8 +135,16 @@ impl ConvertPlan {
             let why = "`--dedup near` may keep an item behind those that `--limit` takes; leave out one of them, or use `--dedup exact`";
             return Err(Error::Choice(why.into()));
         }
+        if self.dataset.split_needs_survey() && self.selection.limit.is_some() {
+            let why = "`--group-by duplicates` and `--split-from` look at all items, so they cannot be used with `--limit`; use `--sample`";
+            return Err(Error::Choice(why.into()));
+        }
         if self.part.is_none() {
             return Ok(());
+        }
+        if self.dataset.split_needs_survey() {
+            let why = "`--group-by duplicates` and `--split-from` compare the items of all parts, so they cannot be used with `--part`; leave out one of them";
+            return Err(Error::Choice(why.into()));
         }
         if self.dataset.dedup != Dedup::None {
             let why = "`--dedup` compares the items of all parts, so it cannot be used with `--part`; leave out one of them";

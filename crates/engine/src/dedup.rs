@@ -58,8 +58,8 @@ impl Dedup {
 /// Words in a row that are compared as one.
 const SHINGLE_WORDS: usize = 5;
 /// A pair of sets with this similarity always shares a band, but for one pair in four million.
-const SIMILAR_PERCENT: u64 = 90;
-const BANDS: usize = 20;
+pub(crate) const SIMILAR_PERCENT: u64 = 90;
+pub(crate) const BANDS: usize = 20;
 const BAND_ROWS: usize = 6;
 const HASHES: usize = BANDS * BAND_ROWS;
 
@@ -106,6 +106,19 @@ impl Fingerprint {
             }
         }
         said.finish()
+    }
+}
+
+impl Fingerprint {
+    /// A hash of all that the item says.
+    pub(crate) fn exact(&self) -> &[u8; 16] {
+        &self.exact
+    }
+
+    /// The set of its shingles, their bands, and hashes of its beginnings, if it can be compared.
+    pub(crate) fn near(&self) -> Option<(&[u64], &[u32; BANDS], &[u64])> {
+        let near = self.near.as_ref()?;
+        Some((&near.shingles, &near.bands, &near.beginnings))
     }
 }
 
@@ -255,12 +268,15 @@ pub struct Fingerprints {
     items: u64,
     /// Everything that an item says, as one hash.
     wholes: HashSet<u64, Fixed>,
+    /// Whether near duplicates are looked for.
+    is_near: bool,
 }
 
 impl Fingerprints {
-    pub fn new() -> io::Result<Self> {
-        let sets = BufWriter::new(tempfile::tempfile()?);
-        Ok(Self { rows: Sorter::new(), sets, numbers: 0, items: 0, wholes: HashSet::default() })
+    pub fn new(dedup: Dedup) -> io::Result<Self> {
+        let (rows, sets) = (Sorter::new(), BufWriter::new(tempfile::tempfile()?));
+        let is_near = dedup == Dedup::Near;
+        Ok(Self { rows, sets, numbers: 0, items: 0, wholes: HashSet::default(), is_near })
     }
 
     /// Adds the fingerprint of the item at a place in the order of all.
@@ -268,7 +284,7 @@ impl Fingerprints {
         let mut row = order.to_be_bytes().to_vec();
         row.extend_from_slice(&fingerprint.exact);
         let mut written = write_row(id.as_bytes(), &mut row);
-        if let Some(near) = &fingerprint.near {
+        if let Some(near) = fingerprint.near.as_ref().filter(|_| self.is_near) {
             self.items += 1;
             if self.items > NEAR_DUPLICATES_ITEMS {
                 return Err(Error::Choice(format!(
@@ -547,7 +563,7 @@ impl Kept {
 }
 
 /// The Jaccard similarity of two sorted sets, in percent, rounded down.
-fn similarity(one: &[u64], other: &[u64]) -> u64 {
+pub(crate) fn similarity(one: &[u64], other: &[u64]) -> u64 {
     let (mut left, mut right) = (one, other);
     let mut shared = 0;
     while let (Some((first, more)), Some((second, rest))) =
@@ -676,7 +692,7 @@ mod tests {
 
     /// What is decided on each item.
     fn decided(items: &[Item<'_>], dedup: Dedup) -> Vec<Option<String>> {
-        let mut prints = Fingerprints::new().unwrap();
+        let mut prints = Fingerprints::new(dedup).unwrap();
         for (order, item) in (0..).zip(items) {
             if let Some(print) = Fingerprint::of(item, dedup) {
                 prints.add(order, &format!("i{order}"), &print).unwrap();

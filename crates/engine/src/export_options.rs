@@ -150,6 +150,8 @@ impl ExportOptions {
             findings: false,
             split: Split::default(),
             group_by: GroupBy::default(),
+            split_from: None,
+            pinned: None,
             dedup: Dedup::default(),
             decontaminate: DecontaminateOptions::default(),
             benchmarks: None,
@@ -357,6 +359,8 @@ mod tests {
             findings: true,
             split: "train=0.9,test=0.1".parse().unwrap(),
             group_by: GroupBy::User,
+            split_from: Some("base".into()),
+            pinned: None,
             dedup: Dedup::Exact,
             decontaminate: DecontaminateOptions {
                 names: "a.jsonl,b".parse().unwrap(),

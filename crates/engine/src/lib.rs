@@ -52,6 +52,7 @@ mod sorter;
 mod sought;
 mod source;
 mod split;
+mod split_groups;
 mod statement;
 mod stats;
 mod storage;
@@ -99,6 +100,7 @@ pub use source::{
     files_of, files_together, is_packed,
 };
 pub use split::{GroupBy, LeakTest, Split};
+pub use split_groups::Pinned;
 pub use statement::{check_statement, sign_package, statement_path};
 pub use stats::{Stats, stats, stats_of, stats_of_package};
 pub use storage::{NewFile, Storage, StoredFile, hex, read_through, write_text};

@@ -495,6 +495,21 @@ pub static OPTIONS: &[ExportOption] = &[
     )
     .told(Told::If(|plan| plan.split.is_split())),
     ExportOption::package(
+        "split_from",
+        "With `split`: an earlier dataset, split by the same groups into outputs of the same names: what it has stays where \
+         it is, and new items of a group go to where the group was. A package, or in a store the name or number of a dataset",
+        Values::Text,
+        Access {
+            get: |plan| plan.split_from.clone().into(),
+            set: |plan, value| {
+                plan.split_from = Some(text(value).to_owned()).filter(|name| !name.is_empty());
+                Ok(())
+            },
+        },
+    )
+    .usually("none")
+    .told(Told::Never),
+    ExportOption::package(
         PAPERS,
         "Also write papers for others: `croissant.json`, which describes the dataset to catalogues, and `SOURCES.md` with the \
          models that wrote the answers, the sources, and the dataset's part of the public summary of training content. A TOML \

@@ -1,6 +1,7 @@
 //! What is to be made of conversations: the dataset's shape, its kind of file, and its names.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use retort_formats::data::{self, Attachments, DataFormat, Layout, Schema, ShapeOptions, ToolsAs};
@@ -12,10 +13,12 @@ use crate::dedup::Dedup;
 use crate::error::Error;
 use crate::measure::{Measure, MeasureOptions};
 use crate::model_files::ModelPaths;
+use crate::package::Package;
 use crate::papers::Papers;
 use crate::redaction::Redaction;
 use crate::sampling::Sampling;
 use crate::split::{GroupBy, Split};
+use crate::split_groups::Pinned;
 
 /// The dataset that is to be made, wherever its conversations come from and wherever it goes.
 #[derive(Clone)]
@@ -42,6 +45,10 @@ pub struct DatasetPlan {
     pub split: Split,
     /// What goes to one output as a whole.
     pub group_by: GroupBy,
+    /// The earlier dataset whose items stay in their outputs.
+    pub split_from: Option<String>,
+    /// The same, read by [`Self::open_files`] or [`Self::pin`].
+    pub pinned: Option<Arc<Pinned>>,
     /// Which duplicates are left out.
     pub dedup: Dedup,
     /// The benchmarks whose text is looked for in the items.
@@ -67,6 +74,8 @@ pub struct PlanPaths {
     pub model: ModelPaths,
     /// The benchmarks.
     pub benchmarks: Vec<BenchmarkFile>,
+    /// The package whose items stay in their outputs.
+    pub split_from: Option<PathBuf>,
 }
 
 /// How data files are compressed as a whole.
@@ -120,6 +129,11 @@ impl DatasetPlan {
         self.check_attachments()?;
         self.redaction.check()?;
         self.sampling.check()?;
+        if self.split_from.is_some() && !self.split.is_split() {
+            return Err(Error::Choice(
+                "`--split-from` needs `--split`, with the same outputs".into(),
+            ));
+        }
         let DecontaminateOptions { names, action } = &self.decontaminate;
         if *action != Contaminated::default() && names.is_empty() {
             return Err(Error::Choice(format!(
@@ -230,6 +244,7 @@ impl DatasetPlan {
         PlanPaths {
             model: self.measuring.paths(),
             benchmarks: benchmarks.map(|path| BenchmarkFile::new(path, None)).collect(),
+            split_from: self.split_from.as_ref().map(PathBuf::from),
         }
     }
 
@@ -244,7 +259,26 @@ impl DatasetPlan {
             [] => None,
             files => Some(Arc::new(Benchmarks::open(files, self.decontaminate.action)?)),
         };
+        match &paths.split_from {
+            Some(path) => self.pin(&mut Package::open(path)?, path),
+            None => Ok(()),
+        }
+    }
+
+    /// Has the items of an earlier dataset stay in their outputs.
+    ///
+    /// # Errors
+    /// As [`Pinned::of`].
+    pub fn pin(&mut self, package: &mut Package, path: &Path) -> Result<(), Error> {
+        let pinned = Pinned::of(package, path, (&self.split, self.group_by))?;
+        self.pinned = Some(Arc::new(pinned));
         Ok(())
+    }
+
+    /// Whether the outputs of items depend on other items.
+    pub fn split_needs_survey(&self) -> bool {
+        let needs = self.group_by == GroupBy::Duplicates || self.split_from.is_some();
+        self.split.is_split() && needs
     }
 
     /// What records are measured with, as the receipt tells it.

@@ -156,6 +156,7 @@ fn split(plan: &DatasetPlan, totals: &Totals, outputs: Option<Outputs>) -> Split
     let shares = plan.split.shares().iter().enumerate();
     SplitCounts {
         group_by: plan.group_by.to_string(),
+        from_sha256: plan.pinned.as_ref().map(|pinned| pinned.sha256().to_owned()),
         groups_in_several_outputs: leaks.in_several,
         outputs: shares
             .map(|(output, share)| {

@@ -38,6 +38,8 @@ pub enum GroupBy {
     User,
     /// Conversations that begin with the same question.
     Family,
+    /// Items that say the same, or almost the same.
+    Duplicates,
 }
 
 named!(
@@ -45,7 +47,8 @@ named!(
     "group of a split",
     Conversation = "conversation",
     User = "user",
-    Family = "family"
+    Family = "family",
+    Duplicates = "duplicates"
 );
 
 impl GroupBy {
@@ -58,6 +61,9 @@ impl GroupBy {
             }
             Self::Family => {
                 "conversations and runs that begin with the same question, such as forks and earlier states"
+            }
+            Self::Duplicates => {
+                "items that are the same or at least 90 % similar, or the beginning of one another; linked ones together"
             }
         }
     }
@@ -239,7 +245,8 @@ pub fn test_for_leaks(rows: &mut dyn Read, outputs: usize) -> io::Result<LeakTes
 /// The group of an item. What does not say to which group it belongs is a group of its own.
 pub fn group_of(item: &Item<'_>, by: GroupBy) -> GroupHash {
     let key = match by {
-        GroupBy::Conversation => None,
+        // What is like an item, others have to tell.
+        GroupBy::Conversation | GroupBy::Duplicates => None,
         GroupBy::User => user(item),
         GroupBy::Family => question(item),
     };

@@ -218,6 +218,8 @@ pub enum Reason {
     Duplicate,
     /// Another item says almost the same, or begins with all of it.
     NearDuplicate,
+    /// Its group has items in several outputs of the dataset that this one grows from.
+    LinksOutputs,
     /// It has text of a benchmark.
     Contaminated,
     /// A redaction rule found something in it, and was to leave it out.
@@ -268,6 +270,7 @@ named!(
     EarlierState = "earlier-state",
     Duplicate = "duplicate",
     NearDuplicate = "near-duplicate",
+    LinksOutputs = "links-outputs",
     Contaminated = "contaminated",
     Redacted = "redacted",
     NotRedacted = "not-redacted",
@@ -315,6 +318,9 @@ impl Reason {
             Self::EarlierState => "an earlier state of an item that is written",
             Self::Duplicate => "a duplicate of an item that is kept",
             Self::NearDuplicate => "almost the same as an item that is kept, or its beginning",
+            Self::LinksOutputs => {
+                "belongs to items in several outputs of the dataset that this one grows from"
+            }
             Self::Contaminated => "text of a benchmark in it",
             Self::Redacted => "left out by a redaction rule",
             Self::NotRedacted => "secrets or personal data could not be replaced",

@@ -3,8 +3,8 @@
 use retort_engine::panics::point;
 use retort_engine::pipeline::Totals;
 use retort_engine::{
-    Assembled, BenchmarkFile, DatasetPlan, Error as EngineError, ModelFiles, Objects, Origin,
-    PlanPaths, Storage, StoredFile, assemble, manifest, write_text,
+    Assembled, BenchmarkFile, DatasetFiles, DatasetPlan, Error as EngineError, ModelFiles, Objects,
+    Origin, Package, PlanPaths, Storage, StoredFile, assemble, manifest, write_text,
 };
 use retort_formats::package::{DataFile, FilterAsked, MANIFEST, Manifest, WindowSpan, WindowTold};
 use retort_model::{JobState, Scope, Time, Window};
@@ -72,8 +72,11 @@ impl KeptExport {
     /// Opens what the plan measures records with and the benchmarks, from the files that it was submitted with.
     fn open_files(&mut self, now: Time) -> Result<(), Error> {
         let Self { dataset, model, benchmarks, .. } = self;
-        let paths =
-            PlanPaths { model: dataset.measuring.paths_of(model), benchmarks: benchmarks.clone() };
+        let paths = PlanPaths {
+            model: dataset.measuring.paths_of(model),
+            benchmarks: benchmarks.clone(),
+            split_from: None,
+        };
         dataset.open_files(&paths, now)?;
         match &dataset.measure {
             Some(measure) => Ok(model.check(measure.files())?),
@@ -101,6 +104,7 @@ pub(crate) fn export(
     point("export.plan");
     let KeptExport { dataset: mut plan, selection, snapshot, .. } = KeptExport::opened(job, lease)?;
     let store = lease.store;
+    pin(&mut plan, objects, job, lease)?;
     let selection = match plan.redaction.redactor() {
         Some(redactor) => selection.renamed(&|text| redactor.name(text).into_owned()),
         None => selection,
@@ -186,6 +190,25 @@ pub(crate) fn export(
             .and_then(|()| Ok(store.cleared(old.job)?));
     }
     Ok(Some(dataset))
+}
+
+/// Has the items of an earlier dataset stay in their outputs, if that is asked.
+fn pin(
+    plan: &mut DatasetPlan,
+    objects: &Objects,
+    job: &Job,
+    lease: &Lease<'_>,
+) -> Result<(), Error> {
+    let Some(number) = &plan.split_from else { return Ok(()) };
+    let gone = || Error::NotFound { what: "dataset", name: number.clone() };
+    let id = number.parse().map_err(|_| gone())?;
+    let dataset = lease.store.dataset_numbered(&Scope::project(job.project), id)?;
+    let dataset = dataset.ok_or_else(gone)?;
+    let files = lease.store.dataset_files(&dataset)?.into_iter();
+    let files = files.map(|file| (file.path, file.object)).collect();
+    let storage = DatasetFiles::new(objects.below(&dataset.prefix), files);
+    let mut package = Package::on(Box::new(storage), dataset.name.as_ref())?;
+    Ok(plan.pin(&mut package, dataset.name.as_ref())?)
 }
 
 /// What the job table keeps of a receipt: its counts. All items of a selection are of one kind.

@@ -18,7 +18,8 @@ impl Service {
     /// # Errors
     /// A file that can't be read, or that is not what it should be; options that do not go together.
     pub fn open_local_files(&self, plan: &mut DatasetPlan) -> Result<(), Error> {
-        let mut paths = plan.paths();
+        // It names a dataset of the store.
+        let mut paths = PlanPaths { split_from: None, ..plan.paths() };
         let model = &mut paths.model;
         for path in [&mut model.template, &mut model.tokenizer].into_iter().flatten() {
             if let Some(configured) = self.configured(path) {
@@ -40,7 +41,8 @@ impl Service {
         }
         let benchmarks = plan.decontaminate.names.iter().map(|name| self.benchmark(name));
         let benchmarks = benchmarks.collect::<Result<_, _>>()?;
-        let paths = PlanPaths { model: self.model_paths(&plan.measuring)?, benchmarks };
+        let model = self.model_paths(&plan.measuring)?;
+        let paths = PlanPaths { model, benchmarks, split_from: None };
         Ok(plan.open_files(&paths, now)?)
     }
 

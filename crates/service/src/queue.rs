@@ -2,8 +2,8 @@
 
 use std::collections::HashSet;
 
-use retort_engine::DatasetPlan;
 use retort_engine::Error as EngineError;
+use retort_engine::{DatasetPlan, Pinned};
 use retort_formats::data;
 use retort_formats::package::FilterAsked;
 use retort_model::bounds::{DATASET_NAME, EXPORTS_PER_PERSON};
@@ -87,6 +87,13 @@ impl Service {
         let scope = caller.scope();
         let mut dataset = request.dataset.clone();
         self.open_files(&mut dataset, now)?;
+        if let Some(name) = &dataset.split_from {
+            let found = self.dataset(caller, &**name)?;
+            let package = self.open_dataset(&found)?;
+            let by = (&dataset.split, dataset.group_by);
+            Pinned::check(package.manifest(), found.name.as_ref(), by)?;
+            dataset.split_from = Some(found.id.to_string());
+        }
         if let ItemFilter::Documents(selection) = &request.selection {
             fit(&mut dataset, &self.store.document_stats(&scope, selection)?.1);
         }

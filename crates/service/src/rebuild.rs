@@ -123,6 +123,10 @@ impl Service {
         if let Ok(name) = name.parse() {
             kept.dataset.dataset_name = name;
         }
+        if kept.dataset.split_needs_survey() {
+            // What stays in it stays in its output.
+            kept.dataset.split_from = Some(dataset.id.to_string());
+        }
         let was_sampled = kept.dataset.sampling.is_any();
         if was_sampled {
             let asked = kept.dataset.options().into_iter();

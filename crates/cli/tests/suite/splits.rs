@@ -158,3 +158,229 @@ fn the_store_splits_as_convert_does() {
     let converted = ids_by_output(&files_below(&place.path("converted")));
     assert_eq!(ids_by_output(&place.downloaded("exported")), converted);
 }
+
+/// Texts of families of near copies: each is a chain of edits, of which neighbours are alike and the ends are not.
+fn copies(
+    place: &Place,
+    name: &str,
+    families: std::ops::Range<usize>,
+    members: std::ops::Range<usize>,
+) {
+    let chats = families.flat_map(|family| {
+        members.clone().map(move |member| {
+            let words: Vec<String> = (0..200)
+                .map(|at| match at < member * 4 {
+                    true => format!("edit{family}x{at}"),
+                    false => format!("word{family}x{at}"),
+                })
+                .collect();
+            json!({"id": format!("f{family}m{member}"), "messages": [
+                {"role": "user", "content": "Go on."},
+                {"role": "assistant", "content": words.join(" ")},
+            ]})
+        })
+    });
+    place.file(name, lines(chats));
+}
+
+/// The shingles of five words that an item of [`copies`] says.
+fn shingles(row: &Value) -> BTreeSet<Vec<String>> {
+    let turns = row["messages"].as_array().unwrap().iter();
+    let words: Vec<String> = turns
+        .flat_map(|turn| {
+            let text = turn["content"].as_str().unwrap().to_lowercase();
+            let role = format!("\n{}", turn["role"].as_str().unwrap());
+            let words: Vec<_> = text.split_whitespace().map(str::to_owned).collect();
+            std::iter::once(role).chain(words)
+        })
+        .collect();
+    words.windows(5).map(<[String]>::to_vec).collect()
+}
+
+/// Pairs of items that are at least 0.9 similar and in different outputs.
+fn pairs_across(inputs: &str, by_output: &BTreeMap<String, BTreeSet<String>>) -> usize {
+    let output =
+        |id: &str| by_output.iter().find(|(_, ids)| ids.contains(id)).map(|(name, _)| name);
+    let rows = rows(inputs);
+    let sets: Vec<_> = rows
+        .iter()
+        .filter_map(|row| Some((output(row["id"].as_str().unwrap())?, shingles(row))))
+        .collect();
+    let mut across = 0;
+    for (at, (one, set)) in sets.iter().enumerate() {
+        for (other, others) in sets.iter().skip(at + 1) {
+            let shared = set.intersection(others).count();
+            let all = set.len() + others.len() - shared;
+            across += usize::from(one != other && shared * 10 >= all * 9);
+        }
+    }
+    across
+}
+
+fn text(place: &Place, name: &str) -> String {
+    String::from_utf8(place.bytes(name)).unwrap()
+}
+
+#[test]
+fn near_duplicates_fall_in_one_output_and_nobody_moves_as_a_dataset_grows() {
+    let place = Place::new();
+    copies(&place, "some.jsonl", 0..60, 0..2);
+    copies(&place, "all.jsonl", 0..200, 0..6);
+    let split = "train=0.5,validation=0.25,test=0.25";
+    let args = |input: &'static str, out: &'static str| {
+        ["convert", input, "--to", "retort", "-q", "--split", split, "-o", out]
+    };
+    place.ok(&args("all.jsonl", "loose"));
+    let loose = ids_by_output(&files_below(&place.path("loose")));
+    assert!(pairs_across(&text(&place, "all.jsonl"), &loose) > 100, "the test has no pairs");
+    let by = ["--group-by", "duplicates"];
+    place.ok(&[&args("some.jsonl", "before")[..], &by].concat());
+    let before = ids_by_output(&files_below(&place.path("before")));
+    assert_eq!(pairs_across(&text(&place, "some.jsonl"), &before), 0);
+    let from = ["--group-by", "duplicates", "--split-from", "before"];
+    let mut made = Vec::new();
+    for threads in ["1", "4"] {
+        place
+            .ok(&[&args("all.jsonl", "after")[..], &from, &["--force", "--threads", threads]]
+                .concat());
+        made.push(files_below(&place.path("after")));
+    }
+    assert!(made[0] == made[1]);
+    place.ok(&["verify", "after"]);
+    let after = ids_by_output(&made[0]);
+    assert_eq!(pairs_across(&text(&place, "all.jsonl"), &after), 0);
+    for (output, ids) in &before {
+        assert!(ids.is_subset(&after[output]), "{output}");
+    }
+    // Members of one family are linked by others, so all of them are together.
+    for family in 0..200 {
+        let of =
+            |ids: &BTreeSet<String>| ids.iter().any(|id| id.starts_with(&format!("f{family}m")));
+        assert_eq!(after.values().filter(|ids| of(ids)).count(), 1, "{family}");
+    }
+    let receipt = place.json("after/manifest.json");
+    assert_eq!(receipt["split"]["group_by"], "duplicates");
+    assert_eq!(receipt["split"]["groups_in_several_outputs"], 0);
+    assert!(receipt["split"]["from_sha256"].is_string());
+    // With the same items again, nothing changes.
+    place.ok(&[
+        &args("all.jsonl", "again")[..],
+        &["--group-by", "duplicates", "--split-from", "after", "--name", "after"],
+    ]
+    .concat());
+    assert_eq!(ids_by_output(&files_below(&place.path("again"))), after);
+}
+
+#[test]
+fn new_items_that_would_link_two_outputs_are_left_out() {
+    let place = Place::new();
+    // The ends of a chain, which are not alike, and what is between them.
+    copies(&place, "ends.jsonl", 0..30, 0..1);
+    let ends = text(&place, "ends.jsonl");
+    copies(&place, "far.jsonl", 0..30, 6..7);
+    let far = text(&place, "far.jsonl");
+    place.file("apart.jsonl", format!("{ends}{far}"));
+    copies(&place, "all.jsonl", 0..30, 0..7);
+    let split = "train=0.5,test=0.5";
+    let args = ["--to", "retort", "-q", "--split", split, "--group-by", "duplicates"];
+    place.ok(&[&["convert", "apart.jsonl", "-o", "before"], &args[..]].concat());
+    place
+        .ok(&[&["convert", "all.jsonl", "-o", "after", "--split-from", "before"], &args[..]]
+            .concat());
+    let [before, after] =
+        ["before", "after"].map(|name| ids_by_output(&files_below(&place.path(name))));
+    for (output, ids) in &before {
+        assert!(ids.is_subset(&after[output]), "{output}");
+    }
+    assert_eq!(pairs_across(&text(&place, "all.jsonl"), &after), 0);
+    let receipt = place.json("after/manifest.json");
+    assert_eq!(receipt["split"]["groups_in_several_outputs"], 0);
+    let rejects = text(&place, "after/rejects.jsonl");
+    assert!(rejects.contains("links-outputs"), "{rejects}");
+}
+
+#[test]
+fn a_user_stays_where_they_were_whatever_the_shares() {
+    let place = Place::new();
+    histories(&place, "some.jsonl", 40);
+    histories(&place, "all.jsonl", 400);
+    let convert = |input: &str, out: &str, split: &str, more: &[&str]| {
+        let args = [
+            "convert",
+            input,
+            "--to",
+            "retort",
+            "-q",
+            "-o",
+            out,
+            "--split",
+            split,
+            "--group-by",
+            "user",
+        ];
+        place.ok(&[&args[..], more].concat());
+        ids_by_output(&files_below(&place.path(out)))
+    };
+    let before = convert("some.jsonl", "before", SPLIT, &[]);
+    // Where ids stand apart from the rows, they count as well.
+    place.ok(&[
+        "convert",
+        "some.jsonl",
+        "--to",
+        "openai",
+        "-q",
+        "-o",
+        "apart",
+        "--split",
+        SPLIT,
+        "--group-by",
+        "user",
+    ]);
+    let shares = "train=0.1,validation=0.1,test=0.8";
+    let after = convert("all.jsonl", "after", shares, &["--split-from", "apart"]);
+    let mut moved = 0;
+    for (output, ids) in &before {
+        moved += ids.difference(&after[output]).count();
+    }
+    assert_eq!(moved, 0);
+    assert_eq!(place.json("after/manifest.json")["split"]["groups_in_several_outputs"], 0);
+    let refused = |more: &[&str], words: &str| {
+        let args =
+            ["convert", "all.jsonl", "--to", "retort", "-q", "-o", "x", "--split-from", "before"];
+        place.refused(&[&args[..], more].concat(), words);
+    };
+    refused(&["--group-by", "user"], "`--split-from` needs `--split`");
+    refused(&["--split", SPLIT], "this dataset is split by `user`");
+    refused(&["--split", "a=1", "--group-by", "user"], "this dataset has the output `train`");
+    refused(
+        &["--split", SPLIT, "--group-by", "user", "--part", "1/2"],
+        "cannot be used with `--part`",
+    );
+    refused(
+        &["--split", SPLIT, "--group-by", "user", "--limit", "3"],
+        "cannot be used with `--limit`",
+    );
+}
+
+#[test]
+fn a_dataset_of_a_store_grows_as_a_package_does() {
+    let place = Place::new();
+    copies(&place, "some.jsonl", 0..40, 0..2);
+    copies(&place, "all.jsonl", 0..40, 0..5);
+    let export = |name: &str, more: &[&str]| {
+        let args =
+            ["export", name, "-q", "--to", "retort", "--split", SPLIT, "--group-by", "duplicates"];
+        place.ok(&[&args[..], more].concat());
+        ids_by_output(&place.downloaded(name))
+    };
+    place.ok(&["import", "some.jsonl", "-q"]);
+    let before = export("before", &[]);
+    place.ok(&["import", "all.jsonl", "-q"]);
+    let after = export("after", &["--split-from", "before"]);
+    assert_eq!(pairs_across(&text(&place, "all.jsonl"), &after), 0);
+    for (output, ids) in &before {
+        assert!(ids.is_subset(&after[output]), "{output}");
+    }
+    place.ok(&["datasets", "verify", "after"]);
+    place.refused(&["export", "x", "-q", "--split", SPLIT, "--split-from", "nothing"], "nothing");
+}

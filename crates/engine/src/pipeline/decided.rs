@@ -3,6 +3,7 @@
 use super::repeats::Decisions;
 use crate::dedup::Duplicates;
 use crate::sampling::Sampled;
+use crate::split_groups::Splits;
 
 /// What was decided on all items. By default, nothing.
 #[derive(Default)]
@@ -13,4 +14,6 @@ pub struct Survey {
     pub duplicates: Option<Duplicates>,
     /// On which items are in the sample.
     pub sampled: Option<Sampled>,
+    /// On which output an item goes to.
+    pub splits: Option<Splits>,
 }

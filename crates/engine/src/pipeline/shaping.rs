@@ -17,6 +17,7 @@ use crate::record_files::RecordFiles;
 use crate::sampling::Sampling;
 use crate::source::AttachedFiles;
 use crate::split::{GroupBy, Split};
+use crate::split_groups::Pinned;
 
 /// What happens to each item.
 #[derive(Clone)]
@@ -51,6 +52,10 @@ pub struct Shaping<'p> {
     pub split: Split,
     /// What goes to one output as a whole.
     pub group_by: GroupBy,
+    /// Whether the outputs of items depend on other items.
+    pub split_needs_survey: bool,
+    /// The outputs of the items of an earlier dataset.
+    pub pinned: Option<Arc<Pinned>>,
     /// Which duplicates are left out.
     pub dedup: Dedup,
     /// The benchmarks whose text is looked for in the items.
@@ -90,6 +95,8 @@ impl<'p> Shaping<'p> {
             keeps_batches: false,
             split: plan.split.clone(),
             group_by: plan.group_by,
+            split_needs_survey: plan.split_needs_survey(),
+            pinned: plan.pinned.clone(),
             dedup: plan.dedup,
             benchmarks: plan.benchmarks.clone(),
             sampling: plan.sampling,

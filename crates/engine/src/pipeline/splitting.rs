@@ -1,12 +1,15 @@
-//! The stage that says to which output an item goes.
+//! The stages that say to which output an item goes.
+
+use std::io;
 
 use retort_model::Warning;
 
 use super::item::Standing;
 use super::item::{Assigned, ReadItem};
 use super::shaping::Shaping;
-use super::stage::{Stage, Warn};
+use super::stage::{Decision, OrderedStage, Stage, Warn};
 use crate::split::{GroupBy, Split, group_of, names_user};
+use crate::split_groups::Splits;
 
 /// Finds the output of each item by its group.
 pub(super) struct Splitting {
@@ -31,6 +34,25 @@ impl Stage for Splitting {
                 warn(one, Warning::NoUser, None);
             }
         }
+    }
+
+    fn chooses(&self) -> bool {
+        false
+    }
+}
+
+/// Follows a survey where the output of an item depends on others.
+pub(super) struct SplitItem(pub(super) Splits);
+
+impl OrderedStage for SplitItem {
+    fn decide(&mut self, one: &mut ReadItem<'_>, order: u64) -> io::Result<Decision> {
+        Ok(match self.0.on(order)? {
+            Ok((output, group)) => {
+                one.assigned = Some(Assigned { output, group });
+                Decision::Pass
+            }
+            Err(why) => Decision::LeaveOut(why),
+        })
     }
 
     fn chooses(&self) -> bool {

@@ -13,7 +13,7 @@ use super::redacting::LeavingOut;
 use super::repeated::RepeatedIds;
 use super::sample::{Sample, TakingShare};
 use super::shaping::Shaping;
-use super::splitting::Splitting;
+use super::splitting::{SplitItem, Splitting};
 use super::stage::{Decision, OrderedStage, Stage, Warn};
 use super::traced::TracedRuns;
 
@@ -36,6 +36,7 @@ pub(super) fn of<'p>(shaping: &'p Shaping<'_>, survey: Survey) -> (Stages<'p>, O
     let mut list: Vec<Box<dyn OrderedStage>> =
         vec![Box::new(RepeatedIds::new(survey.repeats, shaping.namespace))];
     list.extend(survey.duplicates.map(|found| Box::new(DuplicateItems(found)) as _));
+    list.extend(survey.splits.map(|found| Box::new(SplitItem(found)) as _));
     list.extend(survey.sampled.map(|sampled| Box::new(Sample(sampled)) as _));
     list.extend(shaping.selection.limit.map(|most| Box::new(Limit::new(most)) as _));
     (Stages(pure), OrderedStages { list, finished: false, needs_survey: false })

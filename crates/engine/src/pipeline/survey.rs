@@ -19,8 +19,10 @@ use super::stages::Stages;
 use crate::dedup::{Dedup, Duplicates, Fingerprint, Fingerprints};
 use crate::error::Error;
 use crate::plan::DatasetPlan;
-use crate::sampling::{Candidates, SampleKey, Sampled, Sampling};
+use crate::sampling::{Candidates, SampleKey, Sampled};
 use crate::sorter::{Sorted, Sorter};
+use crate::split::{GroupBy, GroupHash, group_of};
+use crate::split_groups::{SplitItems, Splits};
 use crate::storage::Storage;
 
 /// What is to be known of a batch.
@@ -28,15 +30,20 @@ struct Looks {
     repeats: Vec<Vec<u8>>,
     prints: Vec<(u64, String, Fingerprint)>,
     candidates: Vec<(u64, SampleKey)>,
+    groups: Vec<SplitRow>,
     items_before: u64,
     facts: Option<Facts>,
 }
+
+/// Order, id, group and fingerprint of an item for the decisions on outputs.
+type SplitRow = (u64, String, GroupHash, Option<Fingerprint>);
 
 /// What there is to decide on.
 struct Seen {
     repeats: Sorter,
     prints: Option<Fingerprints>,
     candidates: Option<Candidates>,
+    groups: Option<SplitItems>,
 }
 
 /// What was decided: rows in the order of the items.
@@ -44,6 +51,7 @@ struct Decided {
     repeats: Sorted,
     duplicates: Option<Sorted>,
     sampled: Option<Sorted>,
+    splits: Option<Sorted>,
 }
 
 /// Looks through the items, or the first `most` of them, and decides on repeated ids, duplicates and the sample.
@@ -53,7 +61,7 @@ pub fn survey(
     most: Option<u64>,
     stopped: &AtomicBool,
 ) -> Result<Survey, Error> {
-    look(feed, shaping, most, None, stopped)?.decide(&shaping.sampling, stopped)?.survey()
+    look(feed, shaping, most, None, stopped)?.decide(shaping, stopped)?.survey()
 }
 
 /// As [`survey`] of all items, and counts in the same pass what is in them, whether it is chosen or not.
@@ -67,18 +75,29 @@ pub fn survey_with_facts(
 ) -> Result<(Facts, Survey), Error> {
     let mut facts = Facts::default();
     let seen = look(feed, shaping, None, Some(&mut facts), stopped)?;
-    Ok((facts, seen.decide(&shaping.sampling, stopped)?.survey()?))
+    Ok((facts, seen.decide(shaping, stopped)?.survey()?))
 }
 
 impl Seen {
     /// Decides on repeated ids, then on duplicates among what is written, then on the sample of what is left.
-    fn decide(self, sampling: &Sampling, stopped: &AtomicBool) -> Result<Decided, Error> {
-        let Self { repeats, prints, candidates } = self;
+    fn decide(self, shaping: &Shaping<'_>, stopped: &AtomicBool) -> Result<Decided, Error> {
+        let Self { repeats, prints, candidates, groups } = self;
         // The rows of a decision are read by each one after it, and once more in the second pass.
         let mut verdicts = ReadAgain::of(decide(repeats).map_err(failed)?);
         let mut duplicates = None;
         if let Some(prints) = prints {
             duplicates = Some(prints.decide(|order| number(&mut verdicts, order), stopped)?);
+            verdicts = ReadAgain::of(verdicts.finish().map_err(failed)?);
+        }
+        let mut splits = None;
+        if let Some(groups) = groups {
+            let renamed = |id: &str| match &shaping.redactor {
+                Some(redactor) => redactor.name(id).into_owned(),
+                None => id.to_owned(),
+            };
+            let pinned = (&shaping.split, shaping.pinned.as_deref());
+            let number = |order| number(&mut verdicts, order);
+            splits = Some(groups.decide(number, pinned, &renamed, stopped)?);
             verdicts = ReadAgain::of(verdicts.finish().map_err(failed)?);
         }
         let mut sampled = None;
@@ -91,10 +110,10 @@ impl Seen {
                 };
                 Ok(number(&mut verdicts, order)?.is_some() && !is_duplicate)
             };
-            sampled = Some(candidates.decide(sampling, is_open)?);
+            sampled = Some(candidates.decide(&shaping.sampling, is_open)?);
             duplicates = found.map(ReadAgain::finish).transpose().map_err(failed)?;
         }
-        Ok(Decided { repeats: verdicts.finish().map_err(failed)?, duplicates, sampled })
+        Ok(Decided { repeats: verdicts.finish().map_err(failed)?, duplicates, sampled, splits })
     }
 }
 
@@ -103,7 +122,8 @@ impl Decided {
         let repeats = Decisions::of(self.repeats).map_err(failed)?;
         let duplicates = self.duplicates.map(Duplicates::of).transpose().map_err(failed)?;
         let sampled = self.sampled.map(Sampled::of);
-        Ok(Survey { repeats: Some(repeats), duplicates, sampled })
+        let splits = self.splits.map(Splits::of).transpose().map_err(failed)?;
+        Ok(Survey { repeats: Some(repeats), duplicates, sampled, splits })
     }
 }
 
@@ -119,8 +139,9 @@ pub fn keep_decisions(
     stopped: &AtomicBool,
 ) -> Result<(), Error> {
     let seen = look(feed, shaping, None, None, stopped)?;
-    let Decided { duplicates, sampled, .. } = seen.decide(&shaping.sampling, stopped)?;
+    let Decided { duplicates, sampled, splits, .. } = seen.decide(shaping, stopped)?;
     duplicates.map_or(Ok(()), |rows| Duplicates::keep(rows, storage))?;
+    splits.map_or(Ok(()), |rows| Splits::keep(rows, storage))?;
     sampled.map_or(Ok(()), |rows| Sampled::keep(rows, storage))
 }
 
@@ -134,7 +155,11 @@ pub fn kept_survey(plan: &DatasetPlan, storage: &dyn Storage) -> Option<Survey> 
         false => None,
         true => Some(Sampled::kept_in(storage)?),
     };
-    Some(Survey { repeats: None, duplicates, sampled })
+    let splits = match plan.split_needs_survey() {
+        false => None,
+        true => Some(Splits::kept_in(storage)?),
+    };
+    Some(Survey { repeats: None, duplicates, sampled, splits })
 }
 
 /// Gathers what there is to decide on, and counts all items in `facts`, if it is given.
@@ -149,7 +174,12 @@ fn look(
     let mut candidates = shaping.sampling.needs_survey().then(Candidates::new);
     let mut prints = match shaping.dedup {
         Dedup::None => None,
-        Dedup::Exact | Dedup::Near => Some(Fingerprints::new().map_err(failed)?),
+        Dedup::Exact | Dedup::Near => Some(Fingerprints::new(shaping.dedup).map_err(failed)?),
+    };
+    // Of the first items alone, nothing can be decided for all.
+    let mut groups = match shaping.split_needs_survey && most.is_none() {
+        false => None,
+        true => Some(SplitItems::new(shaping.group_by).map_err(failed)?),
     };
     let stages = Stages::choosing(shaping);
     let counts = facts.is_some();
@@ -174,10 +204,15 @@ fn look(
                 prints.add(*order, id, print)?;
             }
         }
+        if let Some(groups) = &mut groups {
+            for (order, id, group, print) in &looks.groups {
+                groups.add(*order, (id, group), print.as_ref())?;
+            }
+        }
         let is_enough = most.is_some_and(|most| looks.items_before >= most);
         Ok(if is_enough { More::Enough } else { More::Wanted })
     })?;
-    Ok(Seen { repeats, prints, candidates })
+    Ok(Seen { repeats, prints, candidates, groups })
 }
 
 fn failed(source: io::Error) -> Error {
@@ -202,7 +237,17 @@ fn looks(looked: Looked<'_>, stages: &Stages<'_>, shaping: &Shaping<'_>) -> Look
         open().map(|one| (one.order(items_before), sampling.key_of(&one.item)))
     });
     let candidates = candidates.collect();
-    Looks { repeats, prints, candidates, items_before, facts: None }
+    let of_duplicates = shaping.group_by == GroupBy::Duplicates;
+    let group = |one: &ReadItem<'_>| {
+        let print = of_duplicates.then(|| Fingerprint::of(&one.item, Dedup::Near)).flatten();
+        let id = one.item.id().decoded().into_owned();
+        (one.order(items_before), id, group_of(&one.item, shaping.group_by), print)
+    };
+    let groups = match shaping.split_needs_survey {
+        true => open().map(group).collect(),
+        false => Vec::new(),
+    };
+    Looks { repeats, prints, candidates, groups, items_before, facts: None }
 }
 
 /// Rows in the order of their items, each starting with the position of its item, that are read again later.

@@ -123,6 +123,10 @@ pub struct SeriesMerged {
     pub changes_to: i64,
     /// Records of earlier states, which a later window replaced.
     pub replaced: u64,
+    /// Papers of the windows that the dataset does not have: they say who wrote all answers of a window, and no window says
+    /// that of its single records.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub papers_left_out: Vec<String>,
 }
 
 /// What redaction found in the items that were written.
@@ -336,10 +340,13 @@ pub struct Counts {
 /// A dataset in several outputs.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct SplitCounts {
-    /// What was never to be divided between two outputs: `conversation`, `user` or `family`.
+    /// What was never to be divided between two outputs: `conversation`, `user`, `family` or `duplicates`.
     pub group_by: String,
     /// The outputs.
     pub outputs: Vec<OutputCounts>,
+    /// The hash of the receipt of the dataset that this one grows from.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub from_sha256: Option<String>,
     /// Test for leaks: groups of which items were written to more than one output.
     pub groups_in_several_outputs: u64,
 }

@@ -44,6 +44,7 @@ class Options(TypedDict, total=False):
     compress: Literal["none", "gzip", "zstd"]
     findings: bool
     split: str
-    group_by: Literal["conversation", "user", "family"]
+    group_by: Literal["conversation", "user", "family", "duplicates"]
+    split_from: str
     papers: str
     csv: Literal["spreadsheet", "plain"]
