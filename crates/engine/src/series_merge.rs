@@ -13,8 +13,8 @@ use std::sync::atomic::Ordering;
 use retort_formats::data::Schema;
 use retort_formats::file::{ReadSeek, Rows};
 use retort_formats::package::{
-    CARD, Counts, DATASET_INFO, DataFile, Decontamination, EXTRA, FINDINGS, IDS, InputCount,
-    Manifest, REJECTS, RedactedCount, RedactionCounts, SeriesMerged, findings,
+    CARD, CROISSANT, Counts, DATASET_INFO, DataFile, Decontamination, EXTRA, FINDINGS, IDS,
+    InputCount, Manifest, REJECTS, RedactedCount, RedactionCounts, SOURCES, SeriesMerged, findings,
 };
 use retort_model::bounds::{BATCH_BYTES, SHARD_BYTES};
 use retort_model::{Account, ItemKind, Portion, Reason, Tally};
@@ -524,6 +524,7 @@ fn receipt(
         changes_after: first.told.window.span.changes_after,
         changes_to: last.told.window.span.changes_to,
         replaced: windows.iter().map(|one| one.replaced_records).sum(),
+        papers_left_out: papers_of(windows),
     };
     let mut refused = Tally::default();
     for one in windows {
@@ -548,6 +549,14 @@ fn receipt(
     };
     merged.read.refused = findings(&refused, retort_formats::import::Refusal::as_str);
     merged
+}
+
+/// The papers that any of the windows has.
+fn papers_of(windows: &[Window]) -> Vec<String> {
+    let has = |name: &str| {
+        windows.iter().flat_map(|one| &one.manifest.files).any(|file| file.path == name)
+    };
+    [CROISSANT, SOURCES].into_iter().filter(|name| has(name)).map(str::to_owned).collect()
 }
 
 /// What redaction found in all windows, also in records that are replaced.

@@ -69,6 +69,14 @@ impl Merge {
         }
         match merged? {
             Merged::Package(report) => {
+                let series = report.manifest.series.as_ref();
+                let left_out = series.map_or(&[][..], |series| &series.papers_left_out);
+                if !left_out.is_empty() && !self.quiet {
+                    eprintln!(
+                        "left out   {}: they describe each window as a whole, so the merged package has none",
+                        left_out.join(" and ")
+                    );
+                }
                 finish(&report, what_of(&plan.output), (self.quiet, self.json), began.elapsed())
             }
             Merged::Parts { output, numbers, count } => {

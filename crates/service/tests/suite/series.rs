@@ -270,3 +270,15 @@ fn only_the_windows_of_one_series_are_merged() {
         "a package without a window is only compared with its receipt"
     );
 }
+
+#[test]
+fn papers_of_windows_are_left_out_of_a_merged_series_and_named() {
+    let papers_left_out = |options: &[(&'static str, &'static str)], name: &str| {
+        let merged = Series::of_three_windows(options).merged(name).unwrap();
+        assert!(merged.files.iter().all(|file| file.path != "croissant.json"));
+        merged.series.unwrap().papers_left_out
+    };
+    let papers = [("papers", "license = 'MIT'\n")];
+    assert_eq!(papers_left_out(&papers, "papers"), ["croissant.json", "SOURCES.md"]);
+    assert!(papers_left_out(&[], "none").is_empty());
+}
