@@ -57,8 +57,10 @@ fn what_a_program_finds_is_replaced_by_any_number_of_threads_and_in_parts() {
     let run = |out: &str, more: &[&str]| {
         place.ok(&[&args[..], &[out], more].concat());
     };
-    run("one", &["--threads", "1"]);
-    run("many", &["--threads", "4"]);
+    // The field name has a pseudonym.
+    place.file("key", [7; 32]);
+    run("one", &["--threads", "1", "--redact-key", "key"]);
+    run("many", &["--threads", "4", "--redact-key", "key"]);
     let data = place.bytes("one/conversations.jsonl");
     assert_eq!(data, place.bytes("many/conversations.jsonl"));
     let text = String::from_utf8(data.clone()).unwrap();
@@ -72,7 +74,6 @@ fn what_a_program_finds_is_replaced_by_any_number_of_threads_and_in_parts() {
     let hash = program["sha256"].as_str().unwrap().to_owned();
     assert_eq!((hash.len(), &told["found"][0]["items"]), (64, &json!(300)));
 
-    place.file("key", [7; 32]);
     for part in ["1/2", "2/2"] {
         let out = format!("parts/{}", &part[..1]);
         run(&out, &["--part", part, "--redact-key", "key"]);
@@ -174,7 +175,7 @@ fn a_program_that_does_anything_wrong_stops_the_export() {
             "wrong",
         ];
         let ran = place.run(&args);
-        assert_eq!(ran.code, Some(1), "{what}: {}", ran.err);
+        assert_eq!(ran.code, Some(2), "{what}: {}", ran.err);
         let error = &ran.err;
         assert!(
             error.contains("the redaction rule `names` failed") && error.contains(why),
@@ -212,14 +213,14 @@ fn exports_of_a_store_run_the_programs_of_the_configuration_alone() {
     };
     let ran = export(&keep, "own");
     assert!(
-        ran.code == Some(1) && ran.err.contains("name a program of the server's configuration"),
+        ran.code == Some(2) && ran.err.contains("name a program of the server's configuration"),
         "{}",
         ran.err
     );
     keep.place.file("rules.toml", "[[rule]]\nname = \"names\"\nrecogniser = \"people\"\n");
     let ran = export(&keep, "unknown");
     assert!(
-        ran.code == Some(1) && ran.err.contains("there is no recogniser `people`"),
+        ran.code == Some(2) && ran.err.contains("there is no recogniser `people`"),
         "{}",
         ran.err
     );
