@@ -61,9 +61,9 @@ fn problem(name: &str, longest: usize) -> Option<String> {
     }
     if let Some(character) = name.chars().find(|&c| !is_allowed(c)) {
         return Some(match character {
-            '/' | '\\' => "holds a path separator".into(),
-            c if c.is_control() => format!("holds the control character U+{:04X}", u32::from(c)),
-            c => format!("holds `{c}` (U+{:04X})", u32::from(c)),
+            '/' | '\\' => "contains a path separator".into(),
+            c if c.is_control() => format!("contains the control character U+{:04X}", u32::from(c)),
+            c => format!("contains `{c}` (U+{:04X})", u32::from(c)),
         });
     }
     if name.starts_with(['.', ' ']) || name.ends_with(['.', ' ']) {

@@ -173,7 +173,7 @@ impl TlsOptions {
                 let mut roots = RootCertStore::empty();
                 let (taken, _) = roots.add_parsable_certificates(known.iter().cloned());
                 if taken == 0 {
-                    return Err(format!("{} holds no certificate that can be used", self.place()));
+                    return Err(format!("{} contains no usable certificate", self.place()));
                 }
                 let roots = Arc::new(roots);
                 let verifier =

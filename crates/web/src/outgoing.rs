@@ -141,7 +141,8 @@ fn checked(text: &str, allow_private: bool) -> Result<Url, String> {
     }
     if !url.username().is_empty() || url.password().is_some() {
         return Err(
-            "the URL holds a name or a password: leave them out; notices are signed instead".into(),
+            "the URL contains a name or a password: leave them out; notices are signed instead"
+                .into(),
         );
     }
     let private = match url.host() {

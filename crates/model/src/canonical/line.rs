@@ -37,7 +37,7 @@ impl fmt::Display for CanonicalError {
                     "written in version {version} of the format; this release reads up to {latest}"
                 )
             }
-            Self::Field(name, _) => write!(f, "`{name}` holds something else than it must"),
+            Self::Field(name, _) => write!(f, "`{name}` has a value of the wrong kind"),
         }
     }
 }

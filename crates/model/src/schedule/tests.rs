@@ -176,7 +176,7 @@ fn names_have_the_local_date_or_a_number() {
     for (text, part) in [
         ("support", "a name of its own"),
         ("a/{date}", "path separator"),
-        ("{day}", "holds `{`"),
+        ("{day}", "contains `{`"),
         (&*"x".repeat(60).as_str().to_owned(), "a name of its own"),
     ] {
         let error = text.parse::<NamePattern>().unwrap_err();

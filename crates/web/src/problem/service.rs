@@ -83,7 +83,8 @@ fn from_engine(error: &EngineError) -> Problem {
             Problem::conflict("another run is writing the same output").because(error)
         }
         EngineError::NotAPackage(_) => {
-            Problem::conflict("the output's path holds something else, which stays").because(error)
+            Problem::conflict("there is something else at the output's path, which was kept")
+                .because(error)
         }
     }
 }

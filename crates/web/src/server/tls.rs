@@ -27,7 +27,7 @@ pub enum TlsError {
         reason: String,
     },
     /// A file has something else in it.
-    #[error("`{}` holds no {what}: it must be PEM, and a key without a password", path.display())]
+    #[error("`{}` contains no {what}: it must be PEM, and a key without a password", path.display())]
     Missing {
         /// The certificate or the key.
         what: &'static str,

@@ -161,9 +161,9 @@ fn what_is_no_url_for_notices_is_refused_with_what_to_give() {
         ("ftp://example.com/", "`ftp:` is not for notices"),
         ("file:///etc/passwd", "`file:` is not for notices"),
         ("gopher://127.0.0.1:6379/_", "`gopher:` is not for notices"),
-        ("https://user@example.com/", "the URL holds a name or a password"),
-        ("https://:word@example.com/", "the URL holds a name or a password"),
-        ("https://example.com@127.0.0.1/", "the URL holds a name or a password"),
+        ("https://user@example.com/", "the URL contains a name or a password"),
+        ("https://:word@example.com/", "the URL contains a name or a password"),
+        ("https://example.com@127.0.0.1/", "the URL contains a name or a password"),
         (&format!("https://example.com/{}", "x".repeat(3000)), "the URL is longer than 2048 bytes"),
     ] {
         let error = check_url(url, false).unwrap_err();

@@ -76,12 +76,12 @@ fn certificates_and_keys_that_do_not_serve_are_told_by_name() {
         file("nonsense.pem", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
     let table = [
         (&missing, &key, "cannot read the certificate `"),
-        (&empty, &key, "empty.pem` holds no certificate"),
-        (&key, &key, "key.pem` holds no certificate"),
+        (&empty, &key, "empty.pem` contains no certificate"),
+        (&key, &key, "key.pem` contains no certificate"),
         (&cut, &key, "cannot read the certificate `"),
         (&nonsense, &key, "cannot be used with the key `"),
         (&certificate, &missing, "cannot read the key `"),
-        (&certificate, &certificate, "certificate.pem` holds no key"),
+        (&certificate, &certificate, "certificate.pem` contains no key"),
         (&certificate, &other_key, "cannot be used with the key `"),
     ];
     for (certificate, key, words) in table {
