@@ -30,7 +30,8 @@ pub struct Judgement {
     pub author: Option<String>,
 }
 
-const ID: [&str; 6] =
+/// Names of the column with the id.
+pub(crate) const ID: [&str; 6] =
     ["id", "request_id", "conversation_id", "name", "description", "__description"];
 const SOURCE: [&str; 1] = ["source"];
 const GROUND_TRUTH: [&str; 5] =
@@ -40,6 +41,10 @@ const LABEL: [&str; 2] = ["label", "__metadata:label"];
 const COMMENT: [&str; 4] = ["comment", "comments", "feedback", "__metadata:comment"];
 const CORRECTED: [&str; 3] = ["corrected_answer", "corrected", "correction"];
 const AUTHOR: [&str; 3] = ["author", "annotator", "reviewer"];
+
+/// The names of all columns.
+pub(crate) const COLUMNS: [&[&str]; 8] =
+    [&ID, &SOURCE, &GROUND_TRUTH, &SCORE, &LABEL, &COMMENT, &CORRECTED, &AUTHOR];
 
 /// Objects in which rows for some evaluators have these.
 const WITHIN: [&str; 2] = ["item", "metadata"];

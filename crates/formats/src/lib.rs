@@ -12,4 +12,5 @@ pub mod import;
 pub mod judgements;
 mod list;
 pub mod package;
+pub mod schemas;
 pub mod template;

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use retort_json::{Kind, Parser, RawJson, Text};
 use retort_model::{Conversation, Fields, Message, Role};
 use serde::Deserialize;
+use utoipa::ToSchema;
 
 use super::calls;
 use super::fields::{self, FieldMap};
@@ -19,7 +20,7 @@ use super::tree::Links;
 use super::unplaced::short;
 
 /// A mapping as its file has it.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Mapping {
     /// What an item is: `conversation`, or `run`.
@@ -45,7 +46,7 @@ pub struct Mapping {
     roles: BTreeMap<String, MappedRole>,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 enum MappedKind {
     #[default]
@@ -53,7 +54,7 @@ enum MappedKind {
     Run,
 }
 
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 enum MappedRole {
     System,
@@ -62,14 +63,15 @@ enum MappedRole {
     Tool,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = MappedColumn)]
 struct Column {
     role: MappedRole,
     path: Path,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Joined {
     /// What the rows of one conversation have in common.
@@ -150,8 +152,9 @@ impl Mapping {
 
 /// Where a value is: keys and places in lists, `a.b[0].c`. A key with a dot or a bracket is written in quotes. A text on
 /// the way that is JSON is what it holds.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(try_from = "String")]
+#[schema(value_type = String)]
 struct Path(Vec<Step>);
 
 #[derive(Clone, Debug, PartialEq, Eq)]

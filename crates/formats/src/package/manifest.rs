@@ -2,12 +2,13 @@
 
 use retort_model::{ItemKind, Tally};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// The version of the receipt's shape.
 pub const FORMAT_VERSION: u32 = 1;
 
 /// The receipt.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Manifest {
     /// Version of this shape.
     pub manifest_version: u32,
@@ -17,16 +18,16 @@ pub struct Manifest {
     pub dataset_name: String,
     /// The moment whose state was exported: the newest change of the input, where that is known.
     pub snapshot: Option<String>,
-    /// The part of the history that it has, if it is one of a series that a schedule exports.
+    /// The window of the history that it covers, if it is one of a series that a schedule exports.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub window: Option<WindowTold>,
-    /// The windows that it has, if it was merged from the packages of a series.
+    /// The windows that it covers, if it was merged from the packages of a series.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub series: Option<SeriesMerged>,
     /// What it was made for.
     #[serde(default)]
     pub purpose: String,
-    /// The node of runs that it was made of.
+    /// The node of the runs that it was made from.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub node: Option<String>,
     /// Data format.
@@ -37,7 +38,7 @@ pub struct Manifest {
     pub compression: String,
     /// The check against trainers.
     pub check: String,
-    /// What was asked beyond that, by option.
+    /// The other options, by name.
     pub options: std::collections::BTreeMap<String, String>,
     /// What was to be exported.
     pub selection: FilterAsked,
@@ -71,12 +72,12 @@ pub struct Manifest {
     /// Tools that were renamed, up to a bound.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub renamed_tools: Vec<Renamed>,
-    /// The files of the package but this one.
+    /// The files of the package, without this one.
     pub files: Vec<DataFile>,
 }
 
-/// A part of the history: one of a series of windows, of which each begins where the one before it ended.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// One of a series of windows of the history; each begins where the one before it ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct WindowTold {
     /// Name of the schedule.
     pub schedule: String,
@@ -88,7 +89,7 @@ pub struct WindowTold {
 }
 
 /// Where a window of a series begins and ends.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct WindowSpan {
     /// Number of the window in the series, from 1.
     pub number: u64,
@@ -96,10 +97,10 @@ pub struct WindowSpan {
     pub changes_after: i64,
     /// Number of the last change in the window.
     pub changes_to: i64,
-    /// Start of the period, which belongs to it.
+    /// Start of the period, inclusive.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub from: Option<String>,
-    /// End of the period, which does not belong to it.
+    /// End of the period, exclusive.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub before: Option<String>,
     /// Items of earlier periods that arrived late.
@@ -107,7 +108,7 @@ pub struct WindowSpan {
 }
 
 /// The windows of a series that were merged to one dataset, which has the last state of each item.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SeriesMerged {
     /// Name of the schedule.
     pub schedule: String,
@@ -130,7 +131,7 @@ pub struct SeriesMerged {
 }
 
 /// What redaction found in the items that were written.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RedactionCounts {
     /// The built-in rules: `secrets`, `pii` or both.
     pub rules: String,
@@ -142,14 +143,14 @@ pub struct RedactionCounts {
     pub programs: Vec<RedactionProgram>,
     /// A hash of all rules and of their programs. Two datasets with the same one were searched for the same.
     pub rules_sha256: String,
-    /// What was done with what was found, where a rule does not say otherwise.
+    /// What was done with it, unless a rule says otherwise.
     pub action: String,
     /// What was found, by the name of the rule.
     pub found: Vec<RedactedCount>,
 }
 
 /// A program that looked for what a redaction rule replaces.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RedactionProgram {
     /// The name of the rule.
     pub rule: String,
@@ -160,7 +161,7 @@ pub struct RedactionProgram {
 }
 
 /// What one redaction rule found.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RedactedCount {
     /// The name of the rule.
     pub rule: String,
@@ -171,7 +172,7 @@ pub struct RedactedCount {
 }
 
 /// The benchmarks whose text was looked for.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Decontamination {
     /// Words in a row that an item and a benchmark have in common.
     pub words: u64,
@@ -184,7 +185,7 @@ pub struct Decontamination {
 }
 
 /// Where the items that were written come from.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct OriginsTold {
     /// Messages of assistants by the model that wrote them; an empty name counts those of no named model.
     pub models: Vec<ModelCount>,
@@ -201,7 +202,7 @@ pub struct OriginsTold {
 }
 
 /// What one model wrote.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ModelCount {
     /// The model.
     pub model: String,
@@ -210,7 +211,7 @@ pub struct ModelCount {
 }
 
 /// Items in one language.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct LanguageCount {
     /// The code of the language.
     pub language: String,
@@ -219,7 +220,7 @@ pub struct LanguageCount {
 }
 
 /// A file of a benchmark.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct BenchmarkCount {
     /// Its name, without the folders above it.
     pub name: String,
@@ -232,8 +233,8 @@ pub struct BenchmarkCount {
     pub too_short: u64,
 }
 
-/// A tool that carries another name in the dataset.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// A tool that was renamed in the dataset.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Renamed {
     /// Its name in the history.
     pub from: String,
@@ -241,8 +242,8 @@ pub struct Renamed {
     pub to: String,
 }
 
-/// The filter of the items, as it was asked.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// The filter, as it was given.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct FilterAsked {
     /// Deleted conversations that the filter left out only because it did not ask for them.
     #[serde(skip_serializing_if = "is_nought", default)]
@@ -285,7 +286,7 @@ fn rename(value: &mut serde_json::Value, name: &dyn Fn(&str) -> String) {
 }
 
 /// What was read.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ReadCounts {
     /// Items in all inputs.
     pub items: u64,
@@ -302,7 +303,7 @@ pub struct ReadCounts {
     pub refused: Vec<Finding>,
     /// Lone surrogates read as U+FFFD.
     pub lone_surrogates: u64,
-    /// Keys that stood twice in one object; the last counted.
+    /// Keys that appeared twice in one object; the last value was used.
     pub duplicate_keys: u64,
     /// The inputs, one by one.
     pub inputs: Vec<InputCount>,
@@ -312,7 +313,7 @@ pub struct ReadCounts {
 }
 
 /// One input.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct InputCount {
     /// Its name, without the folders above it.
     pub name: String,
@@ -325,40 +326,40 @@ pub struct InputCount {
 }
 
 /// What became of the selected items of one kind.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Counts {
-    /// Those that the selection meant.
+    /// Those that were selected.
     pub selected: u64,
-    /// Those of which at least one record was written.
+    /// Those from which at least one record was written.
     pub written: u64,
-    /// Those of which nothing was written.
+    /// Those from which nothing was written.
     pub left_out: u64,
-    /// The latter by reason.
+    /// Those left out, by reason.
     pub left_out_by_reason: Vec<Finding>,
 }
 
 /// A dataset in several outputs.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct SplitCounts {
-    /// What was never to be divided between two outputs: `conversation`, `user`, `family` or `duplicates`.
+    /// What is never divided between two outputs: `conversation`, `user`, `family` or `duplicates`.
     pub group_by: String,
     /// The outputs.
     pub outputs: Vec<OutputCounts>,
     /// The hash of the receipt of the dataset that this one grows from.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub from_sha256: Option<String>,
-    /// Test for leaks: groups of which items were written to more than one output.
+    /// Test for leaks: groups with items in more than one output.
     pub groups_in_several_outputs: u64,
 }
 
 /// One of several outputs.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct OutputCounts {
     /// Its name.
     pub name: String,
     /// Its share of all groups, as asked.
     pub share: String,
-    /// Groups of which something was written to it.
+    /// Groups from which something was written to it.
     pub groups: u64,
     /// What became of the items that belong to it: `selected = written + left_out`.
     #[serde(flatten)]
@@ -370,17 +371,17 @@ pub struct OutputCounts {
 }
 
 /// What became of the records.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct RecordCounts {
     /// Those written.
     pub written: u64,
     /// Those left out of items that were written.
     pub left_out_by_reason: Vec<Finding>,
-    /// Those written that were mended.
+    /// Those written that were repaired.
     pub repaired: u64,
-    /// What was mended, by kind; a record may stand under several.
+    /// What was repaired, by kind; a record may be counted under several kinds.
     pub repaired_by_kind: Vec<Finding>,
-    /// With the check off: what trainers would refuse, by what it would take to mend it, or by why nothing would.
+    /// With the check off: what trainers would refuse, by the repair that it needs, or by the reason why nothing would help.
     pub would_be_refused: Vec<Finding>,
     /// What people should know.
     pub warnings: Vec<Finding>,
@@ -392,13 +393,13 @@ pub struct RecordCounts {
 }
 
 /// Lengths of records as a model sees them. Percentiles are exact to three digits, rounded up.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SeenBy {
     /// `tokens` or `characters`.
     pub unit: String,
     /// Of all records together.
     pub total: u64,
-    /// What of that is learnt.
+    /// How much of that is learnt.
     pub learnt: u64,
     /// The length that half of the records do not exceed.
     pub p50: u64,
@@ -411,7 +412,7 @@ pub struct SeenBy {
 }
 
 /// Lengths of records in the data file, in bytes of JSON or CSV text.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Lengths {
     /// The mean.
     pub mean_bytes: u64,
@@ -419,8 +420,8 @@ pub struct Lengths {
     pub longest_bytes: u64,
 }
 
-/// A count of one kind, with the first items that it befell.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// A count of one kind, with the ids of the first items.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Finding {
     /// The kind.
     pub kind: String,
@@ -432,7 +433,7 @@ pub struct Finding {
 }
 
 /// A column of the data.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Column {
     /// Its name.
     pub name: String,
@@ -445,7 +446,7 @@ pub struct Column {
 }
 
 /// A file of the package.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct DataFile {
     /// Its path in the package.
     pub path: String,

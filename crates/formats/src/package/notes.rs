@@ -2,10 +2,11 @@
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
+use utoipa::ToSchema;
 
 /// What a user wrote on a dataset and its sources.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct PaperNotes {
     /// What the dataset is, in a few sentences.
     pub description: Option<String>,
@@ -28,19 +29,22 @@ pub struct PaperNotes {
     /// What was done to keep unlawful content out.
     pub unlawful_content: Option<String>,
     /// Its sources.
+    #[serde(default)]
     pub source: Vec<SourceNote>,
 }
 
 /// What a user wrote on a source.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct SourceNote {
     /// What it is called.
     pub name: Option<String>,
     /// The inputs that came from it, by their names in the receipt; `*` matches any characters. Without any, all that no
     /// other source names.
+    #[serde(default)]
     pub inputs: Vec<String>,
     /// What kind of source it is.
+    #[serde(default)]
     pub category: SourceCategory,
     /// Its licence, or on what ground it is used.
     pub license: Option<String>,
@@ -53,7 +57,7 @@ pub struct SourceNote {
 }
 
 /// The categories of the template for the public summary of training content under Regulation (EU) 2024/1689.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum SourceCategory {
     /// Publicly available datasets.

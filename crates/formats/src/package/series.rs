@@ -1,6 +1,7 @@
 //! `*.series.json`: the receipt of a series, which lists the windows that a schedule has exported.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::manifest::WindowSpan;
 
@@ -11,7 +12,7 @@ pub const SERIES_VERSION: u32 = 1;
 pub const SERIES_ENDING: &str = ".series.json";
 
 /// The receipt of a series.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SeriesReceipt {
     /// Version of this shape.
     pub series_version: u32,
@@ -24,7 +25,7 @@ pub struct SeriesReceipt {
 }
 
 /// A window of a series, and the dataset that has it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SeriesWindow {
     /// Where it begins and ends.
     #[serde(flatten)]
