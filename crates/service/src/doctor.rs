@@ -256,7 +256,7 @@ impl Service {
                 }
                 Some(_) => continue,
             };
-            let problem = format!("{problem}; restore a backup, or bring the file in again");
+            let problem = format!("{problem}; restore a backup, or import the file again");
             diagnosis.findings.push(finding(format!("the original `{sha256}`"), problem));
         }
         let unnamed: Vec<&String> = there.keys().filter(|key| !named.contains_key(*key)).collect();
@@ -358,7 +358,7 @@ impl Service {
 }
 
 /// The password in a URL.
-fn password_in(url: &str) -> Option<String> {
+pub(crate) fn password_in(url: &str) -> Option<String> {
     let url = Url::parse(url).ok()?;
     let named = url.query_pairs().find(|(name, _)| name == "password");
     let password = match url.password() {

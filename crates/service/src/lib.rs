@@ -40,8 +40,10 @@ mod queue;
 mod rebuild;
 mod rejects;
 mod removal;
+mod restored;
 mod runs;
 mod schedules;
+mod schemas;
 mod secret;
 mod seen;
 mod selected;
@@ -79,8 +81,10 @@ pub use links::DownloadLink;
 pub use preview::Sample;
 pub use queue::ExportRequest;
 pub use rejects::Rejects;
+pub use restored::restore_backup;
 pub use runs::{Latency, RunBar, RunCharts};
 pub use schedules::{SchedulePlan, Scheduled};
+pub use schemas::FILES as FILE_SCHEMAS;
 pub use seen::{SeenByModel, SeenPart, SeenRow};
 pub use service::{Service, migrate};
 pub use settings::{DestinationSettings, Quotas, Retention, Settings};
@@ -110,6 +114,9 @@ pub use retort_engine::{
 
 /// The archive of files that other programs delete.
 pub use retort_engine::keep;
+
+/// The JSON Schemas of files that people write for the engine.
+pub use retort_engine::FILE_SCHEMAS as ENGINE_FILE_SCHEMAS;
 
 /// The open sets: what can be read, the shapes of records, the kinds of files.
 pub use retort_formats::{data, file, import as sources, package, package::Manifest, template};
