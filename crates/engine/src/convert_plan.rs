@@ -132,7 +132,7 @@ impl ConvertPlan {
     /// Checks that this conversion can be done, in parts if that is asked.
     pub(crate) fn check_ways(&self, inputs: &Inputs) -> Result<(), Error> {
         if self.dataset.dedup == Dedup::Near && self.selection.limit.is_some() {
-            let why = "`--dedup near` may keep an item behind those that `--limit` takes; leave out one of them, or use `--dedup exact`";
+            let why = "`--dedup near` may keep an item that comes after those that `--limit` takes; leave out one of them, or use `--dedup exact`";
             return Err(Error::Choice(why.into()));
         }
         if self.dataset.split_needs_survey() && self.selection.limit.is_some() {

@@ -140,7 +140,7 @@ impl Unknown {
                  one-time link, then connect this sign-in in your settings"
             }
             Self::NoAccount | Self::Disabled => {
-                "nobody here is known by your e-mail address; ask an owner of your project for an invitation"
+                "there is no account for your e-mail address; ask an owner of your project for an invitation"
             }
         }
     }
@@ -490,7 +490,7 @@ impl Service {
     /// Nobody is called so, or they were disabled.
     pub fn by_header(&self, name: &str) -> Result<Signed, Error> {
         let person = self.store.person_named(name)?.filter(|person| !person.is_disabled);
-        let mut person = person.ok_or(Error::NotSignedIn("nobody here is called so"))?;
+        let mut person = person.ok_or(Error::NotSignedIn("there is no such account"))?;
         if !person.is_confirmed {
             // The proxy vouches for them as a provider does.
             self.store.confirm_person(person.id, None)?;

@@ -152,7 +152,7 @@ pub(crate) fn export(
     for made in &files {
         if !is_there(objects, &prefix, made)? {
             let object = storage.describe(&made.key).display().to_string();
-            let reason = "it is no longer as it was written".into();
+            let reason = "it was changed after it was written".into();
             return Err(EngineError::Objects { doing: "find", object, reason }.into());
         }
     }

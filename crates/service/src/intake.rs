@@ -426,9 +426,9 @@ pub(crate) const UPLOADS: &str = "uploads";
 /// Whose the items are that do not say.
 fn owner(caller: &Caller, request: &IntakeRequest) -> Result<Option<String>, Error> {
     match (&request.owner, caller.scope().owner) {
-        (Some(owner), Some(only)) if *owner != only => Err(Error::Forbidden(
-            "members bring in conversations of their own, not of someone else",
-        )),
+        (Some(owner), Some(only)) if *owner != only => {
+            Err(Error::Forbidden("members can only import their own conversations"))
+        }
         (owner, _) => Ok(owner.clone()),
     }
 }

@@ -139,9 +139,9 @@ impl Service {
                 let what = source.map_or("copilot or recipe", RunSource::as_str);
                 Err(Error::NotFound { what, name: id.to_owned() })
             }
-            Err(_) => Err(Error::Choice(format!(
-                "there is a copilot and a recipe `{id}`; say which is meant"
-            ))),
+            Err(_) => {
+                Err(Error::Choice(format!("there is a copilot and a recipe `{id}`; say which one")))
+            }
         }
     }
 

@@ -159,7 +159,7 @@ impl Service {
             (Pass::Proof(shown), Some(proof)) => hash(shown) == hash(proof),
         };
         if !is_open {
-            return Err(Error::NotSignedIn("the password of the link is another"));
+            return Err(Error::NotSignedIn("the password of the link is wrong"));
         }
         take_to_filter(summary.size, summary.messages)?;
         let stored = self.store.open_line(&summary)?.ok_or_else(|| no_conversation(&summary.id))?;

@@ -33,7 +33,7 @@ impl Budget {
         let packed = self.packed.load(Ordering::Relaxed);
         let why = match self.most {
             Some(most) if unpacked > most => {
-                format!("it unpacks to more than {} MiB; bring it in as an import", most >> 20)
+                format!("it unpacks to more than {} MiB; import the file instead", most >> 20)
             }
             _ if unpacked > ARCHIVE_FREE_BYTES.max(packed.saturating_mul(ARCHIVE_RATIO)) => {
                 format!(

@@ -114,7 +114,7 @@ fn significant(text: &str) -> usize {
 }
 
 fn not_finite(at: usize) -> ItemError {
-    ItemError::new(Refusal::BadField, at, "an embedding holds finite numbers alone")
+    ItemError::new(Refusal::BadField, at, "an embedding can only contain finite numbers")
 }
 
 #[cfg(test)]
