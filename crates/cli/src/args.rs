@@ -10,7 +10,8 @@ use retort_formats::import::ImportFormat;
 use retort_model::{ConversationFilter, DatasetName, Filter, Status, Time, bounds};
 use retort_service::{Clock, ConvertPlan, ExportOptions, Input, ReadOptions};
 
-use crate::commands::Failure;
+use crate::changing::How;
+use crate::commands::{Failure, misuse};
 use crate::config::{MachineClock, item_bytes};
 use crate::filters::{FilterArgs, SelectionArgs};
 
@@ -31,15 +32,15 @@ pub struct InputArgs {
     map: Option<&'static dyn ImportFormat>,
 
     /// Largest window of a Zstandard stream to accept, in megabytes; reading needs as much memory [default: 134].
-    #[arg(long, value_name = "MB", value_parser = whole::<u64, 1, 4096>)]
+    #[arg(long, value_name = "MB", hide_short_help = true, value_parser = whole::<u64, 1, 4096>)]
     max_window: Option<u64>,
 
     /// Largest conversation, run or document to accept, in megabytes; reading needs several times as much memory [default: 268, the maximum].
-    #[arg(long, value_name = "MB", value_parser = whole::<u64, 1, 268>)]
+    #[arg(long, value_name = "MB", hide_short_help = true, value_parser = whole::<u64, 1, 268>)]
     pub max_item: Option<u64>,
 
     /// Prefix ids with a namespace (`NAME/ID`), in case they collide with ids of other inputs.
-    #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
+    #[arg(long, value_name = "NAME", hide_short_help = true, value_parser = NonEmptyStringValueParser::new())]
     pub namespace: Option<String>,
 }
 
@@ -66,6 +67,14 @@ pub struct Choosing {
     /// All conversations.
     #[arg(long, conflicts_with = "conversations")]
     all: bool,
+
+    /// Only show what would change.
+    #[arg(long)]
+    dry_run: bool,
+
+    /// Print the counts as JSON.
+    #[arg(long)]
+    json: bool,
 }
 
 /// Parses the length of a page; `of_what` names what is listed, and how to see more.
@@ -123,6 +132,11 @@ fn mapping(path: &str) -> Result<&'static dyn ImportFormat, String> {
 }
 
 impl Choosing {
+    /// Whether to change anything, and how to tell of it.
+    pub fn how(&self) -> How {
+        How { is_dry: self.dry_run, is_json: self.json }
+    }
+
     /// The selected conversations. Without `--status`, ids select conversations of any status, and a filter those of
     /// `statuses`, where none means all except deleted ones.
     pub fn selection(self, statuses: &[Status]) -> Result<ConversationFilter, Failure> {
@@ -140,8 +154,8 @@ impl Choosing {
 /// Refuses a filter that selects everything unless `--all` was given, and any other filter beside `--all`.
 pub fn check_chosen<F: Filter>(all: bool, filter: &F, ways: &str) -> Result<(), Failure> {
     match (all, *filter == F::default()) {
-        (false, true) => Err(format!("select {ways}, or `--all`").into()),
-        (true, false) => Err("`--all` cannot be combined with ids or filters".into()),
+        (false, true) => Err(misuse(format!("select {ways}, or `--all`"))),
+        (true, false) => Err(misuse("`--all` cannot be combined with ids or filters")),
         _ => Ok(()),
     }
 }
@@ -173,7 +187,7 @@ fn snapshot() -> Result<Option<Time>, Failure> {
         Ok(text) => match Time::from_epoch(text.trim()) {
             Some(time) => Ok(Some(time)),
             None => {
-                Err(format!("`SOURCE_DATE_EPOCH` must be seconds since 1970, not `{text}`").into())
+                Err(misuse(format!("`SOURCE_DATE_EPOCH` must be seconds since 1970, not `{text}`")))
             }
         },
     }

@@ -10,6 +10,13 @@ use crate::client::Client;
 use crate::commands::{Failure, print};
 use crate::display::{count, several};
 
+/// Whether to change anything, and how to tell of it.
+#[derive(Clone, Copy)]
+pub struct How {
+    pub is_dry: bool,
+    pub is_json: bool,
+}
+
 /// How many conversations are meant. An id that nobody knows is an error.
 pub fn known(client: &Client, selection: &ConversationFilter) -> Result<u64, Failure> {
     if let Err(error) = client.check_ids(selection) {
@@ -24,11 +31,14 @@ pub fn change(
     client: &Client,
     selection: &ConversationFilter,
     edit: &Edit,
-    json: bool,
+    how: How,
 ) -> Result<ExitCode, Failure> {
     let meant = known(client, selection)?;
-    let changed = client.edit(selection, edit)?;
-    if json {
+    let changed = if how.is_dry { 0 } else { client.edit(selection, edit)? };
+    if how.is_dry {
+        return tell_dry(meant, "conversation", how.is_json);
+    }
+    if how.is_json {
         print(json!({"changed": changed, "meant": meant}))?;
         return Ok(ExitCode::SUCCESS);
     }
@@ -47,5 +57,14 @@ pub fn change(
     };
     let next = if changed == 0 { "" } else { next };
     eprintln!("{done} {} of {}{next}", count(changed), several(meant, "conversation"));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Says how many items a command would change, and that it changed none.
+pub fn tell_dry(meant: u64, noun: &str, is_json: bool) -> Result<ExitCode, Failure> {
+    match is_json {
+        true => print(json!({"changed": 0, "meant": meant, "dry_run": true}))?,
+        false => eprintln!("{} selected; nothing was changed (`--dry-run`)", several(meant, noun)),
+    }
     Ok(ExitCode::SUCCESS)
 }

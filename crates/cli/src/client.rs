@@ -27,7 +27,7 @@ use serde::de::DeserializeOwned;
 
 pub use refusal::{ClientError, Refusal};
 
-use crate::commands::Failure;
+use crate::commands::{Failure, misuse};
 
 /// How long a connection may take to be made.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -96,7 +96,7 @@ impl Client {
     pub fn new(reached: Reached) -> Result<Self, Failure> {
         let base = checked(&reached.url, reached.insecure)?;
         let mut token = HeaderValue::try_from(format!("Bearer {}", reached.token))
-            .map_err(|_| "the token holds characters that no token has")?;
+            .map_err(|_| "the token contains characters that no token can have")?;
         token.set_sensitive(true);
         let mut http = reqwest::Client::builder()
             .tls_backend_preconfigured(retort_service::client_tls())
@@ -228,7 +228,7 @@ impl Client {
             let to = response.headers().get(LOCATION).and_then(|to| to.to_str().ok());
             let to = crate::display::one_line(to.unwrap_or("another address"), 200);
             return Err(ClientError::Broken(format!(
-                "`{}` leads on to `{to}`; give `--server` the address of the server itself",
+                "`{}` redirects to `{to}`; give `--server` the server's own address",
                 self.url()
             )));
         }
@@ -325,26 +325,28 @@ async fn until(stopped: &AtomicBool) {
 
 /// The address of a server that a token may be sent to.
 fn checked(text: &str, insecure: bool) -> Result<Url, Failure> {
+    const EXAMPLE: &str = "write it like `https://retort.example.org`";
     let url = Url::parse(text).map_err(|error| {
-        format!("`{text}` is no address of a server ({error}); one is `https://retort.example.org`")
+        misuse(format!("`{text}` is not the address of a server ({error}); {EXAMPLE}"))
     })?;
     if !url.username().is_empty() || url.password().is_some() {
-        return Err("the server's address holds a name or a password; a token says who asks".into());
+        return Err(misuse(
+            "the server's address must not contain a name or a password; use a token instead",
+        ));
     }
     if url.query().is_some() || url.fragment().is_some() {
-        return Err(
-            format!("`{text}` is no address of a server: leave out what follows the path").into()
-        );
+        return Err(misuse(format!(
+            "`{text}` is not the address of a server: leave out what follows the path"
+        )));
     }
     match url.scheme() {
         "https" => Ok(url),
         "http" if insecure || is_here(&url) => Ok(url),
-        "http" => Err(format!(
-            "the token and the conversations would cross the network in the clear to `{text}`: give an address that \
-             begins with `https://`, or say `--insecure` if nobody can listen"
-        )
-        .into()),
-        _ => Err(format!("`{text}` is no address of a server: it begins with `https://`").into()),
+        "http" => Err(misuse(format!(
+            "the token and the conversations would be sent unencrypted to `{text}`: give an address that begins with \
+             `https://`, or add `--insecure` if nobody can listen"
+        ))),
+        _ => Err(misuse(format!("`{text}` is not the address of a server; {EXAMPLE}"))),
     }
 }
 

@@ -8,14 +8,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
+use retort_formats::schemas::{FileSchema, of_type};
 use retort_model::{Time, bounds};
 use retort_service::{
     Caller, Clock, DestinationSettings, EngineError, Quotas, Retention, Service, Settings, threads,
 };
 use serde::Deserialize;
+use utoipa::ToSchema;
 
 use crate::client::{Client, Opened, Reached};
-use crate::commands::Failure;
+use crate::commands::{Failure, misuse};
 
 /// Requests of one caller in a minute, unless said otherwise.
 pub const REQUESTS_PER_MINUTE: u32 = 3_000;
@@ -23,10 +25,10 @@ pub const REQUESTS_PER_MINUTE: u32 = 3_000;
 /// Where the server listens, unless said otherwise.
 pub const LISTEN: &str = "127.0.0.1:8610";
 
-/// Where things are kept.
+/// Where things are kept. `REMOTE` says whether a server can do the command as well.
 #[derive(Args, Clone, Default)]
 #[command(next_help_heading = "Store")]
-pub struct StoreArgs {
+pub struct StoreArgs<const REMOTE: bool = true> {
     /// Configuration file [default: retort/config.toml in your configuration folder].
     #[arg(long, global = true, value_name = "FILE", env = "RETORT_CONFIG")]
     config: Option<PathBuf>,
@@ -48,27 +50,27 @@ pub struct StoreArgs {
     project: Option<String>,
 
     #[command(flatten)]
-    reaching: ServerArgs,
+    reaching: ServerArgs<REMOTE>,
 }
 
 /// The server that is asked instead of a store that lies here.
 #[derive(Args, Clone, Default)]
 #[command(next_help_heading = "Server")]
-pub struct ServerArgs {
+pub struct ServerArgs<const SHOWN: bool> {
     /// Use the server at this address instead of a local store; `''` means the local store.
-    #[arg(long, global = true, value_name = "URL", env = "RETORT_SERVER")]
+    #[arg(long, global = true, hide = !SHOWN, value_name = "URL", env = "RETORT_SERVER")]
     server: Option<String>,
 
     /// Token for the server. Other users of this machine may see it; the variable `RETORT_TOKEN` is safer.
-    #[arg(long, global = true, value_name = "TOKEN", conflicts_with = "token_file")]
+    #[arg(long, global = true, hide = !SHOWN, value_name = "TOKEN", conflicts_with = "token_file")]
     token: Option<String>,
 
     /// File that contains the token.
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, hide = !SHOWN, value_name = "FILE")]
     token_file: Option<PathBuf>,
 
     /// Allow sending the token and the conversations over the network unencrypted.
-    #[arg(long, global = true)]
+    #[arg(long, global = true, hide = !SHOWN)]
     insecure: bool,
 }
 
@@ -89,9 +91,10 @@ pub struct Before {
 }
 
 /// What the file may say. Every setting may be left out.
-#[derive(Debug, Default, Deserialize, PartialEq)]
-#[serde(deny_unknown_fields, default)]
+#[derive(Debug, Default, Deserialize, PartialEq, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct Config {
+    #[schema(value_type = Option<String>)]
     data: Option<PathBuf>,
     store: Option<String>,
     objects: Option<String>,
@@ -110,16 +113,22 @@ pub struct Config {
     item_megabytes: Option<u64>,
     audit_entries_per_day: Option<u64>,
     trace_megabytes: Option<u64>,
+    #[serde(default)]
     models: BTreeMap<String, String>,
+    #[serde(default)]
     benchmarks: BTreeMap<String, String>,
+    #[serde(default)]
     recognisers: BTreeMap<String, Vec<String>>,
+    #[schema(value_type = Option<String>)]
     signing_key: Option<PathBuf>,
+    #[serde(default)]
     destinations: BTreeMap<String, DestinationConfig>,
+    #[serde(default)]
     serve: ServeConfig,
 }
 
 /// What the file may say of a destination of schedules.
-#[derive(Debug, Default, Deserialize, PartialEq)]
+#[derive(Debug, Default, Deserialize, PartialEq, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct DestinationConfig {
     location: String,
@@ -130,12 +139,14 @@ struct DestinationConfig {
 }
 
 /// What the file may say of the server.
-#[derive(Debug, Default, Deserialize, PartialEq)]
-#[serde(deny_unknown_fields, default)]
+#[derive(Debug, Default, Deserialize, PartialEq, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct ServeConfig {
     pub listen: Option<String>,
     pub url: Option<String>,
+    #[schema(value_type = Option<String>)]
     pub tls_certificate: Option<PathBuf>,
+    #[schema(value_type = Option<String>)]
     pub tls_key: Option<PathBuf>,
     pub behind_proxy: Option<bool>,
     pub proxies: Option<Vec<String>>,
@@ -149,6 +160,13 @@ pub struct ServeConfig {
     pub allow_private_webhooks: Option<bool>,
     pub traces: Option<bool>,
 }
+
+/// The JSON Schema of the configuration file.
+pub const SCHEMA: FileSchema = FileSchema {
+    name: "config",
+    about: "config.toml: the configuration",
+    schema: of_type::<Config>,
+};
 
 /// The project of a store that nobody told otherwise.
 const PROJECT: &str = "default";
@@ -200,7 +218,7 @@ fn chance() -> u64 {
     std::hash::RandomState::new().build_hasher().finish()
 }
 
-impl StoreArgs {
+impl<const REMOTE: bool> StoreArgs<REMOTE> {
     fn file(&self) -> Result<Config, Failure> {
         let path = match &self.config {
             Some(path) => path.clone(),
@@ -311,11 +329,10 @@ impl StoreArgs {
     pub fn here(&self) -> Result<(), Failure> {
         match self.server_url()? {
             None => Ok(()),
-            Some(url) => Err(format!(
-                "this is done where the store lies, not through the server `{url}`; leave `--server` out \
+            Some(url) => Err(misuse(format!(
+                "this works on the store itself, not through the server `{url}`: run it on the machine that has the store, without `--server` \
                  (`--server ''` if a variable or the configuration names one)"
-            )
-            .into()),
+            ))),
         }
     }
 
@@ -399,7 +416,7 @@ impl StoreArgs {
     }
 }
 
-impl ServerArgs {
+impl<const SHOWN: bool> ServerArgs<SHOWN> {
     /// The token: of a flag, or else of the environment.
     fn token(&self) -> Result<String, Failure> {
         let token = match (&self.token, &self.token_file) {
@@ -424,7 +441,7 @@ fn number(name: &str, config: Option<u64>) -> Result<Option<u64>, Failure> {
         Err(_) => Ok(config),
         Ok(text) => match text.trim().parse() {
             Ok(number) => Ok(Some(number)),
-            Err(_) => Err(format!("`{name}` must be a whole number, not `{text}`").into()),
+            Err(_) => Err(misuse(format!("`{name}` must be a whole number, not `{text}`"))),
         },
     }
 }

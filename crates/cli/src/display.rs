@@ -1,6 +1,6 @@
 //! Tables and texts as people read them in a terminal.
 
-use comfy_table::{ContentArrangement, Table, presets};
+use comfy_table::{Cell, ColumnConstraint, ContentArrangement, Table, presets};
 use retort_json::Value;
 use retort_model::Time;
 pub use retort_model::display::{bytes, count, moment, several};
@@ -18,6 +18,82 @@ pub fn table(header: &[&str]) -> Table {
         table.set_header(header.to_vec());
     }
     table
+}
+
+/// The columns that a narrow terminal has to do without, the first of them first.
+const DISPENSABLE: [&str; 24] = [
+    "NODE",
+    "FILES",
+    "ADDRESS",
+    "DIMENSION",
+    "REDACTED",
+    "PASSWORD",
+    "CREATOR",
+    "VERSION",
+    "TAGS",
+    "ROUNDS",
+    "KIND",
+    "PURPOSE",
+    "SIZE",
+    "ANSWER",
+    "OF",
+    "SINCE",
+    "SCOPES",
+    "TYPE",
+    "MODEL",
+    "DATA FORMAT",
+    "RECORDS",
+    "DONE",
+    "STATUS",
+    "ERROR",
+];
+
+/// Narrowest that a column gets before one is left out, in characters.
+const NARROWEST: u16 = 16;
+
+/// A table of a list as text: a line for each row, as wide as the terminal. What comes first in a row, an id or a name, is
+/// never cut; other texts are, and columns are left out, where there is not enough room. Without a terminal, nothing is.
+pub fn fitted(table: Table) -> String {
+    let names = table.header().map(|header| header.cell_iter().map(Cell::content).collect());
+    let names: Vec<String> = names.unwrap_or_default();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    fitted_rows(table, &names)
+}
+
+/// As [`fitted`], for a table whose header was printed before.
+pub fn fitted_rows(table: Table, names: &[&str]) -> String {
+    let width = table.width();
+    fitted_to(table, names, width)
+}
+
+fn fitted_to(mut table: Table, names: &[&str], width: Option<u16>) -> String {
+    let Some(width) = width else { return table.trim_fmt() };
+    table.set_width(width).set_truncation_indicator("…");
+    let widths = table.column_max_content_widths();
+    let mut needed: Vec<u16> = widths
+        .iter()
+        .enumerate()
+        .map(|(at, width)| 2 + if at == 0 { *width } else { (*width).min(NARROWEST) })
+        .collect();
+    let mut order: Vec<usize> =
+        DISPENSABLE.iter().filter_map(|one| names.iter().position(|name| name == one)).collect();
+    order.extend((1..widths.len()).rev().filter(|at| !order.contains(at)).collect::<Vec<_>>());
+    for at in order {
+        if needed.iter().sum::<u16>() <= width {
+            break;
+        }
+        needed.get_mut(at).into_iter().for_each(|needed| *needed = 0);
+        table.column_mut(at).into_iter().for_each(|column| {
+            column.set_constraint(ColumnConstraint::Hidden);
+        });
+    }
+    table.column_mut(0).into_iter().for_each(|column| {
+        column.set_constraint(ColumnConstraint::ContentWidth);
+    });
+    table.row_iter_mut().for_each(|row| {
+        row.max_height(1);
+    });
+    table.trim_fmt()
 }
 
 /// Text for one line of a table: line breaks and control characters shown, cut at `most` characters.
@@ -81,6 +157,34 @@ pub fn title(record: &Value<'_>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_table_fits_its_terminal_and_never_breaks_an_id() {
+        let id = "translate_notes_20251103_100210_c07d1e84";
+        let header = ["ID", "TITLE", "TYPE", "STATUS", "TAGS", "MODEL", "ROUNDS", "CREATED"];
+        let title = "how to translate the notes of a whole week into another language";
+        let rows = [
+            [id, title, "graph", "active", "Agent graph", "qwen3-32b", "5", "2025-11-03 10:02"],
+            ["a", "b", "chat", "active", "", "", "1", "2025-11-03 10:02"],
+        ];
+        let made = || {
+            let mut made = table(&header);
+            made.add_rows(rows);
+            made
+        };
+        for width in [60, 80, 100, 140, 200] {
+            let text = fitted_to(made(), &header, Some(width));
+            assert_eq!(text.lines().count(), 3, "{text}");
+            for line in text.lines() {
+                assert!(line.chars().count() <= usize::from(width), "{width}: {line}");
+            }
+            assert!(text.contains(id) && text.contains("how to"), "{text}");
+        }
+        assert!(fitted_to(made(), &header, Some(80)).contains("CREATED"));
+        assert!(fitted_to(made(), &header, None).contains(title));
+        // An id that is longer than the terminal is wide stays whole.
+        assert!(fitted_to(made(), &header, Some(30)).contains(id));
+    }
 
     #[test]
     fn hostile_text_stays_on_its_line() {

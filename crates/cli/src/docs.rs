@@ -25,33 +25,62 @@ pub fn check_part(page: &str, name: &str, text: &str) {
 }
 
 mod schemas {
-    use retort_formats::data;
+    use std::fmt::Write;
 
-    use crate::commands::formats::schema_of;
+    use crate::commands::formats::schemas;
 
     #[test]
-    fn the_docs_have_the_schema_of_every_data_format() {
-        for format in data::FORMATS {
-            if let Some(schema) = schema_of(*format) {
-                super::check(&format!("schemas/{}.json", format.name()), &schema);
-            }
+    fn the_docs_have_every_schema() {
+        let mut page = String::from(
+            "# JSON Schemas\n\nFor programs that check or type what they write for Retort or read from it, and for editors. \
+             `retort formats --schema NAME`\nprints the same. A schema of rows is about the default options. \
+             `UPDATE_DOCS=1 cargo test` writes this page and the schemas.\n\n| schema | of |\n|---|---|\n",
+        );
+        for (name, about, schema) in schemas() {
+            super::check(&format!("schemas/{name}.json"), &format!("{schema:#}\n"));
+            writeln!(page, "| [`{name}`](schemas/{name}.json) | {about} |").unwrap();
         }
+        super::check("schemas.md", &page);
     }
 }
 
 mod commands {
     use std::fmt::Write;
 
-    use clap::{Command, CommandFactory};
+    use clap::{Arg, Args, Command};
+    use retort_service::OPTIONS;
 
-    /// The output of `-h` for a command and its subcommands, in a terminal of 100 columns.
-    fn push(command: &mut Command, path: &str, page: &mut String) {
-        let help = command.render_help().to_string();
-        writeln!(page, "\n## `{path}`\n\n```text").unwrap();
+    use crate::config::StoreArgs;
+
+    /// Headings of options that other pages list, or that this page lists once.
+    const ELSEWHERE: [&str; 5] =
+        ["Selection", "Records", "As the model sees it", "Store", "Server"];
+
+    /// Hides what is said elsewhere.
+    fn own(argument: Arg) -> Arg {
+        let id = argument.get_id().as_str();
+        let is_option = OPTIONS.iter().any(|option| option.name == id);
+        let is_elsewhere = argument.get_help_heading().is_some_and(|one| ELSEWHERE.contains(&one));
+        if is_option || is_elsewhere { argument.hide(true) } else { argument }
+    }
+
+    fn stripped(command: Command) -> Command {
+        command.mut_args(own).mut_subcommands(stripped)
+    }
+
+    fn push_text(help: &str, page: &mut String) {
+        page.push_str("\n```text\n");
         help.lines().for_each(|line| writeln!(page, "{}", line.trim_end()).unwrap());
         page.push_str("```\n");
+    }
+
+    /// The output of `--help` for a command and its subcommands, in a terminal of 100 columns.
+    fn push(command: &mut Command, path: &str, page: &mut String) {
+        let help = command.render_long_help().to_string();
+        write!(page, "\n## `{path}`\n").unwrap();
+        push_text(&help, page);
         for below in command.get_subcommands_mut() {
-            if below.get_name() != "help" {
+            if below.get_name() != "help" && !below.is_hide_set() {
                 let path = format!("{path} {}", below.get_name());
                 push(below, &path, page);
             }
@@ -60,12 +89,21 @@ mod commands {
 
     #[test]
     fn the_docs_have_the_help_of_every_command() {
-        let mut command = crate::Cli::command().term_width(100);
+        let mut command = stripped(crate::command()).term_width(100);
         command.build();
         let mut page = String::from(
-            "# Commands\n\nThe output of `retort COMMAND -h`. `--help` describes each option in more detail. `UPDATE_DOCS=1 cargo test` writes this page.\n",
+            "# Commands\n\nThe output of `retort COMMAND --help`, without the options that many commands share: filters \
+             (*Selection*) are in\n[Filters](filters.md), the options of exports (*Records*, *As the model sees it*, \
+             *Package*) in [Options](options.md),\nand those of the store and of servers at the end. `retort COMMAND -h` is \
+             shorter, and `retort man FOLDER` writes manual\npages. `UPDATE_DOCS=1 cargo test` writes this page.\n",
         );
         push(&mut command, "retort", &mut page);
+        page.push_str("\n## Options of the store and of servers\n");
+        let mut shared = StoreArgs::<true>::augment_args(Command::new("retort"))
+            .term_width(100)
+            .disable_help_flag(true)
+            .help_template("{all-args}");
+        push_text(&shared.render_help().to_string(), &mut page);
         super::check("commands.md", &page);
     }
 }

@@ -36,14 +36,14 @@ pub struct FlowArgs {
     application: Option<String>,
 }
 
-/// A filter of runs.
+/// A filter of runs; see [`FilterArgs`] about `LIMIT`.
 #[derive(Args)]
-pub struct RunFilterArgs {
+pub struct RunFilterArgs<const LIMIT: bool = false> {
     #[command(flatten)]
     flow: FlowArgs,
 
     #[command(flatten)]
-    filter: FilterArgs<RunFilter>,
+    filter: FilterArgs<RunFilter, LIMIT>,
 }
 
 /// The arguments of [`FlowArgs`].
@@ -79,11 +79,38 @@ impl FlowArgs {
     }
 }
 
-impl TryFrom<RunFilterArgs> for RunFilter {
+/// Arguments that say which items of one kind, or of any kind, to export.
+pub trait ExportSelection {
+    /// The filter.
+    ///
+    /// # Errors
+    /// The arguments do not go together.
+    fn filter(self) -> Result<ItemFilter, String>;
+}
+
+impl ExportSelection for ExportFilterArgs {
+    fn filter(self) -> Result<ItemFilter, String> {
+        Ok(self.0)
+    }
+}
+
+impl<F: Filter + Into<ItemFilter>> ExportSelection for FilterArgs<F, true> {
+    fn filter(self) -> Result<ItemFilter, String> {
+        Ok(self.0.into())
+    }
+}
+
+impl ExportSelection for RunFilterArgs<true> {
+    fn filter(self) -> Result<ItemFilter, String> {
+        RunFilter::try_from(self).map(Into::into)
+    }
+}
+
+impl<const LIMIT: bool> TryFrom<RunFilterArgs<LIMIT>> for RunFilter {
     type Error = String;
 
     fn try_from(
-        RunFilterArgs { flow, filter: FilterArgs(mut filter) }: RunFilterArgs,
+        RunFilterArgs { flow, filter: FilterArgs(mut filter) }: RunFilterArgs<LIMIT>,
     ) -> Result<Self, String> {
         flow.narrow(&mut filter)?;
         Ok(filter)

@@ -11,6 +11,7 @@ mod display;
 #[cfg(test)]
 mod docs;
 mod filters;
+mod help;
 mod options;
 mod pages;
 mod progress;
@@ -18,10 +19,13 @@ mod views;
 
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::error::ErrorKind;
+use clap::parser::ValueSource;
+use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 use client::ClientError;
 use mimalloc::MiMalloc;
 use retort_service::{EngineError, Error, panics};
+use serde_json::json;
 
 /// Many threads make and drop many small things: a tenth of the CPU seconds of a conversion lies in the
 /// allocator.
@@ -34,7 +38,7 @@ static ALLOCATOR: MiMalloc = MiMalloc;
     name = "retort",
     version,
     max_term_width = 100,
-    after_help = "With `--server URL`, a server carries out the command; RETORT_TOKEN holds the token for it.\n\nExit codes: 0 done, 1 failed, 2 wrong usage, 3 most items were refused or a check found a problem, 70 a bug in Retort, 130 stopped."
+    after_long_help = "With `--server URL`, a server does what the command asks; RETORT_TOKEN holds the token for it.\n\nExit codes: 0 done, 1 failed, 2 wrong usage, 3 most items were refused or a check found a problem, 70 a bug in Retort, 130 stopped."
 )]
 struct Cli {
     #[command(flatten)]
@@ -57,17 +61,14 @@ enum Command {
     Formats(commands::formats::Formats),
     Import(commands::import::Import),
     Keep(commands::keep::Keep),
-    List(commands::list::List),
-    Show(commands::show::Show),
-    Tag(commands::tag::Tag),
-    Judge(commands::judge::Judge),
-    Favorite(commands::favorite::Favorite),
-    Delete(commands::delete::Delete),
-    Restore(commands::restore::Restore),
-    Purge(commands::purge::Purge),
-    Erase(commands::erase::Erase),
-    Documents(commands::documents::Documents),
+    Conversations(Box<commands::conversations::Conversations>),
+    /// The verbs of `conversations`, which most people type most often.
+    #[command(flatten)]
+    OfConversations(commands::conversations::Verb),
     Runs(Box<commands::runs::Runs>),
+    Documents(commands::documents::Documents),
+    Judge(commands::judge::Judge),
+    Erase(commands::erase::Erase),
     Export(Box<commands::export::Export>),
     Datasets(commands::datasets::Datasets),
     Trace(commands::trace::Trace),
@@ -83,8 +84,11 @@ enum Command {
     Worker(commands::worker::Worker),
     Doctor(commands::doctor::Doctor),
     Backup(commands::backup::Backup),
+    RestoreBackup(commands::restore_backup::RestoreBackup),
     Migrate(commands::migrate::Migrate),
     Completions(commands::completions::Completions),
+    #[command(hide = true)]
+    Man(commands::man::Man),
 }
 
 /// Something failed.
@@ -96,8 +100,32 @@ const MISUSED: u8 = 2;
 /// A bug in Retort: what `sysexits.h` calls an internal software error.
 const BUG: u8 = 70;
 
+/// Options that only commands with a server have.
+const SERVER_OPTIONS: [(&str, &str); 4] = [
+    ("server", "--server"),
+    ("token", "--token"),
+    ("token_file", "--token-file"),
+    ("insecure", "--insecure"),
+];
+
 fn main() -> ExitCode {
-    let command = Cli::parse().command;
+    // Who asks for JSON gets errors as JSON, too.
+    let is_json = std::env::args_os().take_while(|arg| arg != "--").any(|arg| arg == "--json");
+    let mut cli = command();
+    let parsed = cli.try_get_matches_from_mut(std::env::args_os()).and_then(|matches| {
+        check_server(&cli, &matches)?;
+        Cli::from_arg_matches(&matches)
+    });
+    let command = match parsed {
+        Ok(cli) => cli.command,
+        Err(error) => {
+            let error = error.format(&mut cli);
+            if !is_json || !error.use_stderr() {
+                error.exit();
+            }
+            return failed("usage", None, &words_of(&error), MISUSED);
+        }
+    };
     // What the panic said is part of the error.
     panics::watch(|_| ());
     let result = panics::caught(|| run(command)).unwrap_or_else(|bug| Err(bug.into()));
@@ -105,21 +133,78 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) if is_broken_pipe(&*error) => ExitCode::SUCCESS,
         Err(error) => {
+            let (kind, code) = kind_of(&*error);
+            if is_json {
+                let problem = error.downcast_ref().and_then(ClientError::slug);
+                return failed(kind, problem, &error.to_string(), code);
+            }
             eprintln!("error: {error}");
-            let local = || error.downcast_ref().and_then(ClientError::local);
-            let engine = match error.downcast_ref().or_else(local) {
-                Some(Error::Engine(error)) => Some(error),
-                _ => error.downcast_ref::<EngineError>(),
-            };
-            let refused = error.downcast_ref().is_some_and(ClientError::is_choice);
-            ExitCode::from(match engine {
-                Some(EngineError::Bug { .. }) => BUG,
-                Some(EngineError::Choice(_)) => MISUSED,
-                _ if refused => MISUSED,
-                _ => FAILED,
-            })
+            ExitCode::from(code)
         }
     }
+}
+
+/// The command line, with its help.
+fn command() -> clap::Command {
+    help::dressed(Cli::command())
+}
+
+/// Refuses the options of a server where the command asks none.
+fn check_server(cli: &clap::Command, matches: &ArgMatches) -> Result<(), clap::Error> {
+    let (mut of, mut found, mut name) = (cli, matches, String::from("retort"));
+    let mut has_server = false;
+    while let Some((below, matches)) = found.subcommand() {
+        let Some(command) = of.find_subcommand(below) else { break };
+        (of, found) = (command, matches);
+        name = format!("{name} {below}");
+        let is_shown = |one: &clap::Arg| one.get_id() == "server" && !one.is_hide_set();
+        has_server |= of.get_arguments().any(is_shown);
+    }
+    if has_server {
+        return Ok(());
+    }
+    for (id, option) in SERVER_OPTIONS {
+        let source = found.try_contains_id(id).is_ok_and(|there| there);
+        let is_given = source && found.value_source(id) == Some(ValueSource::CommandLine);
+        let value = found.try_get_one::<String>(id).ok().flatten();
+        // `--server ''` means the local store.
+        if is_given && value.is_none_or(|value| !value.is_empty()) {
+            let why = format!("`{name}` does not use a server; leave `{option}` out");
+            return Err(clap::Error::raw(ErrorKind::UnknownArgument, why));
+        }
+    }
+    Ok(())
+}
+
+/// What kind of error it is, and the exit code.
+fn kind_of(error: &(dyn std::error::Error + 'static)) -> (&'static str, u8) {
+    let local = || error.downcast_ref().and_then(ClientError::local);
+    let engine = match error.downcast_ref().or_else(local) {
+        Some(Error::Engine(error)) => Some(error),
+        _ => error.downcast_ref::<EngineError>(),
+    };
+    let refused = error.downcast_ref().is_some_and(ClientError::is_choice);
+    match engine {
+        Some(EngineError::Bug { .. }) => ("bug", BUG),
+        Some(EngineError::Choice(_)) => ("usage", MISUSED),
+        _ if refused => ("usage", MISUSED),
+        _ => ("failed", FAILED),
+    }
+}
+
+/// Prints an error as JSON. `problem` is what the API calls it.
+fn failed(kind: &str, problem: Option<&str>, message: &str, code: u8) -> ExitCode {
+    let error = json!({"kind": kind, "problem": problem, "message": message, "exit_code": code});
+    eprintln!("{}", json!({"error": error}));
+    ExitCode::from(code)
+}
+
+/// What `clap` says of wrong usage, without its first word and its last line.
+fn words_of(error: &clap::Error) -> String {
+    let text = error.render().to_string();
+    let text = text.strip_prefix("error: ").unwrap_or(&text);
+    let text = text.split("\n\nFor more information").next().unwrap_or(text);
+    text.trim_end().to_owned()
 }
 
 fn run(command: Command) -> Result<ExitCode, commands::Failure> {
@@ -135,17 +220,12 @@ fn run(command: Command) -> Result<ExitCode, commands::Failure> {
         Command::Formats(command) => command.run(),
         Command::Import(command) => command.run(),
         Command::Keep(command) => command.run(),
-        Command::List(command) => command.run(),
-        Command::Show(command) => command.run(),
-        Command::Tag(command) => command.run(),
-        Command::Judge(command) => command.run(),
-        Command::Favorite(command) => command.run(),
-        Command::Delete(command) => command.run(),
-        Command::Restore(command) => command.run(),
-        Command::Purge(command) => command.run(),
-        Command::Erase(command) => command.run(),
-        Command::Documents(command) => command.run(),
+        Command::Conversations(command) => command.run(),
+        Command::OfConversations(command) => command.run(),
         Command::Runs(command) => command.run(),
+        Command::Documents(command) => command.run(),
+        Command::Judge(command) => command.run(),
+        Command::Erase(command) => command.run(),
         Command::Export(command) => command.run(),
         Command::Datasets(command) => command.run(),
         Command::Trace(command) => command.run(),
@@ -161,8 +241,10 @@ fn run(command: Command) -> Result<ExitCode, commands::Failure> {
         Command::Worker(command) => command.run(),
         Command::Doctor(command) => command.run(),
         Command::Backup(command) => command.run(),
+        Command::RestoreBackup(command) => command.run(),
         Command::Migrate(command) => command.run(),
-        Command::Completions(command) => command.run(Cli::command()),
+        Command::Completions(command) => command.run(self::command()),
+        Command::Man(command) => command.run(self::command()),
     }
 }
 

@@ -13,7 +13,7 @@ use tempfile::NamedTempFile;
 
 use super::verbs::page_behind;
 use super::{Client, ClientError, Query, with_json};
-use crate::commands::Failure;
+use crate::commands::{Failure, misuse};
 use crate::pages::all_of;
 
 /// As the API answers it; its lines stay as they are.
@@ -138,6 +138,51 @@ impl Client {
             return Ok(None);
         }
         Ok(Some((Package::open(file.path())?, Some(file))))
+    }
+}
+
+impl Client {
+    /// Writes the only data file of a dataset to `path`, whose name has the ending of the file. Returns its length, or none if
+    /// the person wants it to stop.
+    pub fn save_data_file(
+        &self,
+        dataset: &wire::Dataset,
+        path: &Path,
+        force: bool,
+        observer: &dyn Observer,
+        stopped: &AtomicBool,
+    ) -> Result<Option<u64>, Failure> {
+        let opened = self.package(dataset, observer, stopped)?;
+        let Some((mut package, _file)) = opened else { return Ok(None) };
+        let files = package.manifest().files.iter();
+        let files: Vec<_> = files.filter(|file| file.records.is_some()).collect();
+        let name = &dataset.name;
+        let file = match files.as_slice() {
+            [file] => file.path.clone(),
+            several => {
+                let number = several.len();
+                return Err(misuse(format!(
+                    "the dataset `{name}` has {number} data files, so it cannot be written as one; name a file that ends in \
+                     `.zip`"
+                )));
+            }
+        };
+        let named = path.file_name().unwrap_or_default().to_string_lossy();
+        let ending = |name: &str| name.split_once('.').map(|(_, ending)| ending.to_lowercase());
+        let base = file.rsplit('/').next().unwrap_or(&file);
+        // The dataset's name may have dots of its own.
+        let first_name = &package.manifest().dataset_name;
+        let own = base.strip_prefix(first_name.as_str()).and_then(ending).or_else(|| ending(base));
+        if own.as_ref().is_none_or(|own| !named.to_lowercase().ends_with(&format!(".{own}"))) {
+            let own = own.unwrap_or_else(|| base.to_owned());
+            return Err(misuse(format!(
+                "the data file of `{name}` is in the format `{own}`; give the output that ending, or `.zip`"
+            )));
+        }
+        publish(path, force, |out| {
+            let mut input = package.file(&file).map_err(ClientError::Output)?;
+            io::copy(&mut input, out).map(Some).map_err(ClientError::Output)
+        })
     }
 }
 

@@ -57,6 +57,15 @@ impl ClientError {
         }
     }
 
+    /// What the API calls the problem, if it is one of its.
+    pub fn slug(&self) -> Option<&str> {
+        match self {
+            Self::Refused(refusal) => Some(&refusal.slug),
+            Self::Local(problem) => Some(problem.kind().slug),
+            _ => None,
+        }
+    }
+
     /// Whether what was asked for does not go together.
     pub fn is_choice(&self) -> bool {
         match self {

@@ -118,7 +118,7 @@ impl Client {
                     Err(ClientError::Broken(why)) => {
                         let id = job.id;
                         return Err(ClientError::Broken(format!(
-                            "{why}; job {id} goes on there, and `retort jobs watch {id}` follows it"
+                            "{why}; job {id} continues on the server, and `retort jobs watch {id}` follows it"
                         )));
                     }
                     Err(error) => return Err(error),
@@ -165,7 +165,7 @@ impl Client {
     async fn piece(&self, response: &mut Response) -> Result<Option<bytes::Bytes>, ClientError> {
         match tokio::time::timeout(self.patience(SILENCE), response.chunk()).await {
             Ok(piece) => piece.map_err(|error| self.broken(&error)),
-            Err(_) => Err(ClientError::Broken(format!("`{}` fell silent", self.url()))),
+            Err(_) => Err(ClientError::Broken(format!("`{}` stopped answering", self.url()))),
         }
     }
 
@@ -275,11 +275,13 @@ impl Got {
         };
         let Some(total) = total else {
             return Err(ClientError::Ended(
-                "the server cannot go on where the download broke off; begin again".into(),
+                "the server cannot continue the download; start it again".into(),
             ));
         };
         if self.bytes > 0 && (self.total != Some(total) || self.etag != etag) {
-            return Err(ClientError::Ended("the dataset is another by now; begin again".into()));
+            return Err(ClientError::Ended(
+                "the dataset has changed meanwhile; start the download again".into(),
+            ));
         }
         (self.total, self.etag) = (Some(total), etag);
         Ok(total)

@@ -10,7 +10,7 @@ use retort_web::wire;
 use super::{Failure, print, print_json};
 use crate::args::page_length;
 use crate::config::StoreArgs;
-use crate::display::{moment_of, one_line, table};
+use crate::display::{fitted, moment_of, one_line, table};
 
 /// Show or export the audit log.
 #[derive(Args)]
@@ -129,7 +129,7 @@ fn show(page: &wire::AuditPage) -> Result<(), Failure> {
             one_line(entry.address.as_deref().unwrap_or_default(), 45),
         ]);
     }
-    print(table.trim_fmt())?;
+    print(fitted(table))?;
     if let Some(next) = page.next {
         eprintln!("`--after {next}` shows the next page");
     }

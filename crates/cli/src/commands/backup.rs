@@ -21,7 +21,7 @@ pub struct Backup {
     quiet: bool,
 
     #[command(flatten)]
-    keeping: StoreArgs,
+    keeping: StoreArgs<false>,
 }
 
 impl Backup {

@@ -18,7 +18,7 @@ use retort_service::{
 };
 use serde_json::json;
 
-use super::{Failure, STOPPED};
+use super::{Failure, STOPPED, misuse};
 use crate::args::{InputArgs, RedactKey, plan, whole};
 use crate::display::{bytes, count, one_line, several};
 use crate::filters::SelectionArgs;
@@ -124,7 +124,7 @@ impl Convert {
         let is_printed = self.output == Path::new(PRINTED);
         if is_printed && writing.json {
             let why = "`--output -` prints the data, so `--json` has no place to print the receipt";
-            return Err(EngineError::Choice(why.into()).into());
+            return Err(misuse(why));
         }
         let name = match writing.name {
             Some(name) => name,

@@ -6,17 +6,17 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand, ValueEnum};
 use comfy_table::{Cell, CellAlignment};
 use retort_model::DatasetName;
-use retort_service::Dedup;
+use retort_service::{Dedup, OutputForm};
 use retort_web::wire::{self, Dataset};
 
 use super::preview::Showing;
 use super::{Failure, STOPPED, confirm, print, print_json, stop_flag};
 use crate::client::Client;
 use crate::config::StoreArgs;
-use crate::display::{bytes, count, moment_of, one_line, several, table};
+use crate::display::{bytes, count, fitted, moment_of, one_line, several, table};
 use crate::progress::Bar;
 
-/// List, preview, download, verify, rename or delete datasets.
+/// List, preview, download, verify, rename or purge datasets.
 #[derive(Args)]
 pub struct Datasets {
     #[command(subcommand)]
@@ -33,6 +33,7 @@ pub struct Datasets {
 #[derive(Subcommand)]
 enum Action {
     List(Listing),
+    #[command(visible_alias = "show")]
     Preview(Preview),
     Download(Download),
     Verify(Verify),
@@ -40,7 +41,8 @@ enum Action {
     Diff(Diff),
     Rename(Rename),
     Rebuild(Rebuild),
-    Delete(Delete),
+    #[command(alias = "delete")]
+    Purge(Purge),
 }
 
 /// List the datasets.
@@ -92,7 +94,8 @@ struct Download {
     #[arg(value_name = "DATASET")]
     dataset: String,
 
-    /// Where to write the archive: a file or a folder; `-` is standard output [default: the dataset's name, with `.zip`].
+    /// Where to write the archive: a file or a folder; `-` is standard output. A name that ends in `.jsonl`, `.csv` or `.parquet`
+    /// (or `.jsonl.gz`, for example) gets the data file alone [default: the dataset's name, with `.zip`].
     #[arg(short, long, value_name = "PATH")]
     output: Option<PathBuf>,
 
@@ -168,10 +171,14 @@ struct Rename {
 
 /// Permanently delete datasets and their files.
 #[derive(Args)]
-struct Delete {
+struct Purge {
     /// Names or numbers of the datasets.
     #[arg(value_name = "DATASET", required = true)]
     datasets: Vec<String>,
+
+    /// Only show what would be deleted.
+    #[arg(long)]
+    dry_run: bool,
 
     /// Do not ask for confirmation.
     #[arg(short, long)]
@@ -228,7 +235,7 @@ impl Datasets {
             Some(Action::Diff(diff)) => diff.run(&client),
             Some(Action::Rename(rename)) => rename.run(&client),
             Some(Action::Rebuild(rebuild)) => rebuild.run(&client),
-            Some(Action::Delete(delete)) => delete.run(&client),
+            Some(Action::Purge(purge)) => purge.run(&client),
         }
     }
 }
@@ -286,7 +293,7 @@ pub fn list(datasets: &[Dataset], json: bool, nothing: &str) -> Result<ExitCode,
             Cell::new(moment_of(dataset.created_at.as_deref())),
         ]);
     }
-    print(table.trim_fmt())?;
+    print(fitted(table))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -314,7 +321,12 @@ impl Download {
             Some(path) => path,
             None => PathBuf::from(name),
         };
-        let saved = client.save(&dataset, &path, self.force, &bar, &stopped);
+        let saved = match OutputForm::of(&path) {
+            OutputForm::DataFile => {
+                client.save_data_file(&dataset, &path, self.force, &bar, &stopped)
+            }
+            _ => client.save(&dataset, &path, self.force, &bar, &stopped),
+        };
         bar.finish();
         let Some(size) = saved? else {
             eprintln!("error: {}", retort_service::Error::STOPPED);
@@ -431,18 +443,25 @@ impl Rebuild {
     }
 }
 
-impl Delete {
+impl Purge {
     fn run(self, client: &Client) -> Result<ExitCode, Failure> {
         let datasets = named(client, &self.datasets)?;
         let size = datasets.iter().map(|dataset| dataset.bytes).sum();
         let (number, names) = told(&datasets);
+        if self.dry_run {
+            eprintln!(
+                "{number} ({names}, {}) selected; nothing was changed (`--dry-run`)",
+                bytes(size)
+            );
+            return Ok(ExitCode::SUCCESS);
+        }
         confirm(
             &format!("{number} ({names}, {}) will be permanently deleted", bytes(size)),
             self.yes,
         )?;
         for dataset in &datasets {
             client.delete_dataset(dataset.id)?;
-            eprintln!("deleted `{}`", dataset.name);
+            eprintln!("purged `{}`", dataset.name);
         }
         Ok(ExitCode::SUCCESS)
     }

@@ -15,10 +15,6 @@ use crate::config::StoreArgs;
 /// Exports leave deleted conversations out unless they are asked for with `--status deleted`.
 #[derive(Args)]
 pub struct Delete {
-    /// Print the counts as JSON.
-    #[arg(long)]
-    json: bool,
-
     #[command(flatten)]
     choosing: Choosing,
 
@@ -28,7 +24,8 @@ pub struct Delete {
 
 impl Delete {
     pub fn run(self) -> Result<ExitCode, Failure> {
+        let how = self.choosing.how();
         let selection = self.choosing.selection(&[])?;
-        change(&self.keeping.client()?, &selection, &Edit::Delete, self.json)
+        change(&self.keeping.client()?, &selection, &Edit::Delete, how)
     }
 }

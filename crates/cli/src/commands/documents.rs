@@ -11,13 +11,15 @@ use retort_service::{Cursor, EngineError, NewOriginal, io_reason};
 use retort_web::wire;
 use serde_json::json;
 
+use super::export::ExportOf;
 use super::{Failure, confirm, print_json};
 use crate::args::page_length;
+use crate::changing::tell_dry;
 use crate::config::StoreArgs;
-use crate::display::{bytes, count, moment_of, one_line, several, table};
+use crate::display::{bytes, count, fitted, moment_of, one_line, several, table};
 use crate::filters::FilterArgs;
 
-/// List, show or purge documents; store or download their original files.
+/// List, show, export or purge documents, and get their files.
 #[derive(Args)]
 pub struct Documents {
     #[command(subcommand)]
@@ -32,8 +34,11 @@ enum DocumentsCommand {
     Show(Show),
     /// Download the original file of a document, or store one.
     Original(Original),
+    /// Export documents from the store as a dataset.
+    Export(Box<ExportOf<FilterArgs<DocumentFilter, true>>>),
     /// Permanently delete documents. Datasets that contain them stay.
-    Delete(Delete),
+    #[command(alias = "delete")]
+    Purge(Purge),
 }
 
 #[derive(Args)]
@@ -102,10 +107,14 @@ struct Original {
 }
 
 #[derive(Args)]
-struct Delete {
+struct Purge {
     /// Ids of the documents.
     #[arg(value_name = "ID", required = true)]
     documents: Vec<String>,
+
+    /// Only show what would be deleted.
+    #[arg(long)]
+    dry_run: bool,
 
     /// Do not ask for confirmation.
     #[arg(short, long)]
@@ -125,7 +134,8 @@ impl Documents {
             DocumentsCommand::List(list) => list.run(),
             DocumentsCommand::Show(show) => show.run(),
             DocumentsCommand::Original(original) => original.run(),
-            DocumentsCommand::Delete(delete) => delete.run(),
+            DocumentsCommand::Export(export) => export.run(),
+            DocumentsCommand::Purge(purge) => purge.run(),
         }
     }
 }
@@ -170,7 +180,7 @@ impl List {
             ]);
         }
         if !page.documents.is_empty() {
-            writeln!(out, "{}", table.trim_fmt())?;
+            writeln!(out, "{}", fitted(table))?;
         }
         match &page.next {
             _ if stats.documents == 0 => eprintln!("no document matches"),
@@ -282,7 +292,7 @@ impl Original {
     }
 }
 
-impl Delete {
+impl Purge {
     fn run(self) -> Result<ExitCode, Failure> {
         let client = self.keeping.client()?;
         let selection = DocumentFilter {
@@ -290,15 +300,21 @@ impl Delete {
             ..DocumentFilter::default()
         };
         let meant = client.count_documents(&selection)?;
+        if self.dry_run {
+            return tell_dry(meant, "document", self.json);
+        }
         if meant > 0 {
-            let question = format!("Permanently delete {}?", several(meant, "document"));
+            let question = format!(
+                "{} will be permanently deleted; datasets that contain them stay",
+                several(meant, "document")
+            );
             confirm(&question, self.yes)?;
         }
         let purged = client.purge_documents(&selection)?;
         if self.json {
             print_json(&wire::Purged { purged })?;
         } else {
-            eprintln!("deleted {}", several(purged, "document"));
+            eprintln!("purged {}", several(purged, "document"));
         }
         Ok(ExitCode::SUCCESS)
     }

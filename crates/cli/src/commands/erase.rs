@@ -18,7 +18,7 @@ use crate::display::{one_line, several};
 /// these, by anyone, are made again without them, with all other rows as they were; those made of nothing else are
 /// deleted. What the person said about items of others is taken back: ratings, labels, comments, marks and corrected answers.
 /// From then on, imports leave out what was erased and whatever names the person as its owner, until `--lift`. Items of others
-/// that the person imported stay, and so does their account: `retort users delete` removes it. Only owners of the project can
+/// that the person imported stay, and so does their account: `retort users purge` removes it. Only owners of the project can
 /// do it.
 ///
 /// Once the datasets are made, there is a signed receipt: `--receipt NUMBER` prints it, `--public-key` prints the key that
@@ -130,7 +130,7 @@ impl Erase {
                 None => "the erasure is under way: another process works on it, or an export is still being cancelled; `retort erase --list` shows when it is done".into(),
             };
             eprintln!("{how}");
-            eprintln!("`retort doctor --erased FILE` searches the store for texts of theirs");
+            eprintln!("`retort doctor --erased FILE` searches the store for their texts");
         }
         Ok(ExitCode::SUCCESS)
     }

@@ -6,22 +6,28 @@ use std::time::Instant;
 
 use clap::Args;
 use retort_formats::package::Counts;
-use retort_model::{DatasetName, JobState, Reason};
+use retort_model::{DatasetName, ItemFilter, JobState, Reason};
 use retort_service::{EngineError, Error, ExportRequest, Wanted};
 use retort_web::wire;
 
-use super::{Failure, STOPPED, print_json, stop_flag};
+use super::{Failure, STOPPED, misuse, print_json, stop_flag};
+use crate::changing::tell_dry;
 use crate::client::{Client, Opened};
 use crate::config::StoreArgs;
 use crate::display::{bytes, several};
-use crate::filters::ExportFilterArgs;
+use crate::filters::{ExportFilterArgs, ExportSelection};
 use crate::options::{Model, Package, Records};
 use crate::progress::Bar;
 use crate::views::ViewArgs;
 
-/// Export conversations, runs or documents from the store as a dataset.
+/// The arguments of an export of any kind of item.
+pub type Export = ExportOf<ExportFilterArgs>;
+
+/// Export conversations, runs or documents as a dataset.
+///
+/// What is imported, edited or deleted later does not change the dataset.
 #[derive(Args)]
-pub struct Export {
+pub struct ExportOf<F: Args> {
     /// Name of the dataset.
     #[arg(value_name = "NAME")]
     name: DatasetName,
@@ -29,6 +35,10 @@ pub struct Export {
     /// Only queue the job, for `retort worker` to run.
     #[arg(long)]
     detach: bool,
+
+    /// Only show what would be exported.
+    #[arg(long, conflicts_with = "detach")]
+    dry_run: bool,
 
     /// Print only errors.
     #[arg(short, long)]
@@ -42,7 +52,7 @@ pub struct Export {
     view: ViewArgs,
 
     #[command(flatten)]
-    filtering: ExportFilterArgs,
+    filtering: F,
 
     #[command(flatten)]
     records: Records,
@@ -57,13 +67,23 @@ pub struct Export {
     keeping: StoreArgs,
 }
 
-impl Export {
+impl<F: Args + ExportSelection> ExportOf<F> {
     pub fn run(self) -> Result<ExitCode, Failure> {
         let client = self.keeping.client()?;
-        let selection = self.view.selection(&client, self.filtering.0)?;
+        let selection = self.filtering.filter().map_err(misuse)?;
+        let selection = self.view.selection(&client, selection)?;
         let kind = selection.kind();
         let options = self.records.0.and(self.model.0).and(self.package.0);
         let mut dataset = options.resolve(self.name, Some(kind))?;
+        if self.dry_run {
+            let meant = match &selection {
+                ItemFilter::Conversations(filter) => client.count(filter)?,
+                ItemFilter::Runs(filter) => client.count_runs(filter)?,
+                ItemFilter::Documents(filter) => client.count_documents(filter)?,
+            };
+            let most = selection.limit().unwrap_or(u64::MAX);
+            return tell_dry(meant.min(most), kind.as_str(), self.json);
+        }
         let job = match client.opened() {
             // A template, a tokenizer or a benchmark is a file of this machine, which no request can carry.
             Some(Opened { service, caller, .. }) => {

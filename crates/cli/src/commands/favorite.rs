@@ -17,10 +17,6 @@ pub struct Favorite {
     #[arg(long)]
     off: bool,
 
-    /// Print the counts as JSON.
-    #[arg(long)]
-    json: bool,
-
     #[command(flatten)]
     choosing: Choosing,
 
@@ -30,7 +26,8 @@ pub struct Favorite {
 
 impl Favorite {
     pub fn run(self) -> Result<ExitCode, Failure> {
+        let how = self.choosing.how();
         let selection = self.choosing.selection(&[])?;
-        change(&self.keeping.client()?, &selection, &Edit::Favorite(!self.off), self.json)
+        change(&self.keeping.client()?, &selection, &Edit::Favorite(!self.off), how)
     }
 }

@@ -4,9 +4,9 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Args;
-use retort_formats::data::DataFormat;
+use retort_formats::schemas::FILES;
 use retort_formats::{data, file, import};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::Failure;
 use crate::display::table;
@@ -18,31 +18,38 @@ pub struct Formats {
     #[arg(long)]
     json: bool,
 
-    /// Print the JSON Schema of the rows that this data format writes with the default options.
-    #[arg(long, value_name = "FORMAT", conflicts_with = "json", value_parser = with_schema)]
-    schema: Option<&'static str>,
+    /// Print a JSON Schema: of the rows that a data format writes with the default options, or of another file that Retort reads
+    /// or writes, such as `manifest` or `mapping`.
+    #[arg(long, value_name = "NAME", conflicts_with = "json", value_parser = with_schema)]
+    schema: Option<String>,
 }
 
-/// The JSON Schema of a data format, as text.
-pub fn schema_of(format: &dyn DataFormat) -> Option<String> {
-    data::json_schema(format).map(|schema| format!("{schema:#}\n"))
-}
-
-fn with_schema(name: &str) -> Result<&'static str, String> {
-    let with: Vec<_> = data::FORMATS
+/// Everything that has a JSON Schema: its name, what it is, and the schema. Rows of data formats come first, then other files.
+pub fn schemas() -> Vec<(&'static str, &'static str, Value)> {
+    let rows = data::FORMATS
         .iter()
-        .filter(|format| data::json_schema(**format).is_some())
-        .map(|format| format.name())
-        .collect();
-    let known = with.iter().find(|format| **format == name).copied();
-    known.ok_or_else(|| format!("no schema for `{name}`; there is one for {}", with.join(", ")))
+        .filter_map(|format| Some((format.name(), format.about(), data::json_schema(*format)?)));
+    let files = [FILES, retort_service::ENGINE_FILE_SCHEMAS, retort_service::FILE_SCHEMAS];
+    let files = files.into_iter().flatten().chain([&crate::config::SCHEMA]);
+    rows.chain(files.map(|file| (file.name, file.about, file.schema()))).collect()
+}
+
+fn with_schema(name: &str) -> Result<String, String> {
+    let all = schemas();
+    match all.iter().find(|(known, ..)| *known == name) {
+        Some((.., schema)) => Ok(format!("{schema:#}\n")),
+        None => {
+            let names: Vec<_> = all.iter().map(|(name, ..)| *name).collect();
+            Err(format!("no schema for `{name}`; there is one for {}", names.join(", ")))
+        }
+    }
 }
 
 impl Formats {
     pub fn run(self) -> Result<ExitCode, Failure> {
         let mut out = std::io::stdout().lock();
-        if let Some(format) = self.schema.and_then(data::by_name) {
-            write!(out, "{}", schema_of(format).unwrap_or_default())?;
+        if let Some(schema) = self.schema {
+            write!(out, "{schema}")?;
             return Ok(ExitCode::SUCCESS);
         }
         if self.json {

@@ -18,7 +18,7 @@ use retort_service::{
 use retort_web::wire;
 
 use super::convert::{exit_code, list_passed_over, rejects_to, warn_of_most};
-use super::{Failure, STOPPED, print_json, stop_flag};
+use super::{Failure, STOPPED, misuse, print_json, stop_flag};
 use crate::args::InputArgs;
 use crate::client::{Client, Source, request_key};
 use crate::config::StoreArgs;
@@ -87,7 +87,7 @@ impl Import {
             return self.send(&client);
         }
         if self.detach {
-            return Err(EngineError::Choice("`--detach` works with a server only".into()).into());
+            return Err(misuse("`--detach` works with a server only"));
         }
         let opened =
             if self.dry_run { self.keeping.open_to_look()? } else { self.keeping.open_or_new()? };
@@ -133,13 +133,17 @@ impl Import {
     /// Sends the files to a server, one after another, and waits until it has imported them.
     fn send(self, client: &Client) -> Result<ExitCode, Failure> {
         if self.rejects.is_some() && self.detach {
-            return Err("`--rejects` cannot be combined with `--detach`: download the list later with `retort jobs rejects NUMBER`".into());
+            return Err(misuse(
+                "`--rejects` cannot be combined with `--detach`: download the list later with `retort jobs rejects NUMBER`",
+            ));
         }
         if self.reading.max_item.is_some() {
-            return Err("`--max-item` works with a local store only; a server takes `item_megabytes` from its configuration".into());
+            return Err(misuse(
+                "`--max-item` works with a local store only; a server takes `item_megabytes` from its configuration",
+            ));
         }
         if self.reading.is_mapped() && self.with_files {
-            return Err("`--map` and `--with-files` work together with a local store only".into());
+            return Err(misuse("`--map` and `--with-files` work together with a local store only"));
         }
         client.check_import()?;
         let mut rejects = rejects_to(self.rejects.as_deref())?;

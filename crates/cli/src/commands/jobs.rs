@@ -11,7 +11,7 @@ use super::{Failure, STOPPED, print, print_json, stop_flag};
 use crate::args::whole;
 use crate::client::Client;
 use crate::config::StoreArgs;
-use crate::display::{bytes, count, moment_of, one_line, table};
+use crate::display::{bytes, count, fitted, moment_of, one_line, table};
 use crate::progress::Bar;
 
 /// List, watch, cancel or retry jobs.
@@ -41,6 +41,7 @@ enum Action {
         everyone: bool,
     },
     /// Show the progress of a job until it ends.
+    #[command(visible_alias = "follow")]
     Watch {
         /// Number of the job.
         #[arg(value_parser = whole::<i64, 1, { u64::MAX }>)]
@@ -128,7 +129,7 @@ pub fn list(jobs: &[wire::Job], json: bool) -> Result<ExitCode, Failure> {
             one_line(job.error.as_deref().unwrap_or_default(), 80),
         ]);
     }
-    print(table.trim_fmt())?;
+    print(fitted(table))?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -18,7 +18,7 @@ use crate::display::{one_line, several};
 /// Bytes of rows that go to a server at once.
 const BATCH_BYTES: usize = 1 << 20;
 
-/// Add what people or evaluators say of answers to the runs and conversations.
+/// Add ratings, labels and comments to conversations and runs.
 ///
 /// The files are CSV, JSON Lines or JSON lists with the columns `id` (or `request_id`, `conversation_id`; `ID#2` is the second
 /// answer of a conversation) and any of `ground_truth`, `score`, `label`, `comment`, `corrected_answer` and `author`; the

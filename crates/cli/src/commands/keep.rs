@@ -10,7 +10,7 @@ use retort_service::keep::{Archive, Pass, Watched, agents};
 use retort_service::{ImportPlan, Input, ReadOptions};
 use serde_json::json;
 
-use super::{Failure, stop_flag};
+use super::{Failure, misuse, stop_flag};
 use crate::client::Opened;
 use crate::config::StoreArgs;
 use crate::display::{bytes, several};
@@ -58,7 +58,7 @@ pub struct Keep {
     json: bool,
 
     #[command(flatten)]
-    keeping: StoreArgs,
+    keeping: StoreArgs<false>,
 }
 
 impl Keep {
@@ -76,7 +76,9 @@ impl Keep {
             })
             .collect::<Result<_, _>>()?;
         if self.import && self.keeping.server()?.is_some() {
-            return Err("`--import` works with a local store only; for a server, run `retort import` with the archive".into());
+            return Err(misuse(
+                "`--import` works with a local store only; for a server, run `retort import` with the archive",
+            ));
         }
         let opened = if self.import { Some(self.keeping.open_or_new()?) } else { None };
         let stopped = stop_flag()?;

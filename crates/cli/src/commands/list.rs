@@ -9,8 +9,8 @@ use retort_model::{ConversationFilter, Query};
 use retort_service::Order;
 use retort_web::wire;
 
-use super::Failure;
 use super::listing::{Listing, PageArgs, Printed};
+use super::{Failure, misuse};
 use crate::args::page_length;
 use crate::config::StoreArgs;
 use crate::display::{count, moment_of, one_line};
@@ -72,9 +72,7 @@ impl List {
         let mut selection = self.filtering.0;
         if let Some(query) = self.query {
             if !selection.search.is_empty() {
-                return Err("give the query as an argument or as `--search`, not both"
-                    .to_owned()
-                    .into());
+                return Err(misuse("give the query as an argument or as `--search`, not both"));
             }
             selection.search.push(query);
         }

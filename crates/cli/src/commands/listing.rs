@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::Failure;
 use crate::client::ClientError;
-use crate::display::{count, several, table};
+use crate::display::{count, fitted_rows, several, table};
 
 /// How a list is printed; a table, if not said.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -128,7 +128,7 @@ impl<T: Serialize> Listing<'_, T> {
                 table.add_row((self.row)(one));
             }
             if !items.is_empty() {
-                writeln!(out, "{}", table.trim_fmt())?;
+                writeln!(out, "{}", fitted_rows(table, self.columns))?;
             }
             shown += items.len() as u64;
             header = &[];

@@ -9,7 +9,7 @@ use retort_web::wire;
 use super::users::parse_role;
 use super::{Failure, print, print_json};
 use crate::config::StoreArgs;
-use crate::display::{moment_of, one_line, table};
+use crate::display::{fitted, moment_of, one_line, table};
 
 /// List a project's members, set their roles or remove them.
 #[derive(Args)]
@@ -96,5 +96,5 @@ fn list(members: &[wire::Member], json: bool) -> Result<(), Failure> {
             moment_of(member.seen_at.as_deref()),
         ]);
     }
-    print(table.trim_fmt())
+    print(fitted(table))
 }

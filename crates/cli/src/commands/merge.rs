@@ -13,8 +13,9 @@ use super::{Failure, STOPPED, print_json};
 use crate::args::whole;
 use crate::progress::Bar;
 
-/// Merge the parts that `convert --part` wrote, or the datasets of a schedule, into one package.
+/// Merge parts of an export, or datasets of a schedule.
 ///
+/// Parts are what `convert --part` wrote; they become one package with the bytes of a single run.
 /// Of the windows of a schedule, the package gets the last state of each item. All windows from the first on must be there.
 #[derive(Args)]
 pub struct Merge {

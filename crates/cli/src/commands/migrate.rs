@@ -19,7 +19,7 @@ pub struct Migrate {
     json: bool,
 
     #[command(flatten)]
-    keeping: StoreArgs,
+    keeping: StoreArgs<false>,
 }
 
 impl Migrate {

@@ -4,6 +4,7 @@ pub mod as_model;
 pub mod audit;
 pub mod backup;
 pub mod completions;
+pub mod conversations;
 pub mod convert;
 pub mod datasets;
 pub mod delete;
@@ -21,6 +22,7 @@ pub mod judge;
 pub mod keep;
 pub mod list;
 pub mod listing;
+pub mod man;
 pub mod members;
 pub mod merge;
 pub mod migrate;
@@ -28,6 +30,7 @@ pub mod preview;
 pub mod projects;
 pub mod purge;
 pub mod restore;
+pub mod restore_backup;
 pub mod runs;
 pub mod schedules;
 pub mod serve;
@@ -47,6 +50,8 @@ use std::io::{BufRead, IsTerminal, Read, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use retort_service::EngineError;
+
 /// Whatever ends a command.
 pub type Failure = Box<dyn std::error::Error + Send + Sync>;
 
@@ -58,6 +63,11 @@ pub const FOUND: u8 = 3;
 
 /// Bytes of a line that are read as a password; the bound on passwords lies below.
 const PASSWORD_LINE: u64 = 4096;
+
+/// Arguments that do not go together, or that the command cannot do: wrong usage.
+pub fn misuse(why: impl Into<String>) -> Failure {
+    EngineError::Choice(why.into()).into()
+}
 
 /// Prints to standard output, which someone may have closed.
 pub fn print(text: impl Display) -> Result<(), Failure> {
@@ -100,7 +110,7 @@ pub fn confirm(what: &str, yes: bool) -> Result<(), Failure> {
         return Ok(());
     }
     if !std::io::stdin().is_terminal() {
-        return Err(format!("{what}; confirm with `--yes`").into());
+        return Err(misuse(format!("{what}; confirm with `--yes`")));
     }
     eprint!("{what}. Continue? [y/N] ");
     let mut answer = String::new();

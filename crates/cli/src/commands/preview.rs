@@ -22,7 +22,7 @@ use crate::options::Records;
 /// Characters of a text shown in the table.
 const CELL: usize = 160;
 
-/// Show the first 20 records that would be written, or those of a package.
+/// Show the first 20 records of a conversion or of a package.
 #[derive(Args)]
 pub struct Preview {
     #[command(flatten)]

@@ -10,9 +10,9 @@ use retort_web::wire;
 
 use super::{Failure, confirm, print, print_json};
 use crate::config::StoreArgs;
-use crate::display::{one_line, several, table};
+use crate::display::{fitted, one_line, several, table};
 
-/// List, add or delete projects.
+/// List, add or purge projects.
 #[derive(Args)]
 pub struct Projects {
     #[command(subcommand)]
@@ -41,7 +41,8 @@ enum Action {
         owner: Option<String>,
     },
     /// Permanently delete a project and everything in it.
-    Delete {
+    #[command(alias = "delete")]
+    Purge {
         /// Name of the project.
         #[arg(value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
         name: String,
@@ -77,12 +78,12 @@ impl Projects {
                     print_json(&wire::Project { name, role: caller.role().to_string() })?;
                 }
             }
-            Action::Delete { name, yes } => {
+            Action::Purge { name, yes } => {
                 let service = self.keeping.service()?;
                 let caller = Caller::local(&service.project(&name)?);
                 let has = service.belongings(&caller)?;
                 let question = format!(
-                    "the project `{name}` will be gone for good, with {}, {} and {}, {} with their files, {}, {}, {} and \
+                    "the project `{name}` will be permanently deleted, with {}, {} and {}, {} with their files, {}, {}, {} and \
                      {}; {} will lose it, and keep their accounts",
                     several(has.conversations, "conversation"),
                     several(has.runs, "run"),
@@ -96,7 +97,7 @@ impl Projects {
                 );
                 confirm(&question, yes)?;
                 service.delete_project(&caller, &name)?;
-                eprintln!("deleted the project `{name}`");
+                eprintln!("purged the project `{name}`");
             }
         }
         Ok(ExitCode::SUCCESS)
@@ -111,5 +112,5 @@ fn list(projects: &[wire::Project], json: bool) -> Result<(), Failure> {
     for project in projects {
         table.add_row([one_line(&project.name, 80), project.role.clone()]);
     }
-    print(table.trim_fmt())
+    print(fitted(table))
 }

@@ -21,10 +21,6 @@ pub struct Purge {
     #[arg(short, long)]
     yes: bool,
 
-    /// Print the counts as JSON.
-    #[arg(long)]
-    json: bool,
-
     #[command(flatten)]
     choosing: Choosing,
 
@@ -34,17 +30,18 @@ pub struct Purge {
 
 impl Purge {
     pub fn run(self) -> Result<ExitCode, Failure> {
+        let how = self.choosing.how();
         let selection = self.choosing.selection(&[])?;
         let client = self.keeping.client()?;
         let number = known(&client, &selection)?;
-        if number > 0 {
+        if number > 0 && !how.is_dry {
             let question = format!(
                 "{} will be permanently deleted; datasets that contain them stay",
                 several(number, "conversation")
             );
             confirm(&question, self.yes)?;
         }
-        let code = change(&client, &selection, &Edit::Purge, self.json)?;
+        let code = change(&client, &selection, &Edit::Purge, how)?;
         if selection.statuses.is_empty() {
             let deleted = ConversationFilter { statuses: vec![Status::Deleted], ..selection };
             let number = client.count(&deleted)?;

@@ -16,10 +16,6 @@ use crate::config::StoreArgs;
 /// Without `--status`, a filter selects deleted conversations only.
 #[derive(Args)]
 pub struct Restore {
-    /// Print the counts as JSON.
-    #[arg(long)]
-    json: bool,
-
     #[command(flatten)]
     choosing: Choosing,
 
@@ -29,7 +25,8 @@ pub struct Restore {
 
 impl Restore {
     pub fn run(self) -> Result<ExitCode, Failure> {
+        let how = self.choosing.how();
         let selection = self.choosing.selection(&[Status::Deleted])?;
-        change(&self.keeping.client()?, &selection, &Edit::Restore, self.json)
+        change(&self.keeping.client()?, &selection, &Edit::Restore, how)
     }
 }

@@ -7,14 +7,16 @@ use clap::{Args, Subcommand};
 use retort_model::{NodeRun, Run, RunFilter, canonical};
 use retort_web::wire;
 
+use super::export::ExportOf;
 use super::listing::{Listing, PageArgs, Printed};
 use super::{Failure, confirm, print_json};
 use crate::args::{check_chosen, page_length};
+use crate::changing::tell_dry;
 use crate::config::StoreArgs;
-use crate::display::{bytes, count, lines, moment_of, one_line, several, table};
+use crate::display::{bytes, count, fitted, lines, moment_of, one_line, several, table};
 use crate::filters::{FlowArgs, RunFilterArgs};
 
-/// List, show or purge runs; list the copilots and recipes.
+/// List, show, export or purge runs; list copilots and recipes.
 #[derive(Args)]
 pub struct Runs {
     #[command(subcommand)]
@@ -33,6 +35,8 @@ enum RunsCommand {
     Stats(Stats),
     /// List the copilots and recipes that have runs, or show one with its versions and nodes.
     Flows(Flows),
+    /// Export runs from the store as a dataset.
+    Export(Box<ExportOf<RunFilterArgs<true>>>),
     /// Permanently delete runs. Datasets that contain them stay.
     Purge(Purge),
 }
@@ -136,6 +140,10 @@ struct Purge {
     #[arg(long, conflicts_with = "runs")]
     all: bool,
 
+    /// Only show what would be deleted.
+    #[arg(long)]
+    dry_run: bool,
+
     /// Do not ask for confirmation.
     #[arg(short, long)]
     yes: bool,
@@ -162,6 +170,7 @@ impl Runs {
             RunsCommand::Count(count) => count.run(),
             RunsCommand::Stats(stats) => stats.run(),
             RunsCommand::Flows(flows) => flows.run(),
+            RunsCommand::Export(export) => export.run(),
             RunsCommand::Purge(purge) => purge.run(),
         }
     }
@@ -369,7 +378,7 @@ impl Stats {
                 ms(|found| found.p99_ms),
             ]);
         }
-        super::print(table.trim_fmt())?;
+        super::print(fitted(table))?;
         let statuses: Vec<_> = stats
             .statuses
             .iter()
@@ -414,7 +423,7 @@ impl Flows {
         if flows.flows.is_empty() {
             eprintln!("there are no runs; import some with `retort import`");
         } else {
-            super::print(table.trim_fmt())?;
+            super::print(fitted(table))?;
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -436,13 +445,13 @@ fn show_flow(flow: &wire::WholeFlow) -> Result<(), Failure> {
     for one in &flow.versions {
         versions.add_row([one_line(one.version.as_deref().unwrap_or("—"), 60), count(one.runs)]);
     }
-    super::print(format!("\n{}", versions.trim_fmt()))?;
+    super::print(format!("\n{}", fitted(versions)))?;
     if !flow.nodes.is_empty() {
         let mut nodes = table(&["NODE", "KIND", "RUNS"]);
         for one in &flow.nodes {
             nodes.add_row([one_line(&one.node, 60), one.kind.clone(), count(one.runs)]);
         }
-        super::print(format!("\n{}", nodes.trim_fmt()))?;
+        super::print(format!("\n{}", fitted(nodes)))?;
     }
     Ok(())
 }
@@ -457,6 +466,9 @@ impl Purge {
             return Err(format!("{}; nothing was purged", one_line(&error.to_string(), 240)).into());
         }
         let meant = client.count_runs(&selection)?;
+        if self.dry_run {
+            return tell_dry(meant, "run", self.json);
+        }
         if meant > 0 {
             let question = format!(
                 "{} will be permanently deleted; datasets that contain them stay",

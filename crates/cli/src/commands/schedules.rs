@@ -10,15 +10,15 @@ use retort_model::{FolderPattern, NamePattern, WindowKind};
 use retort_service::ExportOptions;
 use retort_web::wire;
 
-use super::{Failure, confirm, print, print_json, stop_flag};
+use super::{Failure, confirm, misuse, print, print_json, stop_flag};
 use crate::client::Client;
 use crate::config::StoreArgs;
-use crate::display::{count, moment_of, one_line, several, table};
+use crate::display::{count, fitted, moment_of, one_line, several, table};
 use crate::filters::ExportFilterArgs;
 use crate::options::{Model, Package, Records};
 use crate::views::ViewArgs;
 
-/// Add, change, run or delete schedules: exports that run by themselves.
+/// Add, change, run or purge scheduled exports.
 ///
 /// Schedules run in `retort serve` and `retort worker`. What was due while neither was running is made up for by one run.
 #[derive(Args)]
@@ -82,13 +82,14 @@ enum Action {
         #[arg(short, long)]
         quiet: bool,
     },
-    /// Delete a schedule. Its datasets stay.
-    Delete {
+    /// Permanently delete a schedule. Its datasets stay.
+    #[command(alias = "delete")]
+    Purge {
         /// Name or number of the schedule.
         schedule: String,
 
-        /// Do not ask.
-        #[arg(long)]
+        /// Do not ask for confirmation.
+        #[arg(short, long)]
         yes: bool,
     },
 }
@@ -220,7 +221,7 @@ impl When {
 impl Add {
     fn schedule(self, client: &Client) -> Result<wire::NewSchedule, Failure> {
         if self.when.cron.is_none() && self.when.every_hours.is_none() {
-            return Err("say when it runs: `--cron '0 2 * * *'` or `--every-hours 6`".into());
+            return Err(misuse("say when it runs: `--cron '0 2 * * *'` or `--every-hours 6`"));
         }
         let selection = self.view.selection(client, self.filtering.0)?;
         let options = self.records.0.and(self.model.0).and(self.package.0);
@@ -306,12 +307,17 @@ impl Schedules {
                 }
                 return Ok(code);
             }
-            Action::Delete { schedule, yes } => {
+            Action::Purge { schedule, yes } => {
                 let found = client.schedule(&schedule)?;
                 let name = one_line(&found.name, 80);
-                confirm(&format!("deletes the schedule `{name}`; its datasets stay"), yes)?;
+                confirm(
+                    &format!(
+                        "the schedule `{name}` will be permanently deleted; its datasets stay"
+                    ),
+                    yes,
+                )?;
                 client.delete_schedule(found.id)?;
-                eprintln!("deleted schedule `{name}`");
+                eprintln!("purged schedule `{name}`");
             }
         }
         Ok(ExitCode::SUCCESS)
@@ -402,7 +408,7 @@ fn list(schedules: &[wire::Schedule], json: bool) -> Result<(), Failure> {
         }
         shown.add_row(row);
     }
-    print(shown.trim_fmt())?;
+    print(fitted(shown))?;
     for one in schedules {
         if let Some(trouble) = trouble(one) {
             eprintln!("schedule `{}`: {}", one_line(&one.name, 40), one_line(trouble, 400));
@@ -473,7 +479,7 @@ fn show(client: &Client, schedule: &wire::Schedule, json: bool) -> Result<(), Fa
     tell("delivers to", to.into_iter().flatten().collect::<Vec<_>>().join("/"));
     tell("next run", moment_of(schedule.next_at.as_deref()));
     tell("last run", last);
-    print(told.trim_fmt())?;
+    print(fitted(told))?;
     runs(&client.schedule_runs(schedule.id)?, &client.schedule_deliveries(schedule.id)?)
 }
 
@@ -524,7 +530,7 @@ fn runs(runs: &[wire::Job], deliveries: &[wire::DatasetDelivery]) -> Result<(), 
         }
     }
     print("")?;
-    print(shown.trim_fmt())?;
+    print(fitted(shown))?;
     if !notes.is_empty() {
         print("")?;
         print(notes.join("\n"))?;
@@ -561,5 +567,5 @@ fn series(series: &wire::Series, json: bool) -> Result<(), Failure> {
         }
         shown.add_row(row);
     }
-    print(shown.trim_fmt())
+    print(fitted(shown))
 }

@@ -21,8 +21,8 @@ use retort_web::wire;
 use tokio::net::TcpListener;
 use tracing_subscriber::filter::LevelFilter;
 
-use super::Failure;
 use super::worker::{Told, work_until};
+use super::{Failure, misuse};
 use crate::config::{LISTEN, REQUESTS_PER_MINUTE, ServeConfig, StoreArgs};
 
 /// How long an attempt to post a notice may take.
@@ -118,7 +118,7 @@ pub struct Serve {
     log: Log,
 
     #[command(flatten)]
-    keeping: StoreArgs,
+    keeping: StoreArgs<false>,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -143,11 +143,10 @@ impl Serve {
         let tls = self.tls(&config)?;
         let behind_proxy = self.behind_proxy || config.behind_proxy.unwrap_or(false);
         if !listen.ip().is_loopback() && tls.is_none() && !behind_proxy {
-            return Err(format!(
+            return Err(misuse(format!(
                 "passwords and conversations would cross the network unencrypted at {listen}: set \
                  `--tls-certificate` and `--tls-key`, or `--behind-proxy` if a proxy in front of the server handles TLS"
-            )
-            .into());
+            )));
         }
         let opened = self.keeping.open_or_new()?;
         let service = opened.service;
@@ -194,7 +193,7 @@ impl Serve {
         match (certificate, key) {
             (Some(certificate), Some(key)) => Ok(Some(Tls::from_files(certificate, key)?)),
             (None, None) => Ok(None),
-            _ => Err("TLS needs both `tls_certificate` and `tls_key`".into()),
+            _ => Err(misuse("TLS needs both `--tls-certificate` and `--tls-key`")),
         }
     }
 
@@ -338,11 +337,10 @@ fn public_url(text: &str) -> Result<String, Failure> {
         && url.username().is_empty()
         && url.password().is_none();
     if !is_plain {
-        return Err(format!(
+        return Err(misuse(format!(
             "`--url` is the address of the server's root, such as `https://retort.example.org`, not `{text}`: it \
              cannot be served below a path"
-        )
-        .into());
+        )));
     }
     Ok(url.as_str().trim_end_matches('/').to_owned())
 }
@@ -352,11 +350,10 @@ fn address_header(name: &str) -> Result<AddressHeader, Failure> {
         "x-forwarded-for" => Ok(AddressHeader::XForwardedFor),
         "forwarded" => Ok(AddressHeader::Forwarded),
         "x-real-ip" => Ok(AddressHeader::XRealIp),
-        _ => Err(format!(
+        _ => Err(misuse(format!(
             "`{name}` is not a header that says whom a request is from; there are `X-Forwarded-For`, `Forwarded` and \
              `X-Real-IP`"
-        )
-        .into()),
+        ))),
     }
 }
 

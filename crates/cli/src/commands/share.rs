@@ -9,7 +9,7 @@ use retort_web::wire;
 use super::{Failure, print, print_json, read_password};
 use crate::args::whole;
 use crate::config::StoreArgs;
-use crate::display::{moment_of, one_line, table};
+use crate::display::{fitted, moment_of, one_line, table};
 
 /// Create, list or revoke public links to conversations.
 #[derive(Args)]
@@ -160,5 +160,5 @@ fn list(shares: &[wire::Share], json: bool) -> Result<(), Failure> {
             if share.closed { "yes".into() } else { String::new() },
         ]);
     }
-    print(table.trim_fmt())
+    print(fitted(table))
 }

@@ -12,7 +12,7 @@ use retort_web::wire;
 
 use super::convert::{exit_code, findings, findings_json, warn_of_most};
 use super::inspect::sources_json;
-use super::{Failure, print_json, stop_flag};
+use super::{Failure, misuse, print_json, stop_flag};
 use crate::args::{InputArgs, RedactKey, plan};
 use crate::config::StoreArgs;
 use crate::display::{count, moment_of, one_line};
@@ -26,7 +26,9 @@ const NAMES: usize = 8;
 const LABEL: usize = 48;
 const NUMBER: usize = 15;
 
-/// Count what is in histories, packages or the store: turns, tokens, models, languages, tools, dates, lengths, duplicates.
+/// Count what is in histories, packages or the store.
+///
+/// Counts turns, tokens, models, languages, tools, dates, lengths and duplicates.
 ///
 /// Writes nothing. The column `selected` is about the items that the filter selects, `written` about those of which a
 /// dataset made with the same options would have something. Of a package, it counts what is in its data. Without INPUT, it
@@ -99,7 +101,9 @@ impl Stats {
         }
         let ItemFilter::Conversations(selection) = selection else {
             let kinds = selection.kind().plural();
-            return Err(format!("of files, only conversations can be selected, not {kinds}").into());
+            return Err(misuse(format!(
+                "of files, only conversations can be selected, not {kinds}"
+            )));
         };
         let mut plan = plan(&self.reading, FilterArgs(selection), &options, "stats".parse()?)?;
         retort_service::allow_all_programs();

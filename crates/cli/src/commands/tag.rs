@@ -21,10 +21,6 @@ pub struct Tag {
     #[arg(long, value_name = "TAG")]
     remove: Vec<String>,
 
-    /// Print the counts as JSON.
-    #[arg(long)]
-    json: bool,
-
     #[command(flatten)]
     choosing: Choosing,
 
@@ -39,8 +35,9 @@ fn parse_tag(text: &str) -> Result<String, String> {
 
 impl Tag {
     pub fn run(self) -> Result<ExitCode, Failure> {
+        let how = self.choosing.how();
         let selection = self.choosing.selection(&[])?;
         let edit = Edit::Tags { add: self.add, remove: self.remove };
-        change(&self.keeping.client()?, &selection, &edit, self.json)
+        change(&self.keeping.client()?, &selection, &edit, how)
     }
 }

@@ -10,7 +10,7 @@ use retort_web::wire;
 use super::{Failure, print, print_json};
 use crate::args::whole;
 use crate::config::StoreArgs;
-use crate::display::{moment_of, one_line, table};
+use crate::display::{fitted, moment_of, one_line, table};
 
 /// Days that a token lasts, if not said.
 const DAYS: u64 = 90;
@@ -114,5 +114,5 @@ fn list(tokens: &[wire::Token], json: bool) -> Result<(), Failure> {
             moment_of(token.seen_at.as_deref()),
         ]);
     }
-    print(table.trim_fmt())
+    print(fitted(table))
 }

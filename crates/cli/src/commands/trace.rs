@@ -8,10 +8,12 @@ use super::Failure;
 use super::datasets::list;
 use crate::config::StoreArgs;
 
-/// List the datasets that contain a conversation, run or document, or anything of a person.
+/// List the datasets that contain an item, or anything of a person.
+///
+/// Items are conversations, runs and documents.
 ///
 /// Purged items are found, too. Owners of the project see everyone's datasets. To make a dataset again without the item, use
-/// `retort datasets rebuild NUMBER --without ID`; to delete it, `retort datasets delete NUMBER`.
+/// `retort datasets rebuild NUMBER --without ID`; to delete it, `retort datasets purge NUMBER`.
 #[derive(Args)]
 pub struct Trace {
     /// Id of the conversation or document, or request id of the run.

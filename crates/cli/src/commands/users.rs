@@ -8,7 +8,7 @@ use retort_web::wire;
 
 use super::{Failure, confirm, print, print_json, read_password};
 use crate::config::StoreArgs;
-use crate::display::{moment_of, one_line, several, table};
+use crate::display::{fitted, moment_of, one_line, several, table};
 
 /// Manage the accounts of the server.
 #[derive(Args)]
@@ -21,7 +21,7 @@ pub struct Users {
     json: bool,
 
     #[command(flatten)]
-    keeping: StoreArgs,
+    keeping: StoreArgs<false>,
 }
 
 #[derive(Subcommand)]
@@ -64,9 +64,10 @@ enum Action {
         #[arg(long, required = true)]
         password_stdin: bool,
     },
-    /// Delete an account with its sessions, API tokens, webhooks and invitations. What the person owns or created stays in
+    /// Permanently delete an account with its sessions, API tokens, webhooks and invitations. What the person owns or created stays in
     /// its projects.
-    Delete {
+    #[command(alias = "delete")]
+    Purge {
         /// Name of the account.
         #[arg(value_name = "NAME")]
         name: String,
@@ -127,19 +128,19 @@ impl Users {
                 let person = service.person(&name)?;
                 let ended = service.set_password(&person, &read_password()?)?;
                 eprintln!(
-                    "`{}` has another password; {} sessions and links and {} API tokens of theirs ended",
+                    "changed the password of `{}`; ended {} sessions and links and {} API tokens",
                     one_line(&person.name, 80),
                     ended.sessions,
                     ended.tokens
                 );
             }
-            Action::Delete { name, yes } => {
+            Action::Purge { name, yes } => {
                 let service = self.keeping.service()?;
                 let person = service.person(&name)?;
                 let has = service.belongings_of(&person)?;
                 let name = one_line(&person.name, 80);
                 let question = format!(
-                    "`{name}` will be deleted, with {}, {}, {} and {}, and leaves {}; {} of theirs will close and {} will \
+                    "`{name}` will be permanently deleted, with {}, {}, {} and {}, and leaves {}; {} of theirs will close and {} will \
                      end; {}, {}, {}, {}, and {} of others that they imported stay in their projects",
                     several(has.tokens, "API token"),
                     several(has.webhooks, "webhook"),
@@ -156,7 +157,7 @@ impl Users {
                 );
                 confirm(&question, yes)?;
                 service.delete_person(&person)?;
-                eprintln!("deleted `{name}`");
+                eprintln!("purged `{name}`");
             }
             Action::Link { name } => {
                 let service = self.keeping.service()?;
@@ -168,7 +169,7 @@ impl Users {
     }
 }
 
-impl StoreArgs {
+impl StoreArgs<false> {
     /// Prints a link that signs a person in once.
     fn print_link(&self, secret: &str, json: bool) -> Result<(), Failure> {
         let path = wire::sign_in_path(secret);
@@ -185,8 +186,8 @@ impl StoreArgs {
         let service = self.service()?;
         let person = service.person(name)?;
         service.set_disabled(&person, disabled)?;
-        let what = if disabled { "no longer let in" } else { "let in again" };
-        eprintln!("`{}` is {what}", one_line(&person.name, 80));
+        let what = if disabled { "disabled" } else { "enabled" };
+        eprintln!("{what} `{}`", one_line(&person.name, 80));
         Ok(())
     }
 }
@@ -196,7 +197,7 @@ fn list(people: &[wire::Person], json: bool) -> Result<(), Failure> {
         return print_json(&people);
     }
     if people.is_empty() {
-        eprintln!("there is nobody yet; `retort users add` adds a person");
+        eprintln!("there are no accounts yet; `retort users add` adds one");
         return Ok(());
     }
     let mut table = table(&["ID", "NAME", "PASSWORD", "DISABLED", "ADDED", "SEEN"]);
@@ -211,5 +212,5 @@ fn list(people: &[wire::Person], json: bool) -> Result<(), Failure> {
             moment_of(person.seen_at.as_deref()),
         ]);
     }
-    print(table.trim_fmt())
+    print(fitted(table))
 }

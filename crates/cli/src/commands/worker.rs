@@ -31,7 +31,7 @@ pub struct Worker {
     quiet: bool,
 
     #[command(flatten)]
-    keeping: StoreArgs,
+    keeping: StoreArgs<false>,
 }
 
 /// What a worker tells of.

@@ -579,6 +579,15 @@ fn a_backup_is_a_store_with_its_datasets() {
     run(&["export", "-q", "c"]);
     run(&["import", "-q", "in.jsonl"]);
     assert_eq!(run(&["trace", "c00029", "--json"]).out.matches("\"name\"").count(), 3);
+    // A backup is restored to where there is no store.
+    place.ok(&["datasets", "purge", "c", "--yes", "--data", "kept/backup"]);
+    place.refused(&["restore-backup", "kept/backup"], "there is a store at");
+    place.refused(&["restore-backup", "kept"], "is not a backup");
+    place.refused(&["restore-backup", "gone"], "there is no such folder");
+    place.ok(&["restore-backup", "kept/backup", "--data", "kept/again"]);
+    place.ok(&["doctor", "--deep", "--data", "kept/again"]);
+    place.ok(&["datasets", "verify", "b", "--data", "kept/again"]);
+    assert_eq!(place.ok(&["list", "--count", "--data", "kept/again"]).out, "30\n");
     let left: Vec<_> =
         place.names("kept").into_iter().filter(|name| name.starts_with('.')).collect();
     assert!(left.is_empty(), "{left:?}");

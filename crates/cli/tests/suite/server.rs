@@ -596,7 +596,7 @@ fn a_token_goes_only_where_it_is_safe_and_comes_from_where_it_is_said() {
         &["serve"],
         &["migrate"],
     ] {
-        place.refused(args, "where the store lies");
+        place.refused(args, "works on the store itself");
         let args = [args, &["--server", ""]].concat();
         if args[0] != "serve" {
             place.ok(&args);
@@ -613,7 +613,7 @@ fn a_token_goes_only_where_it_is_safe_and_comes_from_where_it_is_said() {
         stream.write_all(answer.as_bytes()).unwrap();
     });
     let led = asked(&["--server", &elsewhere, "list", "--count"]);
-    assert!(led.code == Some(1) && led.err.contains("leads on to"), "{}", led.err);
+    assert!(led.code == Some(1) && led.err.contains("redirects to"), "{}", led.err);
 }
 
 #[test]

@@ -388,5 +388,10 @@ fn doctor_proves_it_of_postgresql_once_its_files_are_rewritten() {
     if can_dump {
         keep.ok(&["backup", "after"]);
         assert_eq!(found_in(&["--also", "after"]), [""; 0]);
+        let empty = server.new_database("restored");
+        let objects = keep.place.path("restored");
+        let place = ["--store", &empty, "--objects", objects.to_str().unwrap()];
+        keep.ok(&[&["restore-backup", "after"], &place[..]].concat());
+        assert_eq!(keep.ok(&[&["list", "--count"], &place[..]].concat()).out, "50\n");
     }
 }

@@ -29,6 +29,104 @@ fn said(place: &Place, command: &str) -> String {
 }
 
 #[test]
+fn errors_are_json_where_the_output_is() {
+    let place = Place::new();
+    place.file("in.jsonl", chats(1));
+    let said = |args: &[&str]| {
+        let ran = place.run(args);
+        assert_eq!(ran.out, "");
+        let error: serde_json::Value = serde_json::from_str(&ran.err).unwrap();
+        assert_eq!(error["error"]["exit_code"], ran.code.unwrap());
+        error["error"].clone()
+    };
+    let error = said(&["convert", "in.jsonl", "-o", "out", "--purpse", "x", "--json"]);
+    assert_eq!(error["kind"], "usage");
+    assert!(error["message"].as_str().unwrap().starts_with("unexpected argument '--purpse'"));
+    let error = said(&["convert", "gone.jsonl", "-o", "out", "--json"]);
+    assert_eq!((&error["kind"], error["exit_code"].as_u64()), (&"failed".into(), Some(1)));
+    place.ok(&["import", "in.jsonl", "-q"]);
+    let error = said(&["show", "c2", "--json"]);
+    assert_eq!(error["problem"], "not-found", "{error}");
+    // A value that looks like the option is no wish for JSON.
+    assert!(
+        place.run(&["convert", "gone", "-o", "out", "--", "--json"]).err.starts_with("error: ")
+    );
+}
+
+#[test]
+fn options_of_a_server_are_refused_where_there_is_none_to_ask() {
+    let place = Place::new();
+    place.file("in.jsonl", chats(1));
+    for args in [
+        &["convert", "in.jsonl", "-o", "out", "--server", "https://a.org"][..],
+        &["--token", "t", "formats"],
+        &["preview", "in.jsonl", "--insecure"],
+    ] {
+        let ran = place.run(args);
+        assert_eq!(ran.code, Some(2), "{args:?}");
+        assert!(ran.err.contains("does not use a server"), "{}", ran.err);
+    }
+    assert!(!place.path("out").exists());
+    place.ok(&["convert", "in.jsonl", "-o", "out", "--server", ""]);
+    for (command, is_there) in [("list", true), ("convert", false), ("backup", false)] {
+        let help = place.ok(&[command, "--help"]).out;
+        assert_eq!(help.contains("--server"), is_there, "{command}");
+    }
+}
+
+#[test]
+fn commands_that_change_things_tell_first_what_they_would_do() {
+    let place = Place::new();
+    place.file("in.jsonl", chats(3));
+    place.ok(&["import", "in.jsonl", "-q"]);
+    place.ok(&["export", "all", "-q"]);
+    for args in [
+        &["delete", "--all"][..],
+        &["conversations", "purge", "--all"],
+        &["tag", "--all", "--add", "x"],
+        &["export", "more"],
+        &["conversations", "export", "more"],
+    ] {
+        let ran = place.ok(&[args, &["--dry-run"]].concat());
+        assert!(ran.err.contains("3 conversations selected; nothing was changed"), "{}", ran.err);
+    }
+    assert!(
+        place.ok(&["datasets", "purge", "all", "--dry-run"]).err.contains("nothing was changed")
+    );
+    assert_eq!(place.ok(&["conversations", "list", "--count"]).out, "3\n");
+    assert_eq!(place.ok(&["list", "--tag", "x", "--count"]).out, "0\n");
+    assert_eq!(place.printed(&["datasets", "--json"]).as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn the_data_file_of_a_dataset_can_be_downloaded_alone() {
+    let place = Place::new();
+    place.file("in.jsonl", chats(3));
+    place.ok(&["import", "in.jsonl", "-q"]);
+    place.ok(&["export", "v1.2", "-q", "-d", "chat"]);
+    place.ok(&["datasets", "download", "v1.2", "-q", "-o", "alone.jsonl"]);
+    assert_eq!(fs::read_to_string(place.path("alone.jsonl")).unwrap().lines().count(), 3);
+    place.refused(&["datasets", "download", "v1.2", "-o", "alone.jsonl"], "exists");
+    let ran =
+        place.refused(&["datasets", "download", "v1.2", "-o", "x.csv"], "is in the format `jsonl`");
+    assert_eq!(ran.code, Some(2));
+    place.ok(&["export", "two", "-q", "-d", "chat", "--split", "a=0.5,b=0.5"]);
+    place.refused(&["datasets", "download", "two", "-o", "x.jsonl"], "data files");
+}
+
+#[test]
+fn every_command_has_a_manual_page() {
+    let place = Place::new();
+    place.ok(&["man", "pages/man1"]);
+    let pages = place.names("pages/man1");
+    for page in ["retort.1", "retort-convert.1", "retort-datasets-download.1"] {
+        assert!(pages.iter().any(|one| one == page), "{page} in {pages:?}");
+    }
+    let page = fs::read_to_string(place.path("pages/man1/retort-convert.1")).unwrap();
+    assert!(page.contains("Examples:") && page.contains("redact"), "{page}");
+}
+
+#[test]
 fn wrong_usage_is_told_as_it_was() {
     let place = Place::new();
     place.file("in.jsonl", chats(1));

@@ -1,0 +1,41 @@
+//! `retort restore-backup`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+use retort_service::restore_backup;
+
+use super::Failure;
+use crate::config::StoreArgs;
+use crate::display::bytes;
+
+/// Copy a backup to where the store and its datasets belong.
+///
+/// There must be no store yet; nothing is replaced. A store in PostgreSQL is restored by `pg_restore` into an empty database.
+#[derive(Args)]
+pub struct RestoreBackup {
+    /// Folder that `retort backup` wrote.
+    #[arg(value_name = "FOLDER")]
+    folder: PathBuf,
+
+    /// Print only errors.
+    #[arg(short, long)]
+    quiet: bool,
+
+    #[command(flatten)]
+    keeping: StoreArgs<false>,
+}
+
+impl RestoreBackup {
+    pub fn run(self) -> Result<ExitCode, Failure> {
+        self.keeping.here()?;
+        let (settings, _) = self.keeping.settings()?;
+        let size = restore_backup(&settings, &self.folder)?;
+        if !self.quiet {
+            eprintln!("restored the store and {} of datasets", bytes(size));
+            eprintln!("`retort doctor` checks them");
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
