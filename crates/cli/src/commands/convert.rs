@@ -292,7 +292,8 @@ pub fn findings(found: &Found, out: &mut impl Write) -> std::io::Result<()> {
     for (refusal, number, _) in refused.iter() {
         let first = first_refused.get(refusal.as_str()).map_or("", String::as_str);
         let (number, first) = (count(number), one_line(first, 400));
-        writeln!(out, "  refused    {number} {} (first: {first})", refusal.as_str())?;
+        let (words, slug) = (refusal.words(), refusal.as_str());
+        writeln!(out, "  refused    {number} {words} ({slug}; first: {first})")?;
     }
     let noun = account.noun();
     let not_selected = read - account.selected;
@@ -324,27 +325,27 @@ pub fn findings(found: &Found, out: &mut impl Write) -> std::io::Result<()> {
         writeln!(out, "  {name:<12} {records} of {}", several(one.written, noun))?;
     }
     writeln!(out, "left out   {}", several(account.left_out.total(), noun))?;
-    list(out, &account.left_out, Reason::words)?;
+    list(out, &account.left_out, (Reason::words, Reason::as_str))?;
     if !account.records_left_out.is_empty() {
         writeln!(
             out,
             "left out of written {noun}s   {}",
             several(account.records_left_out.total(), "record")
         )?;
-        list(out, &account.records_left_out, Reason::words)?;
+        list(out, &account.records_left_out, (Reason::words, Reason::as_str))?;
     }
     if account.records_repaired > 0 {
         writeln!(out, "repaired   {}", several(account.records_repaired, "record"))?;
-        list(out, &account.repaired, Repair::words)?;
+        list(out, &account.repaired, (Repair::words, Repair::as_str))?;
     }
     if !account.unrepaired.is_empty() || !account.unfit.is_empty() {
         writeln!(out, "trainers would reject (the check is off):")?;
-        list(out, &account.unrepaired, Repair::words)?;
-        list(out, &account.unfit, Reason::words)?;
+        list(out, &account.unrepaired, (Repair::words, Repair::as_str))?;
+        list(out, &account.unfit, (Reason::words, Reason::as_str))?;
     }
     if !account.warned.is_empty() {
         writeln!(out, "notes")?;
-        list(out, &account.warned, Warning::words)?;
+        list(out, &account.warned, (Warning::words, Warning::as_str))?;
     }
     for (place, (rule, redacted)) in account.redacted.iter().enumerate() {
         let head = if place == 0 { "redacted\n" } else { "" };
@@ -371,10 +372,10 @@ pub fn list_passed_over(passed_over: &[Finding], out: &mut impl Write) -> std::i
 fn list<K: Ord + Copy>(
     out: &mut impl Write,
     tally: &Tally<K>,
-    words: impl Fn(K) -> &'static str,
+    (words, slug): (impl Fn(K) -> &'static str, impl Fn(K) -> &'static str),
 ) -> std::io::Result<()> {
     for (kind, number, _) in tally.iter() {
-        writeln!(out, "  {:>8}  {}", count(number), words(kind))?;
+        writeln!(out, "  {:>8}  {} ({})", count(number), words(kind), slug(kind))?;
     }
     Ok(())
 }

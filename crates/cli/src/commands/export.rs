@@ -163,7 +163,8 @@ pub fn finish_until(
         for finding in &found.left_out_by_reason {
             let words =
                 finding.kind.parse().map_or(finding.kind.as_str(), |reason: Reason| reason.words());
-            eprintln!("  {:>8}  {words}", crate::display::count(finding.count));
+            let kind = &finding.kind;
+            eprintln!("  {:>8}  {words} ({kind})", crate::display::count(finding.count));
         }
     }
     let seconds = began.elapsed().as_secs_f64().max(0.001);

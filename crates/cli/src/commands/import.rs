@@ -384,14 +384,16 @@ fn summary(report: &ImportReport, took: Duration, out: &mut impl Write) -> std::
     list_passed_over(&report.passed_over, out)?;
     for Finding { kind, count: number, .. } in &report.warnings {
         let words = kind.parse().map_or("", Warning::words);
-        writeln!(out, "  {:>8}  {words}", count(*number))?;
+        writeln!(out, "  {:>8}  {words} ({kind})", count(*number))?;
     }
     if report.refused_count() == 0 {
         return Ok(());
     }
     writeln!(out, "refused    {}", several(report.refused_count(), "item"))?;
     for finding in &report.refused {
-        writeln!(out, "  {:>8}  {}", count(finding.count), finding.kind)?;
+        let kind = &finding.kind;
+        let words = kind.parse().map_or("", Refusal::words);
+        writeln!(out, "  {:>8}  {words} ({kind})", count(finding.count))?;
     }
     for line in &report.first_refused {
         writeln!(out, "  {line}")?;

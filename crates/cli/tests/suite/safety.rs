@@ -87,7 +87,7 @@ fn damaged_archives_end_with_a_clear_error() {
     place.file("flipped.zip", flipped);
     // A count of the summary, or the reason why there is nothing to write.
     for (input, told) in [
-        ("cut.jsonl.gz", "refused    1 damaged"),
+        ("cut.jsonl.gz", "refused    1 in a damaged file (damaged"),
         ("cut.zip", "1 in a damaged file"),
         ("flipped.zip", "1 in a damaged file"),
     ] {

@@ -3,6 +3,8 @@
 
 use std::fmt::Write;
 
+use retort_model::{Reason, Repair, Warning};
+
 use super::manifest::{Finding, Manifest};
 use crate::data::DataFormat;
 
@@ -101,7 +103,7 @@ fn counts(manifest: &Manifest, out: &mut String) {
     let of_written = format!("Records left out of {} that were written", nouns.join(" and "));
     let lists: [(&str, &[Finding]); 4] = [
         (&of_written, &manifest.records.left_out_by_reason),
-        ("Mended", &manifest.records.repaired_by_kind),
+        ("Repaired", &manifest.records.repaired_by_kind),
         ("Written, but trainers would refuse", &manifest.records.would_be_refused),
         ("Notes", &manifest.records.warnings),
     ];
@@ -151,13 +153,21 @@ fn redaction(manifest: &Manifest, out: &mut String) {
     out.push('\n');
 }
 
+/// What a kind of finding means.
+fn words_of(kind: &str) -> Option<&'static str> {
+    let reason = kind.parse().map(Reason::words);
+    let repair = || kind.parse().map(Repair::words);
+    reason.or_else(|_| repair()).or_else(|_| kind.parse().map(Warning::words)).ok()
+}
+
 fn list(title: &str, findings: &[Finding], out: &mut String) {
     if findings.is_empty() {
         return;
     }
     let _ = write!(out, "{title}:\n\n");
     for finding in findings {
-        let _ = writeln!(out, "- `{}`: {}", finding.kind, finding.count);
+        let words = words_of(&finding.kind).map(|words| format!(", {words}")).unwrap_or_default();
+        let _ = writeln!(out, "- `{}`: {}{words}", finding.kind, finding.count);
     }
     out.push('\n');
 }
