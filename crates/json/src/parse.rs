@@ -198,7 +198,7 @@ impl<'a> Parser<'a> {
         pair
     }
 
-    /// The text under a key that stands behind this byte.
+    /// The text under a key that comes after this byte.
     fn text_under(&mut self, before: u8, key: &str) -> Option<Text<'a>> {
         let is_due = self.passes(&[before])
             && self.passes(b"\"")
@@ -328,7 +328,7 @@ impl<'a> Parser<'a> {
         self.skip_space();
         let (start, non_finite) = (self.at, self.non_finite);
         if self.bytes.get(start) == Some(&b'"') {
-            // Most values of a history are texts without `\u`, which stand on one line and are taken as they are.
+            // Most values of a history are texts without `\u`, which are on one line and are taken as they are.
             let scanned = self.scan_string()?;
             self.fresh = false;
             if !scanned.has(UNICODE) {

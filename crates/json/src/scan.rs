@@ -122,7 +122,7 @@ pub(super) fn string_body(bytes: &[u8], from: usize) -> Body {
     walk(bytes, from, 0)
 }
 
-/// As [`walk`], in blocks of thirty-two: text has an escape every few words, and what stands behind one is looked at
+/// As [`walk`], in blocks of thirty-two: text has an escape every few words, and what comes after one is looked at
 /// without another look at the block.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2")]

@@ -54,7 +54,7 @@ pub const BATCHES_WAITING_PER_WORKER: usize = 2;
 pub const THREADS: usize = 64;
 
 /// Bytes at the start of a file from which readers infer the types of its columns: they take 10 MB, and a
-/// record that completes the types must stand before that.
+/// record that completes the types must come before that.
 pub const INFERENCE_BYTES: u64 = 8 << 20;
 
 /// Largest picture, video or sound beside a history that is read: an archive may unpack to anything.
@@ -333,7 +333,7 @@ pub const SEARCH_CHARACTERS: usize = 1_000;
 /// Words and fields of one query: each is a list of the index that has to be read.
 pub const QUERY_PARTS: usize = 100;
 
-/// Letters that have to stand before the `*` of a word: fewer begin words of most conversations, all of which would be read.
+/// Letters that have to come before the `*` of a word: fewer begin words of most conversations, all of which would be read.
 pub const QUERY_START: usize = 3;
 
 /// Bytes of the words of one conversation that a search looks at, questions and answers first: PostgreSQL keeps the words of

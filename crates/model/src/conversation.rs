@@ -32,7 +32,7 @@ pub struct Conversation<'a> {
     pub created_at: Option<Time>,
     /// When it changed last.
     pub updated_at: Option<Time>,
-    /// Its rounds, in the source's order; a parent stands before its children.
+    /// Its rounds, in the source's order; a parent comes before its children.
     pub rounds: Vec<Round<'a>>,
     /// Position in `rounds` of the leaf that is shown; none means the last round.
     pub current: Option<usize>,
@@ -139,7 +139,7 @@ impl<'a> Conversation<'a> {
         self.rounds.iter().chain(tasks).flat_map(|round| &round.messages)
     }
 
-    /// Positions of the rounds from the root to the current leaf. A parent that does not stand before its child
+    /// Positions of the rounds from the root to the current leaf. A parent that does not come before its child
     /// ends the walk, so that no cycle can hold it.
     pub fn active_path(&self) -> Vec<usize> {
         self.path_to(self.current)

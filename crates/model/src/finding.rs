@@ -334,7 +334,7 @@ impl Reason {
 /// Something that trainers accept but people should know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Warning {
-    /// `<image>`, `<video>`, `<audio>` or `{{…}}` stands in the text: some templates stop or alter it.
+    /// `<image>`, `<video>`, `<audio>` or `{{…}}` is in the text: some templates stop or alter it.
     TemplateMark,
     /// A picture, sound or file does not travel with the text.
     AttachmentLeftBehind,

@@ -57,7 +57,7 @@ impl Time {
 
     /// Reads a moment in any form that systems write and that can be read in one way only: what [`Self::parse`] reads,
     /// RFC 2822, what JavaScript, Java, C, BigQuery and web servers print, dates that name the month, numbers since 1970
-    /// in a text. The parts may stand in any order; a zone is an offset or an abbreviation with one meaning.
+    /// in a text. The parts may be in any order; a zone is an offset or an abbreviation with one meaning.
     pub fn parse_any(text: &str) -> Option<Self> {
         Self::parse(text).ok().or_else(|| Parts::of(text)?.moment())
     }
@@ -145,7 +145,7 @@ struct Parts {
 
 impl Parts {
     fn of(text: &str) -> Option<Self> {
-        // Spaces that do not break stand before AM and PM.
+        // Spaces that do not break come before AM and PM.
         let text = text.trim().replace(['\u{202f}', '\u{a0}'], " ");
         if text.len() > LONGEST || !text.is_ascii() {
             return None;

@@ -39,7 +39,7 @@ impl WordPart {
     /// The parts that are not text of messages.
     pub const NAMES: [Self; 4] = [Self::Title, Self::Tag, Self::Tool, Self::Name];
 
-    /// What stands before each word of the part in an index: a character that no word has. Empty for text of messages.
+    /// What comes before each word of the part in an index: a character that no word has. Empty for text of messages.
     pub fn marker(self) -> &'static str {
         match self {
             Self::Question | Self::Answer | Self::Other => "",
@@ -258,7 +258,7 @@ pub(crate) fn each_word(text: &str, take: &mut dyn FnMut(&str, WordKind)) {
 /// Cuts a text into words.
 struct Cutter<'t> {
     word: String,
-    /// Characters of the word, of which only the first stand in it.
+    /// Characters of the word, of which only the first are in it.
     length: usize,
     /// The last character of a run without spaces, and whether there is one before it.
     run: Option<(char, bool)>,

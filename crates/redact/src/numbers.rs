@@ -119,7 +119,7 @@ fn is_luhn(digits: &[u32]) -> bool {
     sum.is_multiple_of(10)
 }
 
-/// The telephone number that begins with the digit here, or with what stands before it.
+/// The telephone number that begins with the digit here, or with what comes before it.
 pub(crate) fn phone(text: &str, digit: usize) -> Option<Range<usize>> {
     international(text, digit).or_else(|| north_american(text, digit))
 }

@@ -15,7 +15,7 @@ use crate::replace::Role;
 /// The verdicts: a pseudonym, its kind, and whether it is one.
 const VERDICTS: &str = include_str!("../verdicts.tsv");
 
-/// Kinds that have a form or a checksum of their own. What stands beside the word `password` is not among them.
+/// Kinds that have a form or a checksum of their own. What is beside the word `password` is not among them.
 fn is_structured(kind: Redaction) -> bool {
     kind != Redaction::Password
 }

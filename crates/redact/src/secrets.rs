@@ -1,4 +1,4 @@
-//! Keys, tokens and passwords: each begins with, or stands behind, a text that is known.
+//! Keys, tokens and passwords: each begins with, or comes after, a text that is known.
 
 use std::ops::Range;
 
@@ -7,14 +7,14 @@ use retort_model::Redaction;
 
 use crate::text::{after, before, byte, joins, matched, run, run_back};
 
-/// A text that a secret begins with, or that stands before one.
+/// A text that a secret begins with, or that comes before one.
 struct Literal {
     text: &'static str,
     kind: Redaction,
     shape: Shape,
 }
 
-/// What stands behind a literal.
+/// What comes after a literal.
 #[derive(Clone, Copy)]
 enum Shape {
     /// At least so many characters of a class; the literal is part of the secret.
@@ -383,7 +383,7 @@ fn bot(text: &str, at: &Range<usize>) -> Option<Range<usize>> {
     is_bot.then_some(start..end)
 }
 
-/// What stands behind a word such as `password`, if it looks like one.
+/// What comes after a word such as `password`, if it looks like one.
 fn behind_name(text: &str, at: &Range<usize>) -> Option<Range<usize>> {
     let is_blank = |one: u8| matches!(one, b' ' | b'\t');
     let is_mark = |one: u8| matches!(one, b'"' | b'\'' | b'`' | b'*' | b'\\');

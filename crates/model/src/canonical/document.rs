@@ -1,4 +1,4 @@
-//! The canonical line of a document. Embeddings stand in it as the bits of their numbers, little end first, in base64.
+//! The canonical line of a document. Embeddings are in it as the bits of their numbers, little end first, in base64.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;

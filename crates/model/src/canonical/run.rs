@@ -64,7 +64,7 @@ fn write_file(file: &FileReference<'_>, out: &mut Vec<u8>) {
     object.end();
 }
 
-/// Appends one node of a run as it stands in the run's line.
+/// Appends one node of a run as it is in the run's line.
 pub(crate) fn write_node(node: &NodeRun<'_>, out: &mut Vec<u8>) {
     let mut object = Object::begin(out);
     object.text("node", &node.node);

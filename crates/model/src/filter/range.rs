@@ -15,7 +15,7 @@ pub struct DateRange {
 }
 
 impl DateRange {
-    /// Whether the moment lies in the range. An unknown moment lies only in the range without ends.
+    /// Whether the moment is in the range. An unknown moment lies only in the range without ends.
     pub fn contains(&self, time: Option<Time>) -> bool {
         match time {
             Some(time) => {
@@ -67,12 +67,12 @@ pub type NumberRange = ClosedRange<u64>;
 pub type DecimalRange = ClosedRange<i64>;
 
 impl<T: Copy + PartialOrd> ClosedRange<T> {
-    /// Whether a number lies in the range.
+    /// Whether a number is in the range.
     pub fn contains(&self, number: T) -> bool {
         self.from.is_none_or(|from| number >= from) && self.to.is_none_or(|to| number <= to)
     }
 
-    /// Whether every number lies in it.
+    /// Whether every number is in it.
     pub fn is_all(&self) -> bool {
         self.from.is_none() && self.to.is_none()
     }
