@@ -1,4 +1,4 @@
-//! What stands in columns: texts and ids that fit, numbers of closed sets, moments.
+//! What is in columns: texts and ids that fit, numbers of closed sets, moments.
 
 use retort_model::bounds::{TAG_CHARACTERS, TAGS, TITLE_CHARACTERS};
 use retort_model::{Kind, Status, Time};

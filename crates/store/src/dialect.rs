@@ -5,7 +5,7 @@
 //! are numbers, and lists are JSON texts. Where no common text exists, [`Dialect`] has a word or a fragment for each.
 //! [`Connection`] runs a statement on either, and keeps it prepared, as the same few hundred come again and again.
 //!
-//! Statements number their parameters `$1`, `$2`, … in the order in which they first stand in the text: SQLite then
+//! Statements number their parameters `$1`, `$2`, … in the order in which they first are in the text: SQLite then
 //! gives them the same numbers as PostgreSQL.
 //!
 //! SQLite has one writer. A transaction takes that place when it begins (`BEGIN IMMEDIATE`), as a reader that turns into
@@ -129,7 +129,7 @@ impl Dialect {
     /// What makes titles and tags searchable by any part of them.
     pub(crate) fn search_schema(self) -> &'static str {
         match self {
-            // The text stands in the conversation's row alone, and what is deleted is gone from the index at once.
+            // The text is in the conversation's row alone, and what is deleted is gone from the index at once.
             // Without the places of trigrams it is written in half the time; what is found is looked at anyway.
             Self::Sqlite => {
                 "CREATE VIRTUAL TABLE conversation_search USING fts5(
@@ -454,7 +454,7 @@ impl Connection {
         self.rows(sql, &[], |row| row.text(0))
     }
 
-    /// Hands on what stands in a table: value by value, or all of it as PostgreSQL copies it.
+    /// Hands on what is in a table: value by value, or all of it as PostgreSQL copies it.
     pub(crate) fn read_table(
         &mut self,
         table: &str,

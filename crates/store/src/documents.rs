@@ -286,7 +286,7 @@ impl crate::Store {
         self.look(|connection| connection.rows(&statement.sql, &statement.values(), read_summary))
     }
 
-    /// The document that lies at a path or came from an address; the newest, if there are several.
+    /// The document that is at a path or came from an address; the newest, if there are several.
     pub fn document_at(
         &self,
         scope: &Scope,

@@ -125,7 +125,7 @@ impl From<postgres::Error> for Error {
     }
 }
 
-/// The error with what lies behind it: on its own it says little.
+/// The error with what is behind it: on its own it says little.
 pub(crate) fn with_causes(error: &postgres::Error) -> String {
     let mut text = error.to_string();
     let mut cause = std::error::Error::source(error);

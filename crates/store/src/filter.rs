@@ -209,12 +209,12 @@ pub(crate) fn push_among(
     statement.push(&format!(" AND {column} IN ({})", list.join(", ")));
 }
 
-/// Appends that the moment in a column lies in a range.
+/// Appends that the moment in a column is in a range.
 pub(crate) fn push_range(statement: &mut Statement, column: &str, range: DateRange) {
     if range.from.is_none() && range.before.is_none() {
         return;
     }
-    // An unknown moment lies in no range that has an end.
+    // An unknown moment is in no range that has an end.
     let from = range.from.map_or(UNKNOWN + 1, ceiling);
     statement.push(&format!(" AND {column} >= ")).int(from);
     if let Some(before) = range.before {

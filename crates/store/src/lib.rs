@@ -1,6 +1,6 @@
 //! The memory of Retort: nouns to SQL and back, in an embedded SQLite file or in PostgreSQL.
 //!
-//! One text of SQL serves both; what differs stands in `dialect.rs`. Every query that lists takes a
+//! One text of SQL serves both; what differs is in `dialect.rs`. Every query that lists takes a
 //! [`Scope`](retort_model::Scope). Who may do what is not decided here.
 
 mod answered;

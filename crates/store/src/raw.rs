@@ -79,7 +79,7 @@ impl crate::Store {
         Ok(None)
     }
 
-    /// Hands on what stands in every table but that of the bodies, with the table's name.
+    /// Hands on what is in every table but that of the bodies, with the table's name.
     ///
     /// # Errors
     /// Those of the database and of `look`.

@@ -263,7 +263,7 @@ pub(crate) fn leading(dialect: Dialect, filter: &ConversationFilter) -> Option<S
     Some(each?.join(" OR "))
 }
 
-/// Whether the words of a phrase may stand in text of messages, and in which columns or weights if not in all.
+/// Whether the words of a phrase may be in text of messages, and in which columns or weights if not in all.
 fn columns(phrase: &Phrase) -> Option<Option<&'static str>> {
     let has = |part: WordPart| phrase.parts.contains(&part);
     match (has(WordPart::Question), has(WordPart::Answer)) {
@@ -274,7 +274,7 @@ fn columns(phrase: &Phrase) -> Option<Option<&'static str>> {
     }
 }
 
-/// Each way in which a phrase may stand in the index: with the marker of each part.
+/// Each way in which a phrase may be in the index: with the marker of each part.
 fn markers(phrase: &Phrase) -> impl Iterator<Item = &'static str> {
     let names = WordPart::NAMES.into_iter().filter(|part| phrase.parts.contains(part));
     names.map(WordPart::marker)

@@ -178,7 +178,7 @@ fn documents_are_listed_a_page_at_a_time_and_found_by_their_names_and_places() {
         assert_eq!(lies(Some(""), Some("https://a.b/2")), "2");
         assert_eq!(lies(Some("https://a.b/2"), Some("courses/p/5")), "");
         assert_eq!(lies(None, None), "");
-        // Only those whose moment is known lie in a range.
+        // Only those whose moment is known are in a range.
         let before = DateRange { from: None, before: Some(at(5)) };
         assert_eq!(
             ids(&all(place, &DocumentFilter { created: before, ..of(&[]) })),

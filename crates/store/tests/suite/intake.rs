@@ -489,7 +489,7 @@ fn what_a_member_imports_meets_only_what_they_hold() {
     });
 }
 
-/// Texts are the messages, a letter each; what stands behind a `|` is beside them.
+/// Texts are the messages, a letter each; what comes after a `|` is beside them.
 fn by_letters(states: &Comparing<'_>) -> Result<Compared, Error> {
     let messages = |line: &[u8]| {
         let text = String::from_utf8(line.to_vec()).unwrap();
