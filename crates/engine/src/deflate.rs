@@ -1,7 +1,7 @@
 //! Files packed for a ZIP archive: raw deflate in blocks, which several threads pack at once.
 //!
 //! The blocks are cut by the input alone, so the same file packs to the same bytes whatever the number of threads. A
-//! member is packed before its archive is told of, as its length stands in front of it.
+//! member is packed before its archive is told of, as its length comes before it.
 
 use std::io::{self, Read, Write};
 use std::thread;

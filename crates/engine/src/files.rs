@@ -289,7 +289,7 @@ pub struct Assembled {
 }
 
 /// Puts the files of the parts together to those of the package, all but the receipt: the data first. What is new
-/// stands under keys of its own, so the same parts give the same files however often this is done.
+/// is under keys of its own, so the same parts give the same files however often this is done.
 pub fn assemble(
     plan: &DatasetPlan,
     storage: &dyn Storage,
@@ -473,7 +473,7 @@ fn data_name(plan: &DatasetPlan, output: usize) -> String {
     }
 }
 
-/// Several data files stand in a folder of their own, which is how LLaMA-Factory takes them.
+/// Several data files are in a folder of their own, which is how LLaMA-Factory takes them.
 fn data_path(plan: &DatasetPlan, output: usize, index: usize, count: usize) -> String {
     let (name, ending) = (data_name(plan, output), plan.ending());
     match count {

@@ -129,7 +129,7 @@ impl Objects {
         Ok(found)
     }
 
-    /// What lies below a prefix and was last changed before a moment, also files that were under way when their process
+    /// What is below a prefix and was last changed before a moment, also files that were under way when their process
     /// was killed. Of those a service only removes what it shows: parts that were never put together it keeps.
     ///
     /// # Errors
@@ -378,7 +378,7 @@ impl Prefix {
         ObjectPath::from(format!("{}/{key}", self.prefix))
     }
 
-    /// The folder in which the object is a file, if objects lie in one and it spells their names in the same way.
+    /// The folder in which the object is a file, if objects are in one and it spells their names in the same way.
     fn folder_of(&self, key: &str, path: &ObjectPath) -> Option<Folder> {
         let root = self.objects.root.as_ref()?;
         (path.as_ref() == format!("{}/{key}", self.prefix)).then(|| Folder::private(root.clone()))

@@ -23,7 +23,7 @@ use crate::split_groups::Pinned;
 /// The dataset that is to be made, wherever its conversations come from and wherever it goes.
 #[derive(Clone)]
 pub struct DatasetPlan {
-    /// What it is made for. A node of runs, where one is needed, stands in the shape's options.
+    /// What it is made for. A node of runs, where one is needed, is in the shape's options.
     pub purpose: Purpose,
     /// The shape of the records.
     pub data_format: &'static dyn DataFormat,

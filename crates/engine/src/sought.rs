@@ -23,7 +23,7 @@ const START_BYTES: usize = 4;
 /// A long text is looked for in pieces, as a file may keep only part of it. Pieces end where formats escape: at quotes,
 /// backslashes and control characters.
 pub struct SoughtTexts {
-    /// For each text, the line that it stands on and how many pieces it has.
+    /// For each text, the line that it is on and how many pieces it has.
     texts: Vec<(usize, usize)>,
     /// For each piece, the text that it is of.
     pieces: Vec<usize>,
@@ -173,7 +173,7 @@ fn cut(run: &str) -> Vec<&str> {
     ends.windows(2).filter_map(|pair| run.get(pair[0]..pair[1])).collect()
 }
 
-/// How a piece may be written: as it is, and as JSON that escapes more than it must, or stands in JSON itself.
+/// How a piece may be written: as it is, and as JSON that escapes more than it must, or is in JSON itself.
 fn spellings(piece: &str) -> BTreeSet<String> {
     let html = |one: char| matches!(one, '<' | '>' | '&' | '\'');
     let wide = |one: char| !one.is_ascii();

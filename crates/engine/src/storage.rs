@@ -307,7 +307,7 @@ impl HashingFile {
         write_row(row, self).map_err(|error| Error::write(&self.described, error))
     }
 
-    /// Ends the file, which stands at `path` in the package.
+    /// Ends the file, which is at `path` in the package.
     pub fn finish(self, path: String, records: Option<u64>) -> Result<StoredFile, Error> {
         self.file.finish().map_err(|error| Error::write(&self.described, error))?;
         Ok(StoredFile {

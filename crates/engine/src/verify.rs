@@ -262,7 +262,7 @@ mod tests {
     use crate::storage::{Storage, storage_at};
     use crate::{ConvertPlan, ExportOptions, Input, convert, preview_package};
 
-    /// A package that stands in memory.
+    /// A package that is in memory.
     #[derive(Clone)]
     struct Memory(BTreeMap<String, Vec<u8>>);
 

@@ -100,11 +100,11 @@ const EARLIER: u8 = 2;
 /// Bytes of the hash of an id, with which the row of an item begins.
 const ID: usize = 16;
 
-/// What stands behind the messages in the row of an item: a mark, the hash of its system messages, its last change, its
+/// What comes after the messages in the row of an item: a mark, the hash of its system messages, its last change, its
 /// size and its place.
 const TAIL: usize = 1 + 4 * 8;
 
-/// Marks that a message follows, or none. A state stands behind those that continue it.
+/// Marks that a message follows, or none. A state comes after those that continue it.
 const MORE: u8 = 0;
 const END: u8 = 1;
 

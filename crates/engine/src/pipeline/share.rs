@@ -2,7 +2,7 @@
 //!
 //! The bytes of the files on disk, one file behind the other, are cut into as many ranges of one size as there are
 //! parts. A batch belongs to the part in whose range it begins; in a packed file, whose bytes unpacked are more, what
-//! lies behind the end of the file counts as its last byte. So each batch belongs to one part, the parts are in the
+//! is behind the end of the file counts as its last byte. So each batch belongs to one part, the parts are in the
 //! order of the input, and a part opens no file that lies outside its range.
 
 use std::fmt;
@@ -87,7 +87,7 @@ impl Share {
             let end = u128::from(bytes) * u128::from(parts) / u128::from(part.count);
             u64::try_from(end).unwrap_or(u64::MAX)
         };
-        // What lies behind the last byte, such as an empty file, belongs to the last part.
+        // What is behind the last byte, such as an empty file, belongs to the last part.
         let end = if part.number == part.count { u64::MAX } else { end_of(part.number) };
         Self::of(end_of(part.number - 1)..end)
     }

@@ -66,7 +66,7 @@ impl Contents {
 /// What readers that infer types can learn from the rows of an output.
 #[derive(Clone, Debug, Default)]
 pub struct InferredTypes {
-    /// Rows that must stand before all others, as they complete the types of the columns.
+    /// Rows that must come before all others, as they complete the types of the columns.
     pub front: Vec<FrontRow>,
     /// What can be learnt from the rows so far, with what was known before them.
     pub evidence: u64,

@@ -43,7 +43,7 @@ struct Entry {
     name: String,
     /// Why it is not read.
     refused: Option<(Refusal, String)>,
-    /// Where its bytes stand in the archive.
+    /// Where its bytes are in the archive.
     start: u64,
     end: u64,
 }
@@ -280,7 +280,7 @@ fn too_many(entries: usize) -> String {
     format!("it has {entries} entries or more; at most {ARCHIVE_ENTRIES} are read")
 }
 
-/// The entries of an archive, and the names that stand in it more than once.
+/// The entries of an archive, and the names that are in it more than once.
 fn entries_of(file: &mut (impl Read + Seek)) -> io::Result<(Vec<Entry>, Vec<String>)> {
     let archive = zip::ZipArchive::new(&mut *file).map_err(of_zip)?;
     if archive.len() > ARCHIVE_ENTRIES {

@@ -46,7 +46,7 @@ impl Beside {
         Self { ids: Box::new(BufReader::new(ids)), extras, next: None }
     }
 
-    /// The fields of the next row that stand beside it, each with a comma behind it.
+    /// The fields of the next row that are beside it, each with a comma behind it.
     fn fields(&mut self) -> io::Result<String> {
         let mut out = String::new();
         let Some(id) = next_line(&mut self.ids)? else { return Ok(out) };
@@ -94,7 +94,7 @@ impl Beside {
     }
 }
 
-/// Rows, a line each, with the fields that stand beside them.
+/// Rows, a line each, with the fields that are beside them.
 pub(super) struct Rows<'r> {
     beside: &'r mut Beside,
     input: BufReader<&'r mut dyn Read>,

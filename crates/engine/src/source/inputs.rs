@@ -113,7 +113,7 @@ struct Link {
 const BLOBS: &str = "blobs";
 
 impl Inputs {
-    /// Finds the files behind the inputs. What stands at `output` is none of them.
+    /// Finds the files behind the inputs. What is at `output` is none of them.
     pub fn find(
         inputs: &[Input],
         output: Option<&Path>,

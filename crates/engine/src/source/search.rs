@@ -290,7 +290,7 @@ fn start_of(input: &mut dyn Read) -> io::Result<Vec<u8>> {
     Ok(start)
 }
 
-/// Bytes that stand in hexadecimal digits, as far as those go.
+/// Bytes that are in hexadecimal digits, as far as those go.
 fn of_hex(digits: &[u8]) -> Vec<u8> {
     let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
     digits.chunks_exact(2).map_while(|pair| Some(digit(pair[0])? << 4 | digit(pair[1])?)).collect()

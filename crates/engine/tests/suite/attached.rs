@@ -1,4 +1,4 @@
-//! Pictures and the like that lie beside histories, in folders and archives.
+//! Pictures and the like that are beside histories, in folders and archives.
 
 use std::fs;
 use std::io::{Cursor, Write};

@@ -1,5 +1,5 @@
 //! Fragments that wait for what they belong to: halves for the other half, and what side files say for the item. Their
-//! texts lie on disk.
+//! texts are on disk.
 
 use std::collections::HashMap;
 use std::io;
