@@ -1,7 +1,7 @@
 //! ATIF, the Agent Trajectory Interchange Format, versions 1.0 to 1.8. Reference: Harbor's RFC 0001.
 //!
 //! A trajectory is a list of steps of the system, the user or an agent; a step of an agent holds its calls and their
-//! results. Trajectories of sub-agents are in it, or stand beside it in one object, and are tasks of the calls whose
+//! results. Trajectories of sub-agents are in it, or are beside it in one object, and are tasks of the calls whose
 //! results refer to them.
 
 use retort_json::{Kind, RawJson, Text};

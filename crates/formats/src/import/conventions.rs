@@ -643,7 +643,7 @@ fn vercel_answer(map: &mut FieldMap<'static>, span: &mut Span) {
     }]);
 }
 
-/// Puts instructions that stand beside the messages before them.
+/// Puts instructions that are beside the messages before them.
 fn put_system(raw: &RawJson<'_>, span: &mut Span, notes: &mut Notes) {
     let parts = if fields::kind(raw) == Some(JsonKind::Array) {
         format!("[{{\"role\":\"system\",\"parts\":{}}}]", raw.as_str())
@@ -803,7 +803,7 @@ fn plain_message(raw: &RawJson<'static>) -> RawJson<'static> {
     };
     if let Some(parts) = map.take(&["contents"], |raw| unwrapped(raw, "message_content")) {
         let parts: Vec<_> = parts.iter().map(plain_part).collect();
-        // The text stands beside the parts as well.
+        // The text is beside the parts as well.
         map.put("content", RawJson::array(&parts));
     }
     if let Some(calls) = map.take(&["tool_calls"], |raw| unwrapped(raw, "tool_call")) {

@@ -119,7 +119,7 @@ impl ImportFormat for Droid {
             }
             notes.under(mark, || format!("lines[{at}]"));
         }
-        // What the harness tells the model first stands beside the chain of messages.
+        // What the harness tells the model first is beside the chain of messages.
         chain_roots(&mut steps);
         session::finish(&mut conversation, steps)?;
         session::keep_events(&mut conversation, &events);
@@ -127,7 +127,7 @@ impl ImportFormat for Droid {
     }
 }
 
-/// A message without one before it follows the one that stands before it.
+/// A message without one before it follows the one that comes before it.
 fn chain_roots(steps: &mut [Step<'_>]) {
     let mut before = None;
     for step in steps {

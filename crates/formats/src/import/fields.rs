@@ -376,7 +376,7 @@ impl<'a> FieldMap<'a> {
         put(&mut self.0, name, raw);
     }
 
-    /// Adds the fields of an object that stands under `name`. Where two would bear one name it stays as it is.
+    /// Adds the fields of an object that is under `name`. Where two would bear one name it stays as it is.
     pub(super) fn spread(&mut self, name: &str, notes: &mut Notes) {
         let Some(raw) = self.0.get(name) else { return };
         if raw.is_null() {

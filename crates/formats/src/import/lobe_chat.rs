@@ -142,7 +142,7 @@ impl<'a> About<'a> {
                 conversation.status = Status::Favorite;
             }
         }
-        // The agent stands in the session, or in a table of its own.
+        // The agent is in the session, or in a table of its own.
         let config = session_row.and_then(|row| FieldMap::of(row.peek("config")?, notes));
         let agent = || {
             let link = self.agent_of.get(session.as_ref()?)?;

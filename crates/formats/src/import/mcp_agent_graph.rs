@@ -249,7 +249,7 @@ fn tasks<'a>(parser: &mut Parser<'a>, notes: &mut Notes) -> Result<Vec<Task<'a>>
             Ok(())
         })?;
         notes.under(mark, || format!("tasks[{position}]"));
-        // The link to the call that began the task stands on the task's rounds.
+        // The link to the call that began the task is on the task's rounds.
         for round in &mut task.rounds {
             let Some(raw) = round.metadata.take("tool_call_id") else { continue };
             match raw.as_text() {

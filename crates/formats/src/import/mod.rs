@@ -52,7 +52,7 @@ pub use side::{Side, Sides};
 pub use sniff::{Entry, Sniff};
 
 formats! {
-    /// All import formats. Where two recognise an item, the first is taken: the special stand before the general.
+    /// All import formats. Where two recognise an item, the first is taken: the special come before the general.
     FORMATS: ImportFormat;
     retort::Retort,
     deepseek::DeepSeek,

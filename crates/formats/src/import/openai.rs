@@ -85,7 +85,7 @@ pub(super) fn conversation<'a>(
     Ok(conversation)
 }
 
-/// Where the system's text stands beside the messages.
+/// Where the system's text is beside the messages.
 const SYSTEM: [&str; 6] = [
     "system",
     "system_prompt",
@@ -226,7 +226,7 @@ fn is_list(parser: &Parser<'_>) -> Result<bool, ItemError> {
     Ok(parser.clone().string()?.decoded().trim_start().starts_with('['))
 }
 
-/// The system's text that stands beside the messages goes in front of them, where they do not begin with it.
+/// The system's text that is beside the messages goes in front of them, where they do not begin with it.
 fn take_system(conversation: &mut Conversation<'_>, notes: &mut Notes) {
     for name in SYSTEM {
         let Some(raw) = conversation.metadata.get(name) else { continue };
@@ -264,7 +264,7 @@ fn take_system(conversation: &mut Conversation<'_>, notes: &mut Notes) {
     }
 }
 
-/// Answers that stand beside the messages: what an API responded, and those that were chosen or rejected.
+/// Answers that are beside the messages: what an API responded, and those that were chosen or rejected.
 fn take_answers(conversation: &mut Conversation<'_>, notes: &mut Notes) {
     let mut answers: Vec<Answer> = Vec::new();
     let has = |names: &[&str]| {

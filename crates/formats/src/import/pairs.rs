@@ -213,7 +213,7 @@ fn key_of(row: &FieldMap<'_>, name: &str) -> Option<String> {
     keys.into_iter().find(|key| key.eq_ignore_ascii_case(name)).map(Cow::into_owned)
 }
 
-/// What stands before what each side says in texts that hold a whole conversation, and whether a blank line does, too.
+/// What comes before what each side says in texts that hold a whole conversation, and whether a blank line does, too.
 const MARKS: [[&str; 2]; 4] = [
     ["Human:", "Assistant:"],
     ["### Human:", "### Assistant:"],

@@ -12,7 +12,7 @@ use super::fields::{self, FieldMap, json, list};
 use super::format::Notes;
 use super::spans::{Score, Span, Trace};
 
-/// A span with what it stands in.
+/// A span with what it is in.
 #[derive(Default)]
 pub(super) struct RawSpan {
     pub(super) trace: String,
@@ -518,7 +518,7 @@ fn write_value(raw: &RawJson<'_>, depth: usize, out: &mut String) {
             out.push_str(value.as_str());
         }
         "doubleValue" | "double_value" => match value.as_text() {
-            // `NaN` and `Infinity` stand in texts.
+            // `NaN` and `Infinity` are in texts.
             Some(text) => write_string(&text, out),
             None => out.push_str(value.as_str()),
         },

@@ -60,7 +60,7 @@ impl ImportFormat for Requests {
                 .iter()
                 .any(|key| sniff.has(key))
                 && is_response(sniff));
-        // Attributes of spans may stand beside bodies.
+        // Attributes of spans may be beside bodies.
         is_request && !sniff.keys().iter().any(|key| key.contains('.'))
     }
 

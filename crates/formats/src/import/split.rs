@@ -8,7 +8,7 @@ use std::io::{self, Read};
 use retort_json::{Parser, Problem};
 use retort_model::bounds::{BATCH_BYTES, BATCH_ITEMS, ITEM_BYTES};
 
-/// Some items of one source, and the bytes they stand in.
+/// Some items of one source, and the bytes they are in.
 #[derive(Debug, Default)]
 pub struct Batch {
     /// The bytes; there may be more than the items take.
@@ -58,7 +58,7 @@ impl Batch {
     }
 }
 
-/// How the items stand in the stream.
+/// How the items are in the stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Layout {
     /// One a line.

@@ -1,4 +1,4 @@
-//! ToolBench's answers: a search for an answer with tools, whose messages stand under `answer_generation`. Source: the
+//! ToolBench's answers: a search for an answer with tools, whose messages are under `answer_generation`. Source: the
 //! answers of `OpenBMB/ToolBench`.
 
 use retort_json::{Parser, RawJson};

@@ -1,7 +1,7 @@
 //! UIUC.chat's project history: rows of `llm-convo-monitor` with a `convo`, and the bare `convo`. Source: its
 //! `src/types/chat.ts` and `src/db/schema.ts`.
 //!
-//! The system prompt stands in `convo.prompt`; here it becomes a system message with the source role `prompt`.
+//! The system prompt is in `convo.prompt`; here it becomes a system message with the source role `prompt`.
 //! A message's `tools` are call and result in one; they become messages with the source role `tools`.
 
 use retort_json::{Kind as JsonKind, Parser, RawJson, Text, Value};
@@ -274,7 +274,7 @@ impl<'a> Read<'a> {
             notes.under(mark, || format!("convo.messages[{at}]"));
             let ran = tools_of(&message);
             definitions.extend(ran.definitions);
-            // What ran for a question stands behind it, what ran for an answer before it.
+            // What ran for a question comes after it, what ran for an answer before it.
             if message.role == Role::User {
                 messages.push(message);
                 messages.extend(ran.messages);

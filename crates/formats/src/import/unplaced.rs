@@ -222,7 +222,7 @@ fn gather(parser: &mut Parser<'_>, all: bool, into: &mut Vec<String>) -> Result<
     Ok(())
 }
 
-/// A name or word as it stands in a path.
+/// A name or word as it is in a path.
 pub(super) fn short(word: &str) -> String {
     const MOST: usize = 40;
     let mut short: String = word.chars().take(MOST).collect();
