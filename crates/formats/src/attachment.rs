@@ -1,4 +1,4 @@
-//! What a part of a message shows: the bytes that lie in it, or where they are.
+//! What a part of a message shows: the bytes that are in it, or where they are.
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
@@ -63,7 +63,7 @@ const PLACES: [&str; 20] = [
     "value",
 ];
 
-/// Where the bytes of a part are, if they do not lie in it: a URL or the name of a file.
+/// Where the bytes of a part are, if they are not in it: a URL or the name of a file.
 pub fn place(value: &Value) -> Option<&str> {
     match value {
         Value::String(text) => Some(text.as_str()).filter(|text| !text.is_empty()),

@@ -1,4 +1,4 @@
-//! Files that lie beside a history, put into the messages that show them. An import may leave its source behind, and what the
+//! Files that are beside a history, put into the messages that show them. An import may leave its source behind, and what the
 //! messages show would be gone with it.
 //!
 //! The bytes are a data URL under [`EMBEDDED`] in the object that names the file, behind all that its source says. So the name
@@ -19,7 +19,7 @@ use crate::data::{GivenFiles, sent_fields};
 /// What became of the files that a conversation names.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Embedded {
-    /// Files that lie in it now.
+    /// Files that are in it now.
     pub files: u64,
     /// Their bytes.
     pub bytes: u64,
@@ -34,7 +34,7 @@ pub fn embed(conversation: &mut Conversation<'_>, given: &dyn GivenFiles) -> Emb
     embedding.done
 }
 
-/// Takes over the bytes that lie in an earlier state of a conversation and that a later one only names. Returns whether there
+/// Takes over the bytes that are in an earlier state of a conversation and that a later one only names. Returns whether there
 /// are any.
 pub fn carry_embedded(was: &Conversation<'_>, came: &mut Conversation<'_>) -> bool {
     let parts = was.rounds.iter().flat_map(|round| &round.messages).flat_map(Message::attachments);

@@ -62,7 +62,7 @@ pub(super) enum Medium {
 impl Medium {
     const ALL: [Self; 3] = [Self::Image, Self::Video, Self::Audio];
 
-    /// What stands in the text where it is shown.
+    /// What is in the text where it is shown.
     fn mark(self) -> &'static str {
         match self {
             Self::Image => "<image>",

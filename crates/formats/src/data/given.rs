@@ -3,7 +3,7 @@
 use std::io::{self, Read};
 use std::sync::Arc;
 
-/// Files that lie beside a history, such as the pictures in an archive.
+/// Files that are beside a history, such as the pictures in an archive.
 pub trait GivenFiles {
     /// The file that the history calls so: by its path from where the history lies, or by the id that its source gave it.
     fn find(&self, name: &str) -> Option<GivenFile>;

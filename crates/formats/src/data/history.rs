@@ -72,7 +72,7 @@ impl DataFormat for History {
         let mut notes = RecordNotes::default();
         let mut convo = String::with_capacity(4096);
         write_convo(conversation, context.options.max_contexts, &mut convo, &mut notes);
-        // The histories of sub-agents stand in the row.
+        // The histories of sub-agents are in the row.
         notes.warnings.extend(left_behind(conversation, true).map(Noted::from));
         let row_id = field(&conversation.metadata, "row_id").map(|raw| raw.as_str().to_owned());
         out.begin_row();

@@ -1,4 +1,4 @@
-//! Names for the fields of a source that stand in one object with Retort's own.
+//! Names for the fields of a source that are in one object with Retort's own.
 
 use std::collections::HashSet;
 

@@ -43,7 +43,7 @@ impl Schema {
     }
 
     /// The same with further columns of text behind the first `behind`; each may be null. Their names must be such as
-    /// stand in any file without quotes.
+    /// are in any file without quotes.
     pub fn with(&self, behind: usize, names: Arc<[Arc<str>]>) -> Self {
         Self { fields: self.fields.clone(), told: Some((behind, names)) }
     }

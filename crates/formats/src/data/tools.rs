@@ -1,6 +1,6 @@
 //! Tool definitions as trainers demand them: named, described, with an object of parameters.
 //!
-//! The same few definitions stand in thousands of conversations, so each is prepared once and remembered.
+//! The same few definitions are in thousands of conversations, so each is prepared once and remembered.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -23,7 +23,7 @@ pub(super) struct Tool {
     pub name: Arc<str>,
     /// In the shape the source gave it, completed.
     pub completed: String,
-    /// The same as the inside of a JSON string: so it stands in `standard`, and escaping it anew for every record
+    /// The same as the inside of a JSON string: so it is in `standard`, and escaping it anew for every record
     /// is what costs.
     pub completed_escaped: String,
     /// As OpenAI nests it, completed.
@@ -168,7 +168,7 @@ fn prepare(raw: &RawJson<'_>) -> Tool {
     Tool { name, completed, completed_escaped, nested, source, mended, invalid, requires_arguments }
 }
 
-/// A definition whose schema stands under `parameters`: Anthropic and MCP have other names for it, and Bedrock puts it
+/// A definition whose schema is under `parameters`: Anthropic and MCP have other names for it, and Bedrock puts it
 /// one level deeper.
 fn with_parameters(mut function: Value<'_>) -> Value<'_> {
     if function.get("parameters").is_none()

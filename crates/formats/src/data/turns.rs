@@ -15,7 +15,7 @@ use super::turn::{Side, Turn};
 /// What a record may look like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Rules {
-    /// Results of parallel calls stand in one message.
+    /// Results of parallel calls are in one message.
     pub joins_results: bool,
     /// Every call must have its results, and every result must be followed by the model.
     pub calls_are_answered: bool,
@@ -97,7 +97,7 @@ pub(super) fn collect<'c>(
 ) -> Turns<'c> {
     let mut turns = Turns { turns: Vec::with_capacity(12), ..Turns::default() };
     let mut systems: Vec<&Message<'_>> = Vec::new();
-    // How many of them stand in front of all turns.
+    // How many of them come before all turns.
     let mut in_front = 0;
     for message in messages {
         let side = match message.role {
@@ -654,7 +654,7 @@ mod tests {
         let mut turns = collect(messages.iter(), LateSystems::Move);
         let result = turns.mend(rules);
         if after.is_ok() {
-            // Every message stands in a turn, was cut, or is the system's.
+            // Every message is in a turn, was cut, or is the system's.
             let kept: usize = turns.turns.iter().map(|turn| turn.messages().count()).sum();
             let systems = messages.iter().filter(|m| m.role == Role::System).count();
             assert_eq!(kept + turns.cut.len() + systems, messages.len(), "{before}");

@@ -111,7 +111,7 @@ struct Frame {
     /// The place that is due.
     at: usize,
     is_list: bool,
-    /// Whether anything stands in it.
+    /// Whether anything is in it.
     begun: bool,
 }
 
@@ -193,7 +193,7 @@ impl JsonRows {
         }
     }
 
-    /// Steps to the place of the next value and writes what stands before it: a bracket or a comma, and its key.
+    /// Steps to the place of the next value and writes what comes before it: a bracket or a comma, and its key.
     fn begin(&mut self, is_there: bool) {
         let Some(frame) = self.open.last_mut() else { return };
         let Some(place) = self.places.0.get(frame.at) else { return };
@@ -256,7 +256,7 @@ impl JsonRows {
     pub(super) fn take_column(&mut self, has_name: bool) -> (String, usize) {
         let text = String::from_utf8(std::mem::take(&mut self.bytes))
             .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
-        // Behind `{"name":`, which stands before the value.
+        // Behind `{"name":`, which comes before the value.
         let start = if has_name { text.find(':').map_or(text.len(), |colon| colon + 1) } else { 0 };
         (text, start)
     }

@@ -1,6 +1,6 @@
 //! Rows as bytes, for the time between the process that makes them and the one that encodes them.
 //!
-//! Numbers are little-endian; each list stands behind its length. Only the same release reads them back.
+//! Numbers are little-endian; each list comes after its length. Only the same release reads them back.
 
 use std::io;
 

@@ -70,7 +70,7 @@ const END: &[u8] = b"PK\x05\x06";
 const END_64: &[u8] = b"PK\x06\x06";
 const LOCATOR_64: &[u8] = b"PK\x06\x07";
 
-/// What stands in a field of 16 or 32 bits whose value stands in the wide one.
+/// What is in a field of 16 or 32 bits whose value is in the wide one.
 const WIDE_16: u16 = u16::MAX;
 const WIDE_32: u32 = u32::MAX;
 /// The extra field of wide values.
@@ -227,7 +227,7 @@ impl Placed {
 
     /// What headers and listings have in common, up to the length of the name.
     fn common(&self, out: &mut Fields) {
-        // Both lengths stand in the wide field if one of them must.
+        // Both lengths are in the wide field if one of them must.
         let short = |bytes| if self.is_wide() { WIDE_32 } else { narrow(bytes) };
         let method = if self.entry.packed_bytes.is_some() { DEFLATED } else { STORED };
         // Midnight.
@@ -237,7 +237,7 @@ impl Placed {
         out.u16(u16::try_from(self.name().len()).unwrap_or(u16::MAX));
     }
 
-    /// What stands in front of the content.
+    /// What comes before the content.
     fn header(&self) -> Vec<u8> {
         let mut out = Fields::default();
         out.bytes(HEADER);
@@ -251,7 +251,7 @@ impl Placed {
         out.0
     }
 
-    /// What stands in the directory.
+    /// What is in the directory.
     fn listing(&self) -> Vec<u8> {
         let mut out = Fields::default();
         out.bytes(LISTING).u16(MADE_ON_UNIX | self.version());
@@ -273,7 +273,7 @@ impl Placed {
     }
 }
 
-/// A value in 32 bits, or the mark that it stands in the wide field.
+/// A value in 32 bits, or the mark that it is in the wide field.
 fn narrow(value: u64) -> u32 {
     u32::try_from(value).unwrap_or(WIDE_32)
 }

@@ -48,7 +48,7 @@ pub struct Chat<'a> {
 pub struct Rendered {
     /// The whole text, special tokens included.
     pub text: String,
-    /// Bytes of the text that are learnt: what stands in `{% generation %}` blocks. None if the template has none.
+    /// Bytes of the text that are learnt: what is in `{% generation %}` blocks. None if the template has none.
     pub learnt: Option<Vec<Range<usize>>>,
 }
 

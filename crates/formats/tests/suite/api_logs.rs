@@ -1,4 +1,4 @@
-//! Logs of model APIs: recorded exchanges, batches and their results, streams put together. Public reports stand beside
+//! Logs of model APIs: recorded exchanges, batches and their results, streams put together. Public reports are beside
 //! the cases that they led to.
 
 use serde_json::{Value, json};

@@ -86,7 +86,7 @@ fn compressed_batches_are_read() {
 #[test]
 fn a_batch_that_says_it_unpacks_to_more_than_is_read_is_refused_before_anything_is_allocated() {
     let mut bytes = compressed(CompressionType::ZSTD);
-    // The unpacked length of the texts stands in front of them.
+    // The unpacked length of the texts comes before them.
     let length = 300_u64 * "the same text again and again".len() as u64;
     let at = bytes.windows(8).position(|eight| eight == length.to_le_bytes()).unwrap();
     bytes[at..at + 8].copy_from_slice(&(1_u64 << 40).to_le_bytes());

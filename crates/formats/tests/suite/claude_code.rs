@@ -450,7 +450,7 @@ fn real_sessions_are_read_whole() {
         assert_eq!(there.results, found.results, "{group}");
         assert_eq!(there.questions, found.questions, "{group}");
         assert_eq!(there.answers.len(), found.answers.len(), "{group}");
-        // Several texts of one answer stand in one message.
+        // Several texts of one answer are in one message.
         let all = found.texts.join("\n");
         for text in &there.texts {
             assert!(all.contains(text.as_str()), "{group}: lost {text:.80}");

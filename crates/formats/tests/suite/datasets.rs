@@ -1,5 +1,5 @@
 //! Rows of datasets as trainers and hubs have them: questions and answers in columns, preference data, a message a row,
-//! lists in objects. Public reports stand beside the cases that they led to.
+//! lists in objects. Public reports are beside the cases that they led to.
 
 use retort_formats::import::{Entry, FORMATS, Fragment, ImportFormat, Notes, Sniff, recognise};
 use retort_model::{Conversation, Item};

@@ -176,7 +176,7 @@ fn arrow_list(items: ArrayRef, lengths: &[usize]) -> ArrayRef {
     Arc::new(ListArray::new(field, offsets, items, None))
 }
 
-/// A file with one column, as it stands in Parquet.
+/// A file with one column, as it is in Parquet.
 fn raw<T: parquet::data_type::DataType>(
     physical: Type,
     logical: Option<LogicalType>,

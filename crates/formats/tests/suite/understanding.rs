@@ -1,5 +1,5 @@
 //! What readers understand of messages as systems write them, and what they say that they did not. The names of public
-//! reports stand beside the cases that they led to.
+//! reports are beside the cases that they led to.
 
 use crate::support::{checked, read, read_item, shape_conversation, shape_item};
 use retort_model::{Conversation, Label, Message};

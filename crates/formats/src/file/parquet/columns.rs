@@ -49,7 +49,7 @@ pub(super) struct Leaf {
 }
 
 impl Leaf {
-    /// How many values stand at some of its levels; the others say that none is there.
+    /// How many values are at some of its levels; the others say that none is there.
     pub(super) fn values_in(&self, levels: Range<usize>) -> usize {
         let levels = self.definitions.get(levels).unwrap_or_default();
         levels.iter().filter(|&&level| level == self.most.definition).count()

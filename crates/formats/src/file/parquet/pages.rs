@@ -63,7 +63,7 @@ impl TextPages {
         })
     }
 
-    /// Appends some rows of a leaf column of a batch. A row never stands on two pages.
+    /// Appends some rows of a leaf column of a batch. A row is never on two pages.
     pub(super) fn add(
         &mut self,
         batch: &Columns,
