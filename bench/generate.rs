@@ -421,7 +421,7 @@ impl<'a> Scribe<'a> {
         }
     }
 
-    /// Several calls, and their results, stand in one message each, as arrays.
+    /// Several calls, and their results, are in one message each, as arrays.
     fn sharegpt_calls(&mut self, language: &Language, calls: &[(&Tool, u64)]) {
         let (start, end) = if calls.len() > 1 { ("[", "]") } else { ("", "") };
         self.open("function_call");

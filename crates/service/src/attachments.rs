@@ -1,4 +1,4 @@
-//! The files that lie in the messages of a conversation.
+//! The files that are in the messages of a conversation.
 
 use std::collections::{HashMap, HashSet};
 use std::io::Write;
@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 
 use crate::error::Error;
 
-/// A file that lies in a conversation.
+/// A file that is in a conversation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attachment {
     /// A safe file name, unique in the conversation.

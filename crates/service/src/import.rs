@@ -50,7 +50,7 @@ pub struct ImportPlan {
     pub namespace: Option<String>,
     /// Whether what comes replaces what is there under its id, even another conversation.
     pub replace: bool,
-    /// Whether pictures, sound and other files that lie beside the histories are put into the messages that show them.
+    /// Whether pictures, sound and other files that are beside the histories are put into the messages that show them.
     pub keeps_files: bool,
     /// Threads that parse and pack.
     pub threads: usize,
@@ -458,7 +458,7 @@ fn latest(now: Time) -> Option<Time> {
     Time::from_unix_micros(now.unix_micros().saturating_add(AHEAD_MICROS))
 }
 
-/// When a conversation changed last, as far as that can be believed: what lies in the future would win over every
+/// When a conversation changed last, as far as that can be believed: what is in the future would win over every
 /// state to come.
 fn believed(changed: Option<Time>, now: Time) -> Option<Time> {
     changed.filter(|time| Some(*time) <= latest(now)).map(|time| time.min(now))

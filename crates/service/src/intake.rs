@@ -69,7 +69,7 @@ pub struct IntakeRequest {
     pub namespace: Option<String>,
     /// Whether what comes replaces what is there under its id, even another conversation.
     pub replace: bool,
-    /// Whether files that lie beside the histories, in the same archive, are put into the messages that show them.
+    /// Whether files that are beside the histories, in the same archive, are put into the messages that show them.
     pub keeps_files: bool,
     /// Whether to look only at what would happen.
     pub dry_run: bool,

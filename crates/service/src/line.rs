@@ -245,7 +245,7 @@ impl Excerpt {
                 number += outline.rounds().get(place).copied().unwrap_or(0);
             }
         }
-        // The tasks stand behind the rounds in the line, too, so they get what these leave.
+        // The tasks come after the rounds in the line, too, so they get what these leave.
         let mut room = EXCERPT_BYTES;
         let line = excerpt(&mut |place, bytes| {
             let first = rounds.get(place.round).copied().flatten();

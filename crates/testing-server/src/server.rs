@@ -159,7 +159,7 @@ pub async fn on_sqlite_with(setup: Setup, case: impl AsyncFn(&mut TestServer)) {
 impl TestServer {
     /// None where PostgreSQL is not installed.
     pub async fn start(database: Database, setup: Setup) -> Option<Self> {
-        // What lies behind an answer of 500 stands in the log.
+        // What is behind an answer of 500 is in the log.
         let _ = tracing_subscriber::fmt()
             .with_max_level(tracing_subscriber::filter::LevelFilter::ERROR)
             .with_test_writer()

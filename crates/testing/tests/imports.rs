@@ -352,7 +352,7 @@ fn raw_text(rest: &str) -> Option<usize> {
     after[hashes..].starts_with('"').then_some(hashes)
 }
 
-/// Takes out what `#[cfg(test)]` stands before: up to the `;`, its closing brace, or that of what it is in.
+/// Takes out what `#[cfg(test)]` comes before: up to the `;`, its closing brace, or that of what it is in.
 fn without_tests(tokens: &[String]) -> Vec<String> {
     let mut kept = Vec::with_capacity(tokens.len());
     let mut at = 0;
