@@ -1,4 +1,4 @@
-// The secret of a link stands behind the `#` of its address, which browsers send to nobody. It goes into the form and out
+// The secret of a link comes after the `#` of its address, which browsers send to nobody. It goes into the form and out
 // of the address, so that neither a log nor the history of the browser keeps it.
 const form = document.getElementById("secret");
 const secret = decodeURIComponent(location.hash.slice(1));

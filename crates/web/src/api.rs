@@ -1,4 +1,4 @@
-//! The JSON API under `/api/v1`: one file a noun, each with its routes. What they may answer stands beside them, and
+//! The JSON API under `/api/v1`: one file a noun, each with its routes. What they may answer is beside them, and
 //! `/api/openapi.json` is made of that.
 
 pub mod account;

@@ -22,10 +22,10 @@ use crate::problem::{Problem, kinds};
 /// A JSON body, of a request or an answer.
 pub struct Json<T>(pub T);
 
-/// What stands behind the `?`.
+/// What comes after the `?`.
 pub struct Query<T>(pub T);
 
-/// What stands in the places of the route's pattern.
+/// What is in the places of the route's pattern.
 pub struct Path<T>(pub T);
 
 impl<T: DeserializeOwned + Send + 'static, S: Send + Sync> FromRequest<S> for Json<T> {

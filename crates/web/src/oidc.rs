@@ -609,7 +609,7 @@ fn uninformed(error: &UserInfoError<Unanswered>) -> OidcError {
     }
 }
 
-/// An answer that is not what the specification says, without what stands in it.
+/// An answer that is not what the specification says, without what is in it.
 fn misread(which: &str, error: &serde_json::Error) -> OidcError {
     let what = if error.is_data() { "what OpenID Connect says" } else { "JSON" };
     OidcError::Provider(format!("its answer {which} is not {what}"))

@@ -1,6 +1,6 @@
 //! Problems: every answer that is a refusal or a failure, as `application/problem+json` (RFC 9457).
 //!
-//! What lies behind a failure of the server is logged, never answered.
+//! What is behind a failure of the server is logged, never answered.
 
 pub mod kinds;
 mod service;
@@ -85,7 +85,7 @@ impl Problem {
         self
     }
 
-    /// With what lies behind it, for the log alone.
+    /// With what is behind it, for the log alone.
     #[must_use]
     pub fn because(mut self, cause: impl Display) -> Self {
         self.cause = Some(cause.to_string().into());
@@ -209,7 +209,7 @@ impl Problem {
         &self.detail
     }
 
-    /// What lies behind it: for the log, and for the owner of the store.
+    /// What is behind it: for the log, and for the owner of the store.
     pub fn cause(&self) -> Option<&str> {
         self.cause.as_deref()
     }

@@ -173,7 +173,7 @@ struct Ending {
 }
 
 impl Ending {
-    /// Logs what lies behind a problem, and gives it the request's id.
+    /// Logs what is behind a problem, and gives it the request's id.
     fn finish_problem(&self, response: &mut Response) {
         let Some(problem) = response.extensions_mut().remove::<Problem>() else { return };
         let (request, route) = (self.id.as_str(), &*self.route);

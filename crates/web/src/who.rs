@@ -60,7 +60,7 @@ pub(crate) async fn share(State(app): State<App>, request: Request, next: Next) 
     sharing(share, app.calls(), next.run(Request::from_parts(parts, body))).await
 }
 
-/// The last address on the way that is no proxy of ours: what stands before it anyone can write.
+/// The last address on the way that is no proxy of ours: what comes before it anyone can write.
 fn forwarded(headers: &HeaderMap, app: &App) -> Option<IpAddr> {
     addresses(headers, app.settings().address_header)
         .into_iter()

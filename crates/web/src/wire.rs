@@ -752,11 +752,11 @@ pub struct SharedConversation {
     /// The conversation in Retort's canonical form, without what the link does not show.
     #[schema(value_type = Object)]
     pub conversation: Box<serde_json::value::RawValue>,
-    /// Files that lie in it.
+    /// Files that are in it.
     pub files: Vec<SharedFile>,
 }
 
-/// A file that lies in a shared conversation.
+/// A file that is in a shared conversation.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct SharedFile {
     /// Its name.

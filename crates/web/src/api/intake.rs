@@ -27,7 +27,7 @@ pub struct Intake {
     pub namespace: Option<String>,
     /// Replace what is there under an id, even another conversation.
     pub replace: bool,
-    /// Put pictures, sound and other files that lie in the same archive as the histories into the conversations that show
+    /// Put pictures, sound and other files that are in the same archive as the histories into the conversations that show
     /// them, up to 20 MB for each conversation.
     pub with_files: bool,
     /// Look only at what would happen: everything is read and counted, nothing is kept.

@@ -119,7 +119,7 @@ struct WithSecret {
     secret: String,
 }
 
-/// The page to which a link with a secret leads. The secret stands behind the `#` of the address, which browsers send
+/// The page to which a link with a secret leads. The secret comes after the `#` of the address, which browsers send
 /// to nobody; a script puts it into the form and takes it out of the address, and without scripts people do.
 #[derive(Template)]
 #[template(path = "link.html")]

@@ -1,4 +1,4 @@
-//! The style and the scripts of the pages, which lie in the program itself.
+//! The style and the scripts of the pages, which are in the program itself.
 
 use axum::Router;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};

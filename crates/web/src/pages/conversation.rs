@@ -466,7 +466,7 @@ impl Tree {
             children.entry(conversation.parent_of(place)).or_default().push(place);
         }
         let mut leaves: Vec<usize> = (0..conversation.rounds.len()).collect();
-        // A child stands behind its parent, so its leaf is known first.
+        // A child comes after its parent, so its leaf is known first.
         for place in (0..leaves.len()).rev() {
             let child = children.get(&Some(place)).and_then(|below| below.first());
             if let Some(leaf) = child.and_then(|&child| leaves.get(child)).copied()

@@ -47,7 +47,7 @@ pub(super) fn routes() -> Router<App> {
 }
 
 struct Row {
-    /// The id as it stands in an address.
+    /// The id as it is in an address.
     path: String,
     source: String,
     name: String,

@@ -273,7 +273,7 @@ pub(super) struct Said {
     pub(super) reasoning: Option<String>,
     /// Calls of tools, with their results.
     pub(super) calls: Vec<Call<Said>>,
-    /// Pictures that lie in it, as `data:` addresses.
+    /// Pictures that are in it, as `data:` addresses.
     pub(super) images: Vec<String>,
     /// What else is attached, in words.
     pub(super) attached: Vec<String>,
@@ -472,7 +472,7 @@ fn one_said(
     }
 }
 
-/// The address of a picture that lies in a part; what points elsewhere is not fetched.
+/// The address of a picture that is in a part; what points elsewhere is not fetched.
 fn picture(raw: &str) -> Option<String> {
     fn find(value: &Value) -> Option<&str> {
         match value {
@@ -519,7 +519,7 @@ pub(super) fn markdown(text: &str) -> String {
     });
     let mut out = String::with_capacity(text.len() * 3 / 2);
     html::push_html(&mut out, events);
-    // The style of a page lies in its style sheet: inline styles are not allowed. Text never holds these tags, as it
+    // The style of a page is in its style sheet: inline styles are not allowed. Text never holds these tags, as it
     // has no `<`.
     for cell in ["td", "th"] {
         for side in ["left", "center", "right"] {

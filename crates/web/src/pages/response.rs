@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 
 use crate::problem::Problem;
 
-/// What pages may load: what lies beside them, nothing else, and nothing that stands in them.
+/// What pages may load: what is beside them, nothing else, and nothing that is in them.
 const POLICY: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self' data:; \
      form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
@@ -62,7 +62,7 @@ pub(super) fn status_of(problem: Option<&Problem>) -> StatusCode {
     StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
 }
 
-/// Adds a cookie, unless it cannot stand in a header.
+/// Adds a cookie, unless it cannot be in a header.
 pub(super) fn set_cookie(headers: &mut HeaderMap, cookie: &str) {
     if let Ok(cookie) = HeaderValue::from_str(cookie) {
         headers.append(SET_COOKIE, cookie);

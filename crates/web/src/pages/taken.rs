@@ -11,10 +11,10 @@ use crate::api::query::check_count;
 use crate::extract::{self, whole_body};
 use crate::problem::Problem;
 
-/// What stands behind the `?`.
+/// What comes after the `?`.
 pub(super) struct Query<T>(pub(super) T);
 
-/// What stands in the places of the route's pattern.
+/// What is in the places of the route's pattern.
 pub(super) struct Path<T>(pub(super) T);
 
 /// A form of someone who need not have signed in; [`super::frame::Posted`] is that of someone who did.

@@ -81,7 +81,7 @@ pub(super) fn link<'s>(tasks: &[Task], messages: impl Iterator<Item = &'s mut Sa
 }
 
 /// The places of the sub-agents with their depths, each before those that it started. A stranger may have made the
-/// tree: sub-agents that started one another stand at the top.
+/// tree: sub-agents that started one another are at the top.
 fn in_order(conversation: &Conversation<'_>) -> Vec<(usize, usize)> {
     let tasks = &conversation.tasks;
     let mut caller: HashMap<_, usize> = HashMap::new();

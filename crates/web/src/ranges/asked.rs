@@ -16,7 +16,7 @@ pub(super) enum Asked {
     NotSatisfiable,
 }
 
-/// The preconditions in their order, then the range. `etag` stands in its quotes.
+/// The preconditions in their order, then the range. `etag` is in its quotes.
 pub(super) fn asked(method: &Method, headers: &HeaderMap, etag: &str, total_bytes: u64) -> Asked {
     let matches = |name: HeaderName, weak| lists(headers, name, etag, weak);
     if matches(IF_MATCH, false) == Some(false) {

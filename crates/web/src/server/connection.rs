@@ -110,7 +110,7 @@ impl Connection {
     }
 }
 
-/// Refuses a request that does not say once to which host it is (RFC 9112, 3.2): what stands before the server may have
+/// Refuses a request that does not say once to which host it is (RFC 9112, 3.2): what comes before the server may have
 /// understood another one.
 fn check_host<B>(request: &Request<B>) -> Result<(), Problem> {
     let count = request.headers().get_all(HOST).iter().count();

@@ -301,7 +301,7 @@ impl Invitation {
     }
 }
 
-/// The path of the page that takes an invitation. The secret stands behind `#`, which browsers send to nobody.
+/// The path of the page that takes an invitation. The secret comes after `#`, which browsers send to nobody.
 pub fn invitation_path(secret: &str) -> String {
     format!("/invitation#{secret}")
 }

@@ -133,7 +133,7 @@ fn endpoints() -> BTreeSet<String> {
             }
         }
     }
-    // The others stand in the sources alone.
+    // The others are in the sources alone.
     let mut sources = vec![
         include_str!("../../src/api.rs").to_owned(),
         include_str!("../../src/operations.rs").to_owned(),

@@ -29,7 +29,7 @@ async fn an_invitation_lets_one_in_once_and_for_a_while() {
     on_both(async |server| {
         let owner = server.session(&server.owner).await;
         let open = invite(server, &owner, json!({"role": "admin"})).await;
-        // Its address leads to the page that takes it. What stands behind `#` is sent to nobody.
+        // Its address leads to the page that takes it. What comes after `#` is sent to nobody.
         let path = open["path"].as_str().unwrap();
         let (path, secret) = path.split_once('#').unwrap();
         assert_eq!(secret, open["secret"]);
