@@ -344,7 +344,7 @@ impl<const REMOTE: bool> StoreArgs<REMOTE> {
         }
     }
 
-    /// What stands before the path of a link that people open: where the server is said to be, else where it listens
+    /// What comes before the path of a link that people open: where the server is said to be, else where it listens
     /// unless told otherwise.
     pub fn public_url(&self) -> Result<String, Failure> {
         let serve = self.file()?.serve;

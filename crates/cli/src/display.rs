@@ -113,7 +113,7 @@ pub fn one_line(text: &str, most: usize) -> String {
     out
 }
 
-/// Text of many lines as it may stand in a terminal, whole: each line behind `indent`, control characters shown.
+/// Text of many lines as it may be in a terminal, whole: each line behind `indent`, control characters shown.
 pub fn lines(text: &str, indent: &str) -> String {
     let mut out = String::with_capacity(text.len() + indent.len());
     for line in text.lines() {

@@ -41,24 +41,20 @@ const GROUPS: [(&str, &[&str]); 4] = [
 ];
 
 /// Options of shared groups that `-h` shows; it shows all options that are in no shared group.
-const SHORT: [&str; 22] = [
+const SHORT: [&str; 18] = [
     "search",
     "created_from",
-    "created_before",
     "tag",
-    "copilot",
     "limit",
     "all",
     "data_format",
     "purpose",
-    "check",
     "dedup",
     "redact",
     "split",
     "file_format",
     "force",
     "strict",
-    "rejects",
     "quiet",
     "json",
     "as_model",
@@ -175,7 +171,7 @@ const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
         "conversations list",
         &[
             ("conversations list '\"desk lamp\" -tag:done'", "a phrase, without a tag"),
-            ("conversations list --tag training --sort title", "one tag, by title"),
+            ("conversations list --tag training --sort oldest", "one tag, the oldest first"),
             ("conversations list --all --lines", "all of them, one line of JSON each"),
         ],
     ),
@@ -286,7 +282,7 @@ const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
         "share",
         &[
             ("share make sc-0001 --expires 2027-01-01", "print a link"),
-            ("share", "list the links"),
+            ("share list", "list the links"),
             ("share revoke 4", "revoke one"),
         ],
     ),
@@ -396,8 +392,8 @@ fn overview(command: &Command) -> StyledStr {
         }
     }
     text.push_str(
-        "\n`retort list` is short for `retort conversations list`, as are show, tag, favorite,\n\
-         delete, restore and purge. `retort COMMAND --help` has examples.\n\nOptions:\n{options}{after-help}",
+        "\n`retort list` is short for `retort conversations list`, as are show, tag,\n\
+         favorite, delete, restore and purge. `retort COMMAND --help` has examples.\n\nOptions:\n{options}{after-help}",
     );
     text.into()
 }
@@ -455,14 +451,27 @@ fn shortened(argument: Arg) -> Arg {
     argument.long_help(long).hide_possible_values(true)
 }
 
-/// The first sentence of a help text, with its default.
+/// Longest text of an option in `-h`, without its default.
+const SHORT_TEXT: usize = 90;
+
+/// The beginning of a help text, as far as it makes sense alone, with its default.
 fn first_sentence(help: &str) -> String {
     let (said, default) = match help.find(" [default: ") {
         Some(at) => help.split_at(at),
         None => (help, ""),
     };
     let end = said.find(". ").or_else(|| said.find("; ")).unwrap_or(said.len());
-    format!("{}{default}", said.get(..end).unwrap_or(said))
+    let sentence = said.get(..end).unwrap_or(said);
+    if sentence.len() <= SHORT_TEXT {
+        return format!("{sentence}{default}");
+    }
+    let is_balanced = |text: &str| text.matches('(').count() == text.matches(')').count();
+    let ends = [", ", ": ", " ("].into_iter().flat_map(|end| sentence.match_indices(end));
+    let cut = ends
+        .filter_map(|(at, _)| sentence.get(..at))
+        .filter(|text| text.len() <= SHORT_TEXT && is_balanced(text))
+        .max_by_key(|text| text.len());
+    format!("{}{default}", cut.unwrap_or(sentence))
 }
 
 /// The values of an option, as `--help` lists them.
@@ -484,7 +493,7 @@ mod tests {
     use super::*;
 
     /// Lines of a screen on which the short help has to fit.
-    const SCREEN: usize = 50;
+    const SCREEN: usize = 60;
 
     fn visible(command: &Command) -> impl Iterator<Item = &Command> {
         command.get_subcommands().filter(|one| !one.is_hide_set() && one.get_name() != "help")
@@ -555,7 +564,7 @@ mod tests {
         let lines = help.lines().count();
         let most = SCREEN;
         assert!(lines <= most, "{path} -h has {lines} lines:\n{help}");
-        for line in help.lines() {
+        for line in help.lines().filter(|line| !line.starts_with("Usage: ")) {
             assert!(line.chars().count() <= 80, "{path}: {line}");
         }
         for below in command.get_subcommands_mut() {

@@ -27,7 +27,7 @@ use mimalloc::MiMalloc;
 use retort_service::{EngineError, Error, panics};
 use serde_json::json;
 
-/// Many threads make and drop many small things: a tenth of the CPU seconds of a conversion lies in the
+/// Many threads make and drop many small things: a tenth of the CPU seconds of a conversion is in the
 /// allocator.
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;

@@ -173,7 +173,7 @@ impl fmt::Display for Refusal {
     }
 }
 
-/// What lies behind an error of the connection.
+/// What is behind an error of the connection.
 pub fn why(error: &reqwest::Error) -> String {
     let mut deepest: &dyn std::error::Error = error;
     while let Some(source) = deepest.source() {

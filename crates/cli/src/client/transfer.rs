@@ -66,7 +66,7 @@ impl Client {
                 let fail = |error| ClientError::Broken(EngineError::read(path, error).to_string());
                 let file = File::open(path).map_err(fail)?;
                 let metadata = file.metadata().map_err(fail)?;
-                // What stands in a pipe has no length.
+                // What is in a pipe has no length.
                 let bytes = metadata.is_file().then_some(metadata.len());
                 (Box::new(file.take(bytes.unwrap_or(u64::MAX))), bytes)
             }

@@ -41,7 +41,7 @@ pub struct Import {
     #[arg(long)]
     replace: bool,
 
-    /// Put pictures, sound and other files that lie beside the histories, in the same folder or archive, into the
+    /// Put pictures, sound and other files that are beside the histories, in the same folder or archive, into the
     /// conversations that show them; up to 20 MB for each conversation.
     #[arg(long)]
     with_files: bool,

@@ -61,7 +61,7 @@ pub const STOPPED: u8 = 130;
 /// Something is not as it should be: a package, the store or a dataset.
 pub const FOUND: u8 = 3;
 
-/// Bytes of a line that are read as a password; the bound on passwords lies below.
+/// Bytes of a line that are read as a password; the bound on passwords is below.
 const PASSWORD_LINE: u64 = 4096;
 
 /// Arguments that do not go together, or that the command cannot do: wrong usage.
@@ -79,7 +79,7 @@ pub fn print_json(value: &impl serde::Serialize) -> Result<(), Failure> {
     print(serde_json::to_string_pretty(value)?)
 }
 
-/// A password that stands in the first line of standard input.
+/// A password that is in the first line of standard input.
 pub fn read_password() -> Result<String, Failure> {
     if std::io::stdin().is_terminal() {
         eprint!("password (it is seen as you type): ");

@@ -297,7 +297,7 @@ fn print_run(summary: &wire::Run, run: &Run<'_>, out: &mut impl Write) -> io::Re
 fn depth(run: &Run<'_>, node: &NodeRun<'_>) -> usize {
     let mut parent = node.parent;
     let mut depth = 0;
-    // Parents stand before; a chain that goes round ends all the same.
+    // Parents come before; a chain that goes round ends all the same.
     while let Some(at) = parent.filter(|_| depth < run.nodes.len()) {
         depth += 1;
         parent = run.nodes.get(at).and_then(|node| node.parent);

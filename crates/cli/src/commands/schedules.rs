@@ -153,36 +153,36 @@ struct When {
     every_hours: Option<u32>,
 
     /// Time zone of the cron expression and of dates in names, such as `Europe/Berlin` [default: UTC].
-    #[arg(long, value_name = "ZONE")]
+    #[arg(long, hide_short_help = true, value_name = "ZONE")]
     zone: Option<String>,
 
     /// Minutes after the end of a period that a run waits for what arrives late [default: 0].
-    #[arg(long, value_name = "MINUTES")]
+    #[arg(long, hide_short_help = true, value_name = "MINUTES")]
     settle: Option<u32>,
 
-    /// Name of each dataset, with `{date}`, `{time}` or `{n}` in it [default: the schedule's name and `_{date}`].
-    #[arg(long, value_name = "PATTERN", value_parser = parse_pattern)]
+    /// Name of each dataset, with `{date}` or `{time}` in it, or `n` in braces for a number [default: the schedule's name and `_{date}`].
+    #[arg(long, hide_short_help = true, value_name = "PATTERN", value_parser = parse_pattern)]
     dataset_name: Option<NamePattern>,
 
     /// Keep only the newest N datasets.
-    #[arg(long, value_name = "N", conflicts_with = "keep_days")]
+    #[arg(long, hide_short_help = true, value_name = "N", conflicts_with = "keep_days")]
     keep: Option<u64>,
 
     /// Keep only the datasets of the last N days.
-    #[arg(long, value_name = "N")]
+    #[arg(long, hide_short_help = true, value_name = "N")]
     keep_days: Option<u64>,
 
     /// Deliver each dataset to a destination of the configuration, which `retort schedules destinations` lists.
     #[arg(long, value_name = "DESTINATION")]
     deliver_to: Option<String>,
 
-    /// Folders in the destination, with `{date}`, `{time}` or `{n}` in them; each dataset becomes a folder below
+    /// Folders in the destination, with `{date}` or `{time}` in them, or `n` in braces for a number; each dataset becomes a folder below
     /// [default: none].
-    #[arg(long, value_name = "PATTERN", value_parser = parse_prefix)]
+    #[arg(long, hide_short_help = true, value_name = "PATTERN", value_parser = parse_prefix)]
     prefix: Option<FolderPattern>,
 
     /// Put each dataset below a folder `date=YYYY-MM-DD`, by which query engines find partitions.
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+    #[arg(long, hide_short_help = true, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
     by_date: Option<bool>,
 }
 

@@ -8,7 +8,7 @@ use super::Failure;
 use super::datasets::list;
 use crate::config::StoreArgs;
 
-/// List the datasets that contain an item, or anything of a person.
+/// List the datasets that contain an item, or a person's items.
 ///
 /// Items are conversations, runs and documents.
 ///

@@ -302,7 +302,7 @@ fn an_export_in_several_parts_holds_the_same_records_in_the_same_order() {
     parts.retain(|name, _| name.starts_with("conversations/"));
     assert!(parts.len() > 2, "{:?}", parts.keys());
     assert!(parts.into_values().flatten().eq(one.iter().copied()));
-    // Each is a package that stands on its own.
+    // Each is a package that is on its own.
     for format in ["jsonl", "csv", "parquet"] {
         place.ok(&[
             "datasets",

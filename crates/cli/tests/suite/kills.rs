@@ -244,7 +244,7 @@ fn two_processes_make_one_dataset_and_one_goes_on_if_the_other_dies() {
     keep.ok(&["doctor"]);
 }
 
-/// A store whose datasets lie in a bucket that takes its time, so that there is a midway; its whole dataset.
+/// A store whose datasets are in a bucket that takes its time, so that there is a midway; its whole dataset.
 fn slow() -> (Keep, Bucket) {
     let bucket = Bucket::new();
     let mut keep = with_history(500)(Keep::sqlite());

@@ -22,7 +22,7 @@ fn with_documents(count: u64) -> Place {
     place
 }
 
-/// The originals that lie with the objects.
+/// The originals that are with the objects.
 fn originals(place: &Place) -> Vec<String> {
     let mut names = place.names("data/objects");
     names.retain(|name| name.starts_with("originals/") && name.len() > 64);

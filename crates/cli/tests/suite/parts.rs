@@ -26,7 +26,7 @@ fn write_inputs(place: &Place) {
     place.file("in/e.zip", zip(&entries));
     place.file("in/f.txt", "a poem");
     place.file("in/g.jsonl.gz", &gzip(chats(50).as_bytes())[..60]);
-    // What no row before has, and what a file of ids and the names of tools stand beside.
+    // What no row before has, and what a file of ids and the names of tools are beside.
     let late = (0..60).map(|n| {
         let late = with(long_chat(&format!("t{n}"), 3000), "tags", json!([format!("tag {n}")]));
         with(late, "model", json!("late"))

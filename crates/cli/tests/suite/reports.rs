@@ -1,5 +1,5 @@
 //! Public reports of bugs in such tools, each with what Retort makes of it: our own small input, the command, and the
-//! rows and counts that are right. The reports themselves are read where they lie beside the folder that
+//! rows and counts that are right. The reports themselves are read where they are beside the folder that
 //! `RETORT_REAL_DATA` names, and passed over visibly without it.
 
 use std::collections::BTreeSet;

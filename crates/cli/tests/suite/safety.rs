@@ -69,7 +69,7 @@ fn archives_that_unpack_to_far_more_than_they_hold_end_with_a_clear_error() {
         let output = format!("{input}.out");
         let ran = place.run(&["convert", input, "-o", &output, "--name", "o"]);
         assert!(ran.err.contains("unpacks to more than 200 times its size"), "{}", ran.err);
-        // What stands beside it is read.
+        // What is beside it is read.
         assert_eq!(ran.code, Some(if input == "bomb.zip" { 3 } else { 1 }), "{}", ran.err);
         assert_eq!(place.path(&output).exists(), input == "bomb.zip");
     }

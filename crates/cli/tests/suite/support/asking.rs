@@ -57,7 +57,7 @@ impl Server {
     }
 }
 
-/// What stands behind the words in a line of a log, once it is there.
+/// What comes after the words in a line of a log, once it is there.
 fn said(keep: &Keep, log: &str, words: &str) -> String {
     for _ in 0..3000 {
         let text = keep.said(log);
@@ -135,7 +135,7 @@ impl Client {
         })
     }
 
-    /// The status of a page or of what else lies beside the API.
+    /// The status of a page or of what else is beside the API.
     pub fn status(&self, base: &str, path: &str) -> u16 {
         RUNTIME.block_on(async {
             let answer = self.http.get(format!("{base}{path}")).send().await;
