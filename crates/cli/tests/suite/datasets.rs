@@ -492,7 +492,7 @@ fn deleted_datasets_are_gone_with_their_files() {
     assert!(ran.err.contains("will be permanently deleted; confirm with `--yes`"), "{}", ran.err);
     place.refused(&["datasets", "delete", "a", "c", "--yes"], "there is no dataset `c`");
     assert_eq!(datasets(&place, &[]), ["b", "a"]);
-    assert_eq!(place.ok(&["datasets", "delete", "a", "a", "--yes"]).err, "deleted `a`\n");
+    assert_eq!(place.ok(&["datasets", "purge", "a", "a", "--yes"]).err, "purged `a`\n");
     assert_eq!(datasets(&place, &[]), ["b"]);
     assert!(object(&place, "manifest.json").exists());
     place.ok(&["datasets", "delete", "b", "--yes"]);

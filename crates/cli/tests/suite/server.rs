@@ -573,7 +573,7 @@ fn a_token_goes_only_where_it_is_safe_and_comes_from_where_it_is_said() {
     let place = &served.place;
     let asked = |args: &[&str]| place.run_with(&[("RETORT_TOKEN", "rt_secret")], args);
     let plain = asked(&["--server", "http://192.0.2.1", "list"]);
-    assert!(plain.code == Some(1) && plain.err.contains("--insecure"), "{}", plain.err);
+    assert!(plain.code == Some(2) && plain.err.contains("--insecure"), "{}", plain.err);
     let nobody = asked(&["list", "--server", "http://127.0.0.1:1"]);
     assert!(
         nobody.code == Some(1) && nobody.err.contains("cannot reach the server"),
