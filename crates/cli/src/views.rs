@@ -5,7 +5,7 @@ use retort_model::{ConversationFilter, ItemFilter};
 use retort_web::wire;
 
 use crate::client::Client;
-use crate::commands::Failure;
+use crate::commands::{Failure, misuse};
 
 /// A saved view in place of a filter.
 #[derive(Args)]
@@ -29,9 +29,9 @@ impl ViewArgs {
         let Some(name) = &self.view else { return Ok(None) };
         let none = ConversationFilter { limit: others.limit, ..ConversationFilter::default() };
         if *others != none {
-            return Err("`--view` takes the place of other filters: leave them out, or save a view that has them"
-                .to_owned()
-                .into());
+            return Err(misuse(
+                "`--view` takes the place of other filters: leave them out, or save a view that has them",
+            ));
         }
         Ok(Some(client.view(name)?))
     }
@@ -50,8 +50,9 @@ impl ViewArgs {
             }
             (other, Some(_)) => {
                 let kind = other.kind().plural();
-                Err(format!("saved views are of conversations, not of {kind}: leave out `--view`")
-                    .into())
+                Err(misuse(format!(
+                    "saved views are of conversations, not of {kind}: leave out `--view`"
+                )))
             }
         }
     }
