@@ -318,7 +318,7 @@ const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
     (
         "audit",
         &[
-            ("audit", "the newest entries"),
+            ("audit list", "the newest entries"),
             ("audit export > audit.jsonl", "all entries, one line of JSON each"),
         ],
     ),
