@@ -5,7 +5,7 @@
 
 use std::fmt::Write;
 
-use clap::builder::{PossibleValue, StyledStr};
+use clap::builder::{PossibleValue, Str, StyledStr};
 use clap::{Arg, Command};
 
 use crate::commands::conversations::Verb;
@@ -443,7 +443,7 @@ fn shortened(argument: Arg) -> Arg {
     // Few values are the name of the value: `<repair|reject|off>`.
     let names: Vec<_> = values.iter().map(|value| value.get_name()).collect();
     let shown: Vec<_> =
-        argument.get_value_names().unwrap_or_default().iter().map(|name| name.as_str()).collect();
+        argument.get_value_names().unwrap_or_default().iter().map(Str::as_str).collect();
     let long = match (has_help, shown.join("|") == names.join("|")) {
         (false, true) => long,
         _ => format!("{long}\n\n{}", list_of(&values)),

@@ -25,7 +25,7 @@ pub struct Conversations {
 #[derive(Subcommand)]
 enum Action {
     #[command(flatten)]
-    Verb(Verb),
+    Verb(Box<Verb>),
     /// Export conversations from the store as a dataset.
     Export(Box<ExportOf<SelectionArgs>>),
 }
