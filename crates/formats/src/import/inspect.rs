@@ -7,9 +7,9 @@ use retort_json::{Parser, RawJson};
 use retort_model::{Conversation, Kind as Held, Role};
 
 use super::chat;
-use super::marks;
 use super::fields::{self, FieldMap};
 use super::format::{ImportFormat, ItemError, Items, Notes, Refusal};
+use super::marks;
 use super::rounds::Rounds;
 use super::sniff::Sniff;
 use super::{definitions, session};

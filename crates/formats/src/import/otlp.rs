@@ -80,7 +80,9 @@ impl ImportFormat for Otlp {
         let mut is_whole = true;
         let is_request = each_of_request(&raw, &mut |resource, scope, span, what| {
             match trace_id(span) {
-                Some(key) => spans.push((key, resource.cloned(), scope.cloned(), span.clone(), what)),
+                Some(key) => {
+                    spans.push((key, resource.cloned(), scope.cloned(), span.clone(), what));
+                }
                 // Events without a trace say nothing of any span.
                 None => is_whole &= what == "log",
             }
