@@ -11,7 +11,7 @@ use std::collections::HashSet;
 use retort_json::{Kind, Parser, RawJson, Text, Value};
 use retort_model::{Fields, Time};
 
-use super::format::{ItemError, Notes, Refusal};
+use super::notes::{ItemError, Notes, Refusal};
 
 /// Walks over the object that comes next and hands each key to `take`, which must take its value.
 pub(super) fn each_field<'a>(

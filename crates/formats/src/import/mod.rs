@@ -19,6 +19,7 @@ mod links;
 mod map;
 mod marks;
 mod media;
+mod notes;
 pub(crate) mod otlp_names;
 pub mod otlp_protobuf;
 pub mod otlp_request;
