@@ -194,7 +194,7 @@ impl<'a> Message<'a> {
 
 /// A message of a conversation, by positions that count from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Place {
+pub struct MessagePosition {
     /// The round's position.
     pub round: usize,
     /// The message's position in its round.
@@ -234,9 +234,14 @@ impl<'a> Conversation<'a> {
     /// Adds an answer that a person wrote to correct another, as a round beside that one; whether it says something new. A
     /// person's next correction takes the place of their last, unless something follows it. The corrected answer is shown
     /// from now on if nothing follows the original.
-    pub fn correct(&mut self, place: Place, (by, at): (&str, Time), text: &str) -> bool {
-        let Some(round) = self.rounds.get(place.round) else { return false };
-        let Some(original) = round.messages.get(place.message) else { return false };
+    pub fn correct(
+        &mut self,
+        position: MessagePosition,
+        (by, at): (&str, Time),
+        text: &str,
+    ) -> bool {
+        let Some(round) = self.rounds.get(position.round) else { return false };
+        let Some(original) = round.messages.get(position.message) else { return false };
         let number = round.number;
         let is_same = |message: &Message<'_>| lines(&message.words().decoded()) == lines(text);
         if is_same(original) {
@@ -244,7 +249,7 @@ impl<'a> Conversation<'a> {
         }
         let leaves = self.leaves();
         let is_by = |message: &Message<'_>| message.is_corrected_by(by);
-        let is_own = is_by(original) && leaves.contains(&place.round);
+        let is_own = is_by(original) && leaves.contains(&position.round);
         let corrected = if is_own { round.corrects().unwrap_or(number) } else { number };
         let last = |at: usize| self.rounds.get(at).and_then(|one| one.messages.last());
         let corrections = self.rounds.iter().enumerate();
@@ -267,22 +272,22 @@ impl<'a> Conversation<'a> {
                     *last = answer;
                 }
             }
-            None => self.add_correction(place, answer),
+            None => self.add_correction(position, answer),
         }
         true
     }
 
-    fn add_correction(&mut self, place: Place, answer: Message<'a>) {
-        let Some(round) = self.rounds.get(place.round) else { return };
-        let mut messages = round.messages.get(..place.message).unwrap_or_default().to_vec();
+    fn add_correction(&mut self, position: MessagePosition, answer: Message<'a>) {
+        let Some(round) = self.rounds.get(position.round) else { return };
+        let mut messages = round.messages.get(..position.message).unwrap_or_default().to_vec();
         messages.iter_mut().for_each(|message| message.judgements.clear());
         messages.push(answer);
         // Another correction of the same answer is no more than that.
         let shown = self.leaf().and_then(|at| self.rounds.get(at));
-        let is_shown = self.leaf() == Some(place.round)
+        let is_shown = self.leaf() == Some(position.round)
             || shown.is_some_and(|shown| shown.corrects() == Some(round.number));
-        let is_followed = place.message + 1 < round.messages.len() || !is_shown;
-        let parent = self.parent_of(place.round).map_or(Parent::Root, Parent::Round);
+        let is_followed = position.message + 1 < round.messages.len() || !is_shown;
+        let parent = self.parent_of(position.round).map_or(Parent::Root, Parent::Round);
         let tools = round.tools.clone();
         let number = self.rounds.iter().map(|round| round.number).max().unwrap_or(0) + 1;
         let shown = self.leaf();
@@ -377,8 +382,10 @@ impl<'a> Conversation<'a> {
             let corrected = was.rounds.iter().position(|one| Some(one.number) == round.corrects());
             let Some(corrected) = corrected else { continue };
             let message = round.messages.len() - 1;
-            let Some(&place) = there.get(&Place { round: corrected, message }) else { continue };
-            let Some(number) = self.rounds.get(place.round).map(|round| round.number) else {
+            let Some(&position) = there.get(&MessagePosition { round: corrected, message }) else {
+                continue;
+            };
+            let Some(number) = self.rounds.get(position.round).map(|round| round.number) else {
                 continue;
             };
             let is_known = self.rounds.iter().any(|one| {
@@ -390,16 +397,18 @@ impl<'a> Conversation<'a> {
             if !is_known {
                 let mut answer = answer.clone().into_owned();
                 answer.metadata.put(CORRECTS.into(), RawJson::string(&number.to_string()));
-                self.add_correction(place, answer);
+                self.add_correction(position, answer);
             }
         }
     }
 
     fn carry_marks(&mut self, was: &Conversation<'_>) {
         let there = counterparts(was, self);
-        for (place, judged) in places(was).filter(|(_, message)| !message.judgements.is_empty()) {
-            let message = there.get(&place).and_then(|place| {
-                self.rounds.get_mut(place.round)?.messages.get_mut(place.message)
+        for (position, judged) in
+            positions(was).filter(|(_, message)| !message.judgements.is_empty())
+        {
+            let message = there.get(&position).and_then(|position| {
+                self.rounds.get_mut(position.round)?.messages.get_mut(position.message)
             });
             if let Some(message) = message {
                 message.carry(judged);
@@ -415,23 +424,26 @@ fn lines(text: &str) -> String {
 
 /// Where the messages of one state of a conversation are in another: those that say the same. Of several, the first is the
 /// first.
-fn counterparts(was: &Conversation<'_>, now: &Conversation<'_>) -> HashMap<Place, Place> {
+fn counterparts(
+    was: &Conversation<'_>,
+    now: &Conversation<'_>,
+) -> HashMap<MessagePosition, MessagePosition> {
     let hasher = RandomState::new();
-    let mut there: HashMap<u64, VecDeque<Place>> = HashMap::new();
-    for (place, message) in places(now) {
-        there.entry(hash_of(message, &hasher)).or_default().push_back(place);
+    let mut there: HashMap<u64, VecDeque<MessagePosition>> = HashMap::new();
+    for (position, message) in positions(now) {
+        there.entry(hash_of(message, &hasher)).or_default().push_back(position);
     }
-    let same = places(was).filter_map(|(place, message)| {
-        Some((place, there.get_mut(&hash_of(message, &hasher))?.pop_front()?))
+    let same = positions(was).filter_map(|(position, message)| {
+        Some((position, there.get_mut(&hash_of(message, &hasher))?.pop_front()?))
     });
     same.collect()
 }
 
-fn places<'c, 'a>(
+fn positions<'c, 'a>(
     conversation: &'c Conversation<'a>,
-) -> impl Iterator<Item = (Place, &'c Message<'a>)> {
+) -> impl Iterator<Item = (MessagePosition, &'c Message<'a>)> {
     conversation.rounds.iter().enumerate().flat_map(|(round, one)| {
         let messages = one.messages.iter().enumerate();
-        messages.map(move |(message, what)| (Place { round, message }, what))
+        messages.map(move |(message, what)| (MessagePosition { round, message }, what))
     })
 }

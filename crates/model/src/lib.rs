@@ -46,7 +46,7 @@ pub use hash::fnv1a;
 pub use item::{Item, ItemKind};
 pub use job::{ErasureState, JobKind, JobState};
 pub use judgement::{Judgement, Label};
-pub use judging::{Judging, Place};
+pub use judging::{Judging, MessagePosition};
 pub use language::language_of;
 pub use message::{
     CORRECTED_BY, CORRECTS, Content, Feedback, GROUND_TRUTH, Message, NotUnderstood, Part,

@@ -8,7 +8,7 @@ use retort_json::RawJson;
 use retort_model::bounds::{IDS_LISTED, JUDGEMENT_CHARACTERS};
 use retort_model::{
     Action, CORRECTED_BY, Conversation, ConversationFilter, Feedback, Grant, Judging, Message,
-    Place, Query, Role, Run, RunStatus, canonical, condition, fnv1a,
+    MessagePosition, Query, Role, Run, RunStatus, canonical, condition, fnv1a,
 };
 use retort_store::{Cursor, Importer, IncomingRun, Order, Summary, Taken};
 
@@ -38,7 +38,7 @@ pub struct JudgementReport {
 #[derive(Clone, Debug, Default)]
 pub struct OneJudgement {
     /// Which.
-    pub place: JudgedPlace,
+    pub target: JudgementTarget,
     /// Who says so; none means the caller.
     pub author: Option<String>,
     /// What changes in what they say.
@@ -51,7 +51,7 @@ pub struct OneJudgement {
 
 /// What a judgement is about.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum JudgedPlace {
+pub enum JudgementTarget {
     /// The whole conversation.
     #[default]
     Conversation,
@@ -60,7 +60,7 @@ pub enum JudgedPlace {
     /// The answer with this number on the branch that is shown, counted from 1 as in the rows of exports.
     Answer(usize),
     /// A message, by its position.
-    Message(Place),
+    Message(MessagePosition),
 }
 
 /// Whose judgements a queue leaves out.
@@ -220,13 +220,13 @@ impl Service {
         let id = judgement.id.as_str();
         let is_there =
             |id: &str| -> Result<bool, Error> { Ok(!self.store.find(&scope, id)?.is_empty()) };
-        let (id, place) = if is_there(id)? {
-            (id, JudgedPlace::LastAnswer)
+        let (id, target) = if is_there(id)? {
+            (id, JudgementTarget::LastAnswer)
         } else if let Some((whole, number)) = id.rsplit_once('#')
             && let Ok(number) = number.parse::<usize>()
             && is_there(whole)?
         {
-            (whole, JudgedPlace::Answer(number))
+            (whole, JudgementTarget::Answer(number))
         } else {
             return self.judge_run(caller, judgement).map_err(|error| match error {
                 Error::NotFound { name, .. } => {
@@ -237,7 +237,7 @@ impl Service {
         };
         let rating = judgement.score.as_deref().and_then(|score| RawJson::owned(score).ok());
         let one = OneJudgement {
-            place,
+            target,
             author: judgement.author.clone(),
             read: None,
             says: Judging {
@@ -263,13 +263,13 @@ impl Service {
         let by = one.author.as_deref().unwrap_or(&caller.name);
         self.refuse_erased(caller, by)?;
         self.rewrite(caller, which, None, |whole| {
-            if one.place == JudgedPlace::Conversation {
+            if one.target == JudgementTarget::Conversation {
                 if one.corrected.is_some() {
                     return Err(Error::Choice("only an answer can be corrected".into()));
                 }
                 return Ok(whole.judge(by, now, &one.says));
             }
-            let place = one.place.of(whole)?;
+            let place = one.target.of(whole)?;
             let round = whole.rounds.get_mut(place.round);
             // A correction is taken back where it is, too.
             let number = round.as_ref().map(|round| round.corrects().unwrap_or(round.number));
@@ -367,9 +367,9 @@ impl OneJudgement {
     }
 }
 
-impl JudgedPlace {
+impl JudgementTarget {
     /// Where it is in a conversation.
-    fn of(self, conversation: &Conversation<'_>) -> Result<Place, Error> {
+    fn of(self, conversation: &Conversation<'_>) -> Result<MessagePosition, Error> {
         match self {
             Self::Conversation => Err(no_message()),
             Self::LastAnswer | Self::Answer(_) => {
@@ -400,7 +400,7 @@ fn no_message() -> Error {
 
 /// The answer with that number on the active path, counted from 1 as in the rows of exports; without a number, the last
 /// answer that has text.
-fn answer_of(conversation: &Conversation<'_>, number: Option<usize>) -> Option<Place> {
+fn answer_of(conversation: &Conversation<'_>, number: Option<usize>) -> Option<MessagePosition> {
     let mut said = Vec::new();
     for at in conversation.active_path() {
         let messages = conversation.rounds.get(at).map(|round| round.messages.iter().enumerate());
@@ -419,7 +419,7 @@ fn answer_of(conversation: &Conversation<'_>, number: Option<usize>) -> Option<P
         }
     };
     let &(round, message, _) = said.get(at)?;
-    Some(Place { round, message })
+    Some(MessagePosition { round, message })
 }
 
 fn feedback_of(judgement: &Judgement) -> Option<Feedback<'static>> {

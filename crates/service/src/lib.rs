@@ -75,7 +75,7 @@ pub use error::Error;
 pub use facets::{Facet, FacetValue, Facets};
 pub use import::{ImportPlan, ImportReport, ImportedItem};
 pub use intake::{IntakeRequest, Upload};
-pub use judgements::{JudgedPlace, JudgementReport, OneJudgement, Queue, QueueNext, beginning};
+pub use judgements::{JudgementReport, JudgementTarget, OneJudgement, Queue, QueueNext, beginning};
 pub use line::{Excerpt, Line};
 pub use links::DownloadLink;
 pub use preview::Sample;

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use retort_json::RawJson;
-use retort_model::{ConversationFilter, Judging, Place, ProjectRole};
-use retort_service::{Error, JudgedPlace, OneJudgement, Queue};
+use retort_model::{ConversationFilter, Judging, MessagePosition, ProjectRole};
+use retort_service::{Error, JudgementTarget, OneJudgement, Queue};
 use serde_json::{Value, json};
 
 use crate::support::{Office, chat, named};
@@ -19,7 +19,7 @@ fn rates(rating: &str) -> Judging {
 }
 
 fn of_answer(says: Judging) -> OneJudgement {
-    OneJudgement { place: JudgedPlace::LastAnswer, says, ..OneJudgement::default() }
+    OneJudgement { target: JudgementTarget::LastAnswer, says, ..OneJudgement::default() }
 }
 
 fn filtered(query: &str) -> ConversationFilter {
@@ -89,8 +89,8 @@ fn what_is_taken_back_leaves_what_was_there_before() {
     assert_eq!(line(&office, "a"), before);
     let corrects = |text: Option<&str>| {
         let corrected = Some(text.map(str::to_owned));
-        let place = JudgedPlace::Message(Place { round: 0, message: 1 });
-        let one = OneJudgement { place, corrected, ..OneJudgement::default() };
+        let target = JudgementTarget::Message(MessagePosition { round: 0, message: 1 });
+        let one = OneJudgement { target, corrected, ..OneJudgement::default() };
         office.service.judge_one(&caller, ("a", None), &one).unwrap()
     };
     assert!(corrects(Some("better")));
@@ -192,16 +192,16 @@ fn people_judge_what_they_may_see() {
     office.service.judge_one(&member, ("d", None), &of_answer(rates("1"))).unwrap();
     assert_eq!(office.ids(&member, &filtered("judged_by:dee")), ["d"]);
 
-    let question = JudgedPlace::Message(Place { round: 0, message: 0 });
+    let question = JudgementTarget::Message(MessagePosition { round: 0, message: 0 });
     let corrects = OneJudgement {
-        place: question,
+        target: question,
         corrected: Some(Some("What?".into())),
         ..OneJudgement::default()
     };
     let refused = office.service.judge_one(&office.local(), ("d", None), &corrects);
     assert!(matches!(refused, Err(Error::Choice(_))), "{refused:?}");
-    let nowhere = JudgedPlace::Message(Place { round: 7, message: 0 });
-    let refused = OneJudgement { place: nowhere, ..of_answer(rates("1")) };
+    let nowhere = JudgementTarget::Message(MessagePosition { round: 7, message: 0 });
+    let refused = OneJudgement { target: nowhere, ..of_answer(rates("1")) };
     let refused = office.service.judge_one(&office.local(), ("d", None), &refused);
     assert!(matches!(refused, Err(Error::Choice(_))), "{refused:?}");
 }
@@ -257,8 +257,8 @@ fn a_queue_has_what_is_left_for_each_and_for_all() {
 #[test]
 fn what_was_read_is_what_is_judged() {
     let office = judged();
-    let place = JudgedPlace::Message(Place { round: 0, message: 1 });
-    let of = |read| OneJudgement { place, read: Some(read), ..of_answer(rates("3")) };
+    let target = JudgementTarget::Message(MessagePosition { round: 0, message: 1 });
+    let of = |read| OneJudgement { target, read: Some(read), ..of_answer(rates("3")) };
     let refused = office.service.judge_one(&office.local(), ("a", None), &of(7));
     assert!(matches!(refused, Err(Error::Conflict(_))), "{refused:?}");
     let message = retort_model::Message::text(retort_model::Role::Assistant, "an answer");

@@ -3,8 +3,8 @@
 use axum::extract::{Request, State};
 use retort_json::RawJson;
 use retort_model::bounds::REQUEST_BYTES;
-use retort_model::{Judging, Place};
-use retort_service::{JudgedPlace, OneJudgement};
+use retort_model::{Judging, MessagePosition};
+use retort_service::{JudgementTarget, OneJudgement};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -49,10 +49,12 @@ async fn judge_conversation(
     Path(id): Path<String>,
     Json(asked): Json<wire::JudgeOne>,
 ) -> Answer<wire::Changed> {
-    let place = match (asked.answer, asked.round, asked.message) {
-        (None, None, None) => JudgedPlace::Conversation,
-        (Some(number), None, None) => JudgedPlace::Answer(number),
-        (None, Some(round), Some(message)) => JudgedPlace::Message(Place { round, message }),
+    let target = match (asked.answer, asked.round, asked.message) {
+        (None, None, None) => JudgementTarget::Conversation,
+        (Some(number), None, None) => JudgementTarget::Answer(number),
+        (None, Some(round), Some(message)) => {
+            JudgementTarget::Message(MessagePosition { round, message })
+        }
         _ => {
             return Err(Problem::bad_request(
                 "give `answer`, or `round` with `message`, or neither",
@@ -71,7 +73,8 @@ async fn judge_conversation(
         ground_truth: asked.ground_truth,
         train: asked.train,
     };
-    let one = OneJudgement { place, says, corrected: asked.corrected_answer, ..Default::default() };
+    let one =
+        OneJudgement { target, says, corrected: asked.corrected_answer, ..Default::default() };
     if one.says.is_nothing() && one.corrected.is_none() {
         return Err(Problem::bad_request(
             "the judgement is empty: give `rating`, `label` or another field",

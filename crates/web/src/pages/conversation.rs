@@ -9,7 +9,9 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::{get, post};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use retort_model::{Conversation, ConversationFilter, Grant, Message, Place, Round, Status, Time};
+use retort_model::{
+    Conversation, ConversationFilter, Grant, Message, MessagePosition, Round, Status, Time,
+};
 use retort_service::{Edit, Excerpt, Share, ShareRequest, Shows, Summary, first_question};
 use serde::Deserialize;
 
@@ -123,7 +125,8 @@ impl Shown {
             let messages = conversation.rounds.get(round.place).map(|round| &*round.messages);
             for said in &mut round.said {
                 let message = messages.and_then(|messages| messages.get(said.place));
-                let place = Place { round: round.place, message: round.first + said.place };
+                let place =
+                    MessagePosition { round: round.place, message: round.first + said.place };
                 said.judge =
                     message.and_then(|message| Judge::of(message, place, name, open, &more));
             }

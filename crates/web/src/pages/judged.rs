@@ -1,7 +1,7 @@
 //! What people said of an answer, and what the caller may say of it, as the page of a conversation shows it.
 
 use retort_json::RawJson;
-use retort_model::{Judgement, Message, Place, Role};
+use retort_model::{Judgement, Message, MessagePosition, Role};
 use retort_service::beginning;
 
 use super::display::moment;
@@ -57,7 +57,7 @@ impl Judge {
     /// the address at which that is another one's.
     pub(super) fn of(
         message: &Message<'_>,
-        place: Place,
+        place: MessagePosition,
         name: &str,
         open: Option<&str>,
         more: &dyn Fn(&str) -> String,

@@ -5,8 +5,8 @@ use axum::extract::State;
 use axum::response::Response;
 use axum::routing::{get, post};
 use retort_json::RawJson;
-use retort_model::{ConversationFilter, Judging, Place};
-use retort_service::{JudgedPlace, OneJudgement, Queue};
+use retort_model::{ConversationFilter, Judging, MessagePosition};
+use retort_service::{JudgementTarget, OneJudgement, Queue};
 use serde::Deserialize;
 
 use super::addresses::{path_in, queue_of};
@@ -117,19 +117,19 @@ impl Said {
     }
 
     /// What it says, and whether that is of the last answer.
-    fn read(&self) -> Result<(OneJudgement, Option<Place>), Problem> {
+    fn read(&self) -> Result<(OneJudgement, Option<MessagePosition>), Problem> {
         let mut parts = self.act.split(':');
         let one = self.says(parts.next().unwrap_or_default())?;
         let rest: Vec<&str> = parts.collect();
         let [round, message, read] = rest.as_slice() else {
-            return Ok((OneJudgement { place: JudgedPlace::LastAnswer, ..one }, None));
+            return Ok((OneJudgement { target: JudgementTarget::LastAnswer, ..one }, None));
         };
         let number = |text: &str| {
             text.parse().map_err(|_| Problem::bad_request("the form names no message"))
         };
-        let place = Place { round: number(round)?, message: number(message)? };
+        let place = MessagePosition { round: number(round)?, message: number(message)? };
         let read = u64::from_str_radix(read, 16).ok();
-        Ok((OneJudgement { place: JudgedPlace::Message(place), read, ..one }, Some(place)))
+        Ok((OneJudgement { target: JudgementTarget::Message(place), read, ..one }, Some(place)))
     }
 }
 
@@ -158,7 +158,7 @@ async fn judge(
                     to = format!("{to}&{name}={value}");
                 }
             }
-            if let Some(Place { round, message }) = place {
+            if let Some(MessagePosition { round, message }) = place {
                 to = format!("{to}#m-{round}-{message}");
             }
             return Ok(to);
