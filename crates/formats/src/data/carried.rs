@@ -337,7 +337,7 @@ pub(super) struct Showing<'g> {
 }
 
 /// Where the bytes of something are.
-enum Place {
+enum Location {
     Inline(Vec<u8>),
     Web(String),
     Given(GivenFile),
@@ -347,7 +347,7 @@ enum Place {
 struct Found {
     medium: Medium,
     media_type: Option<String>,
-    place: Place,
+    location: Location,
 }
 
 impl<'g> Showing<'g> {
@@ -401,18 +401,18 @@ impl<'g> Showing<'g> {
     fn shown(&mut self, value: &serde_json::Value, kind: Option<Medium>) -> Result<Piece, String> {
         let found = Found::in_value(value, kind, self.given)?;
         self.check(&found)?;
-        let Found { medium, media_type, place } = found;
-        let place = match place {
-            Place::Web(url) => url,
+        let Found { medium, media_type, location } = found;
+        let place = match location {
+            Location::Web(url) => url,
             bytes if self.shown_as == ShownAs::Urls => {
                 data_url(media_type.as_deref().unwrap_or_default(), bytes)?
             }
-            Place::Inline(bytes) => {
+            Location::Inline(bytes) => {
                 let sha256 = hex(&Sha256::digest(&bytes));
                 let ending = ending(media_type.as_deref().unwrap_or_default());
                 self.file(path_of(&sha256, ending), FileContent::Bytes(bytes))
             }
-            Place::Given(file) => {
+            Location::Given(file) => {
                 let ending = ending_of(&file.name).unwrap_or_else(|| "bin".into());
                 self.file(path_of(&file.sha256, &ending), FileContent::Given(file))
             }
@@ -435,7 +435,8 @@ impl<'g> Showing<'g> {
             ShownAs::Urls => &["image/jpeg", "image/png", "image/webp"],
             ShownAs::Atif => &ATIF_TYPES,
         };
-        let is_on_web = matches!(found.place, Place::Web(_)) && self.shown_as == ShownAs::Urls;
+        let is_on_web =
+            matches!(found.location, Location::Web(_)) && self.shown_as == ShownAs::Urls;
         match found.media_type.as_deref() {
             Some(media_type) if types.contains(&media_type) => Ok(()),
             None if is_on_web && found.medium == Medium::Image => Ok(()),
@@ -487,7 +488,7 @@ impl Found {
             let medium =
                 says.or_else(|| Medium::of_media_type(&media_type)).ok_or_else(nothing_fits)?;
             let media_type = Some(usual_type(&media_type));
-            return Ok(Self { medium, media_type, place: Place::Inline(bytes) });
+            return Ok(Self { medium, media_type, location: Location::Inline(bytes) });
         }
         let place = place(value).ok_or("something without a place")?;
         let typed = |name: &str| {
@@ -497,14 +498,14 @@ impl Found {
         };
         if is_remote(place) {
             let (medium, media_type) = typed(place.split(['?', '#']).next().unwrap_or(place))?;
-            return Ok(Self { medium, media_type, place: Place::Web(place.to_owned()) });
+            return Ok(Self { medium, media_type, location: Location::Web(place.to_owned()) });
         }
         let short: String = place.chars().take(80).collect();
         let file = given.and_then(|given| given.find(place)).ok_or_else(|| {
             format!("the file `{}` is not among the inputs", short.escape_debug())
         })?;
         let (medium, media_type) = typed(&file.name)?;
-        Ok(Self { medium, media_type, place: Place::Given(file) })
+        Ok(Self { medium, media_type, location: Location::Given(file) })
     }
 }
 
@@ -524,11 +525,11 @@ fn usual_type(media_type: &str) -> String {
 }
 
 /// A URL that has the bytes in it.
-fn data_url(media_type: &str, place: Place) -> Result<String, String> {
-    let bytes = match place {
-        Place::Web(url) => return Ok(url),
-        Place::Inline(bytes) => bytes,
-        Place::Given(file) => {
+fn data_url(media_type: &str, location: Location) -> Result<String, String> {
+    let bytes = match location {
+        Location::Web(url) => return Ok(url),
+        Location::Inline(bytes) => bytes,
+        Location::Given(file) => {
             let mut bytes = Vec::new();
             let read = (file.open)()
                 .and_then(|open| open.take(DATA_URL_BYTES + 1).read_to_end(&mut bytes));

@@ -144,16 +144,16 @@ fn write_answers(
     let (pairs, _) = answers.pairs(context.options.pairs);
     let better: HashSet<usize> = pairs.iter().map(|pair| pair.better.number).collect();
     let worse: HashSet<usize> = pairs.iter().map(|pair| pair.worse.number).collect();
-    for place in answers.places() {
+    for sibling in answers.siblings() {
         let of_pairs = || {
-            let is_better = better.contains(&place.number);
+            let is_better = better.contains(&sibling.number);
             // One between others is neither.
-            (is_better != worse.contains(&place.number)).then_some(is_better)
+            (is_better != worse.contains(&sibling.number)).then_some(is_better)
         };
-        let is_good = answers.worth(place).and_then(Worth::is_good).or_else(of_pairs);
+        let is_good = answers.worth(sibling).and_then(Worth::is_good).or_else(of_pairs);
         let Some(is_good) = is_good else { continue };
-        let round = answers.unlabelled(place);
-        let draft = answers.draft(place, &round);
+        let round = answers.unlabelled(sibling);
+        let draft = answers.draft(sibling, &round);
         let draft = Draft { is_first: outcome.records.is_empty(), ..draft };
         let written = match context.options.layout {
             Layout::LlamaFactory => write_sharegpt(&draft, is_good, context, out),

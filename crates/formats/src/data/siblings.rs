@@ -16,7 +16,7 @@ use super::record::{Answer, Draft, not_understood};
 
 /// An answer of a conversation.
 #[derive(Clone, Debug)]
-pub(super) struct Place {
+pub(super) struct Sibling {
     /// Counted from 1 in the order of the source.
     pub number: usize,
     /// The round that it is in.
@@ -40,14 +40,14 @@ pub(super) enum Worth {
 /// Two answers to one question.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Pair<'p> {
-    pub better: &'p Place,
-    pub worse: &'p Place,
+    pub better: &'p Sibling,
+    pub worse: &'p Sibling,
 }
 
 /// The answers of a conversation, of every branch.
 pub(super) struct Answers<'c> {
     conversation: &'c Conversation<'c>,
-    places: Vec<Place>,
+    siblings: Vec<Sibling>,
     path: Vec<usize>,
 }
 
@@ -68,7 +68,7 @@ pub(super) fn shape_answers(
 
 impl<'c> Answers<'c> {
     fn of(conversation: &'c Conversation<'c>) -> Self {
-        let mut places = Vec::new();
+        let mut siblings = Vec::new();
         for (round, one) in conversation.rounds.iter().enumerate() {
             let mut from = None;
             for (at, message) in one.messages.iter().enumerate() {
@@ -76,33 +76,37 @@ impl<'c> Answers<'c> {
                     (Role::Assistant, None) => from = Some(at),
                     (Role::Assistant | Role::Tool, _) => {}
                     (_, Some(start)) => {
-                        places.push((round, start, at));
+                        siblings.push((round, start, at));
                         from = None;
                     }
                     (_, None) => {}
                 }
             }
-            places.extend(from.map(|start| (round, start, one.messages.len())));
+            siblings.extend(from.map(|start| (round, start, one.messages.len())));
         }
-        let place =
-            |(number, (round, from, to)): (usize, _)| Place { number: number + 1, round, from, to };
-        let places = places.into_iter().enumerate().map(place).collect();
-        Self { conversation, places, path: conversation.active_path() }
+        let sibling = |(number, (round, from, to)): (usize, _)| Sibling {
+            number: number + 1,
+            round,
+            from,
+            to,
+        };
+        let siblings = siblings.into_iter().enumerate().map(sibling).collect();
+        Self { conversation, siblings, path: conversation.active_path() }
     }
 
     /// All answers, in the order of the source.
-    pub fn places(&self) -> &[Place] {
-        &self.places
+    pub fn siblings(&self) -> &[Sibling] {
+        &self.siblings
     }
 
-    fn messages(&self, place: &Place) -> &'c [Message<'c>] {
-        let round = self.conversation.rounds.get(place.round);
-        round.and_then(|round| round.messages.get(place.from..place.to)).unwrap_or_default()
+    fn messages(&self, sibling: &Sibling) -> &'c [Message<'c>] {
+        let round = self.conversation.rounds.get(sibling.round);
+        round.and_then(|round| round.messages.get(sibling.from..sibling.to)).unwrap_or_default()
     }
 
     /// What labels and ratings say of an answer. Those of the whole conversation are about its last answer.
-    pub fn worth(&self, place: &Place) -> Option<Worth> {
-        let messages = self.messages(place);
+    pub fn worth(&self, sibling: &Sibling) -> Option<Worth> {
+        let messages = self.messages(sibling);
         let has = |label| messages.iter().any(|message| message.label == Some(label));
         if has(Label::Rejected) {
             return Some(Worth::Bad);
@@ -114,11 +118,11 @@ impl<'c> Answers<'c> {
             messages.iter().rev().find_map(|message| message.feedback.as_ref()?.rating.as_ref());
         rating.and_then(worth_of_rating).or_else(|| {
             let is_last = || {
-                self.path.last() == Some(&place.round)
+                self.path.last() == Some(&sibling.round)
                     && !self
-                        .places
+                        .siblings
                         .iter()
-                        .any(|one| one.round == place.round && one.from > place.from)
+                        .any(|one| one.round == sibling.round && one.from > sibling.from)
             };
             if !is_last() {
                 return None;
@@ -132,33 +136,33 @@ impl<'c> Answers<'c> {
     }
 
     /// The first answers of rounds that follow the same one with the same question, in groups of at least two.
-    fn groups(&self) -> Vec<Vec<&Place>> {
-        let mut groups: Vec<(&'c [Message<'c>], Vec<&Place>)> = Vec::new();
+    fn groups(&self) -> Vec<Vec<&Sibling>> {
+        let mut groups: Vec<(&'c [Message<'c>], Vec<&Sibling>)> = Vec::new();
         let mut by_parent: HashMap<Option<usize>, Vec<usize>> = HashMap::new();
         let mut round = None;
-        for place in &self.places {
-            if round.replace(place.round) == Some(place.round) {
+        for sibling in &self.siblings {
+            if round.replace(sibling.round) == Some(sibling.round) {
                 continue;
             }
-            let question = self.question(place);
-            let siblings = by_parent.entry(self.conversation.parent_of(place.round)).or_default();
+            let question = self.question(sibling);
+            let siblings = by_parent.entry(self.conversation.parent_of(sibling.round)).or_default();
             let asks = |at: &&usize| {
                 groups.get(**at).is_some_and(|(other, _)| asks_the_same(other, question))
             };
             match siblings.iter().find(asks).and_then(|&at| groups.get_mut(at)) {
-                Some((_, group)) => group.push(place),
+                Some((_, group)) => group.push(sibling),
                 None => {
                     siblings.push(groups.len());
-                    groups.push((question, vec![place]));
+                    groups.push((question, vec![sibling]));
                 }
             }
         }
         groups.into_iter().map(|(_, group)| group).filter(|group| group.len() > 1).collect()
     }
 
-    fn question(&self, place: &Place) -> &'c [Message<'c>] {
-        let round = self.conversation.rounds.get(place.round);
-        round.and_then(|round| round.messages.get(..place.from)).unwrap_or_default()
+    fn question(&self, sibling: &Sibling) -> &'c [Message<'c>] {
+        let round = self.conversation.rounds.get(sibling.round);
+        round.and_then(|round| round.messages.get(..sibling.from)).unwrap_or_default()
     }
 
     /// Pairs of answers to one question, each answer that is known to be worse with the best that is known to be better;
@@ -189,7 +193,7 @@ impl<'c> Answers<'c> {
         (pairs, undecided)
     }
 
-    fn is_better(&self, one: &Place, other: &Place, by: PairsBy) -> bool {
+    fn is_better(&self, one: &Sibling, other: &Sibling, by: PairsBy) -> bool {
         if self.corrects(one, other) || self.corrects(other, one) {
             return self.corrects(one, other);
         }
@@ -204,7 +208,7 @@ impl<'c> Answers<'c> {
     }
 
     /// Whether someone wrote one answer to correct the other.
-    fn corrects(&self, one: &Place, other: &Place) -> bool {
+    fn corrects(&self, one: &Sibling, other: &Sibling) -> bool {
         let corrected =
             self.messages(one).last().and_then(|message| message.metadata.get(CORRECTS));
         let corrected = corrected.and_then(|raw| raw.as_text()?.parse::<u32>().ok());
@@ -213,43 +217,43 @@ impl<'c> Answers<'c> {
     }
 
     /// Whether a person went on with one answer and not with the other, or had it made instead of the other.
-    fn is_shown_instead(&self, one: &Place, other: &Place) -> bool {
+    fn is_shown_instead(&self, one: &Sibling, other: &Sibling) -> bool {
         if one.round == other.round || self.path.binary_search(&one.round).is_err() {
             return false;
         }
         let goes_on = self.path.last() != Some(&one.round);
-        let time = |place: &Place| -> Option<Time> {
-            self.messages(place).iter().find_map(|message| message.created_at)
+        let time = |sibling: &Sibling| -> Option<Time> {
+            self.messages(sibling).iter().find_map(|message| message.created_at)
         };
         let is_later = || time(one).zip(time(other)).is_some_and(|(one, other)| one > other);
         goes_on || is_later()
     }
 
     /// The round of an answer without its label, which the row itself says.
-    pub fn unlabelled(&self, place: &Place) -> Round<'c> {
-        let mut round = self.conversation.rounds.get(place.round).cloned().unwrap_or_default();
-        for message in round.messages.get_mut(place.from..place.to).unwrap_or_default() {
+    pub fn unlabelled(&self, sibling: &Sibling) -> Round<'c> {
+        let mut round = self.conversation.rounds.get(sibling.round).cloned().unwrap_or_default();
+        for message in round.messages.get_mut(sibling.from..sibling.to).unwrap_or_default() {
             message.label = None;
         }
         round
     }
 
     /// A draft of a record that ends with an answer; `last` is the round that it is in.
-    pub fn draft<'d>(&'d self, place: &Place, last: &'d Round<'d>) -> Draft<'d> {
-        let before = match self.conversation.parent_of(place.round) {
+    pub fn draft<'d>(&'d self, sibling: &Sibling, last: &'d Round<'d>) -> Draft<'d> {
+        let before = match self.conversation.parent_of(sibling.round) {
             Some(parent) => self.conversation.path_to(Some(parent)),
             None => Vec::new(),
         };
-        let model = self.conversation.model_of(before.iter().copied().chain([place.round]));
+        let model = self.conversation.model_of(before.iter().copied().chain([sibling.round]));
         let mut rounds: Vec<&'d Round<'d>> =
             before.iter().filter_map(|&at| self.conversation.rounds.get(at)).collect();
-        let end = rounds.iter().map(|round| round.messages.len()).sum::<usize>() + place.to;
+        let end = rounds.iter().map(|round| round.messages.len()).sum::<usize>() + sibling.to;
         rounds.push(last);
         Draft {
             conversation: self.conversation,
             is_first: false,
             rounds,
-            answer_at: Some(Answer { number: place.number, end }),
+            answer_at: Some(Answer { number: sibling.number, end }),
             is_judged: true,
             model,
             branch: None,

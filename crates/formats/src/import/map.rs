@@ -160,7 +160,7 @@ struct Path(Vec<Step>);
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Step {
     Key(String),
-    Place(usize),
+    Index(usize),
 }
 
 impl TryFrom<String> for Path {
@@ -173,7 +173,7 @@ impl TryFrom<String> for Path {
         while !rest.is_empty() {
             if let Some(inside) = rest.strip_prefix('[') {
                 let (place, after) = inside.split_once(']').ok_or_else(fail)?;
-                steps.push(Step::Place(place.parse().map_err(|_| fail())?));
+                steps.push(Step::Index(place.parse().map_err(|_| fail())?));
                 rest = after;
             } else if let Some(inside) = rest.strip_prefix('"') {
                 let (key, after) = inside.split_once('"').ok_or_else(fail)?;
@@ -209,7 +209,7 @@ impl Path {
             }
             value = match step {
                 Step::Key(key) => fields::map(&value)?.peek(key)?.clone(),
-                Step::Place(place) => fields::list(&value)?.into_iter().nth(*place)?,
+                Step::Index(index) => fields::list(&value)?.into_iter().nth(*index)?,
             };
         }
         (!value.is_null()).then_some(value)
