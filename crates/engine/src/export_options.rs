@@ -14,7 +14,7 @@ use serde_json::Value;
 use crate::decontaminate::DecontaminateOptions;
 use crate::dedup::Dedup;
 use crate::measure::MeasureOptions;
-use crate::option::{ExportOption, Told, Values};
+use crate::option::{ExportOption, InReceipt, Values};
 use crate::options::{EVALUATION, FOR, OPTIONS, REDACT, REDACT_RULES, data_format, file_format};
 use crate::plan::{Compression, DatasetPlan, usual_dialect};
 use crate::redaction::{Redaction, read_rules};
@@ -215,17 +215,17 @@ impl DatasetPlan {
         Ok(plan)
     }
 
-    /// What was asked, as the receipt tells it.
+    /// What was asked, as the receipt names it.
     pub fn options(&self) -> BTreeMap<String, String> {
-        let is_told = |option: &&ExportOption| match option.told {
-            Told::Never => false,
-            Told::Unusual => {
+        let is_named = |option: &&ExportOption| match option.in_receipt {
+            InReceipt::Never => false,
+            InReceipt::Unusual => {
                 option.default().is_none_or(|usual| usual != (option.access.get)(self))
             }
-            Told::If(is_told) => is_told(self),
+            InReceipt::If(is_named) => is_named(self),
         };
-        let told = OPTIONS.iter().filter(is_told);
-        told.map(|option| (option.name.to_owned(), plain(&(option.access.get)(self)))).collect()
+        let named = OPTIONS.iter().filter(is_named);
+        named.map(|option| (option.name.to_owned(), plain(&(option.access.get)(self)))).collect()
     }
 }
 

@@ -8,14 +8,14 @@ use retort_formats::import::split::{Batch, Splitter};
 use crate::convert::Found;
 use crate::convert_plan::ConvertPlan;
 use crate::error::Error;
-use crate::pipeline::{Facts, More, Nobody, SourceCount, Totals, run, survey_with_facts};
+use crate::pipeline::{ItemStats, More, Nobody, SourceCount, Totals, run, survey_with_stats};
 use crate::source::{Inputs, Stream};
 
 /// What inputs hold.
 #[derive(Debug, Default)]
 pub struct Inspection {
     /// What was counted.
-    pub facts: Facts,
+    pub item_stats: ItemStats,
     /// The streams, each with the format that it was read as.
     pub sources: Vec<SourceCount>,
     /// What a conversion would report.
@@ -63,11 +63,11 @@ pub fn inspect(plan: &ConvertPlan, stopped: &AtomicBool) -> Result<Inspection, E
     let plan = &plan.completed(&mut inputs, stopped)?;
     inputs.keep_as_read()?;
     let shaping = plan.shaping();
-    let (facts, survey) = survey_with_facts(&mut plan.feed(&inputs), &shaping, stopped)?;
+    let (item_stats, survey) = survey_with_stats(&mut plan.feed(&inputs), &shaping, stopped)?;
     inputs.keep_rest()?;
     let mut feed = plan.feed(&inputs);
     let before = (Totals::default(), survey);
     let mut totals = run(&mut feed, &shaping, before, &Nobody, stopped, &mut |_| Ok(More::Wanted))?;
     let sources = std::mem::take(&mut totals.sources);
-    Ok(Inspection { facts, sources, found: Found::of(totals, plan.told(feed.passed_over)) })
+    Ok(Inspection { item_stats, sources, found: Found::of(totals, plan.told(feed.passed_over)) })
 }

@@ -22,7 +22,7 @@ pub struct ExportOption {
     /// The kinds of items that it matters for.
     pub kinds: &'static [ItemKind],
     /// When a receipt names it.
-    pub(crate) told: Told,
+    pub(crate) in_receipt: InReceipt,
     /// Whether it decides which items are written, not only how.
     pub chooses: bool,
     /// What a plan meant that was kept before there was the option, if that is not the default.
@@ -76,7 +76,7 @@ pub enum Group {
 
 /// When a receipt names an option.
 #[derive(Clone, Copy)]
-pub(crate) enum Told {
+pub(crate) enum InReceipt {
     /// Never: the receipt has a field of its own for it.
     Never,
     /// Where it is not the default.
@@ -100,7 +100,7 @@ impl ExportOption {
             usual: None,
             group: Group::Records,
             kinds: CHATS,
-            told: Told::Unusual,
+            in_receipt: InReceipt::Unusual,
             chooses: false,
             before: None,
             access,
@@ -125,8 +125,8 @@ impl ExportOption {
         values: Values,
         access: Access,
     ) -> Self {
-        let (group, told) = (Group::Model, Told::Never);
-        Self { group, told, ..Self::record(name, about, values, access) }
+        let (group, in_receipt) = (Group::Model, InReceipt::Never);
+        Self { group, in_receipt, ..Self::record(name, about, values, access) }
     }
 
     pub(crate) const fn of(self, kinds: &'static [ItemKind]) -> Self {
@@ -137,8 +137,8 @@ impl ExportOption {
         Self { usual: Some(words), ..self }
     }
 
-    pub(crate) const fn told(self, told: Told) -> Self {
-        Self { told, ..self }
+    pub(crate) const fn in_receipt(self, in_receipt: InReceipt) -> Self {
+        Self { in_receipt, ..self }
     }
 
     pub(crate) const fn choosing(self) -> Self {

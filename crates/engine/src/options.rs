@@ -17,7 +17,7 @@ use serde_json::Value;
 use crate::decontaminate::Contaminated;
 use crate::dedup::Dedup;
 use crate::measure::OverLong;
-use crate::option::{Access, ExportOption, Told, Values, Word};
+use crate::option::{Access, ExportOption, InReceipt, Values, Word};
 use crate::papers::Papers;
 use crate::plan::{Compression, DatasetPlan};
 use crate::sampling::SampleBy;
@@ -103,7 +103,7 @@ pub static OPTIONS: &[ExportOption] = &[
     )
     .of(ItemKind::ALL)
     .usually("depends on the purpose; `standard` if none is given")
-    .told(Told::Never),
+    .in_receipt(InReceipt::Never),
     ExportOption::record(
         "purpose",
         "What the dataset is for; it determines which data formats are allowed and which one is the default",
@@ -113,7 +113,7 @@ pub static OPTIONS: &[ExportOption] = &[
     .of(ItemKind::ALL)
     .choosing()
     .usually("the purpose of the data format")
-    .told(Told::Never),
+    .in_receipt(InReceipt::Never),
     ExportOption::record(
         FOR,
         "The evaluator to write for: chooses the data format `evaluation` and the names of its columns",
@@ -133,7 +133,7 @@ pub static OPTIONS: &[ExportOption] = &[
         },
     )
     .usually("none; `ragas` for the data format `evaluation`")
-    .told(Told::If(|plan| plan.data_format.name() == EVALUATION)),
+    .in_receipt(InReceipt::If(|plan| plan.data_format.name() == EVALUATION)),
     ExportOption::record(
         "node",
         "The node whose executions become the records, for purposes that need one",
@@ -148,7 +148,7 @@ pub static OPTIONS: &[ExportOption] = &[
     )
     .of(&[ItemKind::Run])
     .usually("none")
-    .told(Told::Never),
+    .in_receipt(InReceipt::Never),
     ExportOption::record(
         "check",
         "What to do with records that a trainer would reject",
@@ -156,7 +156,7 @@ pub static OPTIONS: &[ExportOption] = &[
         word!(shape_options.check),
     )
     .choosing()
-    .told(Told::Never),
+    .in_receipt(InReceipt::Never),
     ExportOption::record(
         "wrap_arguments",
         "Write tool-call arguments that are not a JSON object as `{\"_raw\": …}` instead of leaving the record out",
@@ -252,7 +252,7 @@ pub static OPTIONS: &[ExportOption] = &[
             },
         },
     )
-    .told(Told::If(|plan| plan.data_format.items() != [ItemKind::Document])),
+    .in_receipt(InReceipt::If(|plan| plan.data_format.items() != [ItemKind::Document])),
     ExportOption::record(
         "embeddings",
         "How embeddings of documents are written",
@@ -260,7 +260,7 @@ pub static OPTIONS: &[ExportOption] = &[
         word!(shape_options.embeddings),
     )
     .of(&[ItemKind::Document])
-    .told(Told::If(|plan| plan.data_format.items() == [ItemKind::Document])),
+    .in_receipt(InReceipt::If(|plan| plan.data_format.items() == [ItemKind::Document])),
     ExportOption::record(
         "dedup",
         "Leave out duplicates, comparing what users and assistants say and which tools are called; `rejects.jsonl` names \
@@ -287,7 +287,7 @@ pub static OPTIONS: &[ExportOption] = &[
     .of(ItemKind::ALL)
     .usually("off")
     .choosing()
-    .told(Told::Never),
+    .in_receipt(InReceipt::Never),
     ExportOption::record(
         CONTAMINATED,
         "With `decontaminate`: what to do with such items",
@@ -296,7 +296,7 @@ pub static OPTIONS: &[ExportOption] = &[
     )
     .of(ItemKind::ALL)
     .choosing()
-    .told(Told::Never),
+    .in_receipt(InReceipt::Never),
     ExportOption::record(
         "sample",
         "Write only some of the selected items, chosen at random: a number such as `500`, or a share such as `2.5%`; \
@@ -313,7 +313,7 @@ pub static OPTIONS: &[ExportOption] = &[
     .of(ItemKind::ALL)
     .usually("all items")
     .choosing()
-    .told(Told::If(|plan| plan.sampling.size.is_some())),
+    .in_receipt(InReceipt::If(|plan| plan.sampling.size.is_some())),
     ExportOption::record(
         "seed",
         "With `sample` or `balance`: another number chooses other items",
@@ -328,7 +328,7 @@ pub static OPTIONS: &[ExportOption] = &[
     )
     .of(ItemKind::ALL)
     .choosing()
-    .told(Told::If(|plan| plan.sampling.is_any())),
+    .in_receipt(InReceipt::If(|plan| plan.sampling.is_any())),
     ExportOption::record(
         "sample_by",
         "With `sample` and a number: take as large a part of each value of this field",
@@ -364,7 +364,7 @@ pub static OPTIONS: &[ExportOption] = &[
     )
     .of(ItemKind::ALL)
     .usually("off")
-    .told(Told::If(|plan| plan.redaction.sets.is_any())),
+    .in_receipt(InReceipt::If(|plan| plan.redaction.sets.is_any())),
     ExportOption::record(
         "redact_with",
         "With `redact`: what to do with what is found, unless a rule of your own says otherwise",
@@ -372,7 +372,7 @@ pub static OPTIONS: &[ExportOption] = &[
         word!(redaction.action),
     )
     .of(ItemKind::ALL)
-    .told(Told::If(|plan| plan.redaction.is_any())),
+    .in_receipt(InReceipt::If(|plan| plan.redaction.is_any())),
     ExportOption::record(
         REDACT_RULES,
         "Your own redaction rules, as the text of a TOML file",
@@ -391,7 +391,7 @@ pub static OPTIONS: &[ExportOption] = &[
     )
     .of(ItemKind::ALL)
     .usually("none")
-    .told(Told::Never),
+    .in_receipt(InReceipt::Never),
     ExportOption::model(
         "template",
         "Chat template: a `.jinja` file, a `tokenizer_config.json` or a model's folder, where `PATH#NAME` selects one of \
@@ -441,7 +441,7 @@ pub static OPTIONS: &[ExportOption] = &[
         },
     )
     .usually("`conversations`, `runs` or `documents`, by content")
-    .told(Told::Never),
+    .in_receipt(InReceipt::Never),
     ExportOption::package(
         "file_format",
         "Type of the data file",
@@ -457,14 +457,14 @@ pub static OPTIONS: &[ExportOption] = &[
             },
         },
     )
-    .told(Told::Never),
+    .in_receipt(InReceipt::Never),
     ExportOption::package(
         "compress",
         "Compress each data file as a whole",
         words!(Compression),
         word!(compression),
     )
-    .told(Told::Never),
+    .in_receipt(InReceipt::Never),
     ExportOption::package(
         "findings",
         "List each repair and warning in `findings.jsonl`, with the record and its position in the input; \
@@ -486,14 +486,14 @@ pub static OPTIONS: &[ExportOption] = &[
         },
     )
     .usually("one data file")
-    .told(Told::If(|plan| plan.split.is_split())),
+    .in_receipt(InReceipt::If(|plan| plan.split.is_split())),
     ExportOption::package(
         "group_by",
         "With `split`: which items always go to the same data file",
         words!(GroupBy),
         word!(group_by),
     )
-    .told(Told::If(|plan| plan.split.is_split())),
+    .in_receipt(InReceipt::If(|plan| plan.split.is_split())),
     ExportOption::package(
         "split_from",
         "With `split`: an earlier dataset, split by the same groups into outputs of the same names: what it has stays where \
@@ -524,7 +524,7 @@ pub static OPTIONS: &[ExportOption] = &[
         },
     )
     .usually("none")
-    .told(Told::Never),
+    .in_receipt(InReceipt::Never),
     ExportOption::package(
         "csv",
         "CSV dialect",
@@ -532,7 +532,7 @@ pub static OPTIONS: &[ExportOption] = &[
         word!(file_options.csv),
     )
     .usually("`plain` for evaluation and training, otherwise `spreadsheet`")
-    .told(Told::If(DatasetPlan::is_flat)),
+    .in_receipt(InReceipt::If(DatasetPlan::is_flat)),
 ];
 
 /// The option that names an evaluator, and the data format that it chooses.

@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicBool;
 
 use retort_formats::file::{Chunk, FileFormat, FileWriter, by_name as file_format_named};
 use retort_formats::package::{FINDINGS, List, REJECTS};
-use retort_model::bounds::{ITEMS_LEARNT_FROM, PREVIEW_BYTES, PREVIEW_RECORDS};
+use retort_model::bounds::{ITEMS_INFERRED_FROM, PREVIEW_BYTES, PREVIEW_RECORDS};
 use retort_model::{ConversationFilter, Tally};
 
 use crate::convert::{Found, surveyed_if_needed};
@@ -83,7 +83,7 @@ fn surveyed(
 ) -> Result<Survey, Error> {
     match shaping.dedup {
         Dedup::None => Ok(Survey::default()),
-        Dedup::Exact | Dedup::Near => survey(feed, shaping, Some(ITEMS_LEARNT_FROM), stopped),
+        Dedup::Exact | Dedup::Near => survey(feed, shaping, Some(ITEMS_INFERRED_FROM), stopped),
     }
 }
 
@@ -156,7 +156,7 @@ fn look(
     plan.dataset.sampling = Sampling::default();
     let plan = &plan;
     inputs.keep_as_read()?;
-    let most = Some(ITEMS_LEARNT_FROM);
+    let most = Some(ITEMS_INFERRED_FROM);
     let preview = surveyed_if_needed(
         plan,
         &mut inputs,

@@ -7,12 +7,12 @@ pub const VARIABLE_COLUMNS: usize = 40;
 /// Longest name of a column of an evaluation file, in characters: evaluators take no longer ones.
 pub const COLUMN_NAME: usize = 60;
 
-/// Items that the columns of a dataset are learnt from where only the items tell them, and bytes of them: what comes
+/// Items that the columns of a dataset are inferred from where only the items determine them, and bytes of them: what comes
 /// later says seldom anything new, and this is read twice.
-pub const ITEMS_LEARNT_FROM: u64 = 10_000;
+pub const ITEMS_INFERRED_FROM: u64 = 10_000;
 
-/// See [`ITEMS_LEARNT_FROM`].
-pub const BYTES_LEARNT_FROM: u64 = 64 << 20;
+/// See [`ITEMS_INFERRED_FROM`].
+pub const BYTES_INFERRED_FROM: u64 = 64 << 20;
 
 /// Nodes inside nodes of a run that are followed; deeper ones stay as the source wrote them. What people build has
 /// a handful.

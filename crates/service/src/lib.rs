@@ -106,7 +106,8 @@ pub use retort_engine::{
     Word, allow_all_programs, check_statement, convert, diff, discard, files_of, files_together,
     first_texts, inspect, io_reason, lines_of, merge, open_envelope, output_stem, panics,
     pipeline::{
-        Contents, Facts, FirstRefused, Nobody, Observer, PartNumber, Progress, SourceCount, threads,
+        Contents, FirstRefused, ItemStats, Nobody, Observer, PartNumber, Progress, SourceCount,
+        threads,
     },
     preview, preview_package, read_templates, read_tokenizer, sign_package, statement_path, stats,
     stats_of_package, verify, verify_package, verify_series,

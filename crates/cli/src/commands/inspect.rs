@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 
 use clap::Args;
 use retort_formats::import::suggest;
-use retort_service::{Facts, Inspection, SourceCount, first_texts, inspect};
+use retort_service::{Inspection, ItemStats, SourceCount, first_texts, inspect};
 use retort_web::wire;
 use serde_json::json;
 
@@ -80,8 +80,8 @@ impl Inspect {
 }
 
 fn as_json(inspection: &Inspection) -> Result<serde_json::Value, Failure> {
-    let Inspection { facts, sources, .. } = inspection;
-    let mut whole = serde_json::to_value(wire::Contents::from(facts))?;
+    let Inspection { item_stats, sources, .. } = inspection;
+    let mut whole = serde_json::to_value(wire::Contents::from(item_stats))?;
     if let Some(object) = whole.as_object_mut() {
         object.insert("sources".into(), sources_json(sources));
         object.insert("dataset".into(), findings_json(&inspection.found));
@@ -114,39 +114,40 @@ fn formats(inspection: &Inspection) -> Vec<String> {
 }
 
 fn print(inspection: &Inspection, is_named: bool, out: &mut impl Write) -> Result<(), Failure> {
-    let Inspection { facts, .. } = inspection;
+    let Inspection { item_stats, .. } = inspection;
     list("format", &formats(inspection), out)?;
     let how = if is_named { "named" } else { "detected from the content" };
-    let Facts { items, understood, .. } = facts;
+    let ItemStats { items, understood, .. } = item_stats;
     let understood = format!("{} of {}; format {how}", count(*understood), several(*items, "item"));
     lines("understood", &[understood], out)?;
-    let kinds: Vec<_> = facts.kinds.iter().map(|(kind, number)| several(*number, kind)).collect();
+    let kinds: Vec<_> =
+        item_stats.kinds.iter().map(|(kind, number)| several(*number, kind)).collect();
     lines("kinds", &kinds, out)?;
-    if facts.rounds > 0 {
-        let branched = match facts.branched {
+    if item_stats.rounds > 0 {
+        let branched = match item_stats.branched {
             0 => String::new(),
             number => format!(", {} with other branches", several(number, "conversation")),
         };
-        lines("rounds", &[format!("{}{branched}", count(facts.rounds))], out)?;
+        lines("rounds", &[format!("{}{branched}", count(item_stats.rounds))], out)?;
     }
-    lines("messages", &names(&facts.roles), out)?;
-    lines("attached", &names(&facts.attachments), out)?;
-    let mut calls = names(&facts.calls);
-    calls.extend(counted(facts.calls_without_result, "without a result"));
+    lines("messages", &names(&item_stats.roles), out)?;
+    lines("attached", &names(&item_stats.attachments), out)?;
+    let mut calls = names(&item_stats.calls);
+    calls.extend(counted(item_stats.calls_without_result, "without a result"));
     lines("calls", &calls, out)?;
     let answers = [
-        counted(facts.reasoning, "with reasoning"),
-        counted(facts.ratings, "rated"),
-        counted(facts.failed, "failed or cut off"),
+        counted(item_stats.reasoning, "with reasoning"),
+        counted(item_stats.ratings, "rated"),
+        counted(item_stats.failed, "failed or cut off"),
     ];
     lines("answers", &answers.into_iter().flatten().collect::<Vec<_>>(), out)?;
-    lines("models", &names(&facts.models), out)?;
-    lines("languages", &names(&facts.languages), out)?;
-    let range = facts.first.zip(facts.last);
+    lines("models", &names(&item_stats.models), out)?;
+    lines("languages", &names(&item_stats.languages), out)?;
+    let range = item_stats.first.zip(item_stats.last);
     let range = range.map(|(first, last)| format!("{} to {} UTC", moment(first), moment(last)));
-    let dates = [range, counted(facts.undated, "without a date")];
+    let dates = [range, counted(item_stats.undated, "without a date")];
     lines("dates", &dates.into_iter().flatten().collect::<Vec<_>>(), out)?;
-    let unknown: Vec<_> = facts
+    let unknown: Vec<_> = item_stats
         .not_understood
         .iter()
         .take(NAMES)

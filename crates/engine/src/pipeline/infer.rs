@@ -1,10 +1,10 @@
-//! What the first items tell of the columns of a dataset, before anything is written: the variables that they have.
+//! Infers from the first items, before anything is written, what only items determine: columns of variables, and the kind.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use retort_model::ItemKind;
-use retort_model::bounds::{BYTES_LEARNT_FROM, ITEMS_LEARNT_FROM, VARIABLE_COLUMNS};
+use retort_model::bounds::{BYTES_INFERRED_FROM, ITEMS_INFERRED_FROM, VARIABLE_COLUMNS};
 
 use super::choose::is_meant;
 use super::ends::More;
@@ -15,8 +15,8 @@ use super::shaping::Shaping;
 use crate::error::Error;
 use crate::panics::point;
 
-/// What a batch tells.
-struct Told {
+/// What is in a batch.
+struct Found {
     /// For each item that is meant, its variables.
     items: Vec<Vec<String>>,
     bytes: u64,
@@ -29,23 +29,29 @@ pub fn variables(
     shaping: &Shaping<'_>,
     stopped: &AtomicBool,
 ) -> Result<Arc<[Arc<str>]>, Error> {
-    let most = shaping.selection.limit.unwrap_or(u64::MAX).min(ITEMS_LEARNT_FROM);
+    let most = shaping.selection.limit.unwrap_or(u64::MAX).min(ITEMS_INFERRED_FROM);
     let (mut names, mut items, mut bytes) = (Vec::<Arc<str>>::new(), 0, 0);
-    look_through(feed, shaping, stopped, |looked| told(&looked, shaping), &mut |told: Told| {
-        bytes += told.bytes;
-        for variables in told.items {
-            if items >= most {
-                return Ok(More::Enough);
-            }
-            items += 1;
-            for name in variables {
-                if names.len() < VARIABLE_COLUMNS && !names.iter().any(|one| **one == *name) {
-                    names.push(name.into());
+    look_through(
+        feed,
+        shaping,
+        stopped,
+        |looked| found_in(&looked, shaping),
+        &mut |found: Found| {
+            bytes += found.bytes;
+            for variables in found.items {
+                if items >= most {
+                    return Ok(More::Enough);
+                }
+                items += 1;
+                for name in variables {
+                    if names.len() < VARIABLE_COLUMNS && !names.iter().any(|one| **one == *name) {
+                        names.push(name.into());
+                    }
                 }
             }
-        }
-        Ok(if bytes >= BYTES_LEARNT_FROM { More::Enough } else { More::Wanted })
-    })?;
+            Ok(if bytes >= BYTES_INFERRED_FROM { More::Enough } else { More::Wanted })
+        },
+    )?;
     Ok(names.into())
 }
 
@@ -72,7 +78,7 @@ pub fn first_kind(
     Ok(found)
 }
 
-fn told(looked: &Looked<'_>, shaping: &Shaping<'_>) -> Told {
+fn found_in(looked: &Looked<'_>, shaping: &Shaping<'_>) -> Found {
     point("learn");
     let mut items = Vec::with_capacity(looked.items.len());
     let is_wanted =
@@ -85,5 +91,5 @@ fn told(looked: &Looked<'_>, shaping: &Shaping<'_>) -> Told {
         });
         items.push(variables);
     }
-    Told { items, bytes: looked.bytes }
+    Found { items, bytes: looked.bytes }
 }

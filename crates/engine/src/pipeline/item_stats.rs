@@ -17,7 +17,7 @@ const OTHERS: &str = "(others)";
 
 /// What is in a feed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Facts {
+pub struct ItemStats {
     /// Items that were read.
     pub items: u64,
     /// How many of them were wholly understood.
@@ -104,21 +104,21 @@ fn bump(counts: &mut BTreeMap<String, u64>, name: &str, by: u64) {
     }
 }
 
-impl Facts {
+impl ItemStats {
     /// What is in the items of a batch.
     pub(super) fn of(items: &[ReadItem<'_>]) -> Self {
-        let mut facts = Self::default();
+        let mut item_stats = Self::default();
         for one in items {
-            facts.count(&one.item);
+            item_stats.count(&one.item);
         }
-        facts
+        item_stats
     }
 
     /// What is in one item.
     pub(super) fn of_one(item: &Item<'_>) -> Self {
-        let mut facts = Self::default();
-        facts.count(item);
-        facts
+        let mut item_stats = Self::default();
+        item_stats.count(item);
+        item_stats
     }
 
     fn count(&mut self, item: &Item<'_>) {

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use retort_model::{Item, NodeKind, Origins, Role};
 
-use super::facts::Facts;
+use super::item_stats::ItemStats;
 
 /// Where an item that was written comes from.
 pub(super) fn origins_of(item: &Item<'_>) -> Origins {
-    let facts = Facts::of_one(item);
+    let item_stats = ItemStats::of_one(item);
     let mut models: BTreeMap<String, u64> = BTreeMap::new();
     let mut add =
         |model: Option<String>| *models.entry(model.unwrap_or_default()).or_default() += 1;
@@ -32,9 +32,9 @@ pub(super) fn origins_of(item: &Item<'_>) -> Origins {
     }
     Origins {
         models,
-        languages: facts.languages,
-        characters: facts.characters_each.total,
-        first: facts.first,
-        last: facts.last,
+        languages: item_stats.languages,
+        characters: item_stats.characters_each.total,
+        first: item_stats.first,
+        last: item_stats.last,
     }
 }

@@ -7,10 +7,10 @@ use std::sync::atomic::AtomicBool;
 
 use super::decided::Survey;
 use super::ends::More;
-use super::facts::Facts;
 use super::item::ReadItem;
 use super::item::Standing;
 use super::item::Verdict;
+use super::item_stats::ItemStats;
 use super::look::{Looked, look_through};
 use super::outlet::Feed;
 use super::repeats::{Decisions, decide, row, verdict_of};
@@ -32,7 +32,7 @@ struct Looks {
     candidates: Vec<(u64, SampleKey)>,
     groups: Vec<SplitRow>,
     items_before: u64,
-    facts: Option<Facts>,
+    item_stats: Option<ItemStats>,
 }
 
 /// Order, id, group and fingerprint of an item for the decisions on outputs.
@@ -68,14 +68,14 @@ pub fn survey(
 ///
 /// # Errors
 /// The feed fails, or the work is stopped.
-pub fn survey_with_facts(
+pub fn survey_with_stats(
     feed: &mut dyn Feed,
     shaping: &Shaping<'_>,
     stopped: &AtomicBool,
-) -> Result<(Facts, Survey), Error> {
-    let mut facts = Facts::default();
-    let seen = look(feed, shaping, None, Some(&mut facts), stopped)?;
-    Ok((facts, seen.decide(shaping, stopped)?.survey()?))
+) -> Result<(ItemStats, Survey), Error> {
+    let mut item_stats = ItemStats::default();
+    let seen = look(feed, shaping, None, Some(&mut item_stats), stopped)?;
+    Ok((item_stats, seen.decide(shaping, stopped)?.survey()?))
 }
 
 impl Seen {
@@ -162,12 +162,12 @@ pub fn kept_survey(plan: &DatasetPlan, storage: &dyn Storage) -> Option<Survey> 
     Some(Survey { repeats: None, duplicates, sampled, splits })
 }
 
-/// Gathers what there is to decide on, and counts all items in `facts`, if it is given.
+/// Gathers what there is to decide on, and counts all items in `item_stats`, if it is given.
 fn look(
     feed: &mut dyn Feed,
     shaping: &Shaping<'_>,
     most: Option<u64>,
-    mut facts: Option<&mut Facts>,
+    mut item_stats: Option<&mut ItemStats>,
     stopped: &AtomicBool,
 ) -> Result<Seen, Error> {
     let mut repeats = Sorter::new();
@@ -182,14 +182,14 @@ fn look(
         true => Some(SplitItems::new(shaping.group_by).map_err(failed)?),
     };
     let stages = Stages::choosing(shaping);
-    let counts = facts.is_some();
+    let counts = item_stats.is_some();
     let of_batch = |looked: Looked<'_>| {
-        let facts = counts.then(|| Facts::of(&looked.items));
-        Looks { facts, ..looks(looked, &stages, shaping) }
+        let item_stats = counts.then(|| ItemStats::of(&looked.items));
+        Looks { item_stats, ..looks(looked, &stages, shaping) }
     };
     look_through(feed, shaping, stopped, of_batch, &mut |looks: Looks| {
-        if let (Some(all), Some(facts)) = (&mut facts, looks.facts) {
-            all.add(facts);
+        if let (Some(all), Some(item_stats)) = (&mut item_stats, looks.item_stats) {
+            all.add(item_stats);
         }
         for row in &looks.repeats {
             repeats.push(row).map_err(failed)?;
@@ -247,7 +247,7 @@ fn looks(looked: Looked<'_>, stages: &Stages<'_>, shaping: &Shaping<'_>) -> Look
         true => open().map(group).collect(),
         false => Vec::new(),
     };
-    Looks { repeats, prints, candidates, groups, items_before, facts: None }
+    Looks { repeats, prints, candidates, groups, items_before, item_stats: None }
 }
 
 /// Rows in the order of their items, each starting with the position of its item, that are read again later.

@@ -6,7 +6,7 @@ use retort_formats::import::Refusal;
 use retort_model::bounds::RENAMED_TOOLS_LISTED;
 use retort_model::{Account, ItemKind, Tally};
 
-use super::facts::Facts;
+use super::item_stats::ItemStats;
 
 /// By reason, where the first item stands that was refused for it, and what is wrong with it.
 pub type FirstRefused = BTreeMap<String, String>;
@@ -51,9 +51,9 @@ impl Totals {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Contents {
     /// In those that the selection chose.
-    pub selected: Facts,
+    pub selected: ItemStats,
     /// In those of which something was written, as they were written: with what redaction replaced.
-    pub written: Facts,
+    pub written: ItemStats,
 }
 
 impl Contents {

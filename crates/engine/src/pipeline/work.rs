@@ -9,9 +9,9 @@ use retort_model::{ConversationFilter, Item, Status, Warning};
 use super::delivery::Delivery;
 use super::done::{BatchDone, CELLS, Located};
 use super::ends::Ends;
-use super::facts::Facts;
 use super::gather::{Gathering, Shaped};
 use super::item::{ReadItem, Standing};
+use super::item_stats::ItemStats;
 use super::job::{Job, Source};
 use super::kept::{KeptItems, OutputRows};
 use super::measured::Measuring;
@@ -145,9 +145,9 @@ impl Worker<'_> {
                 done.account.deleted += u64::from(self.is_left_out_as_deleted(&one.item));
                 continue;
             }
-            let facts = done.contents.is_some().then(|| Facts::of_one(&one.item));
-            if let (Some(contents), Some(facts)) = (&mut done.contents, &facts) {
-                contents.selected.add(facts.clone());
+            let item_stats = done.contents.is_some().then(|| ItemStats::of_one(&one.item));
+            if let (Some(contents), Some(item_stats)) = (&mut done.contents, &item_stats) {
+                contents.selected.add(item_stats.clone());
             }
             if one.standing == Standing::NotSampled {
                 done.account.not_sampled += 1;
@@ -215,12 +215,12 @@ impl Worker<'_> {
                 done.without_records.push(ordinal);
             }
             let records = outcome.records.len() as u64;
-            if let (Some(contents), Some(facts)) = (&mut done.contents, facts)
+            if let (Some(contents), Some(item_stats)) = (&mut done.contents, item_stats)
                 && records > 0
             {
                 contents.written.add(match &redacted {
-                    Redacted::Unchanged => facts,
-                    _ => Facts::of_one(&item),
+                    Redacted::Unchanged => item_stats,
+                    _ => ItemStats::of_one(&item),
                 });
             }
             if self.shaping.counts_origins && records > 0 {

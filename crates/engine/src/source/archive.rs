@@ -25,7 +25,7 @@ use zip::CompressionMethod;
 use super::beside::Beside;
 use super::bytes::{Bounded, Budget, SQLITE_MAGIC, damaged, of_zip};
 use super::inputs::{ItemFiles, sides_among};
-use super::open::{Opener, Start, StreamInfo, spool, temporary};
+use super::open::{Opener, Start, StreamInfo, temporary, to_temporary_file};
 use super::sqlite::{LOG, is_log, log_of};
 use super::stream::PassedOver;
 use super::workbook::WORKBOOK;
@@ -194,7 +194,7 @@ impl Opener<'_> {
         if !is_database && !is_log {
             return self.stream(&place, &mut whole);
         }
-        match spool(&mut whole)? {
+        match to_temporary_file(&mut whole)? {
             Ok(kept) if is_database => databases.files.push((place, name, kept)),
             Ok(kept) => {
                 databases.logs.insert(name, kept);
@@ -225,7 +225,7 @@ fn kept(
     budget: &Arc<Budget>,
 ) -> Result<Option<File>, Error> {
     let Some(Ok(inner)) = index.map(|index| archive.by_index(index)) else { return Ok(None) };
-    Ok(spool(&mut Bounded { inner, budget: Arc::clone(budget) })?.ok())
+    Ok(to_temporary_file(&mut Bounded { inner, budget: Arc::clone(budget) })?.ok())
 }
 
 /// The receipt of the package that an archive is.

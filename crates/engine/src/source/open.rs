@@ -259,7 +259,7 @@ impl Opener<'_> {
                     Err(error) => self.fail(place, &error),
                 }
             }
-            Kind::Zip | Kind::Parquet | Kind::Arrow => match spool(&mut whole)? {
+            Kind::Zip | Kind::Parquet | Kind::Arrow => match to_temporary_file(&mut whole)? {
                 Ok(kept) => self.whole(place, &bytes, Box::new(kept)),
                 Err(error) => self.fail(place, &error),
             },
@@ -497,7 +497,7 @@ impl Read for Fails {
 
 /// Keeps a stream, so that it can be read from its end. The inner error is that of the stream, the outer that of the
 /// disk.
-pub(super) fn spool(input: &mut dyn Read) -> Result<io::Result<File>, Error> {
+pub(super) fn to_temporary_file(input: &mut dyn Read) -> Result<io::Result<File>, Error> {
     let mut kept = tempfile::tempfile().map_err(temporary)?;
     if let Err(error) = copy_to(input, &mut kept)? {
         return Ok(Err(error));

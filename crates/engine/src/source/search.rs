@@ -10,7 +10,7 @@ use retort_formats::file::ReadSeek;
 use retort_model::bounds::ARCHIVE_DEPTH;
 
 use super::bytes::{Bounded, Budget, Kind, START_BYTES, Utf16, damaged, kind_of, of_zip, unpacked};
-use super::open::{parquet_rows, spool};
+use super::open::{parquet_rows, to_temporary_file};
 use crate::sought::SoughtTexts;
 
 /// Bytes that are searched at once.
@@ -281,7 +281,7 @@ impl<'s> Search<'s> {
 
 /// A stream kept on disk, to be read from its end.
 fn kept(input: &mut dyn Read) -> io::Result<Box<dyn ReadSeek>> {
-    Ok(Box::new(spool(input).map_err(io::Error::other)??))
+    Ok(Box::new(to_temporary_file(input).map_err(io::Error::other)??))
 }
 
 fn start_of(input: &mut dyn Read) -> io::Result<Vec<u8>> {

@@ -35,7 +35,7 @@ fn line_of(group: &Path, wrong: &mut Vec<String>) -> String {
     let bench = Bench::new();
     let plan = bench.plan(vec![Input::Path(group.to_owned())], &[("data_format", "retort")]);
     let found = inspect(&plan, &AtomicBool::new(false)).unwrap();
-    let (account, facts) = (&found.found.account, &found.facts);
+    let (account, facts) = (&found.found.account, &found.item_stats);
     if account.read != account.refused + account.selected + account.deleted {
         wrong.push(format!("{name}: {} items do not balance", account.read));
     }

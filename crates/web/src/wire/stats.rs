@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use retort_model::SeenLengths;
-use retort_service::{Contents as Counted, DuplicateCounts, Facts, Stats as Kept};
+use retort_service::{Contents as Counted, DuplicateCounts, ItemStats, Stats as Kept};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -112,40 +112,40 @@ pub struct Contents {
     pub not_understood: BTreeMap<String, NotUnderstood>,
 }
 
-impl From<&Facts> for Contents {
-    fn from(facts: &Facts) -> Self {
-        let unknown = facts.not_understood.iter().map(|(path, one)| {
+impl From<&ItemStats> for Contents {
+    fn from(item_stats: &ItemStats) -> Self {
+        let unknown = item_stats.not_understood.iter().map(|(path, one)| {
             (path.clone(), NotUnderstood { count: one.count, first: one.first.clone() })
         });
         Self {
-            items: facts.items,
-            understood: facts.understood,
-            kinds: facts.kinds.clone(),
-            rounds: facts.rounds,
-            branched: facts.branched,
-            turns: facts.turns,
+            items: item_stats.items,
+            understood: item_stats.understood,
+            kinds: item_stats.kinds.clone(),
+            rounds: item_stats.rounds,
+            branched: item_stats.branched,
+            turns: item_stats.turns,
             tokens: UsedTokens {
-                conversations: facts.tokens.conversations,
-                input: facts.tokens.input,
-                output: facts.tokens.output,
+                conversations: item_stats.tokens.conversations,
+                input: item_stats.tokens.input,
+                output: item_stats.tokens.output,
             },
-            roles: facts.roles.clone(),
-            attachments: facts.attachments.clone(),
-            reasoning: facts.reasoning,
-            calls: facts.calls.clone(),
-            results: facts.results,
-            calls_without_result: facts.calls_without_result,
-            tools: facts.tools,
-            ratings: facts.ratings,
-            failed: facts.failed,
-            models: facts.models.clone(),
-            languages: facts.languages.clone(),
-            months: facts.months.clone(),
-            first: moment(facts.first),
-            last: moment(facts.last),
-            undated: facts.undated,
-            messages_each: (&facts.messages_each).into(),
-            characters_each: (&facts.characters_each).into(),
+            roles: item_stats.roles.clone(),
+            attachments: item_stats.attachments.clone(),
+            reasoning: item_stats.reasoning,
+            calls: item_stats.calls.clone(),
+            results: item_stats.results,
+            calls_without_result: item_stats.calls_without_result,
+            tools: item_stats.tools,
+            ratings: item_stats.ratings,
+            failed: item_stats.failed,
+            models: item_stats.models.clone(),
+            languages: item_stats.languages.clone(),
+            months: item_stats.months.clone(),
+            first: moment(item_stats.first),
+            last: moment(item_stats.last),
+            undated: item_stats.undated,
+            messages_each: (&item_stats.messages_each).into(),
+            characters_each: (&item_stats.characters_each).into(),
             not_understood: unknown.collect(),
         }
     }

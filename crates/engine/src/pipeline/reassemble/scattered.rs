@@ -22,7 +22,7 @@ pub(super) struct Scattered {
 }
 
 struct Kept {
-    spool: Spill,
+    spill: Spill,
     sorter: Sorter,
     sources: Vec<Arc<Source>>,
     count: u64,
@@ -74,8 +74,8 @@ impl Record {
 
 impl Kept {
     fn new() -> io::Result<Self> {
-        let spool = Spill::new()?;
-        Ok(Self { spool, sorter: Sorter::new(), sources: Vec::new(), count: 0 })
+        let spill = Spill::new()?;
+        Ok(Self { spill, sorter: Sorter::new(), sources: Vec::new(), count: 0 })
     }
 }
 
@@ -109,7 +109,7 @@ impl Scattered {
             rank,
             sequence: kept.count,
             order,
-            at: kept.spool.length(),
+            at: kept.spill.length(),
             length: text.len() as u64,
             source: kept.sources.len() as u64 - 1,
             index: found.span.index,
@@ -117,7 +117,7 @@ impl Scattered {
             byte: found.span.byte,
         };
         kept.count += 1;
-        kept.spool.put(text)?;
+        kept.spill.put(text)?;
         let mut row = key.to_vec();
         row.extend_from_slice(&record.sequence.to_be_bytes());
         record.write(&mut row);
@@ -144,7 +144,7 @@ impl Scattered {
         send: &mut SendBatch<'_>,
         unwanted: &mut dyn FnMut(&Source),
     ) -> io::Result<Option<Self>> {
-        let Some(Kept { spool, sorter, sources, .. }) = self.kept else { return Ok(None) };
+        let Some(Kept { spill, sorter, sources, .. }) = self.kept else { return Ok(None) };
         let mut items = Sorter::new();
         let (mut of, mut first) = (None, 0);
         for row in sorter.sorted()? {
@@ -158,7 +158,7 @@ impl Scattered {
             items.push(&[&first.to_be_bytes(), record].concat())?;
         }
         let mut joiner = Joiner {
-            texts: Texts::of(spool)?,
+            texts: Texts::of(spill)?,
             sources,
             item_bytes: self.item_bytes,
             whole: Batches::default(),
@@ -293,8 +293,8 @@ struct Texts {
 }
 
 impl Texts {
-    fn of(spool: Spill) -> io::Result<Self> {
-        Ok(Self { file: BufReader::new(spool.into_file()?), at: 0 })
+    fn of(spill: Spill) -> io::Result<Self> {
+        Ok(Self { file: BufReader::new(spill.into_file()?), at: 0 })
     }
 
     /// Appends the text of a fragment.

@@ -19,7 +19,7 @@ pub(super) struct Waiting {
     held: HashMap<Key, Vec<Held>>,
     count: usize,
     most: usize,
-    spool: Option<Spill>,
+    spill: Option<Spill>,
     /// Whether something that a side file says waits.
     has_sides: bool,
     /// Whether there were too many, and all are scattered.
@@ -42,7 +42,7 @@ impl Default for Waiting {
 
 impl Waiting {
     pub(super) fn bounded(most: usize) -> Self {
-        Self { held: HashMap::new(), count: 0, most, spool: None, has_sides: false, is_full: false }
+        Self { held: HashMap::new(), count: 0, most, spill: None, has_sides: false, is_full: false }
     }
 
     pub(super) fn has_sides(&self) -> bool {
@@ -86,12 +86,12 @@ impl Waiting {
     }
 
     fn hold(&mut self, found: Found<'_>, order: u64, text: &[u8]) -> io::Result<Held> {
-        let spool = match &mut self.spool {
-            Some(spool) => spool,
-            None => self.spool.insert(Spill::new()?),
+        let spill = match &mut self.spill {
+            Some(spill) => spill,
+            None => self.spill.insert(Spill::new()?),
         };
-        let (at, length) = (spool.length(), text.len());
-        spool.put(text)?;
+        let (at, length) = (spill.length(), text.len());
+        spill.put(text)?;
         Ok(Held { source: Arc::clone(found.source), span: *found.span, order, at, length })
     }
 
@@ -129,8 +129,8 @@ impl Waiting {
     fn load(&mut self, held: &Held, into: &mut Vec<u8>) -> io::Result<()> {
         let start = into.len();
         into.resize(start + held.length, 0);
-        let Some(spool) = &mut self.spool else { return Ok(()) };
-        spool.read(held.at, into.get_mut(start..).unwrap_or_default())
+        let Some(spill) = &mut self.spill else { return Ok(()) };
+        spill.read(held.at, into.get_mut(start..).unwrap_or_default())
     }
 
     /// All that waits, in the order in which it came.
