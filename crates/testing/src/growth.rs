@@ -46,6 +46,11 @@ fn check_by(clock: ClockId, what: &str, small: impl Fn(), large: impl Fn()) {
     panic!("{what}: {little:?}, and {much:?} for {TIMES} times as much");
 }
 
+/// CPU time of all threads of the process while `act` runs.
+pub fn process_time(act: impl Fn()) -> Duration {
+    time(ClockId::ProcessCPUTime, act)
+}
+
 fn time(clock: ClockId, act: impl Fn()) -> Duration {
     let start = now(clock);
     act();
