@@ -508,7 +508,7 @@ pub static OPTIONS: &[ExportOption] = &[
         },
     )
     .usually("none")
-    .told(Told::Never),
+    .in_receipt(InReceipt::Never),
     ExportOption::package(
         PAPERS,
         "Also write papers for others: `croissant.json`, which describes the dataset to catalogues, and `SOURCES.md` with the \

@@ -241,8 +241,10 @@ impl std::str::FromStr for Cursor {
 
 /// The text with those bytes, in hexadecimal digits.
 fn text_of(digits: &str) -> Option<String> {
-    let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
-    let bytes = digits.as_bytes().chunks(2).map(byte).collect::<Option<Vec<u8>>>()?;
+    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    let (pairs, rest) = digits.as_bytes().as_chunks();
+    let bytes = pairs.iter().map(|&[high, low]| Some(digit(high)? << 4 | digit(low)?));
+    let bytes = bytes.collect::<Option<Vec<u8>>>().filter(|_| rest.is_empty())?;
     String::from_utf8(bytes).ok()
 }
 
