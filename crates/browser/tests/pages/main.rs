@@ -658,7 +658,7 @@ async fn pictures_of_an_archive_come_in_with_its_conversations_where_the_box_is_
             let field = browser.client.find(Locator::Css("input[type=file]")).await.unwrap();
             field.send_keys(&archive(&format!("{id}.zip"), id)).await.unwrap();
             browser.press("#drop button.first").await;
-            browser.until("Conversations\n1").await;
+            browser.until("New\n1").await;
             browser.go(&format!("/conversations/{id}")).await;
             browser.until("Who is it?").await;
             let seen = browser.client.execute(
