@@ -168,7 +168,7 @@ fn a_name_is_left_in_the_audit_log_alone_once_the_account_is_deleted() {
         post(
             &she,
             "/views",
-            json!({"name": "v", "filter": {"owner": ["bob@example.org"]}, "is_shared": true}),
+            json!({"name": "v", "filter": {"owner": ["bob@example.org"]}, "shared": true}),
             201,
         );
         post(&she, "/webhooks", json!({"url": "http://127.0.0.1:9/"}), 201);

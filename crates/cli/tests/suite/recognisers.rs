@@ -55,7 +55,7 @@ fn what_a_program_finds_is_replaced_by_any_number_of_threads_and_in_parts() {
     let args =
         ["convert", "in.jsonl", "--to", "retort", "--redact", "secrets,rules.toml", "-q", "-o"];
     let run = |out: &str, more: &[&str]| {
-        place.ok(&[&args[..], &[out], more].concat());
+        place.ok(&[&args[..], &[out, "--name", "names"], more].concat());
     };
     // The field name has a pseudonym.
     place.file("key", [7; 32]);
@@ -75,10 +75,10 @@ fn what_a_program_finds_is_replaced_by_any_number_of_threads_and_in_parts() {
     assert_eq!((hash.len(), &told["found"][0]["items"]), (64, &json!(300)));
 
     for part in ["1/2", "2/2"] {
-        let out = format!("parts/{}", &part[..1]);
+        let out = format!("part-{}", &part[..1]);
         run(&out, &["--part", part, "--redact-key", "key"]);
     }
-    place.ok(&["merge", "parts/1", "parts/2", "-o", "merged", "-q"]);
+    place.ok(&["merge", "part-1", "part-2", "-o", "merged", "-q"]);
     assert_eq!(place.bytes("merged/conversations.jsonl"), data);
 
     // A pinned program, and another one.
@@ -99,8 +99,8 @@ fn what_a_program_finds_is_replaced_by_any_number_of_threads_and_in_parts() {
     place.ok(&pinned);
     place.file("names.py", format!("{SCRIPT}# changed\n"));
     place.refused(&pinned, "not the one that the rule names");
-    run("parts/2", &["--part", "2/2", "--redact-key", "key", "--force"]);
-    place.refused(&["merge", "parts/1", "parts/2", "-o", "mixed", "-q"], "");
+    run("part-2", &["--part", "2/2", "--redact-key", "key", "--force"]);
+    place.refused(&["merge", "part-1", "part-2", "-o", "mixed", "-q"], "");
 
     let shown = place.ok(&["preview", "in.jsonl", "--redact", "rules.toml"]);
     let shown = format!("{}{}", shown.out, shown.err);

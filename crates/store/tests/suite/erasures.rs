@@ -122,7 +122,7 @@ fn what_a_person_judged_of_others_is_found_and_a_lease_keeps_others_from_an_eras
         let (store, project) = (&place.store, place.project);
         assert_eq!(
             store.judged_by(project, "ann").unwrap(),
-            [2, 0],
+            [1, 0],
             "one may be in the body alone"
         );
         let (mut behind, mut found) = (0, Vec::new());
