@@ -4,11 +4,12 @@
     bench/spans.py target/release/retort --spans 400000 --encoding protobuf --connections 4
 
 Each trace is an agent with two model calls and a tool inside, as OpenTelemetry's GenAI conventions write them; a
-request holds the spans of many traces, as an exporter's batch does. Told are the spans a second until the last request
+request holds the spans of many traces, as an exporter's batch does. Prints the spans a second until the last request
 was answered and until the last trace was imported, the server's CPU seconds for each million spans, and its peak memory.
 """
 
 import argparse
+import atexit
 import gzip
 import http.client
 import json
@@ -20,9 +21,9 @@ import tempfile
 import threading
 import time
 
-# Stand in the bodies for what differs from trace to trace; as long as what is put there.
 TRACE_SIZE = 16
 SPANS_OF_A_TRACE = 4
+MOST_SECONDS = 1800
 WORDS = "the agent looks up what was ordered and says when it comes, in words that a customer understands at once".split()
 
 
@@ -190,6 +191,7 @@ def main():
     bodies.reverse()
     with tempfile.TemporaryDirectory() as folder:
         server = Server(args.retort, folder)
+        atexit.register(server.process.kill)
         problems = []
         threads = [
             threading.Thread(target=send, args=(server, kind, bodies, problems)) for _ in range(args.connections)
@@ -204,11 +206,13 @@ def main():
         refused = [problem for problem in problems if problem != "429"]
         if refused:
             sys.exit(f"refused: {refused[0]}")
-        while True:
+        while time.monotonic() - began < MOST_SECONDS:
             counts = server.ask("/api/v1/runs/count?source=application")
             if counts["total"] >= traces:
                 break
             time.sleep(0.2)
+        else:
+            sys.exit(f"only {counts['total']} of {traces} traces are runs after {MOST_SECONDS} s")
         imported, cpu = time.monotonic() - began, server.cpu_seconds() - cpu
         spans = traces * SPANS_OF_A_TRACE
         print(
