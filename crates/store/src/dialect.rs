@@ -5,7 +5,7 @@
 //! are numbers, and lists are JSON texts. Where no common text exists, [`Dialect`] has a word or a fragment for each.
 //! [`Connection`] runs a statement on either, and keeps it prepared, as the same few hundred come again and again.
 //!
-//! Statements number their parameters `$1`, `$2`, … in the order in which they first are in the text: SQLite then
+//! Statements number their parameters `$1`, `$2`, … in the order in which they first appear: SQLite then
 //! gives them the same numbers as PostgreSQL.
 //!
 //! SQLite has one writer. A transaction takes that place when it begins (`BEGIN IMMEDIATE`), as a reader that turns into
@@ -502,8 +502,8 @@ impl Connection {
         }
     }
 
-    /// Moves the pages of SQLite's log to their places and empties the file, which keeps old pages otherwise. Where
-    /// someone keeps reading what was for longer than `patience`, as much is moved as can be.
+    /// Moves the pages of SQLite's log to their places and empties the file, which keeps old pages otherwise. While
+    /// a reader holds an old snapshot for longer than `patience`, only part of it is moved.
     pub(crate) fn empty_log(&mut self, patience: Duration) -> Result<(), Error> {
         match self {
             Self::Sqlite(connection) => {

@@ -11,7 +11,6 @@ use crate::dialect::{BUSY, Connection, Value};
 use crate::error::Error;
 use crate::items::table;
 use crate::private;
-use crate::store::LOG_BYTES;
 
 /// Something that is not as it should be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,7 +27,7 @@ impl Finding {
     }
 }
 
-/// How long an import waits until nobody reads what was, so that it can empty the log; it tries again later.
+/// How long an import waits for readers of old snapshots, so that it can empty the log; it tries again later.
 const LOG_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Findings of one kind that are told; a broken disk has as many as it has pages.
@@ -105,7 +104,7 @@ impl crate::Store {
         self.empty_log()
     }
 
-    /// Empties SQLite's log. Where someone keeps reading what was, the last connection to close does it.
+    /// Empties SQLite's log. While a reader holds an old snapshot, the last connection to close does it.
     pub(crate) fn empty_log(&self) -> Result<(), Error> {
         self.read(|connection| connection.empty_log(BUSY))
     }
@@ -119,9 +118,11 @@ impl crate::Store {
         let size = || std::fs::metadata(&log).map_or(0, |log| log.len());
         // While one empties it, the others need not.
         let Ok(mut bound) = self.log_bound.try_lock() else { return Ok(()) };
-        if size() > *bound {
+        if size() > bound.at {
             self.read(|connection| connection.empty_log(LOG_PATIENCE))?;
-            *bound = size() + LOG_BYTES;
+            bound.at = size() + bound.step;
+        } else if size() < bound.step {
+            bound.at = bound.step;
         }
         Ok(())
     }
@@ -268,6 +269,7 @@ mod tests {
 
     use super::*;
     use crate::Store;
+    use crate::store::LogBound;
 
     /// Writes rows of a megabyte, as other threads do, too; returns the most bytes that the log had.
     fn write_much(store: &Store, log: &Path) -> u64 {
@@ -281,7 +283,6 @@ mod tests {
             });
             write.unwrap();
             most = most.max(log.metadata().unwrap().len());
-            *store.log_bound.lock().unwrap() = 16 << 20;
             store.bound_log().unwrap();
         }
         most
@@ -293,15 +294,16 @@ mod tests {
         let path = folder.path().join("retort.sqlite");
         let store = Store::open(path.to_str().unwrap(), "one").unwrap();
         let log = PathBuf::from(format!("{}-wal", path.display()));
+        *store.log_bound.lock().unwrap() = LogBound { step: 16 << 20, at: 16 << 20 };
         let most = std::thread::scope(|scope| {
             let writers = [(); 3].map(|()| scope.spawn(|| write_much(&store, &log)));
             writers.map(|writer| writer.join().unwrap())
         });
         // All three write 180 MB. Each may add a row before the log is emptied, which waits until they are done.
         assert!(most.into_iter().all(|most| most < 64 << 20), "{most:?}");
-        *store.log_bound.lock().unwrap() = 0;
+        store.log_bound.lock().unwrap().at = 0;
         store.bound_log().unwrap();
         assert_eq!(log.metadata().unwrap().len(), 0);
-        assert_eq!(*store.log_bound.lock().unwrap(), LOG_BYTES);
+        assert_eq!(store.log_bound.lock().unwrap().at, 16 << 20);
     }
 }

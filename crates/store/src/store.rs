@@ -17,7 +17,13 @@ use crate::{private, schema};
 const IDLE: usize = 16;
 
 /// Bytes by which SQLite's log may grow before an import empties it: twice what gathers before it is moved.
-pub(crate) const LOG_BYTES: u64 = 256 << 20;
+const LOG_BYTES: u64 = 256 << 20;
+
+/// Bytes of SQLite's log at which an import empties it, and by which it may grow once more while a reader holds it.
+pub(crate) struct LogBound {
+    pub(crate) step: u64,
+    pub(crate) at: u64,
+}
 
 /// Conversations, runs, documents and all that belongs to them, in SQLite or PostgreSQL. Shared by threads; each call takes a connection of its own.
 pub struct Store {
@@ -28,8 +34,7 @@ pub struct Store {
     pub(crate) dictionaries: Dictionaries,
     pub(crate) counts: Counts,
     pub(crate) served: Served,
-    /// Bytes of SQLite's log at which an import empties it.
-    pub(crate) log_bound: Mutex<u64>,
+    pub(crate) log_bound: Mutex<LogBound>,
     identity: String,
 }
 
@@ -152,7 +157,7 @@ impl Store {
         let (idle, looking) = (Mutex::new(vec![connection]), Mutex::default());
         let counts = Counts::default();
         let served = Served::default();
-        let log_bound = Mutex::new(LOG_BYTES);
+        let log_bound = Mutex::new(LogBound { step: LOG_BYTES, at: LOG_BYTES });
         let store =
             Self { place, idle, looking, dictionaries, counts, served, log_bound, identity };
         store.read_features()?;
