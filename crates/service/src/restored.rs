@@ -6,8 +6,8 @@ use std::path::Path;
 use std::process::Command;
 
 use retort_engine::{Error as EngineError, Objects, Storage};
-use retort_store::Store;
 use retort_store::private::{make_file, make_folder};
+use retort_store::{Error as StoreError, Store};
 use url::Url;
 
 use crate::doctor::password_in;
@@ -52,19 +52,14 @@ pub fn restore_backup(settings: &Settings, folder: &Path) -> Result<u64, Error> 
         }
         _ => {}
     }
-    if !is_server && Store::is_there(&settings.store) {
-        return Err(Error::Choice(format!(
-            "there is a store at `{}` already; move it away first, or name another place",
-            settings.store
-        )));
-    }
+    retort_store::install_tls_provider();
+    refuse_store(&settings.store, is_server)?;
     let unfinished = folder.join(format!("{SQLITE}-wal"));
     if fs::metadata(&unfinished).is_ok_and(|found| found.len() > 0) {
         return Err(Error::Choice(format!(
             "`{shown}` is in use: end the `retort` that has it open, and try again"
         )));
     }
-    retort_store::install_tls_provider();
     let objects = Objects::open(&settings.objects, settings.patience)?;
     let bytes = copy_folder(&objects, &folder.join(OBJECTS), "")?;
     if is_server {
@@ -73,6 +68,27 @@ pub fn restore_backup(settings: &Settings, folder: &Path) -> Result<u64, Error> 
         copy_file(&file, Path::new(&settings.store))?;
     }
     Ok(bytes)
+}
+
+/// Refuses to restore where a store is, or what SQLite would take for the end of the restored one.
+fn refuse_store(store: &str, is_server: bool) -> Result<(), Error> {
+    if is_server {
+        return match Store::open_existing(store) {
+            Err(StoreError::Schema { found: 0, .. }) => Ok(()),
+            Err(error) => Err(error.into()),
+            Ok(there) => Err(Error::Choice(format!(
+                "there is a store in `{}` already; name an empty database",
+                there.location()
+            ))),
+        };
+    }
+    let found = ["", "-wal", "-shm", "-journal"].map(|end| format!("{store}{end}"));
+    match found.iter().find(|path| Path::new(path).exists()) {
+        None => Ok(()),
+        Some(path) => Err(Error::Choice(format!(
+            "`{path}` is there already; move the files of that store away first, or name another place"
+        ))),
+    }
 }
 
 fn is_server(store: &str) -> bool {
@@ -97,6 +113,18 @@ fn copy_folder(objects: &Objects, folder: &Path, prefix: &str) -> Result<u64, Er
             continue;
         }
         let mut from = File::open(entry.path()).map_err(failed)?;
+        let length = from.metadata().map_err(failed)?.len();
+        match objects.size(place.path(&name).as_ref())? {
+            None => {}
+            // Keys of objects are never used again, so an interrupted restore left it.
+            Some(size) if size == length => continue,
+            Some(_) => {
+                return Err(Error::Choice(format!(
+                    "{} is there already and is another file; name an empty place for the datasets",
+                    place.describe(&name).display()
+                )));
+            }
+        }
         let mut to = place.create(&name)?;
         let write = |error| EngineError::write(&place.describe(&name), error);
         bytes += io::copy(&mut from, &mut to).map_err(write)?;
@@ -118,7 +146,8 @@ fn copy_file(from: &Path, to: &Path) -> Result<(), Error> {
         .and_then(|_| File::open(&partial)?.sync_all())
         // Copying takes over who may read the backup.
         .and_then(|()| make_private(&partial))
-        .and_then(|()| fs::rename(&partial, to));
+        .and_then(|()| fs::rename(&partial, to))
+        .and_then(|()| File::open(parent)?.sync_all());
     copied.map_err(|error| {
         let _ = fs::remove_file(&partial);
         failed(error).into()
