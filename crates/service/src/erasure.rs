@@ -11,6 +11,7 @@
 //! back (`store/src/erasures.rs`).
 
 use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
 
 use retort_engine::panics::point;
 use retort_engine::{PublicKey, SecretKey};
@@ -254,15 +255,23 @@ impl Service {
     fn go_on_with_erasure(&self, project: i64, id: i64, person: Option<i64>) -> Result<(), Error> {
         let now = self.clock.now();
         let lease = self.settings.lease;
+        let held = Mutex::new(later(now, lease));
         if !self.store.claim_erasure(id, now, later(now, lease))? {
             return Ok(());
         }
-        let keep = |until| self.store.keep_erasure(id, until);
+        // A process that was too slow leaves the lease to the one that claimed it since.
+        let keep = |until: Option<retort_model::Time>| -> Result<(), Error> {
+            let mut held = held.lock().unwrap_or_else(PoisonError::into_inner);
+            if self.store.keep_erasure(id, *held, until)? {
+                *held = until.unwrap_or(*held);
+            }
+            Ok(())
+        };
         let done = while_kept(lease / 4, &|| keep(Some(later(self.clock.now(), lease))), || {
             self.erase_up_to_purge(&self.stored_erasure(project, id)?, person)
         });
-        keep(None)?;
-        done
+        let freed = keep(None);
+        done.and(freed)
     }
 
     fn erase_up_to_purge(&self, erasure: &StoredErasure, person: Option<i64>) -> Result<(), Error> {

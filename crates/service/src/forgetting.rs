@@ -74,15 +74,20 @@ impl Service {
 
     /// Takes the name of a person out of what exports, schedules, saved views and selections ask for.
     pub(crate) fn forget_asked(&self, project: i64, name: &str) -> Result<(), Error> {
-        // As it stands within JSON.
+        // As JSON writes it.
         let quoted = serde_json::to_string(name).unwrap_or_default();
         let quoted = quoted.trim_matches('"');
         for place in AskedIn::ALL {
             for was in self.store.asked_with(project, place, quoted)? {
-                let Ok(mut fields) = serde_json::from_str(&was) else { continue };
+                let Ok(mut fields) = serde_json::from_str::<Map<String, Value>>(&was) else {
+                    continue;
+                };
                 let is_changed = match place {
                     AskedIn::Exports => {
-                        forget_name(&mut fields, name) + forget_asked(&mut fields, name)
+                        // The rest of a plan is options, whose words may be names, too.
+                        let selection = fields.get_mut("selection").and_then(Value::as_object_mut);
+                        selection.map_or(0, |selection| forget_name(selection, name))
+                            + forget_asked(&mut fields, name)
                     }
                     _ => forget_asked(&mut fields, name),
                 } > 0;

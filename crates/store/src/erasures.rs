@@ -6,6 +6,7 @@
 use std::collections::{HashMap, HashSet};
 
 use hmac::{Hmac, KeyInit, Mac};
+use retort_json::RawJson;
 use retort_model::bounds::{PAGE_ITEMS, ROWS_AT_ONCE};
 use retort_model::{ErasureState, ItemKind, JobState, Time};
 use sha2::Sha256;
@@ -579,11 +580,19 @@ impl crate::Store {
         self.write(|connection| connection.execute(sql, &values)).map(|rows| rows > 0)
     }
 
-    /// Has the process that works on an erasure go on until another moment; without one, others may.
-    pub fn keep_erasure(&self, erasure: i64, until: Option<Time>) -> Result<(), Error> {
-        let sql = "UPDATE erasure SET lease_until = $1 WHERE id = $2 AND state = 'running'";
-        let values = [until.map(Time::unix_micros).into(), erasure.into()];
-        self.write(|connection| connection.execute(sql, &values)).map(|_| ())
+    /// Has the process whose lease of an erasure ends at `held` go on until another moment; without one, others may. False
+    /// if another process has claimed it since.
+    pub fn keep_erasure(
+        &self,
+        erasure: i64,
+        held: Time,
+        until: Option<Time>,
+    ) -> Result<bool, Error> {
+        let sql = "UPDATE erasure SET lease_until = $1
+                   WHERE id = $2 AND state = 'running' AND lease_until = $3";
+        let values =
+            [until.map(Time::unix_micros).into(), erasure.into(), Value::Int(held.unix_micros())];
+        self.write(|connection| connection.execute(sql, &values)).map(|rows| rows > 0)
     }
 
     /// The people who were erased from a project; none if nobody was.
@@ -657,12 +666,13 @@ impl crate::Store {
                 );
                 connection.execute(&sql, &values)?;
             }
-            // Answers to repeated requests are kept for a day.
+            // Answers to repeated requests are kept for a day. A name is meant where it is a whole text of the JSON.
+            let quoted = RawJson::string(&name);
             let sql = format!(
                 "DELETE FROM answered WHERE status IS NOT NULL AND {}(body, $1) > 0",
                 connection.dialect().position()
             );
-            connection.execute(&sql, &[Value::Text(&name)])?;
+            connection.execute(&sql, &[Value::Text(quoted.as_str())])?;
             // The space of ids of which only the bare ids are left.
             for table in ["conversation", "run"] {
                 let sql =

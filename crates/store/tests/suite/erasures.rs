@@ -137,7 +137,8 @@ fn what_a_person_judged_of_others_is_found_and_a_lease_keeps_others_from_an_eras
         let id = store.begin_erasure(project, "local", "ann", &KEY, at(1)).unwrap();
         assert!(store.claim_erasure(id, at(1), at(5)).unwrap());
         assert!(!store.claim_erasure(id, at(4), at(9)).unwrap(), "another works on it");
-        store.keep_erasure(id, None).unwrap();
+        assert!(!store.keep_erasure(id, at(4), None).unwrap(), "that is not its lease");
+        assert!(store.keep_erasure(id, at(5), None).unwrap());
         assert!(store.claim_erasure(id, at(4), at(9)).unwrap());
         assert!(store.claim_erasure(id, at(10), at(12)).unwrap(), "its lease is over");
         let people = store.erased_people(project).unwrap().unwrap();
