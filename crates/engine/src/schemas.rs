@@ -1,6 +1,6 @@
 //! JSON Schemas of the files that people write for the engine.
 
-use retort_formats::schemas::{FileSchema, list, names, object, text};
+use retort_formats::schemas::{FileSchema, count, list, names, object, text};
 use retort_redact::Action;
 use serde_json::{Value, json};
 
@@ -18,9 +18,15 @@ fn redaction_rules() -> Value {
         ("regex", text()),
         ("words", list(text())),
         ("fields", list(text())),
+        ("program", list(text())),
+        ("recogniser", text()),
+        ("timeout_seconds", count()),
+        ("processes", count()),
+        ("sha256", text()),
     ]);
     if let Some(rule) = rule.as_object_mut() {
-        let ways = ["regex", "words", "fields"].map(|way| json!({"required": [way]}));
+        let ways = ["regex", "words", "fields", "program", "recogniser"]
+            .map(|way| json!({"required": [way]}));
         rule.insert("oneOf".into(), ways.to_vec().into());
     }
     object([("rule!", json!({"type": "array", "items": rule, "minItems": 1}))])

@@ -22,8 +22,10 @@ fn erasure_receipt() -> Value {
         ("rebuilt_as!", json!({"type": ["integer", "null"]})),
         ("after!", list(file)),
     ]);
-    let erased = ["conversations!", "runs!", "documents!", "public_links!", "waiting_traces!"];
-    let left = ["conversations!", "runs!", "documents!"];
+    let said = ["judged_conversations_of_others!", "corrected_runs_of_others!"];
+    let items = ["conversations!", "runs!", "documents!"];
+    let erased = [&items[..], &["public_links!", "waiting_traces!"], &said].concat();
+    let left = [&items[..], &said].concat();
     let or_null = |kind: &str| json!({"type": [kind, "null"]});
     object([
         ("receipt!", json!({"const": "erasure"})),
@@ -36,10 +38,10 @@ fn erasure_receipt() -> Value {
         ("asked_by!", or_null("string")),
         ("began_at!", or_null("string")),
         ("completed_at!", text()),
-        ("erased!", object(erased.map(|name| (name, count())))),
+        ("erased!", object(erased.into_iter().map(|name| (name, count())))),
         ("datasets!", list(dataset)),
         ("exports_cancelled!", count()),
-        ("left!", object(left.map(|name| (name, count())))),
+        ("left!", object(left.into_iter().map(|name| (name, count())))),
         ("not_covered!", list(text())),
     ])
 }
