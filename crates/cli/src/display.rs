@@ -70,16 +70,16 @@ fn fitted_to(mut table: Table, names: &[&str], width: Option<u16>) -> String {
     let Some(width) = width else { return table.trim_fmt() };
     table.set_width(width).set_truncation_indicator("…");
     let widths = table.column_max_content_widths();
-    let mut needed: Vec<u16> = widths
+    let mut needed: Vec<u32> = widths
         .iter()
         .enumerate()
-        .map(|(at, width)| 2 + if at == 0 { *width } else { (*width).min(NARROWEST) })
+        .map(|(at, width)| 2 + u32::from(if at == 0 { *width } else { (*width).min(NARROWEST) }))
         .collect();
     let mut order: Vec<usize> =
         DISPENSABLE.iter().filter_map(|one| names.iter().position(|name| name == one)).collect();
     order.extend((1..widths.len()).rev().filter(|at| !order.contains(at)).collect::<Vec<_>>());
     for at in order {
-        if needed.iter().sum::<u16>() <= width {
+        if needed.iter().sum::<u32>() <= u32::from(width) {
             break;
         }
         needed.get_mut(at).into_iter().for_each(|needed| *needed = 0);

@@ -116,7 +116,7 @@ const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
     (
         "diff",
         &[
-            ("diff monday friday", "which records came, went or changed"),
+            ("diff monday friday", "which records were added, removed or changed"),
             ("diff monday.zip friday.zip --json", "the same, for a program"),
         ],
     ),

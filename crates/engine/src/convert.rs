@@ -354,7 +354,7 @@ fn why_nothing(totals: &Totals, passed_over: &Tally<PassedOver>) -> String {
             .iter()
             .map(|(why, count, first)| {
                 let first = first.first().map_or("", String::as_str);
-                format!("{count} passed over: {} (first: {first})", PassedOver::words(why.as_str()))
+                format!("{count} skipped: {} (first: {first})", PassedOver::words(why.as_str()))
             })
             .collect();
         return match kinds.as_slice() {

@@ -316,7 +316,7 @@ pub static OPTIONS: &[ExportOption] = &[
     .in_receipt(InReceipt::If(|plan| plan.sampling.size.is_some())),
     ExportOption::record(
         "seed",
-        "With `sample` or `balance`: another number chooses other items",
+        "With `sample` or `balance`: another number selects other items",
         Values::Number(u32::MAX as u64),
         Access {
             get: |plan| plan.sampling.seed.into(),
@@ -331,7 +331,7 @@ pub static OPTIONS: &[ExportOption] = &[
     .in_receipt(InReceipt::If(|plan| plan.sampling.is_any())),
     ExportOption::record(
         "sample_by",
-        "With `sample` and a number: take as large a part of each value of this field",
+        "With `sample` and a number: take the same share of each value of this field",
         words!(SampleBy),
         word!(sampling.by),
     )

@@ -279,7 +279,7 @@ pub(crate) fn faults_between(windows: &[WindowPackage]) -> Vec<SeriesFault> {
             None => {}
             Some(last) if last.window.span.number == window.span.number => {
                 let (number, first, second) = (window.span.number, &last.name, &one.name);
-                let what = format!("window {number} is there twice: `{first}` and `{second}`");
+                let what = format!("window {number} is duplicated: `{first}` and `{second}`");
                 faults.push(fault(FaultKind::Overlap, what));
                 continue;
             }

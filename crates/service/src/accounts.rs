@@ -244,7 +244,9 @@ impl Service {
             }
             None => {
                 self.note_sign_in(None, "link", true, origin)?;
-                Err(Error::NotSignedIn("the link was used or is too old; ask for another"))
+                Err(Error::NotSignedIn(
+                    "this sign-in link has expired or was already used; ask for another",
+                ))
             }
         }
     }

@@ -345,7 +345,7 @@ impl Service {
         };
         // What a member imports never changes a run that others hold: it would become another run.
         if self.store.would_take_in_runs(&importer, &incoming, &mut update)? == [Taken::New] {
-            return Err(Error::Choice("it is held by others; an admin can judge it".into()));
+            return Err(Error::Choice("it belongs to someone else; an admin can judge it".into()));
         }
         let taken = self.store.take_in_runs(&importer, &incoming, &mut update)?;
         Ok(taken == [Taken::Updated])

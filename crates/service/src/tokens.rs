@@ -35,7 +35,7 @@ impl Service {
         self.audited(caller, Action::Token, &request.name, || {
             caller.needs(Grant::Manage)?;
             let Some(person) = caller.person else {
-                return Err(Error::Choice("say whose token it is to be".into()));
+                return Err(Error::Choice("name the person that the token acts for".into()));
             };
             self.new_token(caller, person, request)
         })
@@ -74,7 +74,7 @@ impl Service {
             return Err(Error::NotGranted(more));
         }
         if request.grants == Grants::default() {
-            return Err(Error::Choice("a token has one scope or more".into()));
+            return Err(Error::Choice("a token needs at least one scope".into()));
         }
         if !(1..=TOKEN_DAYS).contains(&request.days) {
             return Err(Error::Choice(format!("a token lasts 1 to {TOKEN_DAYS} days")));

@@ -233,9 +233,7 @@ impl std::str::FromStr for Cursor {
         };
         text.split_once('-')
             .and_then(|(at, key)| Some(Self { at: place(at)?, key: number(key)? }))
-            .ok_or_else(|| {
-                format!("`{text}` is no place to go on from; take it from the page before")
-            })
+            .ok_or_else(|| format!("`{text}` is not a cursor; use `next` of the previous page"))
     }
 }
 

@@ -222,7 +222,7 @@ impl crate::Store {
         })
     }
 
-    /// Whether a name is at anything in any project: an item that it owns, or something that it made.
+    /// Whether a name is used in any project, by an item that it owns or something that it made.
     pub fn is_name_in_use(&self, name: &str) -> Result<bool, Error> {
         for project in self.projects()? {
             for (table, column) in [

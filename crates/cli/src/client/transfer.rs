@@ -93,8 +93,9 @@ impl Client {
             () = telling => unreachable!("it tells for ever"),
         };
         let bytes = response.bytes().await.map_err(|error| self.broken(&error))?;
-        serde_json::from_slice(&bytes)
-            .map_err(|error| ClientError::Broken(format!("no job was answered: {error}")))
+        serde_json::from_slice(&bytes).map_err(|error| {
+            ClientError::Broken(format!("the server's response names no job: {error}"))
+        })
     }
 
     /// Follows a job until it ends; none if the person wants it to stop.

@@ -122,7 +122,7 @@ struct Verify {
 
 /// Count what is in a dataset.
 ///
-/// As `retort stats` does for packages.
+/// Like `retort stats` for packages.
 #[derive(Args)]
 struct Stats {
     /// Name or number of the dataset.
@@ -140,7 +140,7 @@ struct Stats {
 
 /// Show what changed between two datasets, and why.
 ///
-/// As `retort diff` does for packages.
+/// Like `retort diff` for packages.
 #[derive(Args)]
 struct Diff {
     /// Name or number of the first dataset.

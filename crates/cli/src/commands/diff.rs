@@ -25,7 +25,7 @@ const WIDTH: usize = 80;
 /// Show what changed between two packages, and why.
 ///
 /// Compares the records by their ids, in any order and in any data files. For records that only one package has, it says
-/// whether the other one left them out and why, or never saw them; for records that changed, in which columns. Also shows
+/// whether the other one left them out and why, or never had them; for changed records, it names the columns. Also shows
 /// where the receipts differ: version, selection, options and inputs.
 #[derive(Args)]
 pub struct DiffPackages {

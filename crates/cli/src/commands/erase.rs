@@ -21,7 +21,7 @@ use crate::display::{one_line, several};
 /// that the person imported stay, and so does their account: `retort users purge` removes it. Only owners of the project can
 /// do it.
 ///
-/// Once the datasets are made, there is a signed receipt: `--receipt NUMBER` prints it, `--public-key` prints the key that
+/// Once the datasets are rebuilt, there is a signed receipt: `--receipt NUMBER` prints it, `--public-key` prints the key that
 /// verifies it, and `retort verify RECEIPT --key KEY` checks it.
 #[derive(Args)]
 #[command(group(ArgGroup::new("what").required(true).args(["person", "list", "receipt", "public_key"])))]

@@ -30,7 +30,7 @@ const INDENT: usize = 11;
 /// Columns of a line.
 const WIDTH: usize = 80;
 
-/// Show what files contain, and what Retort understands of it.
+/// Show what files contain, and how much of it Retort understands.
 ///
 /// Writes nothing. Also shows what a dataset made from the files would leave out, and why.
 #[derive(Args)]

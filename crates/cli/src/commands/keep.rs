@@ -37,11 +37,11 @@ pub struct Keep {
     #[arg(long, value_name = "FOLDER")]
     archive: Option<PathBuf>,
 
-    /// Look once and exit, for cron.
+    /// Check once and exit, for cron.
     #[arg(long)]
     once: bool,
 
-    /// Seconds between two looks.
+    /// Seconds between checks for new lines.
     #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=86_400), conflicts_with = "once")]
     every: u64,
 
@@ -53,7 +53,7 @@ pub struct Keep {
     #[arg(short, long)]
     quiet: bool,
 
-    /// Print what was kept as JSON, a line for each look that found something.
+    /// Print what was kept as JSON, one line per check that found something.
     #[arg(long)]
     json: bool,
 

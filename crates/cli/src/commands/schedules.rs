@@ -20,7 +20,7 @@ use crate::views::ViewArgs;
 
 /// Add, change, run or purge scheduled exports.
 ///
-/// Schedules run in `retort serve` and `retort worker`. What was due while neither was running is made up for by one run.
+/// Schedules run in `retort serve` and `retort worker`. If runs were missed while neither was running, one run makes up for them.
 #[derive(Args)]
 pub struct Schedules {
     #[command(subcommand)]
@@ -136,7 +136,7 @@ struct Edit {
     #[arg(long, conflicts_with_all = ["keep", "keep_days"])]
     keep_all: bool,
 
-    /// Deliver to no destination any more. The next run exports everything again.
+    /// Stop delivering. The next run exports everything again.
     #[arg(long, conflicts_with_all = ["deliver_to", "prefix", "by_date"])]
     deliver_nowhere: bool,
 }
@@ -156,11 +156,11 @@ struct When {
     #[arg(long, hide_short_help = true, value_name = "ZONE")]
     zone: Option<String>,
 
-    /// Minutes after the end of a period that a run waits for what arrives late [default: 0].
+    /// Minutes to wait for late arrivals after a period has ended [default: 0].
     #[arg(long, hide_short_help = true, value_name = "MINUTES")]
     settle: Option<u32>,
 
-    /// Name of each dataset, with `{date}` or `{time}` in it, or `n` in braces for a number [default: the schedule's name and `_{date}`].
+    /// Name of each dataset, with `{date}`, `{time}` or a running number (`n` in braces) [default: the schedule's name and `_{date}`].
     #[arg(long, hide_short_help = true, value_name = "PATTERN", value_parser = parse_pattern)]
     dataset_name: Option<NamePattern>,
 
@@ -176,12 +176,12 @@ struct When {
     #[arg(long, value_name = "DESTINATION")]
     deliver_to: Option<String>,
 
-    /// Folders in the destination, with `{date}` or `{time}` in them, or `n` in braces for a number; each dataset becomes a folder below
+    /// Folders in the destination, with `{date}`, `{time}` or a running number (`n` in braces); each dataset becomes a folder below
     /// [default: none].
     #[arg(long, hide_short_help = true, value_name = "PATTERN", value_parser = parse_prefix)]
     prefix: Option<FolderPattern>,
 
-    /// Put each dataset below a folder `date=YYYY-MM-DD`, by which query engines find partitions.
+    /// Put each dataset below a folder `date=YYYY-MM-DD`, which query engines recognise as a partition.
     #[arg(long, hide_short_help = true, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
     by_date: Option<bool>,
 }

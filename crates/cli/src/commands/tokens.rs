@@ -87,7 +87,7 @@ impl Tokens {
             }
             Action::Revoke { id } => {
                 client.end_token(id)?;
-                eprintln!("token {id} opens nothing any more");
+                eprintln!("revoked token {id}");
             }
         }
         Ok(ExitCode::SUCCESS)

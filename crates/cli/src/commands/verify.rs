@@ -17,7 +17,7 @@ use crate::display::{bytes, one_line, several};
 
 /// Check packages against their receipts, or against signatures.
 ///
-/// In a folder of packages that a schedule exported or delivered, it also checks that no window is missing or there twice.
+/// In a folder of packages that a schedule exported or delivered, it also checks that no window is missing or duplicated.
 /// With `--key`, a package is also compared with the statement that `retort sign` wrote, and a file that is the signed
 /// receipt of an erasure is checked and printed.
 #[derive(Args)]
@@ -110,7 +110,7 @@ fn tell_series(verified: &VerifiedSeries, name: &str, json: bool) -> Result<Exit
         }
         let verdict = match (verified.differences.is_empty(), whole) {
             (true, true) => "OK: all packages match their receipts",
-            (true, false) => "NOT COMPLETE: windows are missing or there twice",
+            (true, false) => "NOT COMPLETE: windows are missing or duplicated",
             (false, _) => "DOES NOT MATCH the receipts",
         };
         let packages = several(verified.packages, "package");

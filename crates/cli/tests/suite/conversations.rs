@@ -224,7 +224,7 @@ fn wrong_choices_of_a_list_are_told_in_words() {
     let place = varied();
     for (args, words) in [
         (&["list", "--limit", "0"][..], "1 to 1000 conversations"),
-        (&["list", "--after", "there"], "no place to go on from"),
+        (&["list", "--after", "there"], "is not a cursor"),
         (&["list", "--sort", "colour"], "newest, oldest, changed"),
         (&["list", "--type", "chorus"], "possible values: chat, agent, graph"),
         (&["list", "--created-from", "yesterday"], "not a date or time"),

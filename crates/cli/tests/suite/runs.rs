@@ -64,7 +64,7 @@ fn a_purpose_takes_its_formats_and_its_node_and_nothing_else() {
     );
     place.refused(
         &with(&["--to", "node-evaluation", "--node", "gone"]),
-        "of 10 items, 10 the node did not run in it",
+        "of 10 items, 10 the selected node did not run",
     );
     place.ok(&with(&["--purpose", "node-evaluation", "--node", "answer"]));
     let manifest = place.json("set/manifest.json");

@@ -200,7 +200,7 @@ fn lists_are_filtered_sorted_and_paged() {
     assert_eq!(listed(&["--limit", "1", "--all"]).len(), 4);
     assert!(!keep.ok(&["list"]).out.contains('\u{1b}'));
     assert!(!keep.ok(&["show", "c"]).out.contains('\u{1b}'));
-    keep.refused(&["list", "--after", "x"], "no place to go on from");
+    keep.refused(&["list", "--after", "x"], "is not a cursor");
     keep.refused(&["list", "--search", ""], "--search");
 }
 

@@ -47,7 +47,7 @@ fn errors_are_json_where_the_output_is() {
     place.ok(&["import", "in.jsonl", "-q"]);
     let error = said(&["show", "c2", "--json"]);
     assert_eq!(error["problem"], "not-found", "{error}");
-    // A value that looks like the option is no wish for JSON.
+    // A value that looks like the option does not ask for JSON.
     assert!(
         place.run(&["convert", "gone", "-o", "out", "--", "--json"]).err.starts_with("error: ")
     );

@@ -233,7 +233,7 @@ fn format_of(batch: &Batch, entry: Entry<'_>) -> Option<&'static dyn ImportForma
         let text = std::str::from_utf8(batch.item(span)).ok()?.trim_start_matches(is_between);
         let mut sniff = Sniff::found(text, entry);
         if sniff.check().is_err() {
-            // Several may are on one line.
+            // One line may hold several.
             sniff = Sniff::found(first_value(text).ok()?, entry);
             sniff.check().ok()?;
         }

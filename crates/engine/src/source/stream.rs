@@ -107,7 +107,7 @@ impl PassedOver {
     /// The reason in words.
     pub fn words(name: &str) -> &'static str {
         match name {
-            "not-a-history" => "neither name nor content is that of a history",
+            "not-a-history" => "neither its name nor its content looks like a history",
             "not-supported" => "a kind of file that is not read, such as 7z or RAR",
             "hidden" => "the name begins with a dot",
             "macos-metadata" => "metadata of macOS",

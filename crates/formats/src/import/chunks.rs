@@ -31,7 +31,7 @@ impl ImportFormat for Chunks {
          `readable_filename`; its chunks go by `chunk_index`, where each has one of its own. Where the rows of a \
          document stand apart, also in several files, all are first brought together in a temporary file as large \
          as they are; whether they do is seen from the first 64 MB. Should a document go on only behind that, \
-         what comes late is told as repeated and not taken: sort such rows by document. Any Parquet file is read \
+         late rows are reported as repeated and left out: sort such rows by document. Any Parquet file is read \
          as the JSON lines that its rows are, so that datasets in the other shapes come in from Parquet, too."
     }
 

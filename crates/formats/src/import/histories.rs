@@ -422,7 +422,7 @@ impl<'t> History<'t> {
         for (message, key) in added {
             let mut message = message.clone();
             message.created_at = message.created_at.or(call.span.node.started_at);
-            // New instructions stand behind the results of the calls under the old ones.
+            // New instructions come after the results of the calls under the old ones.
             let is_result = message.role == Role::Tool;
             let system = if is_result { Vec::new() } else { std::mem::take(&mut before) };
             let entry = Entry {

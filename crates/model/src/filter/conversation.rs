@@ -140,7 +140,7 @@ impl Filter for ConversationFilter {
             formats
         ),
         range!("turns", "Only conversations with this many user messages", turns),
-        range!("messages", "Only conversations with this many messages, of everyone", messages),
+        range!("messages", "Only conversations with this many messages, counting all roles", messages),
         range!("calls", "Only conversations with this many tool calls", calls),
         range!(
             "tokens",
@@ -149,7 +149,7 @@ impl Filter for ConversationFilter {
         ),
         range!(
             "score",
-            "Only conversations with answers that are rated by a number, all in this range",
+            "Only conversations with numeric ratings, all of them in this range",
             FilterValues::Decimals,
             scores
         ),

@@ -15,7 +15,7 @@ pub struct DateRange {
 }
 
 impl DateRange {
-    /// Whether the moment is in the range. An unknown moment lies only in the range without ends.
+    /// Whether the moment is in the range. An unknown moment is only in the range without ends.
     pub fn contains(&self, time: Option<Time>) -> bool {
         match time {
             Some(time) => {

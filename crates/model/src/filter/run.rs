@@ -124,7 +124,7 @@ impl Filter for RunFilter {
         list!("model", "Only runs that called this model", FilterValues::Text, models),
         range!(
             "score",
-            "Only runs with feedback that is a number, on the answer or a node, all in this range",
+            "Only runs with numeric feedback on the answer or a node, all of it in this range",
             FilterValues::Decimals,
             scores
         ),
@@ -137,7 +137,7 @@ impl Filter for RunFilter {
         list!("owner", "Only runs that this person or user started", FilterValues::Text, owners),
         list!(
             "environment",
-            "Only runs in this environment, such as `production`, as their trace says",
+            "Only runs in this environment, such as `production`, as named in their trace",
             FilterValues::Text,
             environments
         ),

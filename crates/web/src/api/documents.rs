@@ -215,7 +215,7 @@ pub async fn kept(
     Ok(wire::Document::from(&app.call(keep).await?))
 }
 
-/// Take documents away: they are gone for good
+/// Permanently delete documents
 #[utoipa::path(post, path = "/documents/purge", tag = "documents", request_body = wire::PurgeDocuments,
     responses((status = 200, body = wire::Purged)))]
 async fn purge_documents(

@@ -113,7 +113,7 @@ async fn delete_invitation(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Take an invitation, as who has no account yet
+/// Accept an invitation and create an account
 #[utoipa::path(post, path = "/invitations/accept", tag = "account", security(()), request_body = wire::Accept,
     responses((status = 201, body = wire::Session)))]
 async fn accept_invitation(
@@ -130,7 +130,7 @@ async fn accept_invitation(
     begun(&app, &session.await?)
 }
 
-/// Take an invitation, as who has signed in
+/// Accept an invitation as a signed-in person
 #[utoipa::path(post, path = "/invitations/join", tag = "account", request_body = wire::Secret,
     responses((status = 204)))]
 async fn join_by_invitation(

@@ -42,7 +42,7 @@ kinds! {
     CONFLICT = 409 "conflict": "This can't be done right now",
         "Read the current state, then decide.";
     NAME_TAKEN = 409 "name-taken": "The name is in use",
-        "Choose another; `free` is one, where it is given.";
+        "Choose another name; `free` suggests one, if present.";
     IDEMPOTENCY_UNDER_WAY = 409 "idempotency-under-way": "The first request with this idempotency key is still running",
         "Send it again after the seconds in `Retry-After`: the answer will be the first one's.";
     PRECONDITION_FAILED = 412 "precondition-failed": "It has changed since it was read",
