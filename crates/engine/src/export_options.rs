@@ -11,12 +11,13 @@ use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
+use crate::compression::Compression;
 use crate::decontaminate::DecontaminateOptions;
 use crate::dedup::Dedup;
 use crate::measure::MeasureOptions;
 use crate::option::{ExportOption, InReceipt, Values};
 use crate::options::{EVALUATION, FOR, OPTIONS, REDACT, REDACT_RULES, data_format, file_format};
-use crate::plan::{Compression, DatasetPlan, usual_dialect};
+use crate::plan::{DatasetPlan, usual_dialect};
 use crate::redaction::{Redaction, read_rules};
 use crate::sampling::Sampling;
 use crate::split::{GroupBy, Split};

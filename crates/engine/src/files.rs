@@ -530,11 +530,11 @@ mod tests {
     use retort_model::ConversationFilter;
 
     use super::*;
+    use crate::compression::Compression;
     use crate::export_options::ExportOptions;
     use crate::pipeline::{
         FrontRow, InferredTypes, InputsFeed, More, Nobody, Shaping, Survey, run,
     };
-    use crate::plan::Compression;
     use crate::source::{Input, Inputs};
     use crate::storage::Folder;
 

@@ -4,6 +4,7 @@
 //! Knows no database, user or job. To read items from elsewhere, implement [`pipeline::Feed`] and send packed batches.
 
 mod checkpoint;
+mod compression;
 mod convert;
 mod convert_plan;
 mod counted;
@@ -60,6 +61,7 @@ mod storage;
 mod verify;
 
 pub use checkpoint::{Checkpoint, Known, STORE};
+pub use compression::Compression;
 pub use convert::{Found, Report, convert};
 pub use convert_plan::{AskedPart, ByKind, ConvertPlan};
 pub use decontaminate::{BenchmarkFile, Benchmarks, Contaminated, DecontaminateOptions};
@@ -84,7 +86,7 @@ pub use output::{OutputForm, output_stem};
 pub use package::Package;
 pub use papers::Papers;
 pub use pipeline::ListedHit;
-pub use plan::{Compression, DatasetPlan, PlanPaths};
+pub use plan::{DatasetPlan, PlanPaths};
 pub use preview::{Lines, Preview, lines_of, preview, preview_package, sample};
 pub use receipt::{Origin, Outputs, manifest};
 pub use recogniser::{allow_all_programs, allow_programs};

@@ -14,12 +14,13 @@ use retort_model::{Check, ItemKind, Purpose};
 use retort_redact::{Action, OwnRules};
 use serde_json::Value;
 
+use crate::compression::Compression;
 use crate::decontaminate::Contaminated;
 use crate::dedup::Dedup;
 use crate::measure::OverLong;
 use crate::option::{Access, ExportOption, InReceipt, Values, Word};
 use crate::papers::Papers;
-use crate::plan::{Compression, DatasetPlan};
+use crate::plan::DatasetPlan;
 use crate::sampling::SampleBy;
 use crate::split::GroupBy;
 

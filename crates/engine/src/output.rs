@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 
 use retort_formats::file;
 
+use crate::compression::Compression;
 use crate::error::Error;
 use crate::export_options::ExportOptions;
-use crate::plan::{Compression, DatasetPlan};
+use crate::plan::DatasetPlan;
 use crate::source::Input;
 
 /// What is written. The ending of the output's name decides.

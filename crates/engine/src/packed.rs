@@ -4,8 +4,8 @@ use std::io::{self, Read, Write};
 
 use retort_formats::file::ReadSeek;
 
+use crate::compression::Compression;
 use crate::error::Error;
-use crate::plan::Compression;
 use crate::storage::{HashingFile, Storage};
 
 const GZIP_LEVEL: u32 = 6;

@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use retort_formats::data::{self, Attachments, DataFormat, Layout, Schema, ShapeOptions, ToolsAs};
 use retort_formats::file::{CsvDialect, FileFormat, FileOptions};
-use retort_model::{DatasetName, FileName, Purpose, Time, named};
+use retort_model::{DatasetName, FileName, Purpose, Time};
 
+use crate::compression::Compression;
 use crate::decontaminate::{BenchmarkFile, Benchmarks, Contaminated, DecontaminateOptions};
 use crate::dedup::Dedup;
 use crate::error::Error;
@@ -76,40 +77,6 @@ pub struct PlanPaths {
     pub benchmarks: Vec<BenchmarkFile>,
     /// The package whose items stay in their outputs.
     pub split_from: Option<PathBuf>,
-}
-
-/// How data files are compressed as a whole.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Compression {
-    /// Not at all.
-    #[default]
-    None,
-    /// As gzip.
-    Gzip,
-    /// As Zstandard.
-    Zstd,
-}
-
-named!(Compression, "compression", None = "none", Gzip = "gzip", Zstd = "zstd");
-
-impl Compression {
-    /// What it does, in words.
-    pub fn words(self) -> &'static str {
-        match self {
-            Self::None => "no compression",
-            Self::Gzip => "gzip, which every tool reads",
-            Self::Zstd => "Zstandard, smaller and faster than gzip",
-        }
-    }
-
-    /// What the names of files compressed with it end on.
-    pub fn ending(self) -> &'static str {
-        match self {
-            Self::None => "",
-            Self::Gzip => ".gz",
-            Self::Zstd => ".zst",
-        }
-    }
 }
 
 /// For whom CSV is written for a purpose, if that is not said: evaluators and trainers are programs.

@@ -11,10 +11,10 @@ use retort_formats::package::{
 use retort_json::{Kind, Parser};
 use retort_model::Warning;
 
+use crate::compression::Compression;
 use crate::error::Error;
 use crate::package::Package;
 use crate::packed::unpacked;
-use crate::plan::Compression;
 use crate::storage::read_through;
 
 /// Something that is not as the receipt says.

@@ -33,7 +33,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::caller::LOCAL;
 use crate::error::Error;
-use crate::forgetting::forget_erased;
+use crate::forgotten::forget_erased;
 
 /// What is to be imported.
 #[derive(Clone)]

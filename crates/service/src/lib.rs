@@ -22,6 +22,7 @@ mod export;
 mod export_parts;
 mod facets;
 mod forgetting;
+mod forgotten;
 mod idempotency;
 mod import;
 mod intake;

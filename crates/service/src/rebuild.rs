@@ -12,7 +12,7 @@ use crate::caller::Caller;
 use crate::datasets::DatasetRef;
 use crate::error::Error;
 use crate::export::KeptExport;
-use crate::forgetting::forget_asked;
+use crate::forgotten::{forget_asked, forget_name};
 use crate::queue::neighbour;
 use crate::service::Service;
 
@@ -141,26 +141,6 @@ impl Service {
 
 /// The options of a sample.
 const SAMPLING: [&str; 4] = ["sample", "seed", "sample_by", "balance"];
-
-/// What takes the place of the name of a person who was erased.
-pub(crate) const ERASED: &str = "[erased]";
-
-/// Takes a name out of the texts of what was asked for; how often it was there.
-pub(crate) fn forget_name(asked: &mut Map<String, Value>, name: &str) -> u64 {
-    asked.values_mut().map(|value| forget_in(value, name)).sum()
-}
-
-fn forget_in(value: &mut Value, name: &str) -> u64 {
-    match value {
-        Value::String(text) if text == name => {
-            ERASED.clone_into(text);
-            1
-        }
-        Value::Array(values) => values.iter_mut().map(|value| forget_in(value, name)).sum(),
-        Value::Object(fields) => forget_name(fields, name),
-        _ => 0,
-    }
-}
 
 /// Visits the lists of ids in what was asked for.
 fn each_ids(asked: &mut Map<String, Value>, visit: &mut dyn FnMut(&mut Vec<Value>)) {

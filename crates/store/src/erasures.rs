@@ -16,7 +16,7 @@ use crate::dialect::{Connection, Row, Value};
 use crate::error::Error;
 use crate::importer::Importer;
 use crate::items::{held_by, table};
-use crate::judged::{JUDGED, push_judged};
+use crate::judged_by::{JUDGED, push_judged};
 use crate::page::page_of;
 use crate::statement::Statement;
 use crate::store::{next, take_turn};

@@ -28,6 +28,7 @@ mod items;
 mod job;
 mod jobs;
 mod judged;
+mod judged_by;
 mod line;
 mod listing;
 mod maintenance;
