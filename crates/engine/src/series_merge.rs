@@ -221,7 +221,7 @@ impl Window {
                 "`{path}` is split into several outputs, and such packages cannot be merged"
             )));
         }
-        let known = [IDS, CARD, DATASET_INFO];
+        let known = [IDS, CARD, DATASET_INFO, CROISSANT, SOURCES];
         let is_known = |path: &str| known.contains(&path) || BESIDE.contains(&path);
         let beside = ours.files.iter().find(|file| file.records.is_none() && !is_known(&file.path));
         match beside {

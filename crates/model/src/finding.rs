@@ -421,7 +421,7 @@ impl Warning {
             Self::RaggedEmbedding => "embeddings of one document differ in length",
             Self::OtherBranches => "other answers or branches; only the active path is written",
             Self::TasksLeftOut => "histories of sub-agents, which `--tasks` writes",
-            Self::NotUnderstood => "not fully understood: kept unchanged and never trained on",
+            Self::NotUnderstood => "not fully understood: kept, but never trained on",
             Self::IdKeptApart => "different items under one id, written as `id#2` and so on",
             Self::NoUser => "no user named, so split by conversation",
             Self::Contaminated => "text of a benchmark in them",

@@ -128,7 +128,10 @@ fn what_cannot_be_decided_is_refused_by_name() {
         place.refused(&[&["convert", "in.jsonl", "-o", "x"], more].concat(), words);
     };
     refused(&["--dedup", "exact", "--part", "1/2"], "cannot be used with `--part`");
-    refused(&["--dedup", "near", "--limit", "2"], "`--dedup near` may keep an item behind");
+    refused(
+        &["--dedup", "near", "--limit", "2"],
+        "`--dedup near` may keep an item that comes after",
+    );
     place.ok(&["convert", "in.jsonl", "-o", "limited", "--dedup", "exact", "--limit", "2"]);
     let rows = place.rows("limited/conversations.jsonl");
     assert_eq!(ids(&rows), ["a", "c"]);

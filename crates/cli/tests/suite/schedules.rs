@@ -58,7 +58,7 @@ fn windows(keep: &Keep) -> Vec<(Vec<String>, Value)> {
 fn a_schedule_is_added_run_changed_and_deleted() {
     let keep = Keep::sqlite();
     import(&keep, 0, 3);
-    keep.refused(&["schedules", "add", "nightly"], "say when it runs");
+    keep.misused(&["schedules", "add", "nightly"], "say when it runs");
     let wrong = keep.run(&["schedules", "add", "nightly", "--cron", "0 25 * * *"]);
     assert!(wrong.code != Some(0) && wrong.err.contains("the hour is 0 to 23"), "{}", wrong.err);
     let add = ["schedules", "add", "nightly", "--cron", "0 2 * * *", "--zone", "Europe/Berlin"];

@@ -232,7 +232,7 @@ fn what_is_read_by_a_mapping_comes_to_a_server_as_to_a_store() {
         assert_eq!(there["rounds"], local["rounds"]);
     }
     let both = ["import", "in.jsonl", "--map", "map.toml", "--with-files"];
-    served.refused(&served.token, &both, "work together with a local store only");
+    served.misused(&both, "work together with a local store only");
 }
 
 #[test]
@@ -350,7 +350,7 @@ fn an_import_through_the_server_equals_one_here() {
     there.there(&["jobs", "watch", &whole]);
     assert_eq!(there.same(&["jobs", "rejects", &whole]), "");
     let detached = ["import", "--detach", "--rejects", "r.jsonl", "in"];
-    there.refused(&there.token, &detached, "jobs rejects NUMBER");
+    there.misused(&detached, "jobs rejects NUMBER");
 }
 
 #[test]
@@ -759,7 +759,7 @@ fn runs_are_the_same_from_either_side() {
     }
     assert_eq!(served.same(&["runs", "count", "--copilot", "x", "--has-error"]), "1\n");
     served.refused(&served.token, &["runs", "show", "r9"], "there is no run `r9`");
-    served.misused(&["runs", "flows", "x"], "say which is meant");
+    served.misused(&["runs", "flows", "x"], "say which one");
     // Either way the same dataset.
     let purpose =
         ["--copilot", "x", "--purpose", "node-evaluation", "--node", "answer", "--limit", "2"];

@@ -152,7 +152,7 @@ fn a_server_is_reached_at_its_root_whatever_stands_at_the_end_of_its_address() {
         "https://a@b.c",
         "https://a/?b",
     ] {
-        keep.refused(&["serve", "--listen", "127.0.0.1:0", "--behind-proxy", "--url", url], url);
+        keep.misused(&["serve", "--listen", "127.0.0.1:0", "--behind-proxy", "--url", url], url);
     }
 }
 

@@ -158,8 +158,17 @@ impl Keep {
 
     /// Runs and expects to fail with these words, and without a bug.
     pub fn refused(&self, args: &[&str], words: &str) -> Ran {
+        self.ended_with(1, args, words)
+    }
+
+    /// Expects that the arguments are taken for wrong usage.
+    pub fn misused(&self, args: &[&str], words: &str) -> Ran {
+        self.ended_with(2, args, words)
+    }
+
+    fn ended_with(&self, code: i32, args: &[&str], words: &str) -> Ran {
         let ran = self.run(args);
-        assert_eq!(ran.code, Some(1), "{args:?}: {}", ran.err);
+        assert_eq!(ran.code, Some(code), "{args:?}: {}", ran.err);
         assert!(ran.err.contains(words), "{args:?}: {}", ran.err);
         assert!(!ran.err.contains("bug in Retort"), "{args:?}: {}", ran.err);
         ran
