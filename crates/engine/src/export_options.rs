@@ -119,8 +119,8 @@ impl ExportOptions {
         self.0.get(name).and_then(Value::as_str)
     }
 
-    /// The plan of it, for items of a kind if that is known. This is the one place that decides what stands for what is
-    /// not asked.
+    /// The plan of it, for items of a kind if that is known. This is the one place that chooses the default of each
+    /// option that was not given.
     ///
     /// # Errors
     /// Names and words that there are not, or a purpose for which there is no format.

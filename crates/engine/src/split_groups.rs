@@ -77,7 +77,7 @@ impl Pinned {
             true => Some(BufReader::new(package.file(IDS).map_err(fail(IDS))?)),
             false => None,
         };
-        // Ids that stand apart are in the order of the data files.
+        // Ids that are in a file of their own are in the order of the data files.
         for file in manifest.files.iter().filter(|file| file.records.is_some()) {
             let name = output_of(&manifest, &file.path);
             let place = split.shares().iter().position(|share| share.name == name);
@@ -314,7 +314,7 @@ fn assign(
                     &was.to_string(),
                 ]),
             ),
-            // It came to the group since.
+            // It joined the group later.
             _ => (LINKS, *hash),
         };
         let mut row = order.to_be_bytes().to_vec();
