@@ -8,11 +8,12 @@
 //! Whatever goes wrong is a failure for good, of all processes of the rule: the export that uses it stops.
 
 use std::collections::{BTreeMap, HashMap};
-use std::io::{BufRead, BufReader, Read, Write};
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::ops::Range;
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -28,11 +29,14 @@ const START: Duration = Duration::from_secs(120);
 /// Bytes of one answer: a hundred thousand spans of one text.
 const ANSWER_BYTES: u64 = 8 << 20;
 
-/// How often a thread that waits for a free process looks whether the others failed.
-const LOOK: Duration = Duration::from_millis(50);
+/// How often a thread that waits looks whether another failed or the work was stopped.
+pub(crate) const LOOK: Duration = Duration::from_millis(50);
 
-/// How long a process may take to end once it gets no more texts.
+/// How long the processes of a program may take to end once they get no more texts.
 const END: Duration = Duration::from_secs(2);
+
+/// Why there are no answers once the work that needs them was stopped.
+const STOPPED: &str = "was stopped";
 
 /// Texts up to this length whose spans are kept, and how many: keys and names come again and again.
 const KNOWN_BYTES: usize = 64;
@@ -101,6 +105,23 @@ struct Pool {
     begun: usize,
 }
 
+impl Drop for Program {
+    /// Ends the processes: by themselves, as their inputs end together, or else they are killed.
+    fn drop(&mut self) {
+        let pool = self.pool.get_mut().unwrap_or_else(PoisonError::into_inner);
+        pool.free.iter_mut().for_each(|running| running.to = None);
+        let pause = LOOK / 5;
+        for _ in 0..END.as_millis() / pause.as_millis() {
+            pool.free.retain_mut(Running::is_ending);
+            if pool.free.is_empty() {
+                break;
+            }
+            std::thread::sleep(pause);
+        }
+        pool.free.clear();
+    }
+}
+
 impl Program {
     fn new(command: Vec<String>, rule: &ProgramRule) -> Result<Self, String> {
         let name = command.iter().find(|part| Path::new(part).is_file()).or(command.first());
@@ -140,7 +161,7 @@ impl Program {
 
     fn ask(&self, text: &str) -> Result<Vec<Range<usize>>, String> {
         let mut running = self.take()?;
-        let spans = running.ask(text, self.time)?;
+        let spans = running.ask(text, self.time, &self.failure)?;
         self.pool.lock().unwrap_or_else(PoisonError::into_inner).free.push(running);
         self.freed.notify_one();
         Ok(spans)
@@ -178,6 +199,10 @@ impl Recogniser for Program {
         self.failure.get().cloned()
     }
 
+    fn stop(&self) {
+        self.failure.get_or_init(|| STOPPED.to_owned());
+    }
+
     fn name(&self) -> &str {
         &self.name
     }
@@ -192,14 +217,29 @@ fn hash_of(command: &[String]) -> Result<String, String> {
     let mut hasher = Sha256::new();
     for part in command {
         let path = Path::new(part);
-        let bytes = match path.is_file() {
-            true => std::fs::read(path).map_err(|error| format!("cannot read {part}: {error}"))?,
-            false => part.as_bytes().to_vec(),
-        };
-        hasher.update((bytes.len() as u64).to_be_bytes());
-        hasher.update(&bytes);
+        if path.is_file() {
+            hash_file(path, &mut hasher).map_err(|error| format!("cannot read {part}: {error}"))?;
+        } else {
+            hasher.update((part.len() as u64).to_be_bytes());
+            hasher.update(part);
+        }
     }
     Ok(hex(&hasher.finalize()))
+}
+
+/// Hashes the length of a file and its contents, which may be a model of many gigabytes.
+fn hash_file(path: &Path, hasher: &mut Sha256) -> io::Result<()> {
+    let mut file = File::open(path)?;
+    hasher.update(file.metadata()?.len().to_be_bytes());
+    let mut buffer = vec![0; 64 << 10];
+    loop {
+        match file.read(&mut buffer) {
+            Ok(0) => return Ok(()),
+            Ok(read) => hasher.update(buffer.get(..read).unwrap_or_default()),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
 }
 
 /// A process of a program.
@@ -242,26 +282,44 @@ impl Running {
         Ok(Self { child, to: Some(to), from, next: 1 })
     }
 
-    /// The spans of a text.
-    fn ask(&mut self, text: &str, time: Duration) -> Result<Vec<Range<usize>>, String> {
+    /// The spans of a text. It is not waited for once there is a failure elsewhere.
+    fn ask(
+        &mut self,
+        text: &str,
+        time: Duration,
+        failure: &OnceLock<String>,
+    ) -> Result<Vec<Range<usize>>, String> {
         let id = self.next;
         self.next += 1;
         let mut line =
             serde_json::to_vec(&serde_json::json!({"id": id, "text": text})).unwrap_or_default();
         line.push(b'\n');
-        let is_taken = self.to.as_ref().is_some_and(|to| to.send(line).is_ok());
+        let sent = self.to.as_ref().map(|to| to.try_send(line));
+        let unread = || "answered without reading".to_owned();
+        if let Some(Err(TrySendError::Full(_))) = sent {
+            return Err(unread());
+        }
         let limit = if id == 1 { START.saturating_add(time) } else { time };
-        let answer = match self.from.recv_timeout(limit) {
-            Ok(answer) => answer?,
-            Err(RecvTimeoutError::Timeout) => {
+        let mut left = limit;
+        let answer = loop {
+            let slice = left.min(LOOK);
+            match self.from.recv_timeout(slice) {
+                Ok(answer) => break answer?,
+                Err(RecvTimeoutError::Disconnected) => return Err(self.ended()),
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            if let Some(why) = failure.get() {
+                return Err(why.clone());
+            }
+            left -= slice;
+            if left.is_zero() {
                 return Err(format!("did not answer within {} s", limit.as_secs()));
             }
-            Err(RecvTimeoutError::Disconnected) => return Err(self.ended()),
         };
-        if !is_taken {
-            return Err("answered without reading".into());
+        match sent {
+            Some(Ok(())) => spans_of(&answer, id, text),
+            _ => Err(unread()),
         }
-        spans_of(&answer, id, text)
     }
 
     /// How it ended.
@@ -275,21 +333,15 @@ impl Running {
         }
         "closed its output before it answered".into()
     }
+
+    /// Whether it still runs and says nothing, after its input has ended.
+    fn is_ending(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None)) && self.from.try_recv().is_err()
+    }
 }
 
 impl Drop for Running {
-    /// Ends the process: by itself, as its input has ended, or else it is killed.
     fn drop(&mut self) {
-        self.to = None;
-        for _ in 0..END.as_millis() / LOOK.as_millis() {
-            if !matches!(self.child.try_wait(), Ok(None)) {
-                return;
-            }
-            if self.from.try_recv().is_ok() {
-                break;
-            }
-            std::thread::sleep(LOOK / 5);
-        }
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -359,6 +411,56 @@ fn spans_of(answer: &[u8], id: u64, text: &str) -> Result<Vec<Range<usize>>, Str
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(unix)]
+    fn shell(script: &str) -> Program {
+        let command = ["sh", "-c", script].map(str::to_owned).to_vec();
+        let rule = ProgramRule::new(Named::Command(command.clone()));
+        Program::new(command, &rule).unwrap()
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn a_program_that_answers_without_reading_is_refused() {
+        let program =
+            shell(r#"n=1; while :; do echo "{\"id\":$n,\"spans\":[]}"; n=$((n+1)); done"#);
+        // More than a pipe holds: the first is being written, the second waits, and for the third there is no room.
+        let text = "a".repeat(1 << 20);
+        let failed = (0..3).find_map(|_| program.spans(&text).err());
+        assert_eq!(failed.as_deref(), Some("`sh` answered without reading"));
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn a_program_is_not_waited_for_once_the_work_is_stopped() {
+        let program = shell("exec sleep 1000");
+        std::thread::scope(|scope| {
+            let asked = scope.spawn(|| program.spans("a"));
+            program.stop();
+            assert!(asked.join().unwrap().unwrap_err().contains(STOPPED));
+        });
+        assert_eq!(program.failure().as_deref(), Some(STOPPED));
+    }
+
+    #[test]
+    fn a_command_is_hashed_with_the_contents_of_its_files() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("model");
+        let hash = |text: &[u8]| {
+            std::fs::write(&path, text).unwrap();
+            hash_of(&["sh".to_owned(), path.to_str().unwrap().to_owned()]).unwrap()
+        };
+        let (long, short) = (vec![7; 200_000], vec![7; 199_999]);
+        let as_one = |text: &[u8]| {
+            let mut hashed = Vec::new();
+            for part in [b"sh", text] {
+                hashed.extend((part.len() as u64).to_be_bytes());
+                hashed.extend(part);
+            }
+            hex(&Sha256::digest(&hashed))
+        };
+        assert_eq!((hash(&long), hash(&short)), (as_one(&long), as_one(&short)));
+    }
 
     #[test]
     fn places_are_characters_and_every_wrong_answer_is_refused() {

@@ -168,7 +168,7 @@ impl OwnRules {
         self
     }
 
-    /// Tells of all that regular expressions, words and programs find.
+    /// Calls `take` with everything that regular expressions, words and programs find.
     pub(crate) fn each(&self, text: &str, take: &mut dyn FnMut(u16, Range<usize>)) {
         for (place, rule) in self.numbered() {
             let (regex, are_words) = match &rule.finds {
@@ -176,7 +176,7 @@ impl OwnRules {
                 Finds::Words(regex) => (regex, true),
                 Finds::Fields(_) => continue,
                 Finds::Program(program) => {
-                    // What failed stops the export: whoever applies the rules asks for it.
+                    // A failure stops the export: the caller checks `Redactor::check`.
                     let spans = program.runs.as_ref().and_then(|runs| runs.spans(text).ok());
                     spans.into_iter().flatten().for_each(|range| take(place, range));
                     continue;
@@ -269,7 +269,7 @@ fn program_of(named: Named, written: &Written) -> Result<ProgramRule, String> {
         return Err(format!("`processes` is 1 to {MOST_PROCESSES}"));
     }
     let sha256 = written.sha256.as_ref().map(|hash| hash.to_ascii_lowercase());
-    Ok(ProgramRule { named, seconds, processes, sha256, runs: None })
+    Ok(ProgramRule { seconds, processes, sha256, ..ProgramRule::new(named) })
 }
 
 fn regex_of(pattern: &str, ignores_case: bool) -> Result<Regex, String> {

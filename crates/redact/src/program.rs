@@ -25,6 +25,9 @@ pub trait Recogniser: Debug + Send + Sync {
     /// Why it failed before; none if it did not.
     fn failure(&self) -> Option<String>;
 
+    /// Has it fail from now on, as nothing is asked of it any more: who waits for an answer does not go on waiting.
+    fn stop(&self);
+
     /// What it runs, without folders.
     fn name(&self) -> &str;
 
@@ -59,6 +62,13 @@ pub struct ProgramRule {
     pub(crate) runs: Option<Arc<dyn Recogniser>>,
 }
 
+impl ProgramRule {
+    /// As a rule asks that says nothing else.
+    pub fn new(named: Named) -> Self {
+        Self { named, seconds: SECONDS, processes: PROCESSES, sha256: None, runs: None }
+    }
+}
+
 /// A program that cannot be run.
 #[derive(Debug)]
 pub(crate) struct Unavailable(pub(crate) String);
@@ -71,6 +81,8 @@ impl Recogniser for Unavailable {
     fn failure(&self) -> Option<String> {
         Some(self.0.clone())
     }
+
+    fn stop(&self) {}
 
     fn name(&self) -> &'static str {
         ""

@@ -142,6 +142,11 @@ impl Redactor {
             .map_or(Ok(()), |(rule, why)| Err(format!("the redaction rule `{rule}` failed: {why}")))
     }
 
+    /// Has nobody wait for programs any longer, as the work was stopped. They all count as failed from now on.
+    pub fn stop(&self) {
+        self.programs().for_each(|(_, runs)| runs.stop());
+    }
+
     /// What tells the key from others without giving it away.
     pub fn key_fingerprint(&self) -> String {
         self.settings.key.pseudonym("retort redaction key")
