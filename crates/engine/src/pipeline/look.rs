@@ -10,6 +10,7 @@ use super::item::ReadItem;
 use super::job::Job;
 use super::outlet::{Feed, Outlet};
 use super::parse::{lines, read};
+use super::redacting::waiting_unless;
 use super::shaping::Shaping;
 use super::workers::{Output, in_order};
 use crate::error::Error;
@@ -39,30 +40,33 @@ pub(super) fn look_through<T: Send>(
 ) -> Result<(), Error> {
     let ends = Ends::new(stopped);
     let look = &look;
-    in_order(
-        shaping.threads,
-        &ends,
-        |jobs| {
-            let (before, read) = (feed.items_before(), Arc::new(AtomicU64::new(0)));
-            feed.feed(&mut Outlet::new(shaping.threads, jobs, &ends, None, before, read))
-        },
-        || {
-            move |job: Job, output: &Output<'_, T>| {
-                let Job { sequence, source, items_before, work, turn: _turn } = job;
-                let mut done = BatchDone::default();
-                let (batch, packed) = lines(work, &source, &mut done);
-                let from = shaping.from;
-                let items = read(&batch, packed.as_ref(), from, items_before, &source, &mut done);
-                let looked = Looked {
-                    items,
-                    items_before,
-                    bytes: batch.bytes.len() as u64,
-                    is_chosen: packed.is_some(),
-                };
-                output.send(sequence, Ok(look(looked)))
-            }
-        },
-        take,
-    )
-    .map(|_| ())
+    let work = || {
+        in_order(
+            shaping.threads,
+            &ends,
+            |jobs| {
+                let (before, read) = (feed.items_before(), Arc::new(AtomicU64::new(0)));
+                feed.feed(&mut Outlet::new(shaping.threads, jobs, &ends, None, before, read))
+            },
+            || {
+                move |job: Job, output: &Output<'_, T>| {
+                    let Job { sequence, source, items_before, work, turn: _turn } = job;
+                    let mut done = BatchDone::default();
+                    let (batch, packed) = lines(work, &source, &mut done);
+                    let from = shaping.from;
+                    let items =
+                        read(&batch, packed.as_ref(), from, items_before, &source, &mut done);
+                    let looked = Looked {
+                        items,
+                        items_before,
+                        bytes: batch.bytes.len() as u64,
+                        is_chosen: packed.is_some(),
+                    };
+                    output.send(sequence, Ok(look(looked)))
+                }
+            },
+            take,
+        )
+    };
+    waiting_unless(stopped, shaping.redactor.as_deref(), work).map(|_| ())
 }

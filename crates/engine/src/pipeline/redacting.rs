@@ -5,6 +5,8 @@
 //! of inputs, ids and messages that go beside the rows pass [`Redactor::name`].
 
 use std::borrow::Cow;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, channel};
 
 use retort_model::{Item, LeftOut, Reason, canonical};
 use retort_redact::{Found, Redactor};
@@ -13,6 +15,31 @@ use super::done::BatchDone;
 use super::item::{ReadItem, Standing};
 use super::stage::{Stage, Warn};
 use super::totals::ListedHit;
+use crate::recogniser::LOOK;
+
+/// Does `work`. Once it is stopped, no thread of it waits for the program of a rule any longer.
+pub(super) fn waiting_unless<T>(
+    stopped: &AtomicBool,
+    redactor: Option<&Redactor>,
+    work: impl FnOnce() -> T,
+) -> T {
+    let Some(redactor) = redactor.filter(|redactor| redactor.programs().next().is_some()) else {
+        return work();
+    };
+    std::thread::scope(|scope| {
+        let (working, worked) = channel::<()>();
+        scope.spawn(move || {
+            while let Err(RecvTimeoutError::Timeout) = worked.recv_timeout(LOOK) {
+                if stopped.load(Ordering::Relaxed) {
+                    return redactor.stop();
+                }
+            }
+        });
+        let made = work();
+        drop(working);
+        made
+    })
+}
 
 /// The stage that leaves out the items in which a rule found something that is to leave them out.
 pub(super) struct LeavingOut<'p>(&'p Redactor);

@@ -14,6 +14,7 @@ use super::ends::More;
 use super::gather::Gathering;
 use super::observer::{Observer, observed};
 use super::outlet::{Feed, Outlet};
+use super::redacting::waiting_unless;
 use super::shaping::Shaping;
 use super::stages;
 use super::totals::Totals;
@@ -42,35 +43,38 @@ pub fn run(
     let total_bytes = feed.total_bytes();
     let more = {
         let (ends, read) = (&ends, Arc::clone(&read_bytes));
-        in_order(
-            shaping.threads,
-            ends,
-            |jobs| {
-                let before = feed.items_before();
-                feed.feed(&mut Outlet::new(
-                    shaping.threads,
-                    jobs,
-                    ends,
-                    Some(spent_batches),
-                    before,
-                    read,
-                ))
-            },
-            || {
-                let mut worker = Worker {
-                    shaping,
-                    ends,
-                    stages: &stages,
-                    ordered: &ordered,
-                    gathering: &gathering,
-                    widened: shaping.selection.with_deleted(),
-                    spent: spent.clone(),
-                    tools: ToolCache::default(),
-                };
-                move |job, made: &Output<'_, Delivery>| worker.one(job, made)
-            },
-            &mut observed((records, total_bytes), &read_bytes, observer, take),
-        )?
+        let work = || {
+            in_order(
+                shaping.threads,
+                ends,
+                |jobs| {
+                    let before = feed.items_before();
+                    feed.feed(&mut Outlet::new(
+                        shaping.threads,
+                        jobs,
+                        ends,
+                        Some(spent_batches),
+                        before,
+                        read,
+                    ))
+                },
+                || {
+                    let mut worker = Worker {
+                        shaping,
+                        ends,
+                        stages: &stages,
+                        ordered: &ordered,
+                        gathering: &gathering,
+                        widened: shaping.selection.with_deleted(),
+                        spent: spent.clone(),
+                        tools: ToolCache::default(),
+                    };
+                    move |job, made: &Output<'_, Delivery>| worker.one(job, made)
+                },
+                &mut observed((records, total_bytes), &read_bytes, observer, take),
+            )
+        };
+        waiting_unless(stopped, shaping.redactor.as_deref(), work)?
     };
     let gathering = gathering.into_inner()?;
     if ordered.lock().1.needs_survey {
