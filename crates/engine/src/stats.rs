@@ -101,8 +101,10 @@ pub fn stats_of(
         dataset.shape_options.variables = variables(feed, &shaping, stopped)?;
     }
     let shaping = Shaping { counts_contents: true, ..Shaping::of(&dataset, &everything, threads) };
-    let is_decided_at_once =
-        counting == Dedup::None && dataset.dedup == Dedup::None && !dataset.sampling.needs_survey();
+    let is_decided_at_once = counting == Dedup::None
+        && dataset.dedup == Dedup::None
+        && !dataset.sampling.needs_survey()
+        && !dataset.split_needs_survey();
     let before = match is_decided_at_once {
         true => (Survey::default(), None),
         false => surveyed(feed, &shaping, counting, stopped)?,
