@@ -89,6 +89,8 @@ pub(crate) fn begin(rule: &ProgramRule) -> Result<Arc<dyn Recogniser>, String> {
 #[derive(Debug)]
 struct Program {
     command: Vec<String>,
+    /// Whether what it writes to standard error is shown: it may quote a text, so not where others read the log.
+    is_heard: bool,
     name: String,
     sha256: String,
     time: Duration,
@@ -130,6 +132,7 @@ impl Program {
             name: name.map_or_else(String::new, |name| name.to_string_lossy().into_owned()),
             sha256: hash_of(&command)?,
             command,
+            is_heard: matches!(rule.named, Named::Command(_)),
             time: Duration::from_secs(rule.seconds),
             processes: rule.processes,
             pool: Mutex::default(),
@@ -152,7 +155,7 @@ impl Program {
             if pool.begun < self.processes {
                 pool.begun += 1;
                 drop(pool);
-                return Running::begin(&self.command);
+                return Running::begin(&self.command, self.is_heard);
             }
             let waited = self.freed.wait_timeout(pool, LOOK);
             pool = waited.unwrap_or_else(PoisonError::into_inner).0;
@@ -254,11 +257,12 @@ struct Running {
 }
 
 impl Running {
-    fn begin(command: &[String]) -> Result<Self, String> {
+    fn begin(command: &[String], is_heard: bool) -> Result<Self, String> {
         let (program, arguments) =
             command.split_first().ok_or_else(|| "has no program".to_owned())?;
         let mut begun = Command::new(program);
         begun.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped());
+        begun.stderr(if is_heard { Stdio::inherit() } else { Stdio::null() });
         // Tokens and passwords of Retort's own.
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("RETORT_") {
