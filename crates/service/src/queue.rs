@@ -87,13 +87,7 @@ impl Service {
         let scope = caller.scope();
         let mut dataset = request.dataset.clone();
         self.open_files(&mut dataset, now)?;
-        if let Some(name) = &dataset.split_from {
-            let found = self.dataset(caller, &**name)?;
-            let package = self.open_dataset(&found)?;
-            let by = (&dataset.split, dataset.group_by);
-            Pinned::check(package.manifest(), found.name.as_ref(), by)?;
-            dataset.split_from = Some(found.id.to_string());
-        }
+        dataset.split_from = self.split_from(caller, &dataset)?;
         if let ItemFilter::Documents(selection) = &request.selection {
             fit(&mut dataset, &self.store.document_stats(&scope, selection)?.1);
         }
@@ -106,6 +100,20 @@ impl Service {
         let benchmarks = dataset.benchmarks.as_ref().map(|benchmarks| benchmarks.files().to_vec());
         let benchmarks = benchmarks.unwrap_or_default();
         KeptExport { dataset, selection: asked, snapshot: None, model, benchmarks }.json()
+    }
+
+    /// The number of the earlier dataset whose items stay in their outputs, if the plan names one that fits.
+    pub(crate) fn split_from(
+        &self,
+        caller: &Caller,
+        dataset: &DatasetPlan,
+    ) -> Result<Option<String>, Error> {
+        let Some(name) = &dataset.split_from else { return Ok(None) };
+        let found = self.dataset(caller, &**name)?;
+        let package = self.open_dataset(&found)?;
+        let by = (&dataset.split, dataset.group_by);
+        Pinned::check(package.manifest(), found.name.as_ref(), by)?;
+        Ok(Some(found.id.to_string()))
     }
 
     /// How many deleted conversations a selection of all that match leaves out.

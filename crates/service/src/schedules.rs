@@ -83,6 +83,8 @@ impl Service {
         let request = ExportRequest { selection, dataset }.with_key()?;
         self.check_choices(caller, &request)?;
         self.open_files(&mut request.dataset.clone(), self.clock.now())?;
+        // Each run looks for it again, by the name that was given.
+        self.split_from(caller, &request.dataset)?;
         let ExportRequest { selection, dataset } = request;
         Ok(SchedulePlan { selection, dataset, pattern, timing, keep, deliver_to })
     }

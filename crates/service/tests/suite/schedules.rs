@@ -420,6 +420,14 @@ fn what_cannot_be_scheduled_is_refused() {
     let none =
         SchedulePlan { keep: Some(Keep::Datasets(0)), ..plan(WindowKind::All, everything()) };
     assert!(refused(none).contains("keep at least one"));
+    let split = ExportOptions::default()
+        .with("data_format", "history")
+        .and_then(|options| options.with("split", "train=0.5,test=0.5"))
+        .and_then(|options| options.with("split_from", "no-such-dataset"))
+        .and_then(|options| options.resolve("any".parse().unwrap(), None))
+        .unwrap();
+    let split = SchedulePlan { dataset: split, ..plan(WindowKind::All, everything()) };
+    assert!(refused(split).contains("no-such-dataset"));
     let documents = ItemFilter::Documents(Default::default());
     let documents = SchedulePlan {
         selection: documents,
