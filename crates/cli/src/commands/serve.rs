@@ -327,8 +327,8 @@ impl Serve {
 
 /// Where people reach the server, without a slash at its end.
 fn public_url(text: &str) -> Result<String, Failure> {
-    let url =
-        reqwest::Url::parse(text).map_err(|error| format!("`{text}` is not a URL: {error}"))?;
+    let url = reqwest::Url::parse(text)
+        .map_err(|error| misuse(format!("`{text}` is not a URL: {error}")))?;
     let is_plain = matches!(url.scheme(), "http" | "https")
         && url.has_host()
         && url.path() == "/"

@@ -100,7 +100,10 @@ fn what_a_program_finds_is_replaced_by_any_number_of_threads_and_in_parts() {
     place.file("names.py", format!("{SCRIPT}# changed\n"));
     place.refused(&pinned, "not the one that the rule names");
     run("part-2", &["--part", "2/2", "--redact-key", "key", "--force"]);
-    place.refused(&["merge", "part-1", "part-2", "-o", "mixed", "-q"], "");
+    place.refused(
+        &["merge", "part-1", "part-2", "-o", "mixed", "-q"],
+        "are parts of different exports",
+    );
 
     let shown = place.ok(&["preview", "in.jsonl", "--redact", "rules.toml"]);
     let shown = format!("{}{}", shown.out, shown.err);
@@ -162,7 +165,9 @@ fn a_program_that_does_anything_wrong_stops_the_export() {
         ),
     ] {
         place.file("wrong.py", script);
-        place.file("wrong.toml", rules("[\"python3\", \"wrong.py\"]", "timeout_seconds = 1"));
+        let seconds = if what == "hangs" { 1 } else { 30 };
+        let more = format!("timeout_seconds = {seconds}");
+        place.file("wrong.toml", rules("[\"python3\", \"wrong.py\"]", &more));
         let args = [
             "convert",
             "in.jsonl",

@@ -84,7 +84,7 @@ fn a_schedule_is_added_run_changed_and_deleted() {
     keep.ok(&["schedules", "pause", "nightly"]);
     assert!(keep.ok(&["schedules"]).out.contains("paused"));
     keep.ok(&["schedules", "resume", "nightly"]);
-    keep.refused(&["schedules", "delete", "nightly"], "confirm with `--yes`");
+    keep.misused(&["schedules", "delete", "nightly"], "confirm with `--yes`");
     keep.ok(&["schedules", "delete", "nightly", "--yes"]);
     keep.refused(&["schedules", "show", "nightly"], "there is no schedule `nightly`");
     assert_eq!(windows(&keep).len(), 2, "its datasets stay");
