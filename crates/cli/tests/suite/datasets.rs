@@ -581,7 +581,10 @@ fn a_backup_is_a_store_with_its_datasets() {
     assert_eq!(run(&["trace", "c00029", "--json"]).out.matches("\"name\"").count(), 3);
     // A backup is restored to where there is no store.
     place.ok(&["datasets", "purge", "c", "--yes", "--data", "kept/backup"]);
-    place.refused(&["restore-backup", "kept/backup"], "there is a store at");
+    place.refused(
+        &["restore-backup", "kept/backup"],
+        "is there already; move the files of that store away",
+    );
     place.refused(&["restore-backup", "kept"], "is not a backup");
     place.refused(&["restore-backup", "gone"], "there is no such folder");
     place.ok(&["restore-backup", "kept/backup", "--data", "kept/again"]);
