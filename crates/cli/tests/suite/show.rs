@@ -162,7 +162,7 @@ fn what_is_no_history_is_named() {
     place.file("folder/notes.txt", "x");
     place.refused(
         &["convert", "folder", "-o", "o"],
-        "1 passed over: neither its name nor its content looks like a history (first: notes.txt)",
+        "1 skipped: neither its name nor its content looks like a history (first: notes.txt)",
     );
 }
 

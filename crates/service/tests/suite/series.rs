@@ -157,13 +157,13 @@ fn a_delivered_series_is_verified_and_what_is_missing_or_there_twice_is_named() 
     let [(kind, what)] = &*series.faults() else { panic!() };
     assert!(kind == "gap" && what.starts_with("window 3 is missing (`team/3/date="), "{what}");
     fs::rename(&aside, &place).unwrap();
-    // A window is there twice.
+    // A window is duplicated.
     let twice = series.folder.path().join("again");
     copy(&series.window(2), &twice);
     let [(kind, what)] = &*series.faults() else { panic!() };
     assert_eq!(kind, "overlap");
-    assert!(what.starts_with("window 2 is there twice: `again` and `team/2/date="), "{what}");
-    assert!(series.merged("no").unwrap_err().contains("is there twice"));
+    assert!(what.starts_with("window 2 is duplicated: `again` and `team/2/date="), "{what}");
+    assert!(series.merged("no").unwrap_err().contains("is duplicated"));
     fs::remove_dir_all(&twice).unwrap();
     // A window was replaced by another, whole one.
     let manifest = series.window(2).join("manifest.json");
