@@ -160,7 +160,7 @@ fn a_template_decides_on_the_length_and_on_what_is_learnt() {
     plan.output = bench.path("silent");
     let error = run(&plan).0.unwrap_err().to_string();
     assert!(
-        error.contains("nothing-to-learn") || error.contains("nothing that a model"),
+        error.contains("nothing-to-learn") || error.contains("nothing to train on"),
         "{error}"
     );
 }
