@@ -159,10 +159,7 @@ fn a_template_decides_on_the_length_and_on_what_is_learnt() {
     let mut plan = measured(&bench, &rows[..1], "openai", &options);
     plan.output = bench.path("silent");
     let error = run(&plan).0.unwrap_err().to_string();
-    assert!(
-        error.contains("nothing-to-learn") || error.contains("nothing to train on"),
-        "{error}"
-    );
+    assert!(error.contains("nothing-to-learn") || error.contains("nothing to train on"), "{error}");
 }
 
 #[test]
