@@ -21,7 +21,7 @@ use retort_model::bounds::{NEAR_DUPLICATES_ITEMS, WORDS_COMPARED};
 use retort_model::{Item, LeftOut, Message, Reason, Role, named};
 
 use crate::error::Error;
-use crate::kept_rows::{Rows, keep_rows, kept_rows};
+use crate::kept_rows::{Decided, keep_rows, kept_rows};
 use crate::seen::SharedHasher;
 use crate::sorter::{Sorted, Sorter, read_row, write_row};
 use crate::storage::Storage;
@@ -586,10 +586,7 @@ pub(crate) fn similarity(one: &[u64], other: &[u64]) -> u64 {
 const DECIDED: &str = ".parts/duplicates";
 
 /// What was decided on all duplicates, in the order of the items.
-pub struct Duplicates {
-    rows: Rows,
-    next: Option<(u64, LeftOut)>,
-}
+pub struct Duplicates(Decided<LeftOut>);
 
 /// How many items are duplicates of others.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -605,9 +602,7 @@ impl Duplicates {
     pub fn of(
         rows: impl Iterator<Item = io::Result<Box<[u8]>>> + Send + 'static,
     ) -> io::Result<Self> {
-        let mut duplicates = Self { rows: Box::new(rows), next: None };
-        duplicates.advance()?;
-        Ok(duplicates)
+        Decided::of(rows, why).map(Self)
     }
 
     /// How many items are duplicates of others.
@@ -616,12 +611,11 @@ impl Duplicates {
     /// The temporary file with the decisions cannot be read.
     pub fn count(mut self) -> io::Result<DuplicateCounts> {
         let mut counts = DuplicateCounts::default();
-        while let Some((_, why)) = self.next.take() {
+        while let Some(why) = self.0.take()? {
             match why.reason {
                 Reason::Duplicate => counts.exact += 1,
                 _ => counts.near += 1,
             }
-            self.advance()?;
         }
         Ok(counts)
     }
@@ -636,46 +630,31 @@ impl Duplicates {
         Self::of(kept_rows(DECIDED, storage)?).ok()
     }
 
-    fn advance(&mut self) -> io::Result<()> {
-        self.next = self.rows.next().transpose()?.and_then(|row| {
-            let (order, rest) = row.split_first_chunk::<8>()?;
-            let (&kind, rest) = rest.split_first()?;
-            let id = |bytes| String::from_utf8_lossy(bytes).into_owned();
-            let why = match kind {
-                SAME => {
-                    let detail = format!("it says the same as `{}`, which is kept", id(rest));
-                    LeftOut::new(Reason::Duplicate, detail)
-                }
-                BEGINNING => {
-                    let detail = format!("it is the beginning of `{}`, which is kept", id(rest));
-                    LeftOut::new(Reason::NearDuplicate, detail)
-                }
-                _ => {
-                    let (percent, rest) = rest.split_first()?;
-                    let detail =
-                        format!("it is {percent} % similar to `{}`, which is kept", id(rest));
-                    LeftOut::new(Reason::NearDuplicate, detail)
-                }
-            };
-            Some((u64::from_be_bytes(*order), why))
-        });
-        Ok(())
-    }
-
     /// Why an item is left out, if it is a duplicate. Items are asked for in their order.
     pub fn on(&mut self, order: u64) -> io::Result<Option<LeftOut>> {
-        while let Some((at, why)) = self.next.take() {
-            if at > order {
-                self.next = Some((at, why));
-                break;
-            }
-            self.advance()?;
-            if at == order {
-                return Ok(Some(why));
-            }
-        }
-        Ok(None)
+        self.0.on(order)
     }
+}
+
+/// Why an item is left out, of a row after the position.
+fn why(row: &[u8]) -> Option<LeftOut> {
+    let (&kind, rest) = row.split_first()?;
+    let id = |bytes| String::from_utf8_lossy(bytes).into_owned();
+    Some(match kind {
+        SAME => {
+            let detail = format!("it says the same as `{}`, which is kept", id(rest));
+            LeftOut::new(Reason::Duplicate, detail)
+        }
+        BEGINNING => {
+            let detail = format!("it is the beginning of `{}`, which is kept", id(rest));
+            LeftOut::new(Reason::NearDuplicate, detail)
+        }
+        _ => {
+            let (percent, rest) = rest.split_first()?;
+            let detail = format!("it is {percent} % similar to `{}`, which is kept", id(rest));
+            LeftOut::new(Reason::NearDuplicate, detail)
+        }
+    })
 }
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ use retort_model::{LeftOut, Reason};
 
 use crate::dedup::{BANDS, Fingerprint, SIMILAR_PERCENT, similarity};
 use crate::error::Error;
-use crate::kept_rows::{Rows, keep_rows, kept_rows};
+use crate::kept_rows::{Decided, keep_rows, kept_rows};
 use crate::line::next_line;
 use crate::package::Package;
 use crate::record_ids::{id_in_row, item_of};
@@ -492,19 +492,14 @@ impl Groups {
 }
 
 /// What was decided on the outputs of all items, in their order.
-pub struct Splits {
-    rows: Rows,
-    next: Option<(u64, Option<(usize, GroupHash)>)>,
-}
+pub struct Splits(Decided<Option<(usize, GroupHash)>>);
 
 impl Splits {
     /// Those of rows that [`SplitItems::decide`] made.
     pub fn of(
         rows: impl Iterator<Item = io::Result<Box<[u8]>>> + Send + 'static,
     ) -> io::Result<Self> {
-        let mut splits = Self { rows: Box::new(rows), next: None };
-        splits.advance()?;
-        Ok(splits)
+        Decided::of(rows, assigned).map(Self)
     }
 
     /// Keeps the rows beside the parts of a dataset, for [`Self::kept_in`].
@@ -517,35 +512,23 @@ impl Splits {
         Self::of(kept_rows(DECIDED, storage)?).ok()
     }
 
-    fn advance(&mut self) -> io::Result<()> {
-        self.next = self.rows.next().transpose()?.and_then(|row| {
-            let (order, rest) = row.split_first_chunk::<8>()?;
-            let (&output, group) = rest.split_first()?;
-            let assigned = match output {
-                LINKS => None,
-                output => Some((usize::from(output), group.first_chunk().copied()?)),
-            };
-            Some((u64::from_be_bytes(*order), assigned))
-        });
-        Ok(())
-    }
-
     /// The output of an item, with its group; none if it is left out. Items are asked for in their order.
     pub fn on(&mut self, order: u64) -> io::Result<Result<(usize, GroupHash), LeftOut>> {
-        while let Some((at, assigned)) = self.next {
-            if at > order {
-                break;
-            }
-            self.advance()?;
-            if at == order {
-                return Ok(assigned.ok_or_else(|| {
-                    LeftOut::new(
-                        Reason::LinksOutputs,
-                        "its group is in several outputs of the dataset that this one grows from",
-                    )
-                }));
-            }
-        }
-        Err(io::Error::other("an item has no output"))
+        let assigned =
+            self.0.on(order)?.ok_or_else(|| io::Error::other("an item has no output"))?;
+        Ok(assigned.ok_or_else(|| {
+            LeftOut::new(
+                Reason::LinksOutputs,
+                "its group is in several outputs of the dataset that this one grows from",
+            )
+        }))
+    }
+}
+
+/// The output and the group in a row, after the position; the inner none if the item is left out.
+fn assigned(row: &[u8]) -> Option<Option<(usize, GroupHash)>> {
+    match row.split_first()? {
+        (&LINKS, _) => Some(None),
+        (&output, group) => Some(Some((usize::from(output), group.first_chunk().copied()?))),
     }
 }
