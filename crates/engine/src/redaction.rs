@@ -1,7 +1,7 @@
 //! Redaction as a plan asks for it, and the key of its pseudonyms.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use retort_formats::package::{RedactedCount, RedactionCounts, RedactionProgram};
 use retort_model::{Account, Redacted};
@@ -21,9 +21,10 @@ pub struct Redaction {
     pub own: Option<Arc<OwnRules>>,
     /// What is done with what is found.
     pub action: Action,
-    /// Applies the rules; none until there is a key.
-    redactor: Option<Arc<Redactor>>,
     key: Option<Key>,
+    /// Applies the rules with the key. It is made when it is first asked for: it hashes the programs of rules, which
+    /// a list of plans does not need.
+    redactor: Arc<OnceLock<Result<Arc<Redactor>, String>>>,
 }
 
 impl Redaction {
@@ -40,7 +41,7 @@ impl Redaction {
     /// The redacted canonical line of an item and the number of hits; none if there are none.
     pub fn line(&self, line: &str) -> Option<(String, u64)> {
         let mut found = Found::default();
-        let redacted = self.redactor.as_ref()?.line(line, &mut found)?;
+        let redacted = self.redactor()?.line(line, &mut found)?;
         Some((redacted, found.counts().map(|(_, count)| count).sum()))
     }
 
@@ -54,28 +55,19 @@ impl Redaction {
         self.key.as_ref().map(Key::to_hex)
     }
 
-    /// Gets ready to redact with a key.
-    ///
-    /// # Errors
-    /// The rules cannot be applied.
-    pub fn prepare(&mut self, key: Key) -> Result<(), String> {
-        if !self.is_any() {
-            return Ok(());
+    /// Gets ready to redact with a key, if there are rules.
+    pub fn prepare(&mut self, key: Key) {
+        if self.is_any() {
+            self.key = Some(key);
+            self.redactor = Arc::default();
         }
-        let (sets, action) = (self.sets, self.action);
-        let own = self.own.as_deref().map(|own| Arc::new(own.clone().begin(&recogniser::begin)));
-        let settings = Settings { sets, own, action, key: key.clone() };
-        self.redactor = Some(Arc::new(Redactor::new(settings)?));
-        self.key = Some(key);
-        Ok(())
     }
 
     /// As [`Self::prepare`], with the key of another, if it has one.
-    ///
-    /// # Errors
-    /// The rules cannot be applied.
-    pub fn prepare_as(&mut self, other: &Self) -> Result<(), String> {
-        other.key.clone().map_or(Ok(()), |key| self.prepare(key))
+    pub fn prepare_as(&mut self, other: &Self) {
+        if let Some(key) = &other.key {
+            self.prepare(key.clone());
+        }
     }
 
     /// As [`Self::prepare`], with the key in a file, or else with a random one if it may be.
@@ -100,12 +92,23 @@ impl Redaction {
             }
             None => random_key()?,
         };
-        self.prepare(key).map_err(Error::bug)
+        self.prepare(key);
+        Ok(())
     }
 
     /// Applies the rules, if there are any and a key.
     pub fn redactor(&self) -> Option<Arc<Redactor>> {
-        self.redactor.clone()
+        self.made()?.as_ref().ok().cloned()
+    }
+
+    fn made(&self) -> Option<&Result<Arc<Redactor>, String>> {
+        let key = self.key.as_ref().filter(|_| self.is_any())?;
+        Some(self.redactor.get_or_init(|| {
+            let own = self.own.as_deref();
+            let own = own.map(|own| Arc::new(own.clone().begin(&recogniser::begin)));
+            let (sets, action, key) = (self.sets, self.action, key.clone());
+            Redactor::new(Settings { sets, own, action, key }).map(Arc::new)
+        }))
     }
 
     /// Whether nothing can pass unredacted.
@@ -113,15 +116,17 @@ impl Redaction {
     /// # Errors
     /// There are rules but no key; the program of a rule failed.
     pub fn check(&self) -> Result<(), Error> {
-        if self.is_any() && self.redactor.is_none() {
-            return Err(Error::bug("redaction was asked for, but it has no key"));
+        match self.made() {
+            Some(Ok(redactor)) => redactor.check().map_err(Error::Choice),
+            Some(Err(why)) => Err(Error::bug(why)),
+            None if self.is_any() => Err(Error::bug("redaction was asked for, but it has no key")),
+            None => Ok(()),
         }
-        self.redactor.as_ref().map_or(Ok(()), |redactor| redactor.check()).map_err(Error::Choice)
     }
 
     /// What was found, as the receipt tells it.
     pub fn told(&self, account: &Account) -> Option<RedactionCounts> {
-        let redactor = self.redactor.as_ref()?;
+        let redactor = self.redactor()?;
         let count = |(rule, redacted): (&String, &Redacted)| RedactedCount {
             rule: rule.clone(),
             hits: redacted.hits,

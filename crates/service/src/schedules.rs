@@ -78,7 +78,7 @@ impl Service {
         plan.check()?;
         let SchedulePlan { selection, mut dataset, pattern, timing, keep, deliver_to } = plan;
         if let Some(before) = before {
-            dataset.redaction.prepare_as(&before.dataset.redaction).map_err(Error::Choice)?;
+            dataset.redaction.prepare_as(&before.dataset.redaction);
         }
         let request = ExportRequest { selection, dataset }.with_key()?;
         self.check_choices(caller, &request)?;
