@@ -31,6 +31,14 @@ named!(
 );
 
 impl JobState {
+    /// The states of a job that ended without doing what it was to do.
+    pub const FAILED: [Self; 2] = [Self::Failed, Self::Cancelled];
+
+    /// Whether it ended without doing what it was to do.
+    pub fn has_failed(self) -> bool {
+        Self::FAILED.contains(&self)
+    }
+
     /// Whether nothing more happens by itself.
     pub fn is_ended(self) -> bool {
         !matches!(self, Self::Queued | Self::Running)

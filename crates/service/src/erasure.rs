@@ -331,8 +331,7 @@ impl Service {
     fn is_made_again(&self, detail: &ErasureDetail, number: i64) -> Result<bool, Error> {
         let queued = detail.datasets.iter().find(|one| one.dataset == number);
         let Some(job) = queued.and_then(|one| one.job) else { return Ok(false) };
-        let failed = [JobState::Failed, JobState::Cancelled];
-        Ok(self.store.job_ends(&[job])?.iter().all(|(_, state, _)| !failed.contains(state)))
+        Ok(self.store.job_ends(&[job])?.iter().all(|(_, state, _)| !state.has_failed()))
     }
 
     /// Deletes a dataset, or queues it to be made again without what a person holds, and notes it in the detail of the erasure;
@@ -351,9 +350,8 @@ impl Service {
             detail.datasets.retain(|one| one.job != Some(job));
             return Ok(false);
         }
-        let failed = [JobState::Failed, JobState::Cancelled];
         // It was queued just before the process was killed.
-        let queued = queued.filter(|(_, state)| !failed.contains(state)).map(|(job, _)| job);
+        let queued = queued.filter(|(_, state)| !state.has_failed()).map(|(job, _)| job);
         let scope = Scope::project(erasure.project);
         let dataset = self.store.dataset_numbered(&scope, number)?;
         if let Some(dataset) = &dataset {

@@ -334,7 +334,7 @@ impl Service {
                     "job {id} belongs to a schedule, which retries by itself; run the schedule to retry now"
                 )));
             }
-            let has_failed = matches!(job.state, JobState::Failed | JobState::Cancelled);
+            let has_failed = job.state.has_failed();
             match has_failed.then(|| self.store.retry(&caller.overseen(), id)) {
                 Some(Ok(true)) => self.job(caller, id),
                 Some(Err(retort_store::Error::NameTaken(name))) => Err(Error::Conflict(format!(

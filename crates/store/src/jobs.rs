@@ -527,7 +527,7 @@ let who = (new.creator, new.person, new.needs);
     pub fn retry(&self, scope: &Scope, id: i64) -> Result<bool, Error> {
         let Some(job) = self.job(scope, id)? else { return Ok(false) };
         // A schedule retries by itself, with a new selection.
-        if !matches!(job.state, JobState::Failed | JobState::Cancelled) || job.schedule.is_some() {
+        if !job.state.has_failed() || job.schedule.is_some() {
             return Ok(false);
         }
         self.write(|connection| {

@@ -236,7 +236,7 @@ impl Store {
     pub fn forget_parts(&self, job: i64, now: Time) -> Result<bool, Error> {
         self.write(|connection| {
             let sql = "UPDATE job SET prepared = NULL WHERE id = $1 AND state IN ($2, $3)";
-            let ended = [JobState::Failed, JobState::Cancelled].map(JobState::as_str);
+            let ended = JobState::FAILED.map(JobState::as_str);
             let values = [job.into(), ended[0].into(), ended[1].into()];
             if connection.execute(sql, &values)? == 0 {
                 return Ok(false);

@@ -550,7 +550,7 @@ async fn progress(
         },
         is_ended: job.state.is_ended(),
         is_completed: matches!(job.state, JobState::Completed | JobState::CompletedWithSkips),
-        can_retry: matches!(job.state, JobState::Failed | JobState::Cancelled),
+        can_retry: job.state.has_failed(),
         percent: percent(progress.bytes_done, progress.bytes_total),
         total: count(progress.items_total),
         records: count(progress.records),
