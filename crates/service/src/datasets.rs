@@ -2,15 +2,15 @@
 
 use std::collections::HashMap;
 
-use retort_engine::DatasetFiles;
-use retort_engine::Error as EngineError;
-use retort_engine::Package;
 use retort_engine::panics::point;
-use retort_engine::{Difference, Verified, read_through, verify_package};
+use retort_engine::{
+    DatasetFiles, Difference, Error as EngineError, Objects, Package, Verified, read_through,
+    verify_package,
+};
 use retort_formats::package::MANIFEST;
 use retort_model::bounds::PAGE_ITEMS;
 use retort_model::{Action, DatasetName, Grant, ProjectRole, Scope};
-use retort_store::{Dataset, DatasetFile};
+use retort_store::{Dataset, DatasetFile, Store};
 
 use crate::browse::with_next;
 use crate::caller::Caller;
@@ -45,6 +45,21 @@ impl From<i64> for DatasetRef<'_> {
     fn from(id: i64) -> Self {
         Self::Numbered(id)
     }
+}
+
+/// Opens a dataset where it is stored.
+///
+/// # Errors
+/// Its objects are not there, or not whole.
+pub(crate) fn open_dataset(
+    store: &Store,
+    objects: &Objects,
+    dataset: &Dataset,
+) -> Result<Package, Error> {
+    let files = store.dataset_files(dataset)?.into_iter();
+    let files = files.map(|file| (file.path, file.object)).collect();
+    let storage = DatasetFiles::new(objects.below(&dataset.prefix), files);
+    Ok(Package::on(Box::new(storage), dataset.name.as_ref())?)
 }
 
 impl Service {
@@ -149,15 +164,12 @@ impl Service {
         Ok(self.store.dataset_files(dataset)?)
     }
 
-    /// Opens a dataset where it lies, to be previewed or verified.
+    /// Opens a dataset where it is stored, to be previewed or verified.
     ///
     /// # Errors
     /// Its objects are not there, or not whole.
     pub fn open_dataset(&self, dataset: &Dataset) -> Result<Package, Error> {
-        let files = self.store.dataset_files(dataset)?;
-        let files = files.into_iter().map(|file| (file.path, file.object)).collect();
-        let storage = DatasetFiles::new(self.objects.below(&dataset.prefix), files);
-        Ok(Package::on(Box::new(storage), dataset.name.as_ref())?)
+        open_dataset(&self.store, &self.objects, dataset)
     }
 
     /// Reads a dataset whole and compares it with its receipt, and that with what the store says of it.

@@ -3,8 +3,8 @@
 use retort_engine::panics::point;
 use retort_engine::pipeline::Totals;
 use retort_engine::{
-    Assembled, BenchmarkFile, DatasetFiles, DatasetPlan, Error as EngineError, ModelFiles, Objects,
-    Origin, Package, PlanPaths, Storage, StoredFile, assemble, manifest, write_text,
+    Assembled, BenchmarkFile, DatasetPlan, Error as EngineError, ModelFiles, Objects, Origin,
+    PlanPaths, Storage, StoredFile, assemble, manifest, write_text,
 };
 use retort_formats::package::{DataFile, FilterAsked, MANIFEST, Manifest, WindowSpan, WindowTold};
 use retort_model::{JobState, Scope, Time, Window};
@@ -12,6 +12,7 @@ use retort_store::{DatasetFile, Job, NewDataset, Shard, Store};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use crate::datasets::open_dataset;
 use crate::error::Error;
 use crate::export_parts::{Prepared, RunningExport, in_objects, is_there, prepare};
 use crate::lease::Lease;
@@ -204,10 +205,7 @@ fn pin(
     let id = number.parse().map_err(|_| gone())?;
     let dataset = lease.store.dataset_numbered(&Scope::project(job.project), id)?;
     let dataset = dataset.ok_or_else(gone)?;
-    let files = lease.store.dataset_files(&dataset)?.into_iter();
-    let files = files.map(|file| (file.path, file.object)).collect();
-    let storage = DatasetFiles::new(objects.below(&dataset.prefix), files);
-    let mut package = Package::on(Box::new(storage), dataset.name.as_ref())?;
+    let mut package = open_dataset(lease.store, objects, &dataset)?;
     Ok(plan.pin(&mut package, dataset.name.as_ref())?)
 }
 
