@@ -21,6 +21,11 @@ use crate::export::prefix;
 use crate::rejects::{REJECTS, rejects_key};
 use crate::service::Service;
 
+/// The store in a backup, of SQLite or of PostgreSQL, and the folder of datasets and original files.
+pub(crate) const BACKUP_SQLITE: &str = "retort.sqlite";
+pub(crate) const BACKUP_DUMP: &str = "retort.dump";
+pub(crate) const BACKUP_OBJECTS: &str = "objects";
+
 /// Free room under which a disk is told of: what one part of an export and its file may take.
 const LOW_DISK_BYTES: u64 = 2 << 30;
 
@@ -329,11 +334,11 @@ impl Service {
     /// Copies the store; what comes back is what was copied.
     fn copy_store(&self, folder: &Path) -> Result<Store, Error> {
         if self.store.file().is_some() {
-            let path = folder.join("retort.sqlite");
+            let path = folder.join(BACKUP_SQLITE);
             self.store.copy_to(&path)?;
             return Ok(Store::open_existing(&path.to_string_lossy())?);
         }
-        let path = folder.join("retort.dump");
+        let path = folder.join(BACKUP_DUMP);
         make_file(&path).map_err(|error| EngineError::write(&path, error))?;
         let mut dump = Command::new("pg_dump");
         dump.arg("--format=custom").arg("--file").arg(&path).arg(self.store.location());
@@ -383,7 +388,7 @@ fn copy_dataset(
 }
 
 fn copy_object(place: &dyn Storage, prefix: &str, key: &str, folder: &Path) -> Result<u64, Error> {
-    let path: PathBuf = folder.join("objects").join(prefix).join(key);
+    let path: PathBuf = folder.join(BACKUP_OBJECTS).join(prefix).join(key);
     let fail = |error: io::Error| EngineError::write(&path, error);
     if let Some(parent) = path.parent() {
         make_folder(parent).map_err(fail)?;

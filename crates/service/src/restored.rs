@@ -10,14 +10,9 @@ use retort_store::private::{make_file, make_folder};
 use retort_store::{Error as StoreError, Store};
 use url::Url;
 
-use crate::doctor::password_in;
+use crate::doctor::{BACKUP_DUMP, BACKUP_OBJECTS, BACKUP_SQLITE, password_in};
 use crate::error::Error;
 use crate::settings::Settings;
-
-/// The files of a backup.
-const SQLITE: &str = "retort.sqlite";
-const DUMP: &str = "retort.dump";
-const OBJECTS: &str = "objects";
 
 /// Copies the backup in `folder` to the store and the place of the datasets that `settings` name. Returns the bytes of
 /// datasets and original files.
@@ -28,13 +23,15 @@ const OBJECTS: &str = "objects";
 /// The folder is not a backup, or one of another kind of store; there is a store already; failing I/O. A store in PostgreSQL
 /// needs `pg_restore` and an empty database.
 pub fn restore_backup(settings: &Settings, folder: &Path) -> Result<u64, Error> {
-    let (file, dump) = (folder.join(SQLITE), folder.join(DUMP));
+    let (file, dump) = (folder.join(BACKUP_SQLITE), folder.join(BACKUP_DUMP));
     let is_server = is_server(&settings.store);
     let shown = folder.display();
     match (file.exists(), dump.exists()) {
         (false, false) => {
             let why = if folder.exists() {
-                format!("`{shown}` is not a backup: it has neither `{SQLITE}` nor `{DUMP}`")
+                format!(
+                    "`{shown}` is not a backup: it has neither `{BACKUP_SQLITE}` nor `{BACKUP_DUMP}`"
+                )
             } else {
                 format!("cannot read `{shown}`: there is no such folder")
             };
@@ -54,14 +51,14 @@ pub fn restore_backup(settings: &Settings, folder: &Path) -> Result<u64, Error> 
     }
     retort_store::install_tls_provider();
     refuse_store(&settings.store, is_server)?;
-    let unfinished = folder.join(format!("{SQLITE}-wal"));
+    let unfinished = folder.join(format!("{BACKUP_SQLITE}-wal"));
     if fs::metadata(&unfinished).is_ok_and(|found| found.len() > 0) {
         return Err(Error::Choice(format!(
             "`{shown}` is in use: end the `retort` that has it open, and try again"
         )));
     }
     let objects = Objects::open(&settings.objects, settings.patience)?;
-    let bytes = copy_folder(&objects, &folder.join(OBJECTS), "")?;
+    let bytes = copy_folder(&objects, &folder.join(BACKUP_OBJECTS), "")?;
     if is_server {
         restore_dump(&settings.store, &dump)?;
     } else {
