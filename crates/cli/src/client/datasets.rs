@@ -115,11 +115,8 @@ impl Client {
             let dataset = opened.service.dataset(&opened.caller, dataset.id)?;
             return Ok(Some(opened.service.verify_dataset(&dataset)?));
         }
-        let mut file = tempfile::Builder::new().suffix(".zip").tempfile()?;
-        if self.download(dataset.id, &mut file, observer, stopped)?.is_none() {
-            return Ok(None);
-        }
-        Ok(Some(retort_service::verify(file.path())?))
+        let file = self.downloaded(dataset, observer, stopped)?;
+        Ok(file.map(|file| retort_service::verify(file.path())).transpose()?)
     }
 
     /// Opens a dataset; one of a server is downloaded to a file for it, which must stay. None if the person stopped it.
@@ -133,11 +130,23 @@ impl Client {
             let dataset = opened.service.dataset(&opened.caller, dataset.id)?;
             return Ok(Some((opened.service.open_dataset(&dataset)?, None)));
         }
+        let file = self.downloaded(dataset, observer, stopped)?;
+        Ok(match file {
+            Some(file) => Some((Package::open(file.path())?, Some(file))),
+            None => None,
+        })
+    }
+
+    /// The archive of a dataset in a temporary file. None if the person stopped it.
+    fn downloaded(
+        &self,
+        dataset: &wire::Dataset,
+        observer: &dyn Observer,
+        stopped: &AtomicBool,
+    ) -> Result<Option<NamedTempFile>, Failure> {
         let mut file = tempfile::Builder::new().suffix(".zip").tempfile()?;
-        if self.download(dataset.id, &mut file, observer, stopped)?.is_none() {
-            return Ok(None);
-        }
-        Ok(Some((Package::open(file.path())?, Some(file))))
+        let bytes = self.download(dataset.id, &mut file, observer, stopped)?;
+        Ok(bytes.map(|_| file))
     }
 }
 
