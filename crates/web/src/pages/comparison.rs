@@ -1,7 +1,5 @@
 //! Two datasets side by side: which records both have, which only one has and why, and where their receipts differ.
 
-use std::sync::atomic::AtomicBool;
-
 use askama::Template;
 use axum::Router;
 use axum::extract::State;
@@ -11,7 +9,7 @@ use axum::routing::get;
 use retort_model::bounds::PAGE_ITEMS;
 use retort_model::{ItemKind, Reason};
 use retort_service::package::Finding;
-use retort_service::{About, Dataset, Diff, Error, Manifest, ReceiptChange, diff};
+use retort_service::{About, Dataset, Diff, Error, Manifest, ReceiptChange, Stop, diff};
 use serde::Deserialize;
 
 use super::addresses::conversation;
@@ -178,8 +176,9 @@ async fn compare(
         }
         let (mut before, mut after) =
             (service.open_dataset(&dataset)?, service.open_dataset(&other)?);
-        let going = AtomicBool::new(false);
-        let found = diff(&mut before, &mut after, &going, &mut |_| Ok(())).map_err(Error::from)?;
+        let stop = Stop::current();
+        let found =
+            diff(&mut before, &mut after, stop.flag(), &mut |_| Ok(())).map_err(Error::from)?;
         let found = Some(Found::of(found, before.manifest(), other));
         Ok(Seen { dataset, others, found, trouble: None })
     });
