@@ -59,7 +59,7 @@ named!(JobKind, "kind of job", Import = "import", Export = "export");
 /// How far an erasure of everything of a person is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ErasureState {
-    /// Datasets are being made again.
+    /// Datasets are being rebuilt.
     Running,
     /// Nothing is left.
     Completed,

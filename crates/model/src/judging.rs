@@ -295,8 +295,8 @@ impl<'a> Conversation<'a> {
         self.rounds.push(Round { number, parent, messages, tools, ..Round::default() });
     }
 
-    /// Takes back all that a person said: of the conversation, of its messages, and the answers that they wrote to correct
-    /// others. A correction that something follows stays, by nobody. Returns whether there was anything.
+    /// Removes a person's judgements of the conversation and its messages, and the answers that they wrote to correct
+    /// others. A correction with messages after it stays, without an author. Returns whether anything was removed.
     pub fn forget_judge(&mut self, by: &str) -> bool {
         let is_by = |name: &Option<Text<'_>>| name.as_ref().is_some_and(|name| *name == *by);
         let mut is_changed = false;

@@ -1,14 +1,14 @@
-//! Rules whose spans a program of the user's own finds. Running programs is not done here: who applies the rules gives what
-//! runs them.
+//! Rules whose spans are found by a user's program. This crate does not run programs: the caller that applies the rules
+//! passes in the code that runs them.
 
 use std::fmt::Debug;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// Seconds that a program has for one text where a rule says nothing, and at most.
+/// Default and maximum seconds that a program has for one text.
 pub(crate) const SECONDS: u64 = 10;
 pub(crate) const MOST_SECONDS: u64 = 600;
-/// Processes of one rule where it says nothing, and at most: each holds a model, perhaps.
+/// Default and maximum processes per rule; bounded because each may hold a model.
 pub(crate) const PROCESSES: usize = 4;
 pub(crate) const MOST_PROCESSES: usize = 64;
 /// Arguments of a program, with its name.
@@ -25,7 +25,7 @@ pub trait Recogniser: Debug + Send + Sync {
     /// Why it failed before; none if it did not.
     fn failure(&self) -> Option<String>;
 
-    /// Has it fail from now on, as nothing is asked of it any more: who waits for an answer does not go on waiting.
+    /// Makes all calls fail from now on, so that threads waiting for an answer return.
     fn stop(&self);
 
     /// What it runs, without folders.
@@ -63,7 +63,7 @@ pub struct ProgramRule {
 }
 
 impl ProgramRule {
-    /// As a rule asks that says nothing else.
+    /// A program with the defaults.
     pub fn new(named: Named) -> Self {
         Self { named, seconds: SECONDS, processes: PROCESSES, sha256: None, runs: None }
     }

@@ -142,7 +142,7 @@ impl Redactor {
             .map_or(Ok(()), |(rule, why)| Err(format!("the redaction rule `{rule}` failed: {why}")))
     }
 
-    /// Has nobody wait for programs any longer, as the work was stopped. They all count as failed from now on.
+    /// Stops waiting for programs because the work was stopped. All of them count as failed from now on.
     pub fn stop(&self) {
         self.programs().for_each(|(_, runs)| runs.stop());
     }

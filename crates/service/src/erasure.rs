@@ -1,14 +1,14 @@
 //! Erasure: deletes a person's items from a project, and their rows from everyone's datasets, with a signed receipt.
 //!
 //! A person's items are those that they hold: the ones that they own, and the ones that they imported and that name no
-//! owner. What they said about items of others is taken back (`forgetting.rs`).
+//! owner. The person's judgements and corrections of other people's items are removed (`forgetting.rs`).
 //!
-//! Each step notes what it is about to do before it does it, and can be done again. So a worker goes on with an erasure whose
-//! process was killed, as soon as nobody holds its lease, and the receipt still counts everything. First, the datasets that
-//! contain something of the person are noted, and the exports under way cancelled. Then judgements are taken back, the datasets
-//! are queued to be made again, and the items are purged: of a purged item nobody can tell whose it was. The erasure is completed
-//! by the first that finds all its datasets made again: a worker, or the caller. Tombstones keep what was erased from coming
-//! back (`store/src/erasures.rs`).
+//! Each step records what it will do before it starts, and is safe to repeat. So a worker can resume an erasure whose
+//! process was killed once its lease expires, and the receipt still counts everything. First, the datasets that
+//! contain items of the person are recorded and running exports are cancelled. Then judgements are removed, datasets
+//! are queued for rebuilding, and last the items are purged, as a purged item has no owner. The erasure is completed
+//! by the worker or caller that first finds all its datasets rebuilt. Tombstones keep imports from restoring erased
+//! items (`store/src/erasures.rs`).
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -99,13 +99,13 @@ pub struct ErasureDetail {
     pub traces: u64,
     /// Exports under way that were cancelled.
     pub cancelled: Vec<i64>,
-    /// Datasets that are still to be deleted or queued to be made again.
+    /// Datasets that are still to be deleted or queued to be rebuilt.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub pending: Vec<i64>,
     /// Hashes of original files that are still to be removed.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub originals: Vec<String>,
-    /// Datasets that were deleted or made again.
+    /// Datasets that were deleted or rebuilt.
     pub datasets: Vec<ErasedFrom>,
     /// Whether the items are purged.
     pub is_purged: bool,
@@ -224,13 +224,13 @@ impl Service {
     }
 
     /// Purges everything that a person holds in the caller's project, takes back what they said about items of others,
-    /// deletes the datasets that hold nothing else, and queues the others to be made again without it. Imports leave out from
+    /// deletes the datasets that hold nothing else, and queues the others to be rebuilt without it. Imports leave out from
     /// then on what was erased, and whatever names the person as its owner. The erasure is completed once the datasets are
     /// made.
     ///
     /// # Errors
     /// The caller does not own the project; there is nothing of the person; those of the store and of the datasets' storage.
-    /// A worker goes on with what was begun, or the next call.
+    /// After an error, a worker or the next call resumes the erasure.
     pub fn erase(&self, caller: &Caller, name: &str) -> Result<StoredErasure, Error> {
         self.audited(caller, Action::Purge, "everything of a person: erased", || {
             may_erase(caller)?;
@@ -250,7 +250,7 @@ impl Service {
         })
     }
 
-    /// Goes on with an erasure up to the purge, unless another process does; a dataset is made again for a person, or for
+    /// Resumes an erasure up to the purge, unless another process does; datasets are rebuilt for a person, or for
     /// someone who opens the store directly.
     fn go_on_with_erasure(&self, project: i64, id: i64, person: Option<i64>) -> Result<(), Error> {
         let now = self.clock.now();
@@ -327,14 +327,14 @@ impl Service {
         Ok(note(&detail)?)
     }
 
-    /// Whether a dataset was queued to be made again, and that did not fail.
+    /// Whether a dataset was queued to be rebuilt, and that did not fail.
     fn is_made_again(&self, detail: &ErasureDetail, number: i64) -> Result<bool, Error> {
         let queued = detail.datasets.iter().find(|one| one.dataset == number);
         let Some(job) = queued.and_then(|one| one.job) else { return Ok(false) };
         Ok(self.store.job_ends(&[job])?.iter().all(|(_, state, _)| !state.has_failed()))
     }
 
-    /// Deletes a dataset, or queues it to be made again without what a person holds, and notes it in the detail of the erasure;
+    /// Deletes a dataset, or queues it to be rebuilt without what a person holds, and notes it in the detail of the erasure;
     /// false if that has to wait for an export under way to be cancelled.
     fn leave_out_of(
         &self,
@@ -417,7 +417,7 @@ impl Service {
         self.forget_maker(project, erasure, name)
     }
 
-    /// Goes on with the erasures that nobody works on, and completes those whose datasets are made.
+    /// Resumes erasures that no process works on, and completes those whose datasets are rebuilt.
     pub(crate) fn complete_erasures(&self) -> Result<(), Error> {
         for mut erasure in self.store.running_erasures()? {
             if !ErasureDetail::of(&erasure)?.is_purged {
@@ -477,7 +477,7 @@ impl Service {
         Ok(self.store.note_erasure(erasure.id, &detail, error)?)
     }
 
-    /// Notes which datasets are made again, and says what the erasure still waits for.
+    /// Notes which datasets are rebuilt, and says what the erasure still waits for.
     fn waits_for(
         &self,
         erasure: &StoredErasure,
@@ -501,7 +501,7 @@ impl Service {
                     if self.store.dataset_numbered(&scope, one.dataset)?.is_some() =>
                 {
                     return Ok(WaitsFor::Owner(format!(
-                        "dataset {} was not made again: retry job {job}, or delete the dataset",
+                        "dataset {} was not rebuilt: retry job {job}, or delete the dataset",
                         one.dataset
                     )));
                 }

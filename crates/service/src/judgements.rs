@@ -300,7 +300,7 @@ impl Service {
         let erased = self.store.erased_people(caller.project.id)?;
         match erased.is_some_and(|erased| erased.contains(name)) {
             true => Err(Error::Choice(format!(
-                "everything of `{name}` was erased in this project; an owner of the project can lift that"
+                "`{name}` was erased in this project; a project owner can lift the erasure"
             ))),
             false => Ok(()),
         }

@@ -22,8 +22,8 @@ impl Service {
         Ok(self.store.members(caller.project.id)?)
     }
 
-    /// Makes someone in the project something else, or takes them out of it; anyone may leave. Only owners make owners
-    /// and members of owners.
+    /// Changes a member's role, or removes them; any member may leave. Only owners may appoint owners
+    /// or demote them.
     ///
     /// # Errors
     /// The caller may not; they are not in the project; nobody would own the project.
@@ -116,7 +116,7 @@ impl Service {
     /// longer give the role.
     ///
     /// # Errors
-    /// The caller is no admin, or is less than what the other would be.
+    /// The caller is not an admin, or has a lower role than the invitation gives.
     pub fn invite(
         &self,
         caller: &Caller,
@@ -183,7 +183,7 @@ impl Service {
         Ok((project.ok_or(USED)?, invitation))
     }
 
-    /// Takes an invitation, as who has no account yet: makes one, and signs them in.
+    /// Accepts an invitation for a person without an account: creates one and signs them in.
     ///
     /// # Errors
     /// It cannot be used, is for another, or the name cannot be taken.
@@ -202,7 +202,7 @@ impl Service {
         if invitation.name.is_some() {
             if is_taken {
                 return Err(Error::Conflict(
-                    "there is an account of that name; sign in first, then open the link again"
+                    "an account with that name already exists; sign in first, then open the link again"
                         .into(),
                 ));
             }
@@ -219,7 +219,7 @@ impl Service {
         self.begin_session(person, "invitation", origin)
     }
 
-    /// Takes an invitation, as who has signed in.
+    /// Accepts an invitation for the signed-in person.
     ///
     /// # Errors
     /// It cannot be used, is for another, or is the person's own.
@@ -244,7 +244,7 @@ impl Service {
     /// for anyone does not, so they cannot see the items of that name until an admin says so.
     fn join(&self, invitation: &Invitation, person: &Person, origin: &Origin) -> Result<(), Error> {
         let now = self.clock.now();
-        // Who is more already stays so.
+        // A member with a higher role keeps it.
         let before = self.store.role(invitation.project, person.id)?;
         if before.is_none_or(|before| before < invitation.role) {
             self.store.set_role(invitation.project, person.id, Some(invitation.role), now)?;
@@ -270,10 +270,10 @@ fn is_address(name: &str) -> bool {
     name.contains('@')
 }
 
-/// One answer whatever the reason, so that nobody learns from it who is where.
+/// The same error for every reason, so that it does not reveal who has an account or is in a project.
 fn not_to_be_claimed() -> Error {
     Error::Conflict(
-        "this name cannot be chosen: pick another without `@`, or ask for an invitation in this name; if the account is \
+        "this name is not available: choose one without `@`, or ask for an invitation for this name; if the account is \
          yours, sign in first and open the link again"
             .into(),
     )

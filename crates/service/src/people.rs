@@ -44,8 +44,8 @@ impl Service {
         }
     }
 
-    /// Lets a person in no longer, or again. What they had does not come back: sessions, API tokens, webhooks and
-    /// invitations end, and their public links close.
+    /// Disables or enables an account. Once disabled, and even if enabled later, its sessions, API tokens, webhooks and
+    /// invitations are gone, and its public links stay closed.
     pub fn set_disabled(&self, person: &Person, disabled: bool) -> Result<(), Error> {
         self.store.set_disabled(person.id, disabled)?;
         let what = if disabled { "disabled" } else { "enabled" };
@@ -81,7 +81,7 @@ impl Service {
         Ok(self.store.projects()?)
     }
 
-    /// Makes a project, whose owner is who asks. Owners of a project may make others.
+    /// Creates a project owned by the caller. Owners of a project may create others.
     ///
     /// # Errors
     /// They own none, or the name is in use.
@@ -93,7 +93,9 @@ impl Service {
     ) -> Result<Caller, Error> {
         signed.needs(Grant::Manage)?;
         if signed.is_token() {
-            return Err(Error::Forbidden("a token is for one project and makes no others"));
+            return Err(Error::Forbidden(
+                "a token belongs to one project and cannot create others",
+            ));
         }
         let owns = self.store.memberships(signed.person().id)?;
         if !owns.iter().any(|one| one.role == ProjectRole::Owner) {

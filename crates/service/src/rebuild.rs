@@ -1,4 +1,4 @@
-//! Datasets made again without a conversation, a person, or what was purged since.
+//! Datasets rebuilt without a conversation, a person, or what was purged since.
 
 use std::collections::HashSet;
 
@@ -100,7 +100,7 @@ impl Service {
         let text = |id: &Value| id.as_str().map(str::to_owned);
         each_ids(&mut kept.selection.fields, &mut |ids| named.extend(ids.iter().filter_map(text)));
         let leaving = self.store.leaving(dataset, without, &named)?;
-        // What an erased person said about its items is taken back in them.
+        // What an erased person said about its items is removed from them.
         if leaving.count == 0 && !matches!(without, Without::Held(_)) {
             return Err(Error::Conflict(format!(
                 "dataset {} has nothing to leave out: it contains no such item",

@@ -74,7 +74,7 @@ fn refuse_store(store: &str, is_server: bool) -> Result<(), Error> {
             Err(StoreError::Schema { found: 0, .. }) => Ok(()),
             Err(error) => Err(error.into()),
             Ok(there) => Err(Error::Choice(format!(
-                "there is a store in `{}` already; name an empty database",
+                "`{}` already contains a store; name an empty database",
                 there.location()
             ))),
         };
@@ -83,7 +83,7 @@ fn refuse_store(store: &str, is_server: bool) -> Result<(), Error> {
     match found.iter().find(|path| Path::new(path).exists()) {
         None => Ok(()),
         Some(path) => Err(Error::Choice(format!(
-            "`{path}` is there already; move the files of that store away first, or name another place"
+            "`{path}` already exists; move the files of that store away first, or name another place"
         ))),
     }
 }
@@ -117,7 +117,7 @@ fn copy_folder(objects: &Objects, folder: &Path, prefix: &str) -> Result<u64, Er
             Some(size) if size == length => continue,
             Some(_) => {
                 return Err(Error::Choice(format!(
-                    "{} is there already and is another file; name an empty place for the datasets",
+                    "{} already exists with other content; name an empty place for the datasets",
                     place.describe(&name).display()
                 )));
             }

@@ -571,7 +571,7 @@ impl crate::Store {
         })
     }
 
-    /// Has a process work on an erasure that is under way until a moment, if no other does; whether it may.
+    /// Claims the lease of a running erasure until a moment. Returns false if another process holds it.
     pub fn claim_erasure(&self, erasure: i64, now: Time, until: Time) -> Result<bool, Error> {
         let sql = "UPDATE erasure SET lease_until = $1
                    WHERE id = $2 AND state = 'running' AND (lease_until IS NULL OR lease_until < $3)";

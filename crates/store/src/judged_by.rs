@@ -12,8 +12,8 @@ use crate::statement::Statement;
 /// The kinds of items about which people say something.
 pub(crate) const JUDGED: [ItemKind; 2] = [ItemKind::Conversation, ItemKind::Run];
 
-/// Appends ` FROM … WHERE …` for the items (`c`) of a kind that others hold and about which a person said something. Of a
-/// conversation with as many judges as its column may name, only its body says whether they are one of them: `or_maybe`
+/// Appends ` FROM … WHERE …` for the items (`c`) of a kind that others hold and that a person judged or corrected. For a
+/// conversation with a full column of judges, only its body says whether the person is one: `or_maybe`
 /// says whether it counts.
 pub(crate) fn push_judged(
     statement: &mut Statement,

@@ -1,4 +1,4 @@
-//! In which order lists come, and where a list goes on.
+//! The sort orders of lists, and cursors for the next page.
 //!
 //! Lists are read from an index and go on behind the last row of a page: by the value that they are sorted by, and among
 //! equal values by the store's number of the row.
@@ -248,7 +248,7 @@ fn text_of(digits: &str) -> Option<String> {
 
 impl Statement {
     /// Appends that a list of conversations goes on behind a place, in that order, and has `most` rows and one more, which
-    /// tells whether there is another page. A place in a list of another order is the list's beginning.
+    /// shows whether there is another page. A cursor from another order starts at the beginning.
     pub(crate) fn in_order(
         &mut self,
         dialect: Dialect,

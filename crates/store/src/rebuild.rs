@@ -1,4 +1,4 @@
-//! Datasets made again without some of their items.
+//! Datasets rebuilt without some of their items.
 
 use std::collections::HashSet;
 
@@ -15,7 +15,7 @@ use crate::jobs::add_job;
 use crate::statement::Statement;
 use crate::store::take_turn;
 
-/// A dataset that is to be made again.
+/// A dataset that is to be rebuilt.
 #[derive(Clone, Copy, Debug)]
 pub struct Rebuild<'r> {
     /// The dataset.
