@@ -1,4 +1,4 @@
-//! What is asked of an export, the plan that it means, and how a plan is kept and told.
+//! The options requested for an export, the plan that they resolve to, and the plan's JSON form.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -62,7 +62,7 @@ impl ExportOption {
     }
 }
 
-/// What is asked of an export: values of [`OPTIONS`]. What is not asked has its default.
+/// The options requested for an export: values of [`OPTIONS`]. Options that are not given have their defaults.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ExportOptions(BTreeMap<&'static str, Value>);
 
@@ -103,7 +103,7 @@ impl ExportOptions {
         }
     }
 
-    /// With those that another asks for, which come before its own.
+    /// Merges the options of `other`, which take precedence over its own.
     #[must_use]
     pub fn and(mut self, other: Self) -> Self {
         self.0.extend(other.0);

@@ -497,8 +497,8 @@ pub static OPTIONS: &[ExportOption] = &[
     .in_receipt(InReceipt::If(|plan| plan.split.is_split())),
     ExportOption::package(
         "split_from",
-        "With `split`: an earlier dataset, split by the same groups into outputs of the same names: what it has stays where \
-         it is, and new items of a group go to where the group was. A package, or in a store the name or number of a dataset",
+        "With `split`: an earlier dataset with the same outputs and `group_by`, whose items keep their outputs; \
+         new items join the output of their group. A package, or, in a store, the name or number of a dataset",
         Values::Text,
         Access {
             get: |plan| plan.split_from.clone().into(),

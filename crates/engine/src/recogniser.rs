@@ -51,8 +51,8 @@ struct Allowed {
 
 static ALLOWED: RwLock<Allowed> = RwLock::new(Allowed { any: false, configured: BTreeMap::new() });
 
-/// Has this process run the programs of the rules that its user gives it. Without it, rules can only name programs of the
-/// configuration: they may come from others.
+/// Lets rules of this process run any program. Without it, rules, which may come from others, can only name programs of
+/// the configuration.
 pub fn allow_all_programs() {
     ALLOWED.write().unwrap_or_else(PoisonError::into_inner).any = true;
 }
@@ -73,7 +73,7 @@ pub(crate) fn begin(rule: &ProgramRule) -> Result<Arc<dyn Recogniser>, String> {
         Named::Command(command) if allowed.any => command.clone(),
         Named::Command(_) => {
             return Err(
-                "`program` works with `retort convert` and `retort preview`; here, name a program of the server's configuration with `recogniser`"
+                "`program` works only in commands on files, such as `retort convert`; here, name a program of the server's configuration with `recogniser`"
                     .into(),
             );
         }
@@ -108,7 +108,7 @@ struct Pool {
 }
 
 impl Drop for Program {
-    /// Ends the processes: by themselves, as their inputs end together, or else they are killed.
+    /// Ends the processes: closes all their inputs, then kills those that do not exit in time.
     fn drop(&mut self) {
         let pool = self.pool.get_mut().unwrap_or_else(PoisonError::into_inner);
         pool.free.iter_mut().for_each(|running| running.to = None);

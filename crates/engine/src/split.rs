@@ -63,7 +63,7 @@ impl GroupBy {
                 "conversations and runs that begin with the same question, such as forks and earlier states"
             }
             Self::Duplicates => {
-                "items that are the same or at least 90 % similar, or the beginning of one another; linked ones together"
+                "items that are equal, 90 % similar or more, or the beginning of one another; linked ones stay together"
             }
         }
     }

@@ -5,8 +5,8 @@
 //! each is compared with every item of its buckets that is not of its group yet, not only with those that are kept. In a
 //! bucket, items of one group are kept together, so a thousand copies of one text are one step.
 //!
-//! With `--split-from`, an item that an earlier dataset has stays in its output, and draws its group there. If a group has
-//! items in several outputs of that dataset, nobody moves: new items of the group are left out where they would link the
+//! With `--split-from`, an item of an earlier dataset stays in its output, and its group follows it. If a group has
+//! items in several outputs of that dataset, no item moves: new items are left out where they would link the
 //! outputs.
 
 use std::collections::HashMap;
@@ -403,7 +403,7 @@ impl Prints {
 
 type Fixed = BuildHasherDefault<DefaultHasher>;
 
-/// Items with one band, by their groups: the first of a group stands for it.
+/// Items that share a band, by group: the first of a group represents it.
 #[derive(Default)]
 struct Bucket(Vec<(u32, Vec<u32>)>);
 

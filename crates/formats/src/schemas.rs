@@ -1,4 +1,4 @@
-//! JSON Schemas of the files that people write for Retort, and of those that it writes, beside the rows of data formats
+//! JSON Schemas of the files that people write for Retort and that Retort writes, apart from the rows of data formats
 //! ([`crate::data::json_schema`]).
 //!
 //! What `serde` reads and writes is described by its types. Lines that are written by hand are described here, closed, so

@@ -1,5 +1,5 @@
 //! Databases: of each row that an import format knows, the newest state, in a file of lines for each table. A row that is
-//! deleted stays, and a state with text that the next one lacks is put aside: a reader would join both to one session.
+//! deleted stays. A state with text that the next one lacks goes to a hidden file, as readers would join the two.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io::{self, BufRead};
@@ -10,7 +10,7 @@ use retort_json::{Parser, RawJson};
 use super::draft::{Draft, kept, mark};
 use crate::source::sqlite::Database;
 
-/// What the files of states begin with that were put aside: hidden, so that they are read only where they are named.
+/// Prefix of the files with older states. They are hidden, so they are read only when named explicitly.
 const ASIDE: &str = ".older-";
 
 /// Shorter texts without a space are words for a state, such as `generating`, and no loss.
@@ -38,7 +38,7 @@ struct Table {
     now: HashMap<Mark, Mark>,
     /// Those of them that are kept as they are.
     same: HashSet<Mark>,
-    /// The kept states of those that changed.
+    /// The kept states of the rows that changed.
     before: HashMap<Mark, String>,
 }
 

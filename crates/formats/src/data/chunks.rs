@@ -1,4 +1,4 @@
-//! `chunks`: a chunk of a document a row, with what tells of its document, as vector stores take them.
+//! `chunks`: one row per chunk, with the fields of its document, as vector stores take them.
 
 use retort_json::RawJson;
 use retort_model::{Item, ItemKind, LeftOut, Reason};

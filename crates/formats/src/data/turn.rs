@@ -30,7 +30,7 @@ pub(super) struct Turn<'c> {
     pub results: Vec<Option<&'c Message<'c>>>,
     /// Why the turn is only context for those behind it; none if it is learnt.
     pub unlearnt: Option<Reason>,
-    /// Whether nothing that the source says of its messages speaks against learning them.
+    /// Whether the source marks none of its messages as excluded from training.
     pub is_learnt: bool,
 }
 

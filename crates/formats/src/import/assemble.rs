@@ -7,8 +7,8 @@ use retort_model::{Content, Fields, Message, Part, Role, ToolCall};
 use super::fields::keep_in_list;
 use super::parts::Segment;
 
-/// The messages that a message and its parts make. Results that stand among them are messages of their own: those of a
-/// question in front of it, those of an answer behind its calls, and what the answer goes on to say follows.
+/// Builds messages from a message and its parts. Results among the parts become messages of their own: those of a
+/// question come before it, those of an answer come after its calls, followed by the rest of the answer.
 pub(super) fn assemble<'a>(
     mut message: Message<'a>,
     segments: Vec<Segment<'a>>,

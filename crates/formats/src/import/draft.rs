@@ -384,7 +384,7 @@ impl<'a> Draft<'a> {
         let has_content = message.content.is_some();
         let mut map = FieldMap::from(std::mem::take(&mut message.metadata));
         if message.role == Role::Tool {
-            // The call that it answers may stand in it once more.
+            // It may repeat the call that it answers.
             let call = map.take(&["tool_call"], fields::object);
             if let Some(call) = call.and_then(|call| call_in(&call, notes)) {
                 let id = message.tool_call_id.get_or_insert_default();
@@ -435,7 +435,7 @@ impl<'a> Draft<'a> {
         Ok(())
     }
 
-    /// Tells of what is left and says something.
+    /// Notes fields that are left and not empty.
     fn account_for(&self, known: &[&str], notes: &mut Notes) {
         let message = &self.message;
         if message.metadata.is_empty() {
@@ -567,7 +567,7 @@ fn tool_calls<'a>(
                     return Err(ItemError::new(
                         Refusal::BadField,
                         parser.at(),
-                        "a tool call that is no object",
+                        "a tool call that is not an object",
                     ));
                 }
                 let mark = notes.mark();
@@ -591,7 +591,7 @@ fn tool_calls<'a>(
     }
 }
 
-/// Whether the source says that the message is to be learnt. What says more than that is kept beside it.
+/// Reads a mark for whether to train on the message. A mark that says more is also kept in the metadata.
 fn mark<'a>(
     parser: &mut Parser<'a>,
     key: Cow<'a, str>,
@@ -609,7 +609,7 @@ fn mark<'a>(
     Ok(())
 }
 
-/// Axolotl's marks of ranges inside a message. No row can say so, so one that forbids a range forbids the message.
+/// Axolotl's marks of ranges inside a message. Rows cannot express ranges, so one excluded range excludes the message.
 fn marks_inside<'a>(
     parser: &mut Parser<'a>,
     key: Cow<'a, str>,

@@ -1,13 +1,13 @@
 //! The model calls of traces, made into a conversation: that of a session, or that of a trace without a session. Which spans
 //! carry it is decided in one way for all systems:
 //!
-//! 1. Model calls do, if they say what was asked or answered. Of calls inside one another (an SDK's, and the gateway's or
-//!    the provider's below it) the innermost does. Only in a trace without any do the outermost agents that have messages.
-//! 2. Calls come in the order in which they began. What a call repeats of a history it does not add to it again; what
+//! 1. Model calls do, if they record a question or an answer. Of nested calls (an SDK's, and the gateway's or
+//!    the provider's below it) only the innermost does. In a trace without any, the outermost agents with messages do.
+//! 2. Calls are taken in the order in which they began. Messages that a call repeats are not added again; what
 //!    follows a message that was answered before in another way is a branch of it. Where histories are shortened, the
-//!    call goes on behind the last message that both have.
+//!    call continues after the last message that both have.
 //! 3. Two calls belong to one history if they share a beginning under the same instructions, or any answer. A call that
-//!    shares nothing goes on with its session if it is another trace's and is under the same instructions; otherwise it
+//!    shares nothing continues its session if it is from another trace and has the same instructions; otherwise it
 //!    begins a history of its own.
 //! 4. Calls inside a tool are a sub-agent's: a task of the conversation, under the call of that tool. The longest of the
 //!    other histories is the conversation, and the rest are tasks, too.
@@ -178,14 +178,14 @@ impl<'t> Traced<'t> {
     }
 }
 
-/// Tools that are looked at for a call that they do not name: of those that began after it, the first.
+/// How many tools are considered for a call that they do not name: the first that began after it.
 const TOOLS_LOOKED_AT: usize = 1000;
 
 /// Messages in which calls without a result are looked for: those at the end of a history. Models call fewer at once.
 const OPEN_ENTRIES: usize = 1000;
 
-/// Histories that one call is compared with, of those that share its first message, or end with one of its messages: the
-/// latest.
+/// The most histories that a call is compared with. They share its first message or end with one of its messages; the
+/// latest come first.
 const COMPARED: usize = 100;
 
 /// A model call of a conversation.
@@ -311,7 +311,7 @@ impl<'t> Histories<'t> {
     }
 }
 
-/// What instructions have in common that say the same.
+/// A key that is equal for instructions with the same text.
 fn system_key(system: &[Message<'_>]) -> u64 {
     let mut hash = DefaultHasher::new();
     for message in system {
@@ -349,7 +349,7 @@ struct Entry<'t> {
     tools: Vec<RawJson<'static>>,
 }
 
-/// How a call goes on with a history.
+/// How a call continues a history.
 #[derive(Clone, Copy)]
 struct Fit {
     /// Messages of the call that the history has.
@@ -586,7 +586,7 @@ pub(super) fn result_text(raw: &RawJson<'static>) -> Option<Text<'static>> {
     fields::words(raw)
 }
 
-/// What two messages have in common that are the same one, told twice: who speaks, what is said, and what is called.
+/// A key that is equal for two copies of one message: its role, text and calls.
 fn key_of(message: &Message<'_>) -> u64 {
     let mut hash = DefaultHasher::new();
     message.role.as_str().hash(&mut hash);
