@@ -132,7 +132,7 @@ fn mapping(path: &str) -> Result<&'static dyn ImportFormat, String> {
 }
 
 impl Choosing {
-    /// Whether to change anything, and how to tell of it.
+    /// Whether to change anything, and how to report it.
     pub fn how(&self) -> How {
         How { is_dry: self.dry_run, is_json: self.json }
     }

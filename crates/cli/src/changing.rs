@@ -10,7 +10,7 @@ use crate::client::Client;
 use crate::commands::{Failure, print};
 use crate::display::{count, several};
 
-/// Whether to change anything, and how to tell of it.
+/// Whether to change anything, and how to report it.
 #[derive(Clone, Copy)]
 pub struct How {
     pub is_dry: bool,

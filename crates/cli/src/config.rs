@@ -330,7 +330,7 @@ impl<const REMOTE: bool> StoreArgs<REMOTE> {
         match self.server_url()? {
             None => Ok(()),
             Some(url) => Err(misuse(format!(
-                "this works on the store itself, not through the server `{url}`: run it on the machine that has the store, without `--server` \
+                "this command works on the store itself, not on the server `{url}`: run it where the store is, without `--server` \
                  (`--server ''` if a variable or the configuration names one)"
             ))),
         }

@@ -15,9 +15,9 @@ use crate::display::{one_line, several};
 ///
 /// Permanently deletes the conversations, runs and documents of the project that the person owns, and those that they
 /// imported and that name no owner, whatever their status, with the public links to them. Datasets that were made of any of
-/// these, by anyone, are made again without them, with all other rows as they were; those made of nothing else are
-/// deleted. What the person said about items of others is taken back: ratings, labels, comments, marks and corrected answers.
-/// From then on, imports leave out what was erased and whatever names the person as its owner, until `--lift`. Items of others
+/// these, by anyone, are rebuilt without them, with all other rows unchanged; datasets with nothing else in them are
+/// deleted. The person's ratings, labels, comments, marks and corrected answers on other people's items are removed.
+/// Until `--lift`, imports leave out erased items and items that name the person as owner. Other people's items
 /// that the person imported stay, and so does their account: `retort users purge` removes it. Only owners of the project can
 /// do it.
 ///
@@ -127,7 +127,7 @@ impl Erase {
             let id = ended.id;
             let how = match ended.receipt {
                 Some(_) => format!("erased; `retort erase --receipt {id}` prints the signed receipt"),
-                None => "the erasure is under way: another process works on it, or an export is still being cancelled; `retort erase --list` shows when it is done".into(),
+                None => "another process is still working on the erasure, or an export is being cancelled; `retort erase --list` shows when it is done".into(),
             };
             eprintln!("{how}");
             eprintln!("`retort doctor --erased FILE` searches the store for their texts");
@@ -154,7 +154,10 @@ fn tell(found: &wire::ErasurePreview) {
         said.push(several(found.corrected_runs, "run"));
     }
     if !said.is_empty() {
-        eprintln!("to take back  what they said about {} of others", said.join(" and "));
+        eprintln!(
+            "to remove  their judgements and corrections of {} of others",
+            said.join(" and ")
+        );
     }
     for one in &found.datasets {
         let (name, creator) = (one_line(&one.name, 40), one_line(&one.creator, 80));

@@ -23,7 +23,7 @@ const BATCH_BYTES: usize = 1 << 20;
 /// The files are CSV, JSON Lines or JSON lists with the columns `id` (or `request_id`, `conversation_id`; `ID#2` is the second
 /// answer of a conversation) and any of `ground_truth`, `score`, `label`, `comment`, `corrected_answer` and `author`; the
 /// names that `--for` gives these columns work as well. A label `preferred` or `rejected` decides whether an answer is trained on. A corrected
-/// answer is added beside the one that it corrects, and a conversation that ends with that one goes on with the new one.
+/// answer is added beside the one that it corrects; if the conversation ends there, it ends with the new answer instead.
 /// Rows about unknown ids are refused and counted.
 #[derive(Args)]
 pub struct Judge {

@@ -583,7 +583,7 @@ fn a_backup_is_a_store_with_its_datasets() {
     place.ok(&["datasets", "purge", "c", "--yes", "--data", "kept/backup"]);
     place.refused(
         &["restore-backup", "kept/backup"],
-        "is there already; move the files of that store away",
+        "already exists; move the files of that store away",
     );
     place.refused(&["restore-backup", "kept"], "is not a backup");
     place.refused(&["restore-backup", "gone"], "there is no such folder");

@@ -121,7 +121,7 @@ fn an_erasure_that_broke_off_at_any_step_is_completed_by_the_next_call() {
         keep.place.file("panic-at", point);
         let ran = keep.run(&["erase", "--person", ANN, "--yes"]);
         assert!(ran.code != Some(0) && ran.err.contains("bug in Retort"), "{point}: {}", ran.err);
-        // Until its lease is over, nobody else goes on with it.
+        // Until its lease expires, no other process resumes it.
         std::thread::sleep(Duration::from_millis(1200));
         keep.ok(&["erase", "--person", ANN, "--yes"]);
         check(&keep, point);

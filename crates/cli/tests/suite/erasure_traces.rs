@@ -82,7 +82,7 @@ fn what_a_person_said_about_items_of_others_is_taken_back() {
         let dry = keep.ok(&["erase", "--person", NAME, "--dry-run"]);
         for line in [
             "to erase   0 conversations, 0 runs, 0 documents",
-            "to take back  what they said about 2 conversations and 1 run of others",
+            "to remove  their judgements and corrections of 2 conversations and 1 run of others",
             "to rebuild `judged` of local (0 items of 3)",
             "to rebuild `ran` of local (0 items of 1)",
         ] {

@@ -1,4 +1,4 @@
-//! `--redact` with a program of the user's own: what it finds is replaced whoever works on it, and whatever it does wrong
+//! `--redact` with a user's program: what it finds is replaced with any number of threads, and anything that it does wrong
 //! stops the export.
 #![cfg(unix)]
 

@@ -56,7 +56,7 @@ async fn list_erasures(
 /// Erase everything of a person
 ///
 /// For owners of the project. Purges the items that the person holds, deletes the datasets that were made of nothing else,
-/// and queues the others to be made again without them; their exports under way are cancelled. Imports leave out from then on
+/// and queues the others to be rebuilt without them; their exports under way are cancelled. Imports leave out from then on
 /// what was erased and what names the person as its owner. Once the datasets are made, the erasure has a signed receipt.
 #[utoipa::path(post, path = "/erasures", tag = "project",
     request_body = wire::ErasurePerson, responses((status = 201, body = wire::Erasure)))]

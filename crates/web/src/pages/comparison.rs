@@ -110,8 +110,13 @@ impl Found {
         let groups = vec![
             Group::of("Added", "only in the second", &found.added, link),
             Group::of("Gone", "only in the first", &found.gone, link),
-            Group::of("Changed", "in both, but not alike", &found.changed, link),
-            Group::of("Moved", "alike, but in another output of the split", &found.moved, link),
+            Group::of("Changed", "in both, with different content", &found.changed, link),
+            Group::of(
+                "Moved",
+                "same content, but in another output of the split",
+                &found.moved,
+                link,
+            ),
         ];
         let all = found.receipts.len();
         let is_shown = |one: &ReceiptChange| one.about() != About::Counts;

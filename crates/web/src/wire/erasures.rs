@@ -82,7 +82,7 @@ impl From<&AffectedDataset> for AffectedDatasetPreview {
 pub struct Erasure {
     /// Its number.
     pub id: i64,
-    /// `running` until the datasets are made again, then `completed`.
+    /// `running` until the datasets are rebuilt, then `completed`.
     pub state: String,
     /// What keeps it from being completed.
     pub error: Option<String>,
@@ -100,11 +100,11 @@ pub struct Erasure {
     pub documents: u64,
     /// Public links.
     pub links: u64,
-    /// Conversations of others about which something that they said was taken back.
+    /// Conversations of others from which the person's judgements or corrections were removed.
     pub judged_conversations: u64,
-    /// Runs of others about which that was.
+    /// Runs of others from which the person's corrected answer was removed.
     pub corrected_runs: u64,
-    /// Datasets that were deleted or made again.
+    /// Datasets that were deleted or rebuilt.
     pub datasets: Vec<ErasedDataset>,
     /// The signed receipt, once it is completed: a DSSE envelope as JSON text.
     pub receipt: Option<String>,
