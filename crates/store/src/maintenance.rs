@@ -1,7 +1,7 @@
 //! Checking the store and copying it.
 
 use std::path::Path;
-use std::time::Duration;
+use std::sync::PoisonError;
 
 use retort_model::{ItemKind, Status, Time};
 
@@ -26,9 +26,6 @@ impl Finding {
         Self { what: what.to_owned(), problem: problem.into() }
     }
 }
-
-/// How long an import waits for readers of old snapshots, so that it can empty the log; it tries again later.
-const LOG_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Findings of one kind that are told; a broken disk has as many as it has pages.
 const TOLD: usize = 20;
@@ -116,10 +113,10 @@ impl crate::Store {
         let mut log = file.as_os_str().to_owned();
         log.push("-wal");
         let size = || std::fs::metadata(&log).map_or(0, |log| log.len());
-        // While one empties it, the others need not.
-        let Ok(mut bound) = self.log_bound.try_lock() else { return Ok(()) };
+        // While one empties it, the others wait: what they wrote meanwhile would have no bound.
+        let mut bound = self.log_bound.lock().unwrap_or_else(PoisonError::into_inner);
         if size() > bound.at {
-            self.read(|connection| connection.empty_log(LOG_PATIENCE))?;
+            self.read(|connection| connection.empty_log(bound.patience))?;
             bound.at = size() + bound.step;
         } else if size() < bound.step {
             bound.at = bound.step;
@@ -266,6 +263,7 @@ fn relations(
 #[cfg(test)]
 mod tests {
     use std::path::PathBuf;
+    use std::time::Duration;
 
     use super::*;
     use crate::Store;
@@ -294,12 +292,13 @@ mod tests {
         let path = folder.path().join("retort.sqlite");
         let store = Store::open(path.to_str().unwrap(), "one").unwrap();
         let log = PathBuf::from(format!("{}-wal", path.display()));
-        *store.log_bound.lock().unwrap() = LogBound { step: 16 << 20, at: 16 << 20 };
+        let patience = Duration::from_secs(600);
+        *store.log_bound.lock().unwrap() = LogBound { step: 16 << 20, at: 16 << 20, patience };
         let most = std::thread::scope(|scope| {
             let writers = [(); 3].map(|()| scope.spawn(|| write_much(&store, &log)));
             writers.map(|writer| writer.join().unwrap())
         });
-        // All three write 180 MB. Each may add a row before the log is emptied, which waits until they are done.
+        // All three write 180 MB. Each may add a row before the log is emptied, which waits until they have.
         assert!(most.into_iter().all(|most| most < 64 << 20), "{most:?}");
         store.log_bound.lock().unwrap().at = 0;
         store.bound_log().unwrap();

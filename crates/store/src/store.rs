@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use retort_model::Time;
 
@@ -19,10 +20,17 @@ const IDLE: usize = 16;
 /// Bytes by which SQLite's log may grow before an import empties it: twice what gathers before it is moved.
 const LOG_BYTES: u64 = 256 << 20;
 
-/// Bytes of SQLite's log at which an import empties it, and by which it may grow once more while a reader holds it.
+/// How long an import waits for readers of old snapshots, so that it can empty the log; it tries again later.
+const LOG_PATIENCE: Duration = Duration::from_secs(2);
+
+/// When an import empties SQLite's log.
 pub(crate) struct LogBound {
+    /// Bytes by which the log may grow once more while a reader holds it.
     pub(crate) step: u64,
+    /// Bytes of the log at which it is emptied.
     pub(crate) at: u64,
+    /// How long that waits for readers and other writers.
+    pub(crate) patience: Duration,
 }
 
 /// Conversations, runs, documents and all that belongs to them, in SQLite or PostgreSQL. Shared by threads; each call takes a connection of its own.
@@ -157,7 +165,8 @@ impl Store {
         let (idle, looking) = (Mutex::new(vec![connection]), Mutex::default());
         let counts = Counts::default();
         let served = Served::default();
-        let log_bound = Mutex::new(LogBound { step: LOG_BYTES, at: LOG_BYTES });
+        let log_bound =
+            Mutex::new(LogBound { step: LOG_BYTES, at: LOG_BYTES, patience: LOG_PATIENCE });
         let store =
             Self { place, idle, looking, dictionaries, counts, served, log_bound, identity };
         store.read_features()?;
