@@ -11,7 +11,8 @@ use clap::Args;
 use retort_formats::schemas::{FileSchema, of_type};
 use retort_model::{Time, bounds};
 use retort_service::{
-    Caller, Clock, DestinationSettings, EngineError, Quotas, Retention, Service, Settings, threads,
+    Caller, Clock, DestinationSettings, EngineError, Quotas, RecogniserProgram, Retention, Service,
+    Settings, threads,
 };
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -118,7 +119,7 @@ pub struct Config {
     #[serde(default)]
     benchmarks: BTreeMap<String, String>,
     #[serde(default)]
-    recognisers: BTreeMap<String, Vec<String>>,
+    recognisers: BTreeMap<String, RecogniserConfig>,
     #[schema(value_type = Option<String>)]
     signing_key: Option<PathBuf>,
     #[serde(default)]
@@ -136,6 +137,15 @@ struct DestinationConfig {
     projects: Option<Vec<String>>,
     #[serde(default)]
     options: BTreeMap<String, String>,
+}
+
+/// What the file may say of a program that redaction rules may name.
+#[derive(Debug, Default, Deserialize, PartialEq, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct RecogniserConfig {
+    program: Vec<String>,
+    timeout_seconds: Option<u64>,
+    processes: Option<usize>,
 }
 
 /// What the file may say of the server.
@@ -213,6 +223,16 @@ fn named_destination((name, one): (String, DestinationConfig)) -> (String, Desti
     (name, DestinationSettings { location, projects, options })
 }
 
+fn named_recogniser(
+    (name, one): (String, RecogniserConfig),
+) -> Result<(String, RecogniserProgram), Failure> {
+    let program = RecogniserProgram::new(one.program, one.timeout_seconds, one.processes);
+    match program {
+        Ok(program) => Ok((name, program)),
+        Err(why) => Err(misuse(format!("the configuration, [recognisers.{name}]: {why}"))),
+    }
+}
+
 /// A number that nobody else has.
 fn chance() -> u64 {
     std::hash::RandomState::new().build_hasher().finish()
@@ -257,6 +277,8 @@ impl<const REMOTE: bool> StoreArgs<REMOTE> {
         let config = self.file()?;
         let below = |name: &str| data.join(name).to_string_lossy().into_owned();
         let machine = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+        let recognisers = config.recognisers.into_iter().map(named_recogniser);
+        let recognisers = recognisers.collect::<Result<_, _>>()?;
         let settings = Settings {
             store: self.store.clone().or(config.store).unwrap_or_else(|| below("retort.sqlite")),
             objects: self.objects.clone().or(config.objects).unwrap_or_else(|| below("objects")),
@@ -300,7 +322,7 @@ impl<const REMOTE: bool> StoreArgs<REMOTE> {
             },
             models: config.models,
             benchmarks: config.benchmarks,
-            recognisers: config.recognisers,
+            recognisers,
             signing_key: config.signing_key,
             destinations: config.destinations.into_iter().map(named_destination).collect(),
         };

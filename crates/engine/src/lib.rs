@@ -92,6 +92,7 @@ pub use receipt::{Origin, Outputs, manifest};
 pub use recogniser::{allow_all_programs, allow_programs};
 pub use record_files::RecordFiles;
 pub use redaction::{Redaction, random_key};
+pub use retort_redact::RecogniserProgram;
 pub use sampling::{SampleBy, SampleSize, Sampling};
 pub use schemas::FILES as FILE_SCHEMAS;
 pub use seen::{IdHash, SeenIds, message_hasher};

@@ -7,6 +7,7 @@
 //!
 //! Whatever goes wrong is a failure for good, of all processes of the rule: the export that uses it stops.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -17,7 +18,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync
 use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
-use retort_redact::{Named, ProgramRule, Recogniser};
+use retort_redact::{Named, Recogniser, RecogniserProgram};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
@@ -46,7 +47,7 @@ const KNOWN: usize = 10_000;
 #[derive(Debug, Default)]
 struct Allowed {
     any: bool,
-    configured: BTreeMap<String, Vec<String>>,
+    configured: BTreeMap<String, RecogniserProgram>,
 }
 
 static ALLOWED: RwLock<Allowed> = RwLock::new(Allowed { any: false, configured: BTreeMap::new() });
@@ -58,31 +59,47 @@ pub fn allow_all_programs() {
 }
 
 /// Has this process run a program of its configuration for the rules that name it.
-pub fn allow_programs(configured: &BTreeMap<String, Vec<String>>) {
+pub fn allow_programs(configured: &BTreeMap<String, RecogniserProgram>) {
     let mut allowed = ALLOWED.write().unwrap_or_else(PoisonError::into_inner);
     allowed.configured.extend(configured.clone());
 }
 
-/// What runs the program of a rule.
-///
-/// # Errors
-/// This process may not run it, or it cannot be read.
-pub(crate) fn begin(rule: &ProgramRule) -> Result<Arc<dyn Recogniser>, String> {
-    let allowed = ALLOWED.read().unwrap_or_else(PoisonError::into_inner);
-    let command = match &rule.named {
-        Named::Command(command) if allowed.any => command.clone(),
-        Named::Command(_) => {
-            return Err(
-                "`program` works only in commands on files, such as `retort convert`; here, name a program of the server's configuration with `recogniser`"
-                    .into(),
-            );
+/// What runs the programs of rules: rules that name the same one share its processes, so that no number of rules runs more
+/// of them than it may have.
+#[derive(Default)]
+pub(crate) struct Programs {
+    begun: RefCell<Vec<(Named, Arc<dyn Recogniser>)>>,
+}
+
+impl Programs {
+    /// What runs the program of a rule.
+    ///
+    /// # Errors
+    /// This process may not run it, or it cannot be read.
+    pub fn begin(&self, named: &Named) -> Result<Arc<dyn Recogniser>, String> {
+        let mut begun = self.begun.borrow_mut();
+        if let Some((_, runs)) = begun.iter().find(|(other, _)| other == named) {
+            return Ok(Arc::clone(runs));
         }
+        let is_heard = matches!(named, Named::Command(_));
+        let runs: Arc<dyn Recogniser> = Arc::new(Program::new(program_of(named)?, is_heard)?);
+        begun.push((named.clone(), Arc::clone(&runs)));
+        Ok(runs)
+    }
+}
+
+fn program_of(named: &Named) -> Result<RecogniserProgram, String> {
+    let allowed = ALLOWED.read().unwrap_or_else(PoisonError::into_inner);
+    match named {
+        Named::Command(program) if allowed.any => Ok(program.clone()),
+        Named::Command(_) => Err(
+            "`program` works only in commands on files, such as `retort convert`; here, name a program of the server's configuration with `recogniser`"
+                .into(),
+        ),
         Named::Configured(name) => allowed.configured.get(name).cloned().ok_or_else(|| {
             format!("there is no recogniser `{name}` in the configuration, under `[recognisers]`")
-        })?,
-    };
-    drop(allowed);
-    Ok(Arc::new(Program::new(command, rule)?))
+        }),
+    }
 }
 
 /// A program, and its processes.
@@ -125,16 +142,17 @@ impl Drop for Program {
 }
 
 impl Program {
-    fn new(command: Vec<String>, rule: &ProgramRule) -> Result<Self, String> {
+    fn new(program: RecogniserProgram, is_heard: bool) -> Result<Self, String> {
+        let RecogniserProgram { command, seconds, processes } = program;
         let name = command.iter().find(|part| Path::new(part).is_file()).or(command.first());
         let name = name.map(Path::new).and_then(Path::file_name);
         Ok(Self {
             name: name.map_or_else(String::new, |name| name.to_string_lossy().into_owned()),
             sha256: hash_of(&command)?,
             command,
-            is_heard: matches!(rule.named, Named::Command(_)),
-            time: Duration::from_secs(rule.seconds),
-            processes: rule.processes,
+            is_heard,
+            time: Duration::from_secs(seconds),
+            processes,
             pool: Mutex::default(),
             freed: Condvar::new(),
             failure: OnceLock::new(),
@@ -419,8 +437,7 @@ mod tests {
     #[cfg(unix)]
     fn shell(script: &str) -> Program {
         let command = ["sh", "-c", script].map(str::to_owned).to_vec();
-        let rule = ProgramRule::new(Named::Command(command.clone()));
-        Program::new(command, &rule).unwrap()
+        Program::new(RecogniserProgram::new(command, None, None).unwrap(), true).unwrap()
     }
 
     #[test]

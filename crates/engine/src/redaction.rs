@@ -10,7 +10,7 @@ use retort_redact::{
 };
 
 use crate::error::Error;
-use crate::recogniser;
+use crate::recogniser::Programs;
 
 /// The redaction of a dataset. Without rules, there is none.
 #[derive(Clone, Debug, Default)]
@@ -105,7 +105,9 @@ impl Redaction {
         let key = self.key.as_ref().filter(|_| self.is_any())?;
         Some(self.redactor.get_or_init(|| {
             let own = self.own.as_deref();
-            let own = own.map(|own| Arc::new(own.clone().begin(&recogniser::begin)));
+            let programs = Programs::default();
+            let begin = |named: &_| programs.begin(named);
+            let own = own.map(|own| Arc::new(own.clone().begin(&begin)));
             let (sets, action, key) = (self.sets, self.action, key.clone());
             Redactor::new(Settings { sets, own, action, key }).map(Arc::new)
         }))

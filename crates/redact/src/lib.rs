@@ -26,7 +26,7 @@ mod walk;
 
 pub use self::action::{Action, Key};
 pub use self::own::{OwnRules, is_rules_file};
-pub use self::program::{Named, ProgramRule, Recogniser};
+pub use self::program::{Named, Recogniser, RecogniserProgram};
 pub use self::rules::{Redactor, Rule, RuleSets, Settings};
 pub use self::walk::{Found, Hit};
 

@@ -9,10 +9,7 @@ use retort_model::Redaction;
 use serde::Deserialize;
 
 use crate::action::{Action, sha256};
-use crate::program::{
-    ARGUMENTS, Begin, MOST_PROCESSES, MOST_SECONDS, Named, PROCESSES, ProgramRule, Recogniser,
-    SECONDS, Unavailable,
-};
+use crate::program::{Begin, Named, ProgramRule, Recogniser, RecogniserProgram, Unavailable};
 use crate::text::stands_alone;
 
 /// Bytes of a file of rules, and rules in it. A person writes them, and each is another search.
@@ -156,7 +153,7 @@ impl OwnRules {
         for rule in &mut self.rules {
             let Finds::Program(program) = &mut rule.finds else { continue };
             let wanted = program.sha256.as_deref();
-            let runs = begin(program).and_then(|runs| match wanted {
+            let runs = begin(&program.named).and_then(|runs| match wanted {
                 Some(wanted) if wanted != runs.sha256() => Err(format!(
                     "the program has the SHA-256 {}, not the one that the rule names",
                     runs.sha256()
@@ -229,10 +226,17 @@ fn compiled(written: &Written) -> Result<OwnRule, String> {
         (None, Some(words), None, None, None) => Finds::Words(words_of(words)?),
         (None, None, Some(fields), None, None) => Finds::Fields(fields_of(fields)?),
         (None, None, None, Some(command), None) => {
-            Finds::Program(program_of(Named::Command(command.clone()), written)?)
+            let limits = (written.timeout_seconds, written.processes);
+            let program = RecogniserProgram::new(command.clone(), limits.0, limits.1)?;
+            Finds::Program(program_of(Named::Command(program), written))
         }
         (None, None, None, None, Some(name)) => {
-            Finds::Program(program_of(Named::Configured(name.clone()), written)?)
+            if written.timeout_seconds.is_some() || written.processes.is_some() {
+                return Err(format!(
+                    "`timeout_seconds` and `processes` of the recogniser `{name}` are set in the configuration"
+                ));
+            }
+            Finds::Program(program_of(Named::Configured(name.clone()), written))
         }
         _ => {
             return Err(
@@ -251,25 +255,9 @@ fn compiled(written: &Written) -> Result<OwnRule, String> {
     Ok(OwnRule { name: name.clone(), action, finds })
 }
 
-fn program_of(named: Named, written: &Written) -> Result<ProgramRule, String> {
-    if let Named::Command(command) = &named {
-        let is_named = command.first().is_some_and(|program| !program.trim().is_empty());
-        if !is_named || command.len() > ARGUMENTS {
-            return Err(format!(
-                "`program` is a list of a program and its arguments, at most {ARGUMENTS}"
-            ));
-        }
-    }
-    let seconds = written.timeout_seconds.unwrap_or(SECONDS);
-    if !(1..=MOST_SECONDS).contains(&seconds) {
-        return Err(format!("`timeout_seconds` is 1 to {MOST_SECONDS}"));
-    }
-    let processes = written.processes.unwrap_or(PROCESSES);
-    if !(1..=MOST_PROCESSES).contains(&processes) {
-        return Err(format!("`processes` is 1 to {MOST_PROCESSES}"));
-    }
+fn program_of(named: Named, written: &Written) -> ProgramRule {
     let sha256 = written.sha256.as_ref().map(|hash| hash.to_ascii_lowercase());
-    Ok(ProgramRule { seconds, processes, sha256, ..ProgramRule::new(named) })
+    ProgramRule { named, sha256, runs: None }
 }
 
 fn regex_of(pattern: &str, ignores_case: bool) -> Result<Regex, String> {

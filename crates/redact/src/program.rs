@@ -6,13 +6,13 @@ use std::ops::Range;
 use std::sync::Arc;
 
 /// Default and maximum seconds that a program has for one text.
-pub(crate) const SECONDS: u64 = 10;
-pub(crate) const MOST_SECONDS: u64 = 600;
-/// Default and maximum processes per rule; bounded because each may hold a model.
-pub(crate) const PROCESSES: usize = 4;
-pub(crate) const MOST_PROCESSES: usize = 64;
+const SECONDS: u64 = 10;
+const MOST_SECONDS: u64 = 600;
+/// Default and maximum processes of a program; bounded because each may hold a model.
+const PROCESSES: usize = 4;
+const MOST_PROCESSES: usize = 64;
 /// Arguments of a program, with its name.
-pub(crate) const ARGUMENTS: usize = 100;
+const ARGUMENTS: usize = 100;
 
 /// Finds spans in texts, the same in the same text.
 pub trait Recogniser: Debug + Send + Sync {
@@ -36,14 +36,53 @@ pub trait Recogniser: Debug + Send + Sync {
 }
 
 /// Makes what runs the program of a rule.
-pub type Begin<'b> = dyn Fn(&ProgramRule) -> Result<Arc<dyn Recogniser>, String> + 'b;
+pub type Begin<'b> = dyn Fn(&Named) -> Result<Arc<dyn Recogniser>, String> + 'b;
+
+/// A program with its arguments, and how much of the machine it may take.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecogniserProgram {
+    /// The program, and its arguments.
+    pub command: Vec<String>,
+    /// Seconds for one text.
+    pub seconds: u64,
+    /// How many of it may run at once.
+    pub processes: usize,
+}
+
+impl RecogniserProgram {
+    /// A program, with the default of each limit that is not given.
+    ///
+    /// # Errors
+    /// Which of them is wrong, by the names that they have in files: `program`, `timeout_seconds`, `processes`.
+    pub fn new(
+        command: Vec<String>,
+        seconds: Option<u64>,
+        processes: Option<usize>,
+    ) -> Result<Self, String> {
+        let is_named = command.first().is_some_and(|program| !program.trim().is_empty());
+        if !is_named || command.len() > ARGUMENTS {
+            return Err(format!(
+                "`program` is a list of a program and its arguments, at most {ARGUMENTS}"
+            ));
+        }
+        let seconds = seconds.unwrap_or(SECONDS);
+        if !(1..=MOST_SECONDS).contains(&seconds) {
+            return Err(format!("`timeout_seconds` is 1 to {MOST_SECONDS}"));
+        }
+        let processes = processes.unwrap_or(PROCESSES);
+        if !(1..=MOST_PROCESSES).contains(&processes) {
+            return Err(format!("`processes` is 1 to {MOST_PROCESSES}"));
+        }
+        Ok(Self { command, seconds, processes })
+    }
+}
 
 /// The program of a rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Named {
     /// By its command, for rules that a user gives on the command line.
-    Command(Vec<String>),
-    /// By a name in the configuration.
+    Command(RecogniserProgram),
+    /// By a name in the configuration, which sets its limits.
     Configured(String),
 }
 
@@ -52,21 +91,10 @@ pub enum Named {
 pub struct ProgramRule {
     /// What it runs.
     pub named: Named,
-    /// Seconds for one text.
-    pub seconds: u64,
-    /// How many of it may run at once.
-    pub processes: usize,
     /// The hash that it must have, if the rule says one.
     pub sha256: Option<String>,
     /// What runs it; none until the rules are applied.
     pub(crate) runs: Option<Arc<dyn Recogniser>>,
-}
-
-impl ProgramRule {
-    /// A program with the defaults.
-    pub fn new(named: Named) -> Self {
-        Self { named, seconds: SECONDS, processes: PROCESSES, sha256: None, runs: None }
-    }
 }
 
 /// A program that cannot be run.

@@ -103,9 +103,10 @@ pub use retort_engine::{
     Error as EngineError, ExportOption, ExportOptions, Found, Group, Input, Inspection, Lines,
     ListedHit, Measure, MeasureOptions, MergePlan, Merged, NamedInputs, OPTIONS, Objects,
     OutputForm, OverLong, Package, PassedOver, Preview, PublicKey, ReadOptions, ReceiptChange,
-    Report, Searched, SecretKey, SeriesFound, SoughtTexts, Stats, Values, Verified, VerifiedSeries,
-    Word, allow_all_programs, check_statement, convert, diff, discard, files_of, files_together,
-    first_texts, inspect, io_reason, lines_of, merge, open_envelope, output_stem, panics,
+    RecogniserProgram, Report, Searched, SecretKey, SeriesFound, SoughtTexts, Stats, Values,
+    Verified, VerifiedSeries, Word, allow_all_programs, check_statement, convert, diff, discard,
+    files_of, files_together, first_texts, inspect, io_reason, lines_of, merge, open_envelope,
+    output_stem, panics,
     pipeline::{
         Contents, FirstRefused, ItemStats, Nobody, Observer, PartNumber, Progress, SourceCount,
         threads,

@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use retort_engine::RecogniserProgram;
 use retort_model::bounds::{SERVED_ITEM_BYTES, TRACE_BYTES};
 
 /// How the service is set up.
@@ -34,8 +35,8 @@ pub struct Settings {
     pub models: BTreeMap<String, String>,
     /// The benchmarks that exports may name, with their files.
     pub benchmarks: BTreeMap<String, String>,
-    /// The programs that redaction rules may name, with their arguments.
-    pub recognisers: BTreeMap<String, Vec<String>>,
+    /// The programs that redaction rules may name.
+    pub recognisers: BTreeMap<String, RecogniserProgram>,
     /// The file of the key that signs receipts of erasures; none for the store's own.
     pub signing_key: Option<PathBuf>,
     /// Where schedules may deliver their datasets, by name.

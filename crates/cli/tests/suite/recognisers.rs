@@ -229,10 +229,27 @@ fn exports_of_a_store_run_the_programs_of_the_configuration_alone() {
         "{}",
         ran.err
     );
-    let script = keep.place.path("names.py");
+    keep.place.file(
+        "rules.toml",
+        "[[rule]]\nname = \"names\"\nrecogniser = \"people\"\nprocesses = 64\n",
+    );
+    let ran = export(&keep, "limits");
+    assert!(ran.code == Some(2) && ran.err.contains("are set in the configuration"), "{}", ran.err);
+    // Two rules and one process: they share it, and wait for it.
+    keep.place.file(
+        "rules.toml",
+        "[[rule]]\nname = \"names\"\nrecogniser = \"people\"\n[[rule]]\nname = \"others\"\nrecogniser = \"people\"\n",
+    );
+    let script = keep.place.path("counted.py");
+    let counting =
+        "import pathlib, uuid\npathlib.Path(__file__).with_name(f'ran-{uuid.uuid4()}').touch()\n";
+    keep.place.file("counted.py", format!("{counting}{SCRIPT}"));
     keep.place.file(
         "config.toml",
-        format!("[recognisers]\npeople = [\"python3\", {:?}]\n", script.to_str().unwrap()),
+        format!(
+            "[recognisers.people]\nprogram = [\"python3\", {:?}]\nprocesses = 1\n",
+            script.to_str().unwrap()
+        ),
     );
     let config = keep.place.path("config.toml").to_str().unwrap().to_owned();
     let keep = keep.set("RETORT_CONFIG", config);
@@ -242,5 +259,10 @@ fn exports_of_a_store_run_the_programs_of_the_configuration_alone() {
     let text = String::from_utf8(files["conversations.jsonl"].clone()).unwrap();
     assert!(text.contains("about [NAMES]") && !text.contains("Schmidt"));
     let manifest: Value = serde_json::from_slice(&files["manifest.json"]).unwrap();
-    assert_eq!(manifest["redaction"]["programs"][0]["program"], "names.py");
+    let programs = manifest["redaction"]["programs"].as_array().unwrap();
+    assert!(programs.len() == 2 && programs.iter().all(|one| one["program"] == "counted.py"));
+    let ran = std::fs::read_dir(keep.place.path(".")).unwrap();
+    let ran =
+        ran.filter(|file| file.as_ref().unwrap().file_name().to_string_lossy().starts_with("ran-"));
+    assert_eq!(ran.count(), 1);
 }
