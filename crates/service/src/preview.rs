@@ -78,6 +78,9 @@ impl Service {
         self.check_export(caller, request)?;
         let mut dataset = request.dataset.clone();
         self.open_files(&mut dataset, self.clock.now())?;
+        if let Some((earlier, mut package)) = self.split_from(caller, &dataset)? {
+            dataset.pin(&mut package, earlier.name.as_ref())?;
+        }
         let scope = caller.scope();
         for _ in 0..TRIES {
             let everything = (u64::MAX, u64::MAX);

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use retort_engine::Error as EngineError;
-use retort_engine::{DatasetPlan, Pinned};
+use retort_engine::{DatasetPlan, Package, Pinned};
 use retort_formats::data;
 use retort_formats::package::FilterAsked;
 use retort_model::bounds::{DATASET_NAME, EXPORTS_PER_PERSON};
@@ -11,7 +11,7 @@ use retort_model::{
     Action, ConversationFilter, DatasetName, Grant, ItemFilter, JobKind, JobState, ProjectRole,
     RunFilter, Scope, Status, Time,
 };
-use retort_store::{Job, NewExport, Order};
+use retort_store::{Dataset, Job, NewExport, Order};
 
 use crate::browse::with_next;
 use crate::caller::Caller;
@@ -87,7 +87,8 @@ impl Service {
         let scope = caller.scope();
         let mut dataset = request.dataset.clone();
         self.open_files(&mut dataset, now)?;
-        dataset.split_from = self.split_from(caller, &dataset)?;
+        let earlier = self.split_from(caller, &dataset)?;
+        dataset.split_from = earlier.map(|(found, _)| found.id.to_string());
         if let ItemFilter::Documents(selection) = &request.selection {
             fit(&mut dataset, &self.store.document_stats(&scope, selection)?.1);
         }
@@ -102,18 +103,18 @@ impl Service {
         KeptExport { dataset, selection: asked, snapshot: None, model, benchmarks }.json()
     }
 
-    /// The number of the earlier dataset whose items stay in their outputs, if the plan names one that fits.
+    /// The earlier dataset whose items stay in their outputs, if the plan names one that fits.
     pub(crate) fn split_from(
         &self,
         caller: &Caller,
         dataset: &DatasetPlan,
-    ) -> Result<Option<String>, Error> {
+    ) -> Result<Option<(Dataset, Package)>, Error> {
         let Some(name) = &dataset.split_from else { return Ok(None) };
         let found = self.dataset(caller, &**name)?;
         let package = self.open_dataset(&found)?;
         let by = (&dataset.split, dataset.group_by);
         Pinned::check(package.manifest(), found.name.as_ref(), by)?;
-        Ok(Some(found.id.to_string()))
+        Ok(Some((found, package)))
     }
 
     /// How many deleted conversations a selection of all that match leaves out.

@@ -3,7 +3,7 @@
 use std::sync::atomic::AtomicBool;
 
 use retort_model::{ConversationFilter, ItemFilter, JobKind, JobState};
-use retort_service::{Edit, Error, ExportRequest, Nobody, Wanted};
+use retort_service::{Dedup, Edit, Error, ExportRequest, Nobody, Wanted};
 
 use crate::support::{Office, chat, named, plan};
 
@@ -118,4 +118,25 @@ fn files_of_records_are_in_the_dataset_of_several_parts_and_in_its_download() {
     archive.write(0..archive.bytes(), &mut bytes).unwrap();
     let name = b"sessions/c7.jsonl";
     assert!(bytes.windows(name.len()).any(|window| window == name));
+}
+
+#[test]
+fn stats_of_an_export_read_the_dataset_that_it_splits_like() {
+    let office = Office::new();
+    let caller = office.local();
+    office.import(&[chat("a"), chat("b")], None);
+    let split = [("split", "train=0.5,test=0.5")];
+    let request = |dataset| ExportRequest {
+        selection: ItemFilter::Conversations(ConversationFilter::default()),
+        dataset,
+    };
+    office.service.submit_export(&caller, &request(plan("before", &split))).unwrap();
+    office.work().unwrap();
+    let stats = |from| {
+        let dataset = plan("after", &[split[0], ("split_from", from)]);
+        let stop = AtomicBool::new(false);
+        office.service.export_stats(&caller, &request(dataset), Dedup::None, &stop)
+    };
+    assert_eq!(stats("before").unwrap().found.account.written, 2);
+    assert!(matches!(stats("nothing"), Err(Error::NotFound { what: "dataset", .. })));
 }
