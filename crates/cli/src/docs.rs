@@ -44,6 +44,62 @@ mod schemas {
     }
 }
 
+mod findings {
+    use std::fmt::Write;
+
+    use retort_model::{Reason, Repair, Warning};
+    use retort_web::problem::PROBLEMS;
+
+    fn table<T: ToString>(heading: &str, about: &str, rows: &[T], words: fn(&T) -> &str) -> String {
+        let mut text = format!("\n## {heading}\n\n{about}\n\n| name | in words |\n|---|---|\n");
+        for row in rows {
+            writeln!(text, "| `{}` | {} |", row.to_string(), words(row)).unwrap();
+        }
+        text
+    }
+
+    /// Scripts depend on the names: this page is their snapshot.
+    #[test]
+    fn the_docs_have_every_finding() {
+        let page = [
+            "# Findings\n\nWhat an export can say of records, in the receipt (`manifest.json`), `rejects.jsonl`, \
+             `findings.jsonl` and on the\nterminal. [The check](formats.md#the-check) says when each repair is made. \
+             `UPDATE_DOCS=1 cargo test` writes this page.\n",
+            &*table(
+                "Left out",
+                "Why a record is not in the dataset: `left_out_by_reason` counts them, `rejects.jsonl` names each.",
+                Reason::ALL,
+                |one| one.words(),
+            ),
+            &*table(
+                "Repairs",
+                "What was changed so that trainers accept a record: `repaired_by_kind`. With `--check off`, nothing is changed, \
+                 and\n`would_be_refused` counts what would have been.",
+                Repair::ALL,
+                |one| one.words(),
+            ),
+            &*table(
+                "Warnings",
+                "What to know of records that were written: `warnings`.",
+                Warning::ALL,
+                |one| one.words(),
+            ),
+        ];
+        super::check("findings.md", &page.concat());
+    }
+
+    #[test]
+    fn the_docs_have_every_kind_of_problem() {
+        let mut table =
+            String::from("| status | `type` | title | what to do |\n|---|---|---|---|\n");
+        for kind in PROBLEMS {
+            let (status, slug, title, remedy) = (kind.status, kind.slug, kind.title, kind.remedy);
+            writeln!(table, "| {status} | `/problems/{slug}` | {title} | {remedy} |").unwrap();
+        }
+        super::check_part("api.md", "problems", &table);
+    }
+}
+
 mod commands {
     use std::fmt::Write;
 
