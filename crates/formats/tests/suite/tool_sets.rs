@@ -113,6 +113,92 @@ fn an_answer_of_bfcl_alone_is_refused() {
     assert!(read.refused[0].contains("give the file of the questions"), "{:?}", read.refused);
 }
 
+fn question(id: &str, turns: Value) -> String {
+    let tool = json!({"name": "rain", "description": "d", "parameters": {"type": "dict", "properties": {}}});
+    json!({"id": id, "question": turns, "function": [tool]}).to_string()
+}
+
+/// One answer for each of two models, of which one could only write text, and one that failed.
+#[test]
+fn answers_of_models_to_questions_of_bfcl_are_conversations() {
+    let question = question("parallel_0", json!([[{"role": "user", "content": "Rain in both?"}]]));
+    let truth =
+        json!({"id": "parallel_0", "ground_truth": [{"rain": {"in": ["Oslo"]}}]}).to_string();
+    let called = json!({"id": "parallel_0", "result": [{"rain": "{\"in\": \"Oslo\"}"}, {"rain": "{\"in\": \"Rome\"}"}],
+        "reasoning_content": "Two.", "input_token_count": 390, "output_token_count": 16, "latency": 4.7});
+    let wrote = json!({"id": "parallel_0", "result": "[rain(in='Oslo')]", "latency": 1.0});
+    let failed = json!({"id": "parallel_0", "result": "Error during inference: 429", "traceback": "Traceback"});
+    let results = [called, wrote, failed].map(|result| result.to_string());
+    let all = read(
+        "bfcl",
+        &[
+            ("BFCL_v4_parallel.json", &question),
+            ("possible_answer/BFCL_v4_parallel.json", &truth),
+            ("result/a-FC/non_live/BFCL_v4_parallel_result.json", &results[0]),
+            ("result/b/non_live/BFCL_v4_parallel_result.json", &results[1]),
+            ("c/BFCL_v4_parallel_result.json", &results[2]),
+        ],
+    );
+    let about = |one: &Conversation<'_>| {
+        let model = one.model.as_ref().unwrap().decoded().into_owned();
+        format!("{} {model} {}", one.id.decoded(), told(&one.rounds).join(" | "))
+    };
+    assert_eq!(
+        all.iter().map(about).collect::<Vec<_>>(),
+        [
+            "a-FC/parallel_0 a-FC user=Rain in both? assistant=<Two.>!:rain:{\"in\": \"Oslo\"}!:rain:{\"in\": \"Rome\"}",
+            "b/parallel_0 b user=Rain in both? assistant=[rain(in='Oslo')]",
+            "c/parallel_0 c user=Rain in both? assistant=~Error during inference: 429",
+        ]
+    );
+    for one in &all {
+        assert_eq!((one.rounds[0].tools.len(), unplaced(one)), (1, vec![]));
+        assert!(one.metadata.get("ground_truth").is_some());
+    }
+    assert_eq!(all[0].rounds[0].usage.input_tokens, Some(390));
+}
+
+/// The log of several turns has all that was said; what it notes beside that is kept.
+#[test]
+fn the_log_of_several_turns_of_bfcl_needs_no_questions() {
+    let log = json!([
+        [{"role": "state_info", "class_name": "Weather", "content": {"rain": "none"}}],
+        {"begin_of_turn_query": [{"role": "user", "content": "Rain?"}],
+            "step_0": [{"role": "assistant", "content": [{"rain": "{}"}], "reasoning_content": "Ask."},
+                {"role": "handler_log", "content": "Successfully decoded model response."},
+                {"role": "tool", "content": "{\"mm\": 0}"}],
+            "step_1": [{"role": "assistant", "content": "No."}]},
+        {"begin_of_turn_query": [{"role": "user", "content": "Sure?"}], "step_0": [{"role": "assistant", "content": "Yes."}]},
+    ]);
+    let result = json!({"id": "multi_turn_base_0", "result": [[[{"rain": "{}"}], "No."], ["Yes."]],
+        "input_token_count": [[1, 2], [3]], "inference_log": log});
+    let all =
+        read("bfcl", &[("multi_turn/BFCL_v4_multi_turn_base_result.json", &result.to_string())]);
+    assert_eq!(
+        told(&all[0].rounds),
+        [
+            "user=Rain? assistant=<Ask.>!:rain:{} tool={\"mm\": 0} assistant=No.",
+            "user=Sure? assistant=Yes.",
+        ]
+    );
+    assert_eq!((all[0].id.decoded(), unplaced(&all[0])), ("multi_turn_base_0".into(), vec![]));
+    let rest = all[0].metadata.get("inference_log").unwrap().as_str();
+    assert!(
+        rest.contains("state_info") && rest.contains("handler_log") && !rest.contains("Sure?"),
+        "{rest}"
+    );
+
+    let alone = json!({"id": "x", "result": [{"rain": "{}"}], "latency": 1}).to_string();
+    let refused = read_files(&[("r.json", alone.as_bytes())]).refused;
+    assert!(refused[0].contains("a model's answer without its question"), "{refused:?}");
+    let odd =
+        json!({"id": "x", "result": [{"rain": "{}", "snow": "{}"}], "latency": 1}).to_string();
+    let asked = question("x", json!([[{"role": "user", "content": "q"}]]));
+    assert_eq!(unplaced(&read("bfcl", &[("q.json", &asked), ("r.json", &odd)])[0]), ["result"]);
+    let other = json!({"id": "x", "result": "done", "state": "ok"}).to_string();
+    assert_eq!(read_files(&[("r.json", other.as_bytes())]).formats, [None]);
+}
+
 #[test]
 fn every_real_question_of_bfcl_is_read_with_its_answer() {
     let Some(data) = real_data() else { return };
