@@ -184,7 +184,7 @@ pub struct Feedback<'a> {
 }
 
 /// How answers end that are not whole, in small letters and without what joins words.
-const CUT_OFF: [&str; 61] = [
+const CUT_OFF: [&str; 62] = [
     // Cut by a limit.
     "length",
     "incomplete",
@@ -228,6 +228,7 @@ const CUT_OFF: [&str; 61] = [
     "malformedtooluse",
     "unexpectedtoolcall",
     "toomanytoolcalls",
+    "maxiterations",
     "missingthoughtsignature",
     "networkerror",
     "insufficientsystemresource",

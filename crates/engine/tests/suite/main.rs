@@ -13,6 +13,7 @@ mod merge;
 mod otlp_protobuf;
 mod preview;
 mod record_files;
+mod sessions;
 mod sqlite;
 mod survey;
 mod verify;

@@ -100,6 +100,7 @@ formats! {
     adk::Adk,
     vscode_chat::VsCodeChat,
     run_state::RunState,
+    fast_agent::FastAgent,
     atif::Atif,
     inspect::Inspect,
     nemo_gym::NemoGym,

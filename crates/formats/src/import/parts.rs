@@ -394,6 +394,14 @@ fn known_part<'a>(
             let Some(value) = map.take(&["json"], fields::words) else { return Ok(false) };
             into.push(text_part(value, raw));
         }
+        "resource" => {
+            // MCP's embedded resources hold their text, or bytes.
+            let inner = map.take(&["resource"], fields::map);
+            match inner.and_then(|mut inner| inner.take(&["text"], RawJson::text)) {
+                Some(text) => into.push(text_part(text, raw)),
+                None => into.push(other(PartKind::File, raw.clone())),
+            }
+        }
         "redacted_thinking" => into.push(Segment::Kept("redacted_thinking", raw.clone())),
         "tool_call" if map.has(&["text", "value"]) => {
             let text = map.take(&["text", "value"], RawJson::text);
@@ -473,9 +481,8 @@ fn shown(word: &str) -> Option<PartKind> {
         | "image_base64"
         | "computer_screenshot" => PartKind::Image,
         "audio" | "input_audio" | "output_audio" | "audio_url" => PartKind::Audio,
-        "file" | "input_file" | "document" | "file_url" | "pdf" | "blob" | "uri" | "media" => {
-            PartKind::File
-        }
+        "file" | "input_file" | "document" | "file_url" | "pdf" | "blob" | "uri" | "media"
+        | "resource_link" => PartKind::File,
         "video" | "video_url" | "input_video" => PartKind::Other,
         media if media.starts_with("image/") => PartKind::Image,
         media if media.starts_with("audio/") => PartKind::Audio,

@@ -22,6 +22,7 @@ mod databases;
 mod datasets;
 mod documents;
 mod evaluation;
+mod fast_agent;
 mod foreign_parquet;
 mod frameworks;
 mod growth;
