@@ -80,6 +80,7 @@ formats! {
     silly_tavern::SillyTavern,
     dify::Dify,
     fast_gpt::FastGpt,
+    poe::Poe,
     threads::Threads,
     gemini_activity::GeminiActivity,
     codex::Codex,

@@ -698,3 +698,43 @@ fn gather(value: &Value, keys: &[&str], into: &mut Vec<String>) {
         _ => {}
     }
 }
+
+#[test]
+fn requests_of_poe_are_the_conversation_so_far() {
+    let message = |role: &str, content: &str, at: u64| json!({"role": role, "content": content, "content_type": "text/markdown", "timestamp": at, "message_id": format!("m-{at}")});
+    let mut question = message("user", "What is in it?", 1_678_299_819_427_621);
+    question["attachments"] = json!([{"url": "https://p/f.txt", "content_type": "text/plain", "name": "f.txt", "parsed_content": "Milk"},
+        {"url": "https://p/f.png", "content_type": "image/png", "name": "f.png"}]);
+    let mut answer = message("bot", "Milk.", 1_678_299_820_000_000);
+    answer["feedback"] = json!([{"type": "dislike", "reason": "too short"}]);
+    let request = json!({"version": "1.2", "type": "query", "query": [message("system", "Be kind.", 0), question, answer,
+        message("user", "Thanks", 1_678_299_830_000_000)], "user_id": "u-1", "conversation_id": "c-1", "message_id": "m-9",
+        "access_key": "secret", "temperature": 0.7, "skip_system_prompt": false, "stop_sequences": [], "metadata": ""});
+    let read = one("poe", &request);
+    let words: Vec<_> = read.messages().map(word).collect();
+    assert_eq!(
+        words,
+        [
+            "system=Be kind.",
+            "user=Milk\nWhat is in it?+image",
+            "assistant=Milk.*\"dislike\"",
+            "user=Thanks"
+        ]
+    );
+    let owner = read.owner.as_ref().unwrap().decoded().into_owned();
+    assert_eq!((&*read.id.decoded(), &*owner), ("c-1", "u-1"));
+    assert_eq!(
+        read.messages().nth(1).unwrap().created_at.unwrap().to_string(),
+        "2023-03-08T18:23:39.427621Z"
+    );
+    assert!(paths(&read).is_empty() && !format!("{:?}", read.metadata).contains("secret"));
+
+    let mut odd = request.clone();
+    odd["query"][1]["voice"] = json!("said in another way");
+    odd["query"][2]["role"] = json!("narrator");
+    assert_eq!(paths(&one("poe", &odd)), ["query[1].voice", "query[2].role=narrator"]);
+    let other = json!({"version": "1.2", "type": "report_feedback", "conversation_id": "c-1", "message_id": "m-1", "feedback_type": "like"});
+    assert!(super::products::read("poe", &other).is_empty());
+    let settings = json!({"version": "1.2", "type": "settings"});
+    assert!(recognise(&Sniff::of(&settings.to_string())).is_none());
+}
