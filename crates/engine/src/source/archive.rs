@@ -82,6 +82,9 @@ impl Opener<'_> {
         }
         let receipt = receipt_of(&mut archive, receipt, &self.budget)?;
         let item_files = receipt.as_ref().map(ItemFiles::of);
+        if item_files.as_ref().is_some_and(ItemFiles::is_for_people) {
+            return self.pass_over(place, PassedOver::ForPeople);
+        }
         if is_package {
             let ids = kept(&mut archive, index_of(IDS), &self.budget)?;
             let extras = kept(&mut archive, index_of(EXTRA), &self.budget)?;
@@ -107,7 +110,14 @@ impl Opener<'_> {
             } else {
                 let log = logs.get(&log_of(&name)).copied();
                 self.log = kept(&mut archive, log, &self.budget)?;
-                match archive.by_index(index) {
+                let begun = match (&mut self.beside, &receipt) {
+                    (Some(beside), Some(receipt)) => beside.begin(receipt, &name),
+                    _ => Ok(()),
+                };
+                match begun
+                    .map_err(zip::result::ZipError::Io)
+                    .and_then(|()| archive.by_index(index))
+                {
                     Ok(inner) => {
                         let mut inner = Bounded { inner, budget: Arc::clone(&self.budget) };
                         self.stream(&place, &mut inner)?

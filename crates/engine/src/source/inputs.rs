@@ -10,7 +10,7 @@ use std::time::UNIX_EPOCH;
 
 use retort_formats::data;
 use retort_formats::import::{self, ImportFormat, Refusal, Side, Sides};
-use retort_formats::package::{CARD, MANIFEST, Manifest, SERIES_ENDING};
+use retort_formats::package::{CARD, DataFile, MANIFEST, Manifest, SERIES_ENDING};
 use retort_model::bounds::{FOLDER_DEPTH, REQUEST_UNPACKED_BYTES};
 use retort_model::{Tally, Time};
 
@@ -275,6 +275,10 @@ impl Inputs {
         if package.is_some() && depth > 0 {
             return self.passed_over.add(PassedOver::Package, prefix.trim_end_matches('/'));
         }
+        if item_files.as_ref().is_some_and(ItemFiles::is_for_people) {
+            let label = folder.file_name().unwrap_or(folder.as_os_str()).to_string_lossy();
+            return self.passed_over.add(PassedOver::ForPeople, &label);
+        }
         let is_hub_cache = names.iter().any(|(name, _)| name == "snapshots");
         for (name, path) in names {
             let label = format!("{prefix}{name}");
@@ -297,7 +301,8 @@ impl Inputs {
                 }
                 // What is written beside the data is read with it.
                 self.list_attached(&path, &label);
-                if name != MANIFEST && package.files.iter().all(|file| file.path != name) {
+                let is_listed = |file: &DataFile| file.path == name || is_below(&file.path, &name);
+                if name != MANIFEST && !package.files.iter().any(is_listed) {
                     self.passed_over.add(PassedOver::NotAHistory, &label);
                 }
                 continue;
@@ -457,15 +462,23 @@ fn list(folder: &Path) -> io::Result<Vec<(String, PathBuf)>> {
 pub(super) struct ItemFiles {
     folder: Option<&'static str>,
     data: BTreeSet<String>,
+    is_for_people: bool,
 }
 
 impl ItemFiles {
     pub(super) fn of(package: &Manifest) -> Self {
         let data = package.files.iter().filter(|file| file.records.is_some());
+        let format = data::by_name(&package.data_format);
         Self {
-            folder: data::by_name(&package.data_format).and_then(data::DataFormat::records_folder),
+            folder: format.and_then(data::DataFormat::records_folder),
             data: data.map(|file| file.path.clone()).collect(),
+            is_for_people: format.is_some_and(data::DataFormat::is_for_people),
         }
+    }
+
+    /// Whether the package has no items that can be read.
+    pub(super) fn is_for_people(&self) -> bool {
+        self.is_for_people
     }
 
     pub(super) fn has(&self, path: &str) -> bool {
@@ -477,7 +490,7 @@ impl ItemFiles {
 
     /// Whether a folder of the package has some of them.
     fn has_below(&self, folder: &str) -> bool {
-        self.data.iter().any(|path| is_below(path, folder))
+        self.folder.is_none() && self.data.iter().any(|path| is_below(path, folder))
     }
 }
 

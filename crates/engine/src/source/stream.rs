@@ -61,6 +61,8 @@ pub enum PassedOver {
     Macos,
     /// A package that Retort wrote earlier, inside a folder that was named.
     Package,
+    /// A package whose records are for people to read.
+    ForPeople,
     /// What an earlier run wrote where this one writes.
     Output,
     /// A link that leads out of the folder that was named.
@@ -91,6 +93,7 @@ named!(
     Hidden = "hidden",
     Macos = "macos-metadata",
     Package = "retort-package",
+    ForPeople = "for-people",
     Output = "output",
     LinkOutside = "link-outside",
     LinkLoop = "link-loop",
@@ -112,6 +115,9 @@ impl PassedOver {
             "hidden" => "the name begins with a dot",
             "macos-metadata" => "metadata of macOS",
             "retort-package" => "a package that Retort wrote; name it as an input to read it",
+            "for-people" => {
+                "an export for people to read, which is not read again; export `retort` for that"
+            }
             "output" => "what this run replaces",
             "link-outside" => "a link out of the folder",
             "link-loop" => "a link to a folder that it is in",

@@ -11,6 +11,7 @@ mod keep;
 mod measure;
 mod merge;
 mod otlp_protobuf;
+mod packages;
 mod preview;
 mod record_files;
 mod sessions;

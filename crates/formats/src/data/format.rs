@@ -82,6 +82,12 @@ pub trait DataFormat: Sync {
         None
     }
 
+    /// Whether its records are for people to read: what was said cannot be told from how it is shown, so a package of them
+    /// is not read again.
+    fn is_for_people(&self) -> bool {
+        false
+    }
+
     /// Whether its records have files beside their rows, so that a data file alone is not enough.
     fn writes_files(&self, options: &ShapeOptions) -> bool {
         self.carries_attachments(options) && options.attachments == Attachments::Keep

@@ -36,6 +36,10 @@ impl DataFormat for Markdown {
         &[ItemKind::Conversation]
     }
 
+    fn is_for_people(&self) -> bool {
+        true
+    }
+
     fn writes_files(&self, _options: &ShapeOptions) -> bool {
         true
     }
