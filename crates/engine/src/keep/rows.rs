@@ -1,14 +1,15 @@
 //! Databases: of each row that an import format knows, the newest state, in a file of lines for each table. A row that is
 //! deleted stays. A state with text that the next one lacks goes to a hidden file, as readers would join the two.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::HashSet;
 use std::io::{self, BufRead};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use retort_json::{Parser, RawJson};
+use rusqlite::{Connection, OptionalExtension, ToSql};
 
 use super::draft::{Draft, kept, mark};
-use crate::source::sqlite::Database;
+use crate::source::sqlite::{Database, KnownTable};
 
 /// Prefix of the files with older states. They are hidden, so they are read only when named explicitly.
 const ASIDE: &str = ".older-";
@@ -30,100 +31,142 @@ pub(super) struct Added {
     pub(super) aside: u64,
 }
 
-/// What is known of a table.
-#[derive(Default)]
-struct Table {
-    key: Vec<String>,
-    /// The rows that are there, by their keys.
-    now: HashMap<Mark, Mark>,
-    /// Those of them that are kept as they are.
-    same: HashSet<Mark>,
-    /// The kept states of the rows that changed.
-    before: HashMap<Mark, String>,
-}
-
 /// Keeps the rows of a database in a folder.
 pub(super) fn add(source: &Path, folder: &Path) -> io::Result<Added> {
     let Some(database) = Database::open(source)? else { return Ok(Added::default()) };
-    let mut tables: BTreeMap<String, Table> = BTreeMap::new();
-    database.known_rows(&mut |row| {
-        if !tables.contains_key(row.table) {
-            let table = Table { key: row.key.to_vec(), ..Table::default() };
-            tables.insert(row.table.to_owned(), table);
-        }
-        if let Some(table) = tables.get_mut(row.table) {
-            table.now.insert(table.key_of(&row.text), mark(row.text.as_bytes()));
-        }
-        Ok(())
-    })?;
-    let mut drafts: BTreeMap<String, (PathBuf, Table)> = BTreeMap::new();
-    for (name, mut table) in tables {
-        let path = folder.join(format!("{}.jsonl.zst", file_of(&name)));
-        each_line(&path, |line| {
-            let key = table.key_of(line);
-            match table.now.get(&key) {
-                Some(now) if *now == mark(line.as_bytes()) => drop(table.same.insert(key)),
-                Some(_) => drop(table.before.insert(key, line.to_owned())),
-                None => {}
-            }
-            Ok(())
-        })?;
-        if table.same.len() < table.now.len() {
-            drafts.insert(name, (path, table));
-        }
-    }
     let mut added = Added::default();
-    for (name, (path, table)) in &drafts {
-        let mut draft = Draft::new(path)?;
-        each_line(path, |line| {
-            if table.before.contains_key(&table.key_of(line)) {
-                return Ok(());
-            }
-            write(&mut draft, line)
-        })?;
-        let mut aside = Vec::new();
-        database.known_rows(&mut |row| {
-            let key = table.key_of(&row.text);
-            if row.table != name || table.same.contains(&key) {
-                return Ok(());
-            }
-            added.rows += 1;
-            if let Some(before) = table.before.get(&key).filter(|before| loses(before, &row.text)) {
-                aside.push(before);
-            }
-            write(&mut draft, &row.text)
-        })?;
-        // First what would be lost.
-        added.aside +=
-            put_aside(&folder.join(format!("{ASIDE}{}.jsonl.zst", file_of(name))), &aside)?;
-        draft.finish()?;
+    for table in database.tables() {
+        let of_table = add_table(&table, folder)?;
+        added.rows += of_table.rows;
+        added.aside += of_table.aside;
     }
     Ok(added)
 }
 
-impl Table {
-    /// A mark of the columns of the key; of the whole row, where there are none.
-    fn key_of(&self, row: &str) -> Mark {
-        if self.key.is_empty() {
-            return mark(row.as_bytes());
+fn add_table(table: &KnownTable<'_>, folder: &Path) -> io::Result<Added> {
+    let states = States::new()?;
+    table.rows(&mut |row| states.is(key_of(table.key(), &row), mark(row.as_bytes())))?;
+    let path = folder.join(format!("{}.jsonl.zst", file_of(table.name())));
+    each_line(&path, |line| states.was(key_of(table.key(), line), mark(line.as_bytes()), line))?;
+    let mut added = Added::default();
+    if !states.has_new()? {
+        return Ok(added);
+    }
+    let mut draft = Draft::new(&path)?;
+    each_line(&path, |line| match states.of(key_of(table.key(), line))? {
+        Some(State::Changed(_)) => Ok(()),
+        _ => write(&mut draft, line),
+    })?;
+    let aside_path = folder.join(format!("{ASIDE}{}.jsonl.zst", file_of(table.name())));
+    let mut aside = Aside::new(&aside_path, &states);
+    table.rows(&mut |row| {
+        match states.of(key_of(table.key(), &row))? {
+            Some(State::Same) => return Ok(()),
+            Some(State::Changed(before)) if loses(&before, &row) => aside.put(&before)?,
+            _ => {}
         }
-        let mut values = vec![None; self.key.len()];
-        let mut parser = Parser::lenient(row);
-        let mut read = || -> Result<(), retort_json::JsonError> {
-            parser.object()?;
-            while let Some(name) = parser.next_key()? {
-                let at = self.key.iter().position(|one| *one == *name);
-                let raw = parser.raw()?;
-                if let Some(value) = at.and_then(|at| values.get_mut(at)) {
-                    *value = Some(raw.as_str().to_owned());
-                }
+        added.rows += 1;
+        write(&mut draft, &row)
+    })?;
+    // First what would be lost.
+    added.aside = aside.finish()?;
+    draft.finish()?;
+    Ok(added)
+}
+
+/// The rows of a table as they are and as they were kept, in a temporary database, as there may be more of them than memory
+/// holds.
+struct States(Connection);
+
+/// What is known of a row that is there.
+enum State {
+    /// It was not kept.
+    New,
+    /// It is kept as it is.
+    Same,
+    /// It is kept in this state.
+    Changed(String),
+}
+
+/// Pages of the temporary database in memory, in KiB.
+const CACHE_KIB: i64 = 16 << 10;
+
+impl States {
+    fn new() -> io::Result<Self> {
+        // Without a name, it is in a file that is deleted with the connection.
+        let database = Connection::open("").map_err(io::Error::other)?;
+        let tables = format!(
+            "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -{CACHE_KIB};
+            CREATE TABLE rows (key BLOB PRIMARY KEY, now BLOB NOT NULL, is_same INTEGER NOT NULL DEFAULT 0, before TEXT);
+            CREATE TABLE aside (mark BLOB PRIMARY KEY) WITHOUT ROWID;
+            BEGIN"
+        );
+        database.execute_batch(&tables).map_err(io::Error::other)?;
+        Ok(Self(database))
+    }
+
+    fn run(&self, sql: &str, values: &[&dyn ToSql]) -> io::Result<usize> {
+        let mut statement = self.0.prepare_cached(sql).map_err(io::Error::other)?;
+        statement.execute(values).map_err(io::Error::other)
+    }
+
+    /// Takes the state of a row that is there.
+    fn is(&self, key: Mark, now: Mark) -> io::Result<()> {
+        self.run("INSERT OR REPLACE INTO rows (key, now) VALUES (?1, ?2)", &[&key, &now]).map(drop)
+    }
+
+    /// Takes the state in which a row is kept.
+    fn was(&self, key: Mark, kept: Mark, line: &str) -> io::Result<()> {
+        let same = "UPDATE rows SET is_same = 1 WHERE key = ?1 AND now = ?2";
+        if self.run(same, &[&key, &kept])? == 0 {
+            let changed = "UPDATE rows SET before = ?2 WHERE key = ?1 AND is_same = 0";
+            self.run(changed, &[&key, &line])?;
+        }
+        Ok(())
+    }
+
+    /// Whether a row is there that is not kept as it is.
+    fn has_new(&self) -> io::Result<bool> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM rows WHERE is_same = 0)";
+        self.0.query_row(sql, [], |row| row.get(0)).map_err(io::Error::other)
+    }
+
+    /// What is known of a row, if it is there.
+    fn of(&self, key: Mark) -> io::Result<Option<State>> {
+        let sql = "SELECT is_same, before FROM rows WHERE key = ?1";
+        let mut statement = self.0.prepare_cached(sql).map_err(io::Error::other)?;
+        let found = statement.query_row([key], |row| {
+            Ok(match (row.get(0)?, row.get(1)?) {
+                (true, _) => State::Same,
+                (false, Some(before)) => State::Changed(before),
+                (false, None) => State::New,
+            })
+        });
+        found.optional().map_err(io::Error::other)
+    }
+}
+
+/// A mark of the columns of the key; of the whole row, where there are none.
+fn key_of(key: &[String], row: &str) -> Mark {
+    if key.is_empty() {
+        return mark(row.as_bytes());
+    }
+    let mut values = vec![None; key.len()];
+    let mut parser = Parser::lenient(row);
+    let mut read = || -> Result<(), retort_json::JsonError> {
+        parser.object()?;
+        while let Some(name) = parser.next_key()? {
+            let at = key.iter().position(|one| *one == *name);
+            let raw = parser.raw()?;
+            if let Some(value) = at.and_then(|at| values.get_mut(at)) {
+                *value = Some(raw.as_str().to_owned());
             }
-            Ok(())
-        };
-        match read() {
-            Ok(()) => mark(format!("{values:?}").as_bytes()),
-            Err(_) => mark(row.as_bytes()),
         }
+        Ok(())
+    };
+    match read() {
+        Ok(()) => mark(format!("{values:?}").as_bytes()),
+        Err(_) => mark(row.as_bytes()),
     }
 }
 
@@ -138,26 +181,52 @@ fn write(draft: &mut Draft<'_>, line: &str) -> io::Result<()> {
     draft.write(b"\n")
 }
 
-/// Adds states to those that were put aside, each once.
-fn put_aside(path: &Path, states: &[&String]) -> io::Result<u64> {
-    if states.is_empty() {
-        return Ok(0);
+/// The file of states that were put aside, which is written again once there is one more.
+struct Aside<'a> {
+    path: &'a Path,
+    states: &'a States,
+    draft: Option<Draft<'a>>,
+    count: u64,
+}
+
+impl<'a> Aside<'a> {
+    fn new(path: &'a Path, states: &'a States) -> Self {
+        Self { path, states, draft: None, count: 0 }
     }
-    let mut draft = Draft::new(path)?;
-    let mut there = HashSet::new();
-    each_line(path, |line| {
-        there.insert(mark(line.as_bytes()));
-        write(&mut draft, line)
-    })?;
-    let mut count = 0;
-    for state in states {
-        if there.insert(mark(state.as_bytes())) {
-            write(&mut draft, state)?;
-            count += 1;
+
+    /// Adds a state, if it is not there.
+    fn put(&mut self, state: &str) -> io::Result<()> {
+        let draft = match &mut self.draft {
+            Some(draft) => draft,
+            None => {
+                let mut draft = Draft::new(self.path)?;
+                each_line(self.path, |line| {
+                    is_first(self.states, line)?;
+                    write(&mut draft, line)
+                })?;
+                self.draft.insert(draft)
+            }
+        };
+        if is_first(self.states, state)? {
+            self.count += 1;
+            write(draft, state)?;
         }
+        Ok(())
     }
-    draft.finish()?;
-    Ok(count)
+
+    /// How many states are new.
+    fn finish(self) -> io::Result<u64> {
+        if let Some(draft) = self.draft.filter(|_| self.count > 0) {
+            draft.finish()?;
+        }
+        Ok(self.count)
+    }
+}
+
+/// Whether a state was not put aside before; it is now.
+fn is_first(states: &States, state: &str) -> io::Result<bool> {
+    let sql = "INSERT OR IGNORE INTO aside (mark) VALUES (?1)";
+    Ok(states.run(sql, &[&mark(state.as_bytes())])? > 0)
 }
 
 fn each_line(path: &Path, mut take: impl FnMut(&str) -> io::Result<()>) -> io::Result<()> {

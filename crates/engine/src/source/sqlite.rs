@@ -183,15 +183,6 @@ pub(crate) struct Database {
     _folder: tempfile::TempDir,
 }
 
-/// A row that an import format knows by its columns alone.
-pub(crate) struct KnownRow<'r> {
-    pub(crate) table: &'r str,
-    /// The columns that no two rows of the table have alike; empty if it has no such.
-    pub(crate) key: &'r [String],
-    /// The row as a line of JSON.
-    pub(crate) text: String,
-}
-
 impl Database {
     /// Copies and opens a database; none if the file is none.
     pub(crate) fn open(path: &Path) -> io::Result<Option<Self>> {
@@ -213,19 +204,38 @@ impl Database {
         Ok(Some(Self { connection, tables, _folder: folder }))
     }
 
-    /// Hands over the rows that an import format knows, table by table.
-    pub(crate) fn known_rows(
-        &self,
-        take: &mut dyn FnMut(KnownRow<'_>) -> io::Result<()>,
-    ) -> io::Result<()> {
-        for (table, key) in &self.tables {
-            let mut statement = self.connection.prepare(&table.select()).map_err(broken)?;
-            let mut rows = statement.query([signed(ITEM_BYTES)]).map_err(broken)?;
-            while let Some(row) = rows.next().map_err(broken)? {
-                let text = table.json(row);
-                if recognise(&Sniff::of(&text)).is_some() {
-                    take(KnownRow { table: &table.name, key, text })?;
-                }
+    /// Its tables.
+    pub(crate) fn tables(&self) -> impl Iterator<Item = KnownTable<'_>> {
+        let connection = &self.connection;
+        self.tables.iter().map(move |(table, key)| KnownTable { connection, table, key })
+    }
+}
+
+/// A table of a database, for the rows of it that an import format knows by their columns alone.
+pub(crate) struct KnownTable<'d> {
+    connection: &'d Connection,
+    table: &'d Table,
+    key: &'d [String],
+}
+
+impl KnownTable<'_> {
+    pub(crate) fn name(&self) -> &str {
+        &self.table.name
+    }
+
+    /// The columns that no two rows of the table have alike; empty if it has no such.
+    pub(crate) fn key(&self) -> &[String] {
+        self.key
+    }
+
+    /// Hands over the rows that an import format knows, each as a line of JSON.
+    pub(crate) fn rows(&self, take: &mut dyn FnMut(String) -> io::Result<()>) -> io::Result<()> {
+        let mut statement = self.connection.prepare(&self.table.select()).map_err(broken)?;
+        let mut rows = statement.query([signed(ITEM_BYTES)]).map_err(broken)?;
+        while let Some(row) = rows.next().map_err(broken)? {
+            let text = self.table.json(row);
+            if recognise(&Sniff::of(&text)).is_some() {
+                take(text)?;
             }
         }
         Ok(())
