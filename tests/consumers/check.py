@@ -176,6 +176,16 @@ def check_data_format(retort, source, data_format, file_formats, own_examples, r
         check_spreadsheet(retort, source, label, data_format, reference, asked)
 
 
+def check_typed_card(retort, source):
+    """With the types of the columns on the card, `datasets` gives JSON as objects."""
+    for data_format in ("chat", "prompt-completion"):
+        folder = retort.convert(source, data_format, "jsonl", "--card-types")
+        if folder is not None:
+            cache = str(retort.work / "cache")
+            rows = list(readers.datasets.load_dataset(str(folder), split="train", cache_dir=cache))
+            check(f"{source.name} as {data_format} with --card-types", rules.arguments_are_objects(rows))
+
+
 def compare(label, open_with, path, reference):
     def faults(read):
         yield readers.first_difference(reference, read(path))
@@ -373,6 +383,7 @@ def main():
         print(f"passed over: no rules for the data format `{name}` yet")
 
     check_source(retort, formats, examples, own_examples=True)
+    check_typed_card(retort, examples)
     check_sessions(retort, examples)
     check_runs(retort, formats, examples.parents[1] / "crates/formats/tests/data/runs.jsonl")
     check_answers(retort, formats, examples.parents[1] / "crates/formats/tests/data/answers.jsonl")

@@ -336,7 +336,9 @@ pub fn assemble(
     let notes = plan.data_format.card_notes(&plan.shape_options, plan.is_flat());
     let splits: Vec<(&str, &str)> =
         found.iter().map(|one| (one.split.as_str(), one.pattern.as_str())).collect();
-    files.push(write_text(storage, CARD, &card(&shown, &splits, plan.data_format, &notes))?);
+    let schema = plan.card_types.then(|| plan.schema());
+    let text = card(&shown, &splits, plan.data_format, &notes, schema.as_ref());
+    files.push(write_text(storage, CARD, &text)?);
     if let Some(papers) = &plan.papers {
         let data = files.iter().filter(|file| file.records.is_some()).map(DataFile::from);
         let data: Vec<DataFile> = data.collect();

@@ -474,6 +474,13 @@ pub static OPTIONS: &[ExportOption] = &[
         flag!(findings),
     ),
     ExportOption::package(
+        "card_types",
+        "Write the types of the columns on the dataset card, so that `datasets` gives JSON such as the arguments of calls as \
+         objects (`Json()`); for JSON Lines. Needs `datasets` 4.7: earlier versions cannot load a folder with such a card",
+        Values::Flag,
+        flag!(card_types),
+    ),
+    ExportOption::package(
         "split",
         "Divide the items among several data files by these shares, for example `train=0.9,validation=0.05,test=0.05`; a \
          stable hash of its group decides where an item goes, so it stays there as the dataset grows",

@@ -42,6 +42,8 @@ pub struct DatasetPlan {
     pub measure: Option<Arc<Measure>>,
     /// Whether each repair and warning is listed in a file of the package.
     pub findings: bool,
+    /// Whether the card has the types of the columns.
+    pub card_types: bool,
     /// The outputs, if there are several.
     pub split: Split,
     /// What goes to one output as a whole.
@@ -125,6 +127,10 @@ impl DatasetPlan {
             return Err(Error::Choice(format!(
                 "`{data}` is not made for the purpose `{purpose}`, for which there is {formats}"
             )));
+        }
+        if self.card_types && file != "jsonl" {
+            let why = format!("`--card-types` is for JSON Lines; `{file}` has types of its own");
+            return Err(Error::Choice(why));
         }
         match (self.purpose.needs_node(), self.node()) {
             (true, None) => {

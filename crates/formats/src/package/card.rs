@@ -6,14 +6,16 @@ use std::fmt::Write;
 use retort_model::{Reason, Repair, Warning};
 
 use super::manifest::{Finding, Manifest};
-use crate::data::DataFormat;
+use crate::data::{DataFormat, Schema, Type};
 
-/// The card of a package: each split with what its data files match.
+/// The card of a package: each split with what its data files match. With a schema, the front matter has the types of the
+/// columns, which `datasets` reads from version 4.7 on.
 pub fn card(
     manifest: &Manifest,
     splits: &[(&str, &str)],
     format: &dyn DataFormat,
     notes: &str,
+    typed_as: Option<&Schema>,
 ) -> String {
     let mut out = String::from("---\n");
     let yaml = |text: &str| serde_json::to_string(text).unwrap_or_default();
@@ -25,6 +27,12 @@ pub fn card(
     );
     for (split, data_files) in splits {
         let _ = write!(out, "  - split: {split}\n    path: {}\n", yaml(data_files));
+    }
+    if let Some(schema) = typed_as {
+        out.push_str("dataset_info:\n  features:\n");
+        for column in schema.columns() {
+            feature(column.name, column.kind, 2, &mut out);
+        }
     }
     let _ = write!(out, "size_categories:\n- {}\n", size_category(manifest.records.written));
     if format.is_for_training() {
@@ -54,6 +62,39 @@ pub fn card(
         let _ = write!(out, "## Use\n\n{notes}\n");
     }
     out
+}
+
+/// A column or field as `datasets` writes its features, so many spaces deep.
+fn feature(name: &str, kind: Type, depth: usize, out: &mut String) {
+    let name = serde_json::to_string(name).unwrap_or_default();
+    let (key, inner) = match kind {
+        Type::Struct(fields) => ("struct", Err(fields)),
+        Type::List(Type::Struct(fields)) => ("list", Err(*fields)),
+        Type::List(item) => ("list", Ok(dtype(*item))),
+        Type::Vector32 | Type::Vector64 => ("list", Ok(dtype(kind))),
+        other => ("dtype", Ok(dtype(other))),
+    };
+    let _ = write!(out, "{:depth$}- name: {name}\n{:depth$}  {key}:", "", "");
+    match inner {
+        Ok(dtype) => {
+            let _ = writeln!(out, " {dtype}");
+        }
+        Err(fields) => {
+            out.push('\n');
+            fields.iter().for_each(|field| feature(field.name, field.kind, depth + 2, out));
+        }
+    }
+}
+
+fn dtype(kind: Type) -> &'static str {
+    match kind {
+        Type::Text | Type::Word => "string",
+        Type::Int => "int64",
+        Type::Bool => "bool",
+        Type::Vector32 => "float32",
+        Type::Vector64 => "float64",
+        Type::Json | Type::Object | Type::List(_) | Type::Struct(_) => "json",
+    }
 }
 
 /// Text that markdown shows as it is.

@@ -43,6 +43,7 @@ class Options(TypedDict, total=False):
     file_format: Literal["jsonl", "csv", "parquet"]
     compress: Literal["none", "gzip", "zstd"]
     findings: bool
+    card_types: bool
     split: str
     group_by: Literal["conversation", "user", "family", "duplicates"]
     split_from: str
