@@ -227,6 +227,7 @@ fn retort_line() -> Value {
         ("ground_truth", any.clone()),
         ("preference", label.clone()),
         ("train", json!({"type": "boolean"})),
+        ("corrected_answer", text()),
     ]);
     let part = object([
         ("type!", names(PartKind::ALL, PartKind::as_str)),
@@ -347,6 +348,7 @@ fn retort_line() -> Value {
         ("nodes", list(defined("node"))),
         ("feedback", defined("feedback")),
         ("ground_truth", text()),
+        ("judgements", list(defined("judgement"))),
         ("started_at", text()),
         ("finished_at", text()),
         ("not_understood", not_understood),

@@ -9,7 +9,7 @@ mod run;
 
 use crate::item::{Item, ItemKind};
 
-pub use conversation::{read, read_from, write};
+pub use conversation::{read, read_from, read_judgements, write, write_judgements};
 pub use document::{read_document, read_document_from, write_document};
 pub use excerpt::{Cutter, Excerpt, Level, MessagePlace, Piece};
 pub use line::{CanonicalError, RUN_VERSION, VERSION};

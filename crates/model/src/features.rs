@@ -7,7 +7,7 @@ use retort_json::RawJson;
 use crate::conversation::Conversation;
 use crate::judgement::Label;
 use crate::language::language_of;
-use crate::message::{CORRECTED_BY, Feedback, Role};
+use crate::message::{Feedback, Role};
 use crate::named;
 use crate::run::Run;
 
@@ -155,8 +155,8 @@ pub struct RunFeatures {
     pub scores: Option<[i64; 2]>,
     /// Where it ran, as its trace says.
     pub environment: Option<String>,
-    /// Who corrected its answer.
-    pub corrected_by: Option<String>,
+    /// Who judged it.
+    pub judges: BTreeSet<String>,
 }
 
 impl RunFeatures {
@@ -176,7 +176,7 @@ impl RunFeatures {
         }
         let environment = run.metadata.get("environment").and_then(RawJson::as_text);
         features.environment = environment.filter(|word| !word.is_empty());
-        features.corrected_by = run.metadata.get(CORRECTED_BY).and_then(RawJson::as_text);
+        features.judges = run.judges();
         features
     }
 }

@@ -1,10 +1,10 @@
-//! What people say of a message or of a whole conversation.
+//! What people say of a message, of a whole conversation or of a run.
 
 use crate::named;
 use crate::time::Time;
 use retort_json::{RawJson, Text};
 
-/// What one person says of a message or of a whole conversation.
+/// What one person says of a message, of a whole conversation or of a run.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Judgement<'a> {
     /// Who says so; none for what the source said.
@@ -21,8 +21,10 @@ pub struct Judgement<'a> {
     pub ground_truth: Option<RawJson<'a>>,
     /// Whether it is preferred or rejected: what the label says, if it is one of these words.
     pub preference: Option<Label>,
-    /// Whether it is to be learnt.
+    /// Whether it is to be trained on.
     pub train: Option<bool>,
+    /// A better answer that they wrote, if it is a run that they judge. In a conversation it is a round of its own.
+    pub corrected: Option<Text<'a>>,
 }
 
 impl Judgement<'_> {
@@ -37,7 +39,13 @@ impl Judgement<'_> {
             ground_truth: self.ground_truth.map(RawJson::into_owned),
             preference: self.preference,
             train: self.train,
+            corrected: self.corrected.map(Text::into_owned),
         }
+    }
+
+    /// Whether this person said it.
+    pub fn is_by(&self, name: &str) -> bool {
+        self.by.as_ref().is_some_and(|by| *by == *name)
     }
 
     /// Whether it says nothing.
@@ -48,6 +56,7 @@ impl Judgement<'_> {
             && self.ground_truth.is_none()
             && self.preference.is_none()
             && self.train.is_none()
+            && self.corrected.is_none()
     }
 }
 

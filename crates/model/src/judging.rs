@@ -1,10 +1,12 @@
-//! How judgements decide about the marks of messages and conversations.
+//! How judgements decide about the marks of messages, conversations and runs.
 //!
-//! A message has at most one judgement by each person. Its own marks (`feedback`, `label`, `train`, and the field
-//! `ground_truth`) are always those that count: the source's, and over them what was said last about each. To take a
-//! judgement back, the source's own marks are kept as a judgement by nobody, the first of the list.
+//! A message, a conversation or a run has at most one judgement by each person. Its own marks (of a message `feedback`,
+//! `label`, `train`, and the field `ground_truth`) are always those that count: the source's, and over them what was said
+//! last about each. To take a judgement back, the source's own marks are kept as a judgement by nobody, the first of the
+//! list.
 //!
-//! A corrected answer is a round beside the one that it corrects: no answer is overwritten.
+//! No answer is overwritten. A corrected answer is a round beside the one that it corrects, or of a run, part of the
+//! judgement.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::hash::RandomState;
@@ -13,8 +15,9 @@ use retort_json::{RawJson, Text};
 
 use crate::conversation::{Conversation, Parent, Round};
 use crate::judgement::{Judgement, Label};
-use crate::message::{AUTHOR, CORRECTS, Feedback, GROUND_TRUTH, Message, Role};
+use crate::message::{AUTHOR, CORRECTED_BY, CORRECTS, Feedback, GROUND_TRUTH, Message, Role};
 use crate::relation::hash_of;
+use crate::run::Run;
 use crate::time::Time;
 
 /// What changes in a person's judgement: what is missing stays, and `Some(None)` takes back what they said.
@@ -28,7 +31,7 @@ pub struct Judging {
     pub comment: Option<Option<String>>,
     /// What the answer should have been.
     pub ground_truth: Option<Option<String>>,
-    /// Whether it is to be learnt.
+    /// Whether it is to be trained on.
     pub train: Option<Option<bool>>,
 }
 
@@ -70,6 +73,7 @@ fn weighed<'a>(judgements: &[Judgement<'a>]) -> Judgement<'a> {
         weighed.ground_truth = one.ground_truth.or(weighed.ground_truth.take());
         weighed.preference = one.preference.or(weighed.preference);
         weighed.train = one.train.or(weighed.train);
+        weighed.corrected = one.corrected.or(weighed.corrected.take());
     }
     weighed
 }
@@ -113,37 +117,100 @@ fn people(judgements: &[Judgement<'_>]) -> impl Iterator<Item = String> {
     people.map(|by| by.decoded().into_owned())
 }
 
-/// Changes a person's judgement; whether that says something new.
-fn change(judgements: &mut Vec<Judgement<'_>>, (by, at): (&str, Time), what: &Judging) -> bool {
-    let is_theirs = |one: &&Judgement<'_>| one.by.as_ref().is_some_and(|name| *name == *by);
-    let known = judgements.iter().find(is_theirs).cloned();
-    let mut new = known.clone().unwrap_or_default();
-    what.apply(&mut new);
-    if known.as_ref().map_or(new.is_empty(), |known| *known == new) {
-        return false;
-    }
-    new.by = Some(by.to_owned().into());
-    new.at = Some(at);
-    put(judgements, new);
-    true
+/// The judgement of a person, or an empty one.
+fn of_person<'a>(judgements: &[Judgement<'a>], by: &str) -> Judgement<'a> {
+    judgements.iter().find(|one| one.is_by(by)).cloned().unwrap_or_default()
 }
 
-impl<'a> Message<'a> {
-    /// Changes what a person says of the message, and its marks with it; whether that says something new.
-    pub fn judge(&mut self, by: &str, at: Time, what: &Judging) -> bool {
+/// What people say something of.
+pub trait Judged<'a> {
+    /// What people said, and what the source had said before.
+    fn judgements(&mut self) -> &mut Vec<Judgement<'a>>;
+
+    /// What its own marks say.
+    fn marks(&self) -> Judgement<'a>;
+
+    /// Sets its own marks.
+    fn mark(&mut self, counts: Judgement<'a>);
+
+    /// Changes what a person says, and the marks with it; whether that says something new.
+    fn judge(&mut self, by: &str, at: Time, what: &Judging) -> bool {
+        self.change_judgement((by, at), &|judgement| what.apply(judgement))
+    }
+
+    /// As [`Self::judge`], by a change of the person's judgement.
+    fn change_judgement(
+        &mut self,
+        (by, at): (&str, Time),
+        change: &dyn Fn(&mut Judgement<'a>),
+    ) -> bool {
+        let known = of_person(self.judgements(), by);
+        let mut new = known.clone();
+        change(&mut new);
+        if known == new {
+            return false;
+        }
         self.keep_source();
-        let is_new = change(&mut self.judgements, (by, at), what);
+        new.by = Some(by.to_owned().into());
+        new.at = Some(at);
+        put(self.judgements(), new);
         self.weigh();
-        is_new
+        true
     }
 
     /// Keeps what the source says, before anyone says more.
     fn keep_source(&mut self) {
-        if !self.judgements.is_empty() {
-            return;
+        if self.judgements().is_empty() {
+            let source = self.marks();
+            put(self.judgements(), source);
         }
+    }
+
+    /// Sets the marks to those that count.
+    fn weigh(&mut self) {
+        let counts = weighed(self.judgements());
+        self.mark(counts);
+        without_source_alone(self.judgements());
+    }
+
+    /// Removes what a person said; whether they had said anything.
+    fn forget(&mut self, by: &str) -> bool {
+        let is_there = self.judgements().iter().any(|one| one.is_by(by));
+        if is_there {
+            self.judgements().retain(|one| !one.is_by(by));
+            self.weigh();
+        }
+        is_there
+    }
+
+    /// Takes out what people said, so that the marks are the source's.
+    fn take_judgements(&mut self) -> Vec<Judgement<'a>> {
+        let mut judgements = std::mem::take(self.judgements());
+        if !judgements.is_empty() {
+            let source = judgements.iter().position(|one| one.by.is_none());
+            self.mark(source.map(|at| judgements.remove(at)).unwrap_or_default());
+        }
+        judgements
+    }
+
+    /// Adds what people said of another state of the same.
+    fn carry(&mut self, others: &[Judgement<'_>]) {
+        if others.iter().any(|one| one.by.is_some()) {
+            self.keep_source();
+            add_newer(self.judgements(), others);
+            self.weigh();
+        }
+    }
+}
+
+impl<'a> Judged<'a> for Message<'a> {
+    fn judgements(&mut self) -> &mut Vec<Judgement<'a>> {
+        &mut self.judgements
+    }
+
+    fn marks(&self) -> Judgement<'a> {
         let feedback = self.feedback.as_deref().cloned().unwrap_or_default();
-        let source = Judgement {
+        Judgement {
             rating: feedback.rating,
             label: feedback.label,
             comment: feedback.comment,
@@ -151,25 +218,114 @@ impl<'a> Message<'a> {
             preference: self.label,
             train: self.train,
             ..Judgement::default()
-        };
-        put(&mut self.judgements, source);
+        }
     }
 
-    /// Sets the marks to those that count.
-    fn weigh(&mut self) {
-        let Judgement { rating, label, comment, ground_truth, preference, train, .. } =
-            weighed(&self.judgements);
-        let feedback = Feedback { rating, label, comment };
-        self.feedback = (feedback != Feedback::default()).then(|| Box::new(feedback));
+    fn mark(&mut self, counts: Judgement<'a>) {
+        let Judgement { rating, label, comment, ground_truth, preference, train, .. } = counts;
+        self.feedback = Feedback { rating, label, comment }.if_any();
         self.label = preference;
         self.train = train;
         match ground_truth {
             Some(truth) => self.metadata.put(GROUND_TRUTH.into(), truth),
             None => drop(self.metadata.take(GROUND_TRUTH)),
         }
-        without_source_alone(&mut self.judgements);
+    }
+}
+
+impl<'a> Judged<'a> for Conversation<'a> {
+    fn judgements(&mut self) -> &mut Vec<Judgement<'a>> {
+        &mut self.judgements
     }
 
+    fn marks(&self) -> Judgement<'a> {
+        Judgement { preference: self.label, ..Judgement::default() }
+    }
+
+    fn mark(&mut self, counts: Judgement<'a>) {
+        self.label = counts.preference;
+    }
+}
+
+impl<'a> Judged<'a> for Run<'a> {
+    fn judgements(&mut self) -> &mut Vec<Judgement<'a>> {
+        &mut self.judgements
+    }
+
+    fn marks(&self) -> Judgement<'a> {
+        let feedback = self.feedback.as_deref().cloned().unwrap_or_default();
+        let truth = self.ground_truth.as_ref().map(|text| RawJson::string(&text.decoded()));
+        Judgement {
+            rating: feedback.rating,
+            label: feedback.label,
+            comment: feedback.comment,
+            ground_truth: truth,
+            ..Judgement::default()
+        }
+    }
+
+    fn mark(&mut self, counts: Judgement<'a>) {
+        let Judgement { rating, label, comment, .. } = counts;
+        self.feedback = Feedback { rating, label, comment }.if_any();
+        let text = |raw: RawJson<'a>| raw.as_text().unwrap_or_else(|| raw.as_str().to_owned());
+        // Whoever corrects an answer says what it should have been, unless they say something else of it.
+        let last = self.judgements.iter().rev();
+        let mut last = last.filter(|one| one.ground_truth.is_some() || one.corrected.is_some());
+        let corrected = last.next().filter(|one| one.ground_truth.is_none());
+        let corrected = corrected.and_then(|one| one.corrected.clone());
+        let truth = counts.ground_truth.map(|raw| Text::from(text(raw)));
+        self.ground_truth = corrected.or(truth);
+    }
+}
+
+impl<'a> Run<'a> {
+    /// What counts of what people said of it.
+    pub fn judged(&self) -> Judgement<'a> {
+        weighed(&self.judgements)
+    }
+
+    /// Who judged it, or corrected its answer.
+    pub fn judges(&self) -> BTreeSet<String> {
+        let earlier = self.metadata.get(CORRECTED_BY).and_then(RawJson::as_text);
+        people(&self.judgements).chain(earlier).collect()
+    }
+
+    /// The answers that people wrote to correct its own, the last one last, each with who wrote it.
+    pub fn corrections(&self) -> impl Iterator<Item = (&Text<'a>, &Judgement<'a>)> {
+        self.judgements.iter().filter_map(|one| Some((one.corrected.as_ref()?, one)))
+    }
+
+    /// Changes the answer that a person wrote to correct that of the run; none takes it back. Returns whether that says
+    /// something new.
+    pub fn correct(&mut self, by: (&str, Time), text: Option<&str>) -> bool {
+        let is_same = |answer: &Text<'_>, text: &str| lines(&answer.decoded()) == lines(text);
+        let known = of_person(&self.judgements, by.0).corrected;
+        let is_known = match (text, known.as_ref().or(self.answer.as_ref())) {
+            (Some(text), Some(answer)) => is_same(answer, text),
+            (_, answer) => answer.is_none() && text.is_none(),
+        };
+        if is_known {
+            return false;
+        }
+        // The run's own answer corrects nothing.
+        let text = text.filter(|text| !self.answer.as_ref().is_some_and(|own| is_same(own, text)));
+        let text = text.map(|text| Text::from(text.to_owned()));
+        self.change_judgement(by, &|judgement| judgement.corrected.clone_from(&text))
+    }
+
+    /// Removes what a person said of it. An answer that an earlier release recorded as theirs stays, without an author.
+    /// Returns whether anything was removed.
+    pub fn forget_judge(&mut self, by: &str) -> bool {
+        let author = self.metadata.get(CORRECTED_BY).and_then(RawJson::as_text);
+        let is_author = author.is_some_and(|author| author == by);
+        if is_author {
+            self.metadata.take(CORRECTED_BY);
+        }
+        self.forget(by) || is_author
+    }
+}
+
+impl<'a> Message<'a> {
     /// Who wrote it to correct another answer.
     pub fn corrected_by(&self) -> Option<String> {
         self.metadata.get(AUTHOR).filter(|_| self.is_correction()).and_then(RawJson::as_text)
@@ -183,13 +339,6 @@ impl<'a> Message<'a> {
     fn judges(&self) -> impl Iterator<Item = String> {
         people(&self.judgements).chain(self.corrected_by())
     }
-
-    /// Adds the judgements of another state of the same message.
-    fn carry(&mut self, was: &Message<'_>) {
-        self.keep_source();
-        add_newer(&mut self.judgements, &was.judgements);
-        self.weigh();
-    }
 }
 
 /// A message of a conversation, by positions that count from 0.
@@ -202,25 +351,6 @@ pub struct MessagePosition {
 }
 
 impl<'a> Conversation<'a> {
-    /// Changes what a person says of the whole conversation, and its label with it; whether that says something new.
-    pub fn judge(&mut self, by: &str, at: Time, what: &Judging) -> bool {
-        self.keep_source();
-        let is_new = change(&mut self.judgements, (by, at), what);
-        self.weigh();
-        is_new
-    }
-
-    fn keep_source(&mut self) {
-        if self.judgements.is_empty() {
-            put(&mut self.judgements, Judgement { preference: self.label, ..Judgement::default() });
-        }
-    }
-
-    fn weigh(&mut self) {
-        self.label = weighed(&self.judgements).preference;
-        without_source_alone(&mut self.judgements);
-    }
-
     /// What counts of what people said of the whole conversation.
     pub fn judged(&self) -> Judgement<'a> {
         weighed(&self.judgements)
@@ -298,19 +428,9 @@ impl<'a> Conversation<'a> {
     /// Removes a person's judgements of the conversation and its messages, and the answers that they wrote to correct
     /// others. A correction with messages after it stays, without an author. Returns whether anything was removed.
     pub fn forget_judge(&mut self, by: &str) -> bool {
-        let is_by = |name: &Option<Text<'_>>| name.as_ref().is_some_and(|name| *name == *by);
-        let mut is_changed = false;
-        if self.judgements.iter().any(|one| is_by(&one.by)) {
-            self.judgements.retain(|one| !is_by(&one.by));
-            self.weigh();
-            is_changed = true;
-        }
+        let mut is_changed = self.forget(by);
         for message in self.rounds.iter_mut().flat_map(|round| &mut round.messages) {
-            if message.judgements.iter().any(|one| is_by(&one.by)) {
-                message.judgements.retain(|one| !is_by(&one.by));
-                message.weigh();
-                is_changed = true;
-            }
+            is_changed |= message.forget(by);
         }
         let corrected: BTreeSet<u32> = self.rounds.iter().filter_map(Round::corrects).collect();
         for number in corrected {
@@ -365,11 +485,7 @@ impl<'a> Conversation<'a> {
             return false;
         }
         let before = (self.judgements.clone(), self.rounds.clone());
-        if !was.judgements.is_empty() {
-            self.keep_source();
-            add_newer(&mut self.judgements, &was.judgements);
-            self.weigh();
-        }
+        self.carry(&was.judgements);
         self.carry_corrections(was);
         self.carry_marks(was);
         before.0 != self.judgements || before.1 != self.rounds
@@ -411,7 +527,7 @@ impl<'a> Conversation<'a> {
                 self.rounds.get_mut(position.round)?.messages.get_mut(position.message)
             });
             if let Some(message) = message {
-                message.carry(judged);
+                message.carry(&judged.judgements);
             }
         }
     }

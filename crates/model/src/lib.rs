@@ -46,10 +46,10 @@ pub use hash::fnv1a;
 pub use item::{Item, ItemKind};
 pub use job::{ErasureState, JobKind, JobState};
 pub use judgement::{Judgement, Label};
-pub use judging::{Judging, MessagePosition};
+pub use judging::{Judged, Judging, MessagePosition};
 pub use language::language_of;
 pub use message::{
-    CORRECTED_BY, CORRECTS, Content, Feedback, GROUND_TRUTH, Message, NotUnderstood, Part,
+    AUTHOR, CORRECTED_BY, CORRECTS, Content, Feedback, GROUND_TRUTH, Message, NotUnderstood, Part,
     PartKind, Role, ToolCall,
 };
 pub use name::{DatasetName, FileName, NameError};

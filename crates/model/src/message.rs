@@ -59,6 +59,13 @@ pub enum Role {
     Other,
 }
 
+impl<'a> Feedback<'a> {
+    /// None if it says nothing.
+    pub(crate) fn if_any(self) -> Option<Box<Self>> {
+        (self != Self::default()).then(|| Box::new(self))
+    }
+}
+
 impl Feedback<'_> {
     pub(crate) fn into_owned(self) -> Feedback<'static> {
         Feedback {
@@ -140,7 +147,7 @@ pub const AUTHOR: &str = "author";
 /// The field of an answer's metadata with what the answer should have been.
 pub const GROUND_TRUTH: &str = "ground_truth";
 
-/// The field of a run's metadata with the author of its corrected answer.
+/// The field of a run's metadata with the author of its corrected answer, where an earlier release recorded one.
 pub const CORRECTED_BY: &str = "corrected_by";
 
 /// Something that carries meaning in the source and that its reader could not place.

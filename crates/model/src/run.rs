@@ -2,6 +2,7 @@
 
 use crate::conversation::Usage;
 use crate::fields::Fields;
+use crate::judgement::Judgement;
 use crate::message::{Feedback, NotUnderstood};
 use crate::named;
 use crate::time::Time;
@@ -42,10 +43,12 @@ pub struct Run<'a> {
     pub contexts: Vec<RawJson<'a>>,
     /// The nodes that it passed, in the order of the source; a node may run more than once.
     pub nodes: Vec<NodeRun<'a>>,
-    /// What a person thought of the answer.
+    /// What a person thought of the answer: of several what was said last.
     pub feedback: Option<Box<Feedback<'a>>>,
     /// The answer that it should have been.
     pub ground_truth: Option<Text<'a>>,
+    /// What people said of the answer, and what the source had said before.
+    pub judgements: Vec<Judgement<'a>>,
     /// When it began.
     pub started_at: Option<Time>,
     /// When it ended.
@@ -190,6 +193,7 @@ impl Run<'_> {
             nodes: self.nodes.into_iter().map(NodeRun::into_owned).collect(),
             feedback: self.feedback.map(|one| Box::new(one.into_owned())),
             ground_truth: self.ground_truth.map(Text::into_owned),
+            judgements: self.judgements.into_iter().map(Judgement::into_owned).collect(),
             started_at: self.started_at,
             finished_at: self.finished_at,
             not_understood: self

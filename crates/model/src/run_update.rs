@@ -3,12 +3,15 @@
 //! A run that has not ended takes whatever comes later: fields that are given replace those that were, those that
 //! are not given stay. One that has ended takes what is thought of it, and what it did not say before; what it said
 //! stays, unless what comes ended later. It never goes back to running.
+//!
+//! What people said of it here counts over what its source says, whenever that comes.
 
 use retort_json::Text;
 use std::collections::{HashMap, VecDeque};
 
 use crate::canonical;
 use crate::fields::Fields;
+use crate::judging::Judged;
 use crate::message::Feedback;
 use crate::run::{NodeKind, NodeRun, Run, RunStatus};
 use crate::time::Time;
@@ -36,7 +39,7 @@ enum Counts {
 
 impl<'a> Run<'a> {
     /// Takes up what `came` says of the same run. An end after `latest`, in the future, says nothing.
-    pub fn update(&mut self, came: Self, latest: Option<Time>) -> Again {
+    pub fn update(&mut self, mut came: Self, latest: Option<Time>) -> Again {
         let has_ended = self.status != RunStatus::Running;
         let believed =
             |end: Option<Time>| end.filter(|end| latest.is_none_or(|latest| *end <= latest));
@@ -47,13 +50,15 @@ impl<'a> Run<'a> {
             return Again::Older;
         }
         let before = self.clone();
+        let says_nothing_else = came.is_judgement();
+        let (people, others) = (self.take_judgements(), came.take_judgements());
         let is_later = match ends {
             (Some(end), Some(came)) => came > end,
             (None, Some(_)) => self.finished_at.is_some(),
             (_, None) => false,
         };
         let counts = if has_ended && !is_later { Counts::WhatWas } else { Counts::WhatCame };
-        if counts == Counts::WhatCame && !came.is_judgement() {
+        if counts == Counts::WhatCame && !says_nothing_else {
             self.status = came.status;
         }
         put(&mut self.project, came.project, counts);
@@ -78,6 +83,8 @@ impl<'a> Run<'a> {
         put_feedback(&mut self.feedback, came.feedback);
         put(&mut self.ground_truth, came.ground_truth, Counts::WhatCame);
         put_nodes(&mut self.nodes, came.nodes, counts);
+        self.carry(&people);
+        self.carry(&others);
         if *self == before { Again::Same } else { Again::Changed }
     }
 
@@ -284,6 +291,8 @@ fn put_node<'a>(node: &mut NodeRun<'a>, came: NodeRun<'a>, counts: Counts) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::judging::Judging;
+    use retort_json::RawJson;
 
     /// A run, by the fields of its line.
     fn run(fields: &str) -> Run<'static> {
@@ -363,6 +372,37 @@ mod tests {
             Again::Changed,
             r#""error":"e","status":"failure","feedback":{"rating":1,"comment":"no"},"ground_truth":"z""#,
         );
+    }
+
+    #[test]
+    fn what_people_said_stays_when_the_run_is_told_of_again() {
+        let judged = |source: &str| {
+            let mut run = run(source);
+            let says = Judging { rating: Some(RawJson::owned("false").ok()), ..Judging::default() };
+            let at = Time::parse("2026-01-01").unwrap();
+            assert!(run.judge("ann", at, &says));
+            assert!(run.correct(("ann", at), Some("better")));
+            run
+        };
+        let mut known = judged(r#""status":"running","question":"q""#);
+        assert_eq!(known.ground_truth, Some("better".into()));
+        let ended = r#""status":"success","question":"q","answer":"x","feedback":{"rating":1,"comment":"c"}"#;
+        assert_eq!(known.update(run(ended), None), Again::Changed);
+        assert_eq!(known, judged(ended));
+        assert_eq!(known.update(run(ended), None), Again::Same);
+        // A copy of it, with what another said.
+        let mut copy = judged(ended);
+        let label = Judging { label: Some(Some("tone".into())), ..Judging::default() };
+        assert!(copy.judge("bob", Time::parse("2026-01-02").unwrap(), &label));
+        assert_eq!(known.update(copy.clone(), None), Again::Changed);
+        assert_eq!(known, copy);
+        let feedback = known.feedback.as_deref().unwrap();
+        assert_eq!(
+            (feedback.rating.as_ref().unwrap().as_str(), &feedback.label),
+            ("false", &Some("tone".into()))
+        );
+        assert!(known.forget_judge("ann") && known.forget_judge("bob"));
+        assert_eq!(known, run(ended));
     }
 
     #[test]

@@ -36,8 +36,8 @@ pub fn first_question(conversation: &Conversation<'_>) -> Option<String> {
     })
 }
 
-/// How often an append is begun again because someone else changed the conversation meanwhile.
-const APPENDS: usize = 20;
+/// How often a change of an item is begun again because someone else changed it meanwhile.
+pub(crate) const REWRITES: usize = 20;
 
 impl Service {
     /// A page of the conversations.
@@ -253,7 +253,7 @@ impl Service {
         key: Option<&str>,
         mut change: impl FnMut(&mut Conversation<'_>) -> Result<bool, Error>,
     ) -> Result<bool, Error> {
-        for _ in 0..APPENDS {
+        for _ in 0..REWRITES {
             let summary = self.find_one(caller, id, source)?;
             if summary.status == Status::Deleted {
                 return Err(Error::Conflict(format!(

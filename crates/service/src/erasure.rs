@@ -46,8 +46,8 @@ pub struct Erasure {
     pub links: u64,
     /// Conversations of others that they judged, or in which they corrected an answer.
     pub judged: u64,
-    /// Runs of others whose answer they corrected.
-    pub corrected: u64,
+    /// Runs of others that they judged, or whose answer they corrected.
+    pub judged_runs: u64,
     /// Everyone's datasets that were made from at least one of all these.
     pub datasets: Vec<AffectedDataset>,
 }
@@ -74,7 +74,7 @@ impl Erasure {
     /// Whether the person has nothing.
     pub fn is_nothing(&self) -> bool {
         let items = self.conversations + self.runs + self.documents;
-        items + self.judged + self.corrected == 0 && self.datasets.is_empty()
+        items + self.judged + self.judged_runs == 0 && self.datasets.is_empty()
     }
 }
 
@@ -92,9 +92,9 @@ pub struct ErasureDetail {
     /// Conversations of others that they judged, or in which they corrected an answer.
     #[serde(default)]
     pub judged: u64,
-    /// Runs of others whose answer they corrected.
-    #[serde(default)]
-    pub corrected: u64,
+    /// Runs of others that they judged, or whose answer they corrected.
+    #[serde(default, alias = "corrected")]
+    pub judged_runs: u64,
     /// Traces that waited to be imported, or were kept for later spans.
     pub traces: u64,
     /// Exports under way that were cancelled.
@@ -195,14 +195,14 @@ impl Service {
     fn found_of(&self, project: i64, name: &str) -> Result<Erasure, Error> {
         let [conversations, runs, documents] = self.store.held(project, name)?;
         let links = self.store.shares_of_held(project, name)?;
-        let [judged, corrected] = self.store.judged_by(project, name)?;
+        let [judged, judged_runs] = self.store.judged_by(project, name)?;
         let mut erasure = Erasure {
             conversations,
             runs,
             documents,
             links,
             judged,
-            corrected,
+            judged_runs,
             ..Erasure::default()
         };
         let (scope, mut after) = (Scope::project(project), None);
@@ -287,7 +287,7 @@ impl Service {
         detail.documents = detail.documents.max(found.documents);
         detail.links = detail.links.max(found.links);
         detail.judged = detail.judged.max(found.judged);
-        detail.corrected = detail.corrected.max(found.corrected);
+        detail.judged_runs = detail.judged_runs.max(found.judged_runs);
         detail.traces = detail.traces.max(self.store.traces_of(project, name)?);
         for affected in found.datasets {
             let number = affected.dataset.id;
@@ -575,7 +575,7 @@ impl Service {
                 "documents": detail.documents,
                 "public_links": detail.links,
                 "judged_conversations_of_others": detail.judged,
-                "corrected_runs_of_others": detail.corrected,
+                "judged_runs_of_others": detail.judged_runs,
                 "waiting_traces": detail.traces,
             },
             "datasets": datasets,
@@ -585,7 +585,7 @@ impl Service {
                 "runs": 0,
                 "documents": 0,
                 "judged_conversations_of_others": 0,
-                "corrected_runs_of_others": 0,
+                "judged_runs_of_others": 0,
             },
             "not_covered": [
                 "backups that were made before",

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use crate::caller::LOCAL;
 use crate::error::Error;
-use crate::forgotten::{forget_asked, forget_corrector, forget_name};
+use crate::forgotten::{forget_asked, forget_name};
 use crate::import::{incoming_of, incoming_run};
 use crate::service::Service;
 
@@ -50,13 +50,14 @@ impl Service {
 
     fn forget_in_run(&self, item: &JudgedItem, name: &str) -> Result<bool, Error> {
         let mut run = canonical::read_run(text_of(item)?).map_err(|error| damaged(item, &error))?;
-        if !forget_corrector(&mut run.metadata, &|corrector| corrector == name) {
+        if !run.forget_judge(name) {
             return Ok(true);
         }
         let mut line = Vec::new();
         canonical::write_run(&run, &mut line);
         let body = self.store.packer().pack(&line)?;
-        Ok(self.store.change_run_metadata(item, &incoming_run(&run, &line, body))?)
+        let incoming = incoming_run(&run, &line, body);
+        Ok(self.store.change_judged_run((item.key, item.body), &incoming)?)
     }
 
     /// How many items of others still say something of a person's.

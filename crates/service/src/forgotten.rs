@@ -1,7 +1,6 @@
 //! Taking the name of a person who was erased out of an item or of what was asked for.
 
-use retort_json::RawJson;
-use retort_model::{CORRECTED_BY, Conversation, Fields, Item};
+use retort_model::{Conversation, Item};
 use retort_store::ErasedPeople;
 use serde_json::{Map, Value};
 
@@ -9,7 +8,7 @@ use serde_json::{Map, Value};
 const ERASED: &str = "[erased]";
 
 /// Fields of a filter with names of people, and the one with the text of a query, which can hold any of them.
-const NAMES: [&str; 2] = ["owner", "judged_by"];
+const NAMES: [&str; 3] = ["owner", "judged_by", "not_judged_by"];
 const QUERY: &str = "search";
 
 /// What takes the place of a name in the text of a query.
@@ -20,7 +19,9 @@ pub(crate) fn forget_erased(item: &mut Item<'_>, erased: &ErasedPeople) {
     match item {
         Item::Conversation(conversation) => forget_erased_judges(conversation, erased),
         Item::Run(run) => {
-            forget_corrector(&mut run.metadata, &|name| erased.contains(name));
+            for judge in run.judges().iter().filter(|judge| erased.contains(judge)) {
+                run.forget_judge(judge);
+            }
         }
         Item::Document(_) => {}
     }
@@ -32,16 +33,6 @@ fn forget_erased_judges(conversation: &mut Conversation<'_>, erased: &ErasedPeop
             conversation.forget_judge(&judge);
         }
     }
-}
-
-/// Takes the author of its corrected answer out of the metadata of a run, if it is meant; whether it was there.
-pub(crate) fn forget_corrector(metadata: &mut Fields<'_>, is_meant: &dyn Fn(&str) -> bool) -> bool {
-    let author = metadata.get(CORRECTED_BY).and_then(RawJson::as_text);
-    let is_there = author.is_some_and(|author| is_meant(&author));
-    if is_there {
-        metadata.take(CORRECTED_BY);
-    }
-    is_there
 }
 
 /// Takes the name of a person out of filters; how often it was there.

@@ -1,5 +1,6 @@
 //! Judgements: what people and evaluators say about answers, added to the runs and conversations of these answers. A
-//! corrected answer becomes a sibling of the original, with its author; no answer is overwritten.
+//! corrected answer becomes a sibling of the original, with its author, or part of the judgement of a run; no answer is
+//! overwritten.
 
 use std::io::BufRead;
 
@@ -7,14 +8,13 @@ use retort_formats::judgements::{Judgement, Rows};
 use retort_json::RawJson;
 use retort_model::bounds::{IDS_LISTED, JUDGEMENT_CHARACTERS};
 use retort_model::{
-    Action, CORRECTED_BY, Conversation, ConversationFilter, Feedback, Grant, Judging, Message,
-    MessagePosition, Query, Role, Run, RunStatus, canonical, condition, fnv1a,
+    Action, Conversation, ConversationFilter, Grant, Judged, Judging, Message, MessagePosition,
+    Query, Role, RunFilter, RunSource, condition, fnv1a,
 };
-use retort_store::{Cursor, Importer, IncomingRun, Order, Summary, Taken};
+use retort_store::{Cursor, Order, RunSummary, Summary};
 
-use crate::caller::{Caller, LOCAL};
+use crate::caller::Caller;
 use crate::error::Error;
-use crate::import::{incoming_run, update_run};
 use crate::service::Service;
 
 /// What became of judgements. `read = changed + same + unknown + refused`.
@@ -34,10 +34,10 @@ pub struct JudgementReport {
     pub first: Vec<String>,
 }
 
-/// What one person says of a conversation or of one of its messages.
+/// What one person says of a conversation, of one of its messages, or of a run.
 #[derive(Clone, Debug, Default)]
 pub struct OneJudgement {
-    /// Which.
+    /// Which message; of a run, its answer is meant in any case.
     pub target: JudgementTarget,
     /// Who says so; none means the caller.
     pub author: Option<String>,
@@ -73,7 +73,7 @@ pub enum Queue {
 }
 
 impl Queue {
-    /// All of them.
+    /// Every queue.
     pub const ALL: [Self; 2] = [Self::Mine, Self::Anyone];
 
     /// Its name in addresses.
@@ -82,6 +82,34 @@ impl Queue {
             Self::Mine => "mine",
             Self::Anyone => "anyone",
         }
+    }
+
+    /// The same of runs.
+    fn rest_of_runs(self, filter: &RunFilter, name: &str) -> RunFilter {
+        let mut rest = filter.clone();
+        match self {
+            Self::Mine => rest.not_judges.push(name.to_owned()),
+            Self::Anyone => rest.judged = Some(false),
+        }
+        rest
+    }
+
+    /// The next item behind `behind`, or from the beginning; for several people, another one for each of them. `list` gives
+    /// a page of what is left.
+    fn next<T>(
+        self,
+        name: &str,
+        behind: Option<Cursor>,
+        list: impl Fn(Option<Cursor>, usize) -> Result<Vec<T>, Error>,
+    ) -> Result<Option<T>, Error> {
+        let most = if self == Self::Anyone { QUEUE_SPREAD } else { 1 };
+        let is_behind = behind.is_some();
+        let mut found = list(behind, most)?;
+        if found.is_empty() && is_behind {
+            found = list(None, most)?;
+        }
+        let at = usize::try_from(fnv1a(name)).unwrap_or(0).checked_rem(found.len());
+        Ok(at.map(|at| found.swap_remove(at)))
     }
 
     /// What is left of what a filter means.
@@ -107,17 +135,20 @@ impl Queue {
     }
 }
 
-/// The next conversation of a queue, and how many are left with it.
+/// The next conversation or run of a queue, and how many are left with it.
 #[derive(Clone, Debug, Default)]
-pub struct QueueNext {
+pub struct QueueNext<T> {
     /// The next one; none if nothing is left.
-    pub next: Option<Summary>,
+    pub next: Option<T>,
     /// How many are left.
     pub left: u64,
 }
 
-/// Conversations of a queue for several people among which each gets another one.
+/// Items of a queue for several people among which each gets another one.
 const QUEUE_SPREAD: usize = 50;
+
+/// How a run is named: by its id and, where that is not enough, by what ran.
+pub type RunName<'n> = (&'n str, (Option<RunSource>, Option<&'n str>));
 
 impl JudgementReport {
     fn note(&mut self, why: String) {
@@ -186,6 +217,23 @@ impl Service {
         })
     }
 
+    /// Changes what the caller says of a run, of its answer; returns whether that says something new. With an `author`, it
+    /// is what they say.
+    ///
+    /// # Errors
+    /// There is no such run, or there are several; its answer is another one by now; a text is too long.
+    pub fn judge_run(
+        &self,
+        caller: &Caller,
+        which: RunName<'_>,
+        one: &OneJudgement,
+    ) -> Result<bool, Error> {
+        self.audited(caller, Action::Edit, &format!("{}: judged", which.0), || {
+            caller.needs(Grant::Write)?;
+            self.judge_answer(caller, which, one)
+        })
+    }
+
     /// The next conversation that a filter means and that the queue has left: of a queue for several people, another one
     /// for each of them; of one's own, the one behind `behind`, or the first.
     ///
@@ -197,18 +245,32 @@ impl Service {
         filter: &ConversationFilter,
         queue: Queue,
         behind: Option<&Summary>,
-    ) -> Result<QueueNext, Error> {
+    ) -> Result<QueueNext<Summary>, Error> {
         let rest = queue.rest(filter, &caller.name);
         let left = self.count(caller, &rest)?;
-        let most = if queue == Queue::Anyone { QUEUE_SPREAD } else { 1 };
-        let list = |after| self.list(caller, &rest, Order::Newest, after, most);
-        let mut page = list(behind.map(|one| Cursor::behind(one, Order::Newest)))?;
-        if page.conversations.is_empty() && behind.is_some() {
-            page = list(None)?;
-        }
-        let mut found = page.conversations;
-        let at = usize::try_from(fnv1a(&caller.name)).unwrap_or(0).checked_rem(found.len());
-        let next = at.map(|at| found.swap_remove(at));
+        let behind = behind.map(|one| Cursor::behind(one, Order::Newest));
+        let next = queue.next(&caller.name, behind, |after, most| {
+            Ok(self.list(caller, &rest, Order::Newest, after, most)?.conversations)
+        })?;
+        Ok(QueueNext { next, left })
+    }
+
+    /// As [`Self::next_to_judge`], of runs.
+    ///
+    /// # Errors
+    /// The caller may not read; those of the store.
+    pub fn next_run_to_judge(
+        &self,
+        caller: &Caller,
+        filter: &RunFilter,
+        queue: Queue,
+        behind: Option<&RunSummary>,
+    ) -> Result<QueueNext<RunSummary>, Error> {
+        let rest = queue.rest_of_runs(filter, &caller.name);
+        let left = self.count_runs(caller, &rest)?;
+        let next = queue.next(&caller.name, behind.map(Cursor::behind_run), |after, most| {
+            Ok(self.runs(caller, &rest, after, most)?.runs)
+        })?;
         Ok(QueueNext { next, left })
     }
 
@@ -220,24 +282,19 @@ impl Service {
         let id = judgement.id.as_str();
         let is_there =
             |id: &str| -> Result<bool, Error> { Ok(!self.store.find(&scope, id)?.is_empty()) };
-        let (id, target) = if is_there(id)? {
-            (id, JudgementTarget::LastAnswer)
+        let target = if is_there(id)? {
+            Some((id, JudgementTarget::LastAnswer))
         } else if let Some((whole, number)) = id.rsplit_once('#')
             && let Ok(number) = number.parse::<usize>()
             && is_there(whole)?
         {
-            (whole, JudgementTarget::Answer(number))
+            Some((whole, JudgementTarget::Answer(number)))
         } else {
-            return self.judge_run(caller, judgement).map_err(|error| match error {
-                Error::NotFound { name, .. } => {
-                    Error::NotFound { what: "run or conversation", name }
-                }
-                error => error,
-            });
+            None
         };
         let rating = judgement.score.as_deref().and_then(|score| RawJson::owned(score).ok());
         let one = OneJudgement {
-            target,
+            target: target.map_or(JudgementTarget::LastAnswer, |(_, target)| target),
             author: judgement.author.clone(),
             read: None,
             says: Judging {
@@ -249,7 +306,19 @@ impl Service {
             },
             corrected: judgement.corrected.clone().map(Some),
         };
-        self.judge_conversation(caller, (id, judgement.source.as_deref()), &one)
+        match target {
+            Some((id, _)) => {
+                self.judge_conversation(caller, (id, judgement.source.as_deref()), &one)
+            }
+            None => {
+                self.judge_answer(caller, (id, (None, None)), &one).map_err(|error| match error {
+                    Error::NotFound { name, .. } => {
+                        Error::NotFound { what: "run or conversation", name }
+                    }
+                    error => error,
+                })
+            }
+        }
     }
 
     fn judge_conversation(
@@ -306,49 +375,27 @@ impl Service {
         }
     }
 
-    fn judge_run(&self, caller: &Caller, judgement: &Judgement) -> Result<bool, Error> {
-        let (summary, line) = self.run(caller, &judgement.id, (None, None))?;
-        let damaged = |why: String| {
-            Error::from(retort_store::Error::Damaged(format!("the run `{}`: {why}", summary.id)))
-        };
-        let text = std::str::from_utf8(&line).map_err(|error| damaged(error.to_string()))?;
-        let was = canonical::read_run(text).map_err(|error| damaged(error.to_string()))?;
-        let mut run = Run {
-            request_id: was.request_id.clone(),
-            source: was.source,
-            source_id: was.source_id.clone(),
-            status: RunStatus::Success,
-            ..Run::default()
-        };
-        let truth = judgement.ground_truth.as_ref().or(judgement.corrected.as_ref());
-        run.ground_truth = truth.map(|text| text.clone().into());
-        run.feedback = feedback_of(judgement).map(Box::new);
-        if judgement.corrected.is_some() {
-            let author = judgement.author.as_deref().unwrap_or(&caller.name);
-            self.refuse_erased(caller, author)?;
-            run.metadata.put(CORRECTED_BY.into(), RawJson::string(author));
-        }
-        let mut line = Vec::new();
-        canonical::write_run(&run, &mut line);
-        let mut packer = self.store.packer();
-        let body = packer.pack(&line)?;
-        let incoming = [incoming_run(&run, &line, body)];
-        let (scope, now) = (caller.scope(), self.clock.now());
-        let importer = Importer {
-            scope: &scope,
-            name: Some(&caller.name),
-            holds_unowned: caller.name != LOCAL,
-            replaces: false,
-        };
-        let mut update = |was: &[u8], came: &[u8], run: &IncomingRun| {
-            update_run(was, came, run, &mut packer, now)
-        };
-        // What a member imports never changes a run that others hold: it would become another run.
-        if self.store.would_take_in_runs(&importer, &incoming, &mut update)? == [Taken::New] {
-            return Err(Error::Choice("it belongs to someone else; an admin can judge it".into()));
-        }
-        let taken = self.store.take_in_runs(&importer, &incoming, &mut update)?;
-        Ok(taken == [Taken::Updated])
+    fn judge_answer(
+        &self,
+        caller: &Caller,
+        which: RunName<'_>,
+        one: &OneJudgement,
+    ) -> Result<bool, Error> {
+        one.check()?;
+        let now = self.clock.now();
+        let by = one.author.as_deref().unwrap_or(&caller.name);
+        self.refuse_erased(caller, by)?;
+        self.rewrite_run(caller, which, |run| {
+            let answer = run.answer.as_ref().map(|answer| answer.decoded()).unwrap_or_default();
+            if one.read.is_some_and(|read| read != beginning_of_answer(&answer)) {
+                return Err(Error::Conflict("the run has changed; reload the page".to_owned()));
+            }
+            let is_judged = run.judge(by, now, &one.says);
+            let corrected = one.corrected.as_ref();
+            let is_corrected =
+                corrected.is_some_and(|text| run.correct((by, now), text.as_deref()));
+            Ok(is_judged || is_corrected)
+        })
     }
 }
 
@@ -386,9 +433,17 @@ impl JudgementTarget {
 
 /// A hash of who speaks in a message and of how it begins, by which it is known again.
 pub fn beginning(message: &Message<'_>) -> u64 {
-    let words = message.words();
-    let start: String = words.decoded().chars().take(BEGINNING).collect();
-    fnv1a(&format!("{}:{start}", message.role.as_str()))
+    beginning_of(message.role, &message.words().decoded())
+}
+
+/// The same of the answer of a run.
+pub fn beginning_of_answer(answer: &str) -> u64 {
+    beginning_of(Role::Assistant, answer)
+}
+
+fn beginning_of(role: Role, words: &str) -> u64 {
+    let start: String = words.chars().take(BEGINNING).collect();
+    fnv1a(&format!("{}:{start}", role.as_str()))
 }
 
 /// Characters of a message by which it is known again.
@@ -420,13 +475,4 @@ fn answer_of(conversation: &Conversation<'_>, number: Option<usize>) -> Option<M
     };
     let &(round, message, _) = said.get(at)?;
     Some(MessagePosition { round, message })
-}
-
-fn feedback_of(judgement: &Judgement) -> Option<Feedback<'static>> {
-    let feedback = Feedback {
-        rating: judgement.score.as_deref().and_then(|score| RawJson::owned(score).ok()),
-        label: judgement.label.clone().map(Into::into),
-        comment: judgement.comment.clone().map(Into::into),
-    };
-    (feedback != Feedback::default()).then_some(feedback)
 }

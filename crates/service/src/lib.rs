@@ -76,7 +76,10 @@ pub use error::Error;
 pub use facets::{Facet, FacetValue, Facets};
 pub use import::{ImportPlan, ImportReport, ImportedItem};
 pub use intake::{IntakeRequest, Upload};
-pub use judgements::{JudgementReport, JudgementTarget, OneJudgement, Queue, QueueNext, beginning};
+pub use judgements::{
+    JudgementReport, JudgementTarget, OneJudgement, Queue, QueueNext, RunName, beginning,
+    beginning_of_answer,
+};
 pub use line::{Excerpt, Line};
 pub use links::DownloadLink;
 pub use preview::Sample;

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use retort_model::bounds::{CHART_BARS, RUNS_CHARTED};
-use retort_model::{Action, Grant, RunFilter, RunSource, RunStatus, Time};
+use retort_model::{Action, Grant, Run, RunFilter, RunSource, RunStatus, Time, canonical};
 use retort_store::{Cursor, Flow, FlowParts, RunPage, RunSummary};
 
-use crate::browse::{keep_first_space, named};
+use crate::browse::{REWRITES, keep_first_space, named};
 use crate::caller::Caller;
 use crate::error::Error;
+use crate::import::incoming_run;
 use crate::memory::take_for_item;
 use crate::service::Service;
 
@@ -85,6 +86,28 @@ impl Service {
         of: (Option<RunSource>, Option<&str>),
     ) -> Result<(RunSummary, Vec<u8>), Error> {
         caller.needs(Grant::Read)?;
+        let one = self.find_run(caller, id, of)?;
+        let line = self.run_line(&one)?;
+        Ok((one, line))
+    }
+
+    /// The canonical line of a run.
+    fn run_line(&self, one: &RunSummary) -> Result<Vec<u8>, Error> {
+        take_for_item(one.size, one.nodes)?;
+        let line = self.store.run_line(one, &mut self.store.unpacker())?;
+        line.ok_or_else(|| no_run(&one.id))
+    }
+
+    /// The run with that request id. `of` tells it from those of other copilots and recipes.
+    ///
+    /// # Errors
+    /// There is none, or several; those of the store.
+    pub fn find_run(
+        &self,
+        caller: &Caller,
+        id: &str,
+        of: (Option<RunSource>, Option<&str>),
+    ) -> Result<RunSummary, Error> {
         let selection = RunFilter {
             source: of.0,
             flow: of.1.map(str::to_owned),
@@ -95,11 +118,7 @@ impl Service {
         found.sort_by_key(|one| (one.member.is_some(), one.key));
         keep_first_space(caller, &mut found, |one| one.member.as_deref());
         match <[RunSummary; 1]>::try_from(found) {
-            Ok([one]) => {
-                take_for_item(one.size, one.nodes)?;
-                let line = self.store.run_line(&one, &mut self.store.unpacker())?;
-                Ok((one, line.ok_or_else(|| no_run(id))?))
-            }
+            Ok([one]) => Ok(one),
             Err(none) if none.is_empty() => Err(no_run(id)),
             Err(several) => {
                 let of: Vec<_> =
@@ -110,6 +129,34 @@ impl Service {
                 )))
             }
         }
+    }
+
+    /// Changes what is said of a run; whether it changed. `change` may be called again, if others changed it meanwhile.
+    pub(crate) fn rewrite_run(
+        &self,
+        caller: &Caller,
+        (id, of): (&str, (Option<RunSource>, Option<&str>)),
+        mut change: impl FnMut(&mut Run<'_>) -> Result<bool, Error>,
+    ) -> Result<bool, Error> {
+        for _ in 0..REWRITES {
+            let summary = self.find_run(caller, id, of)?;
+            let line = self.run_line(&summary)?;
+            let damaged = |why: &dyn std::fmt::Display| {
+                retort_store::Error::Damaged(format!("the run `{}`: {why}", summary.id))
+            };
+            let text = std::str::from_utf8(&line).map_err(|error| damaged(&error))?;
+            let mut run = canonical::read_run(text).map_err(|error| damaged(&error))?;
+            if !change(&mut run)? {
+                return Ok(false);
+            }
+            let mut line = Vec::new();
+            canonical::write_run(&run, &mut line);
+            let incoming = incoming_run(&run, &line, self.store.packer().pack(&line)?);
+            if self.store.change_judged_run((summary.key, summary.body), &incoming)? {
+                return Ok(true);
+            }
+        }
+        Err(Error::Conflict(format!("others keep changing the run `{id}`; try again")))
     }
 
     /// The copilots and recipes that have runs, the last used first.

@@ -22,7 +22,7 @@ fn erasure_receipt() -> Value {
         ("rebuilt_as!", json!({"type": ["integer", "null"]})),
         ("after!", list(file)),
     ]);
-    let said = ["judged_conversations_of_others!", "corrected_runs_of_others!"];
+    let said = ["judged_conversations_of_others!", "judged_runs_of_others!"];
     let items = ["conversations!", "runs!", "documents!"];
     let erased = [&items[..], &["public_links!", "waiting_traces!"], &said].concat();
     let left = [&items[..], &said].concat();

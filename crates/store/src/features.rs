@@ -80,10 +80,15 @@ impl From<&Features> for FeatureColumns {
             tokens: whole(features.tokens),
             scores: features.scores.map_or([None; 2], |scores| scores.map(Some)),
             language: features.language,
-            judges: (!features.judges.is_empty())
-                .then(|| array_of(features.judges.iter().take(JUDGES).map(|name| key_text(name)))),
+            judges: judges_column(&features.judges),
         }
     }
+}
+
+/// The column `judges` of what these people judged.
+pub(crate) fn judges_column(judges: &BTreeSet<String>) -> Option<String> {
+    let names = judges.iter().take(JUDGES).map(|name| key_text(name));
+    (!judges.is_empty()).then(|| array_of(names))
 }
 
 impl FeatureColumns {
@@ -139,18 +144,28 @@ pub(crate) fn push_features(
     let keys = |texts: &[String]| texts.iter().map(|text| key_text(text).into_owned()).collect();
     push_array(statement, dialect, "c.owner", keys(&filter.owners));
     push_array(statement, dialect, "c.source", filter.formats.clone());
-    push_elements(statement, dialect, "c.judges", &keys(&filter.judges));
-    match filter.judged {
-        Some(true) => statement.push(" AND c.judges IS NOT NULL"),
-        Some(false) => statement.push(" AND c.judges IS NULL"),
-        None => statement,
-    };
+    push_judges(statement, dialect, (&filter.judges, filter.judged));
     let tags: Vec<_> = filter.tags.iter().map(|tag| cut_tag(tag)).collect();
     push_elements(statement, dialect, "c.tags", &tags);
     let models: Vec<_> = filter.models.iter().map(|model| title_text(model)).collect();
     push_elements(statement, dialect, "c.models", &models);
     let tools: Vec<_> = filter.tools.iter().map(|tool| title_text(tool)).collect();
     push_elements(statement, dialect, "c.tools", &tools);
+}
+
+/// Appends ` AND …` for who judged, and whether anyone did.
+pub(crate) fn push_judges(
+    statement: &mut Statement,
+    dialect: Dialect,
+    (judges, judged): (&[String], Option<bool>),
+) {
+    let keys: Vec<_> = judges.iter().map(|name| key_text(name).into_owned()).collect();
+    push_elements(statement, dialect, "c.judges", &keys);
+    match judged {
+        Some(true) => statement.push(" AND c.judges IS NOT NULL"),
+        Some(false) => statement.push(" AND c.judges IS NULL"),
+        None => statement,
+    };
 }
 
 fn push_numbers(statement: &mut Statement, column: &str, range: NumberRange) {

@@ -1,16 +1,17 @@
-//! What a person said about items that others hold: conversations that they judged or in which they corrected an answer,
-//! and runs whose answer they corrected.
+//! What a person said about items that others hold: conversations and runs that they judged or in which they corrected an
+//! answer.
 
 use retort_model::ItemKind;
 
 use crate::body::BodyHead;
-use crate::columns::{key_text, whole};
-use crate::conversations::drop_body;
+use crate::columns::whole;
+use crate::conversations::{drop_body, is_exporting};
 use crate::dialect::{Connection, Value};
 use crate::error::Error;
 use crate::items::{insert_bodies, unpack_stored, write_bodies};
 use crate::judged_by::push_judged;
-use crate::runs::IncomingRun;
+use crate::run_features::RunFeatureColumns;
+use crate::runs::{IncomingRun, marks_of};
 use crate::statement::Statement;
 use crate::store::{CHANGED_NOW, next, take_turn};
 
@@ -28,7 +29,7 @@ pub struct JudgedItem {
 }
 
 impl crate::Store {
-    /// How many conversations that others hold a person judged, and of how many runs of others they corrected the answer.
+    /// How many conversations and how many runs that others hold a person judged, or corrected an answer of.
     pub fn judged_by(&self, project: i64, name: &str) -> Result<[u64; 2], Error> {
         self.read(|connection| {
             let mut of = |kind| {
@@ -71,30 +72,40 @@ impl crate::Store {
         })
     }
 
-    /// Puts another state of a run in the place of the one that was read, if it still is that; whether it was. Only what
-    /// its metadata say may differ.
-    pub fn change_run_metadata(&self, was: &JudgedItem, run: &IncomingRun) -> Result<bool, Error> {
+    /// Replaces the body `was` of a run, unless it has another by now; whether it was replaced. The states may differ in
+    /// what people say of the run and in its metadata.
+    pub fn change_judged_run(
+        &self,
+        (key, was): (i64, i64),
+        run: &IncomingRun,
+    ) -> Result<bool, Error> {
         self.write(|connection| {
             take_turn(connection)?;
             let body = next(connection, "body", 1)?;
             let sql = format!(
-                "UPDATE run SET body = $1, size = $2, digest = $3, corrected_by = $4, {CHANGED_NOW}
-                 WHERE key = $5 AND body = $6"
+                "UPDATE run SET body = $1, size = $2, digest = $3, marks = $4, least_score = $5, most_score = $6, judges = $7,
+                     {CHANGED_NOW}
+                 WHERE key = $8 AND body = $9"
             );
-            let corrected_by = run.features.corrected_by.as_deref().map(key_text);
+            let columns = RunFeatureColumns::from(&run.features);
+            let [_, least, most, _, judges] = columns.values();
             let values = [
                 body.into(),
                 Value::Int(whole(run.size)),
                 Value::Bytes(&run.digest),
-                corrected_by.as_deref().into(),
-                was.key.into(),
-                was.body.into(),
+                Value::Int(marks_of(run)),
+                least,
+                most,
+                judges,
+                key.into(),
+                was.into(),
             ];
             if connection.execute(&sql, &values)? == 0 {
                 return Ok(false);
             }
             write_bodies(connection, &insert_bodies(1), std::iter::once(&run.body), body)?;
-            drop_body(connection, was.body, false)?;
+            let exporting = is_exporting(connection)?;
+            drop_body(connection, was, exporting)?;
             Ok(true)
         })
     }

@@ -8,15 +8,15 @@ use crate::body::Unpacker;
 use crate::columns::{array_of, key_text, title_text};
 use crate::dialect::{Connection, Value};
 use crate::error::Error;
-use crate::features::readable_line;
+use crate::features::{judges_column, readable_line};
 
-/// The columns `models`, `least_score`, `most_score`, `environment` and `corrected_by`.
+/// The columns `models`, `least_score`, `most_score`, `environment` and `judges`.
 pub(crate) struct RunFeatureColumns {
     /// Never null: that stands for features that were not read so far.
     models: String,
     scores: [Option<i64>; 2],
     environment: Option<String>,
-    corrected_by: Option<String>,
+    judges: Option<String>,
 }
 
 impl From<&RunFeatures> for RunFeatureColumns {
@@ -25,7 +25,7 @@ impl From<&RunFeatures> for RunFeatureColumns {
             models: array_of(features.models.iter().take(MODELS).map(|model| title_text(model))),
             scores: features.scores.map_or([None; 2], |scores| scores.map(Some)),
             environment: features.environment.as_deref().map(|name| key_text(name).into_owned()),
-            corrected_by: features.corrected_by.as_deref().map(|name| key_text(name).into_owned()),
+            judges: judges_column(&features.judges),
         }
     }
 }
@@ -39,7 +39,7 @@ impl RunFeatureColumns {
             least.into(),
             most.into(),
             self.environment.as_ref().into(),
-            self.corrected_by.as_ref().into(),
+            self.judges.as_ref().into(),
         ]
     }
 }
@@ -66,7 +66,7 @@ fn read_page(connection: &mut Connection, unpacker: &mut Unpacker<'_>) -> Result
             canonical::read_run(text).map(|run| RunFeatures::of(&run)).unwrap_or_default();
         let columns = RunFeatureColumns::from(&features);
         let sql = "UPDATE run SET models = $1, least_score = $2, most_score = $3, environment = $4,
-                       corrected_by = $5
+                       judges = $5
                    WHERE key = $6";
         let mut values: Vec<Value<'_>> = columns.values().into();
         values.push(Value::Int(*key));

@@ -5,7 +5,7 @@ use retort_model::{NodeKind, RunFilter, RunSource, RunStatus, Scope};
 use crate::columns::{PURGED, column_text, key_text, title_text};
 use crate::dialect::{Connection, Dialect};
 use crate::error::Error;
-use crate::features::push_elements;
+use crate::features::{push_elements, push_judges};
 use crate::filter::{
     SEPARATOR, SearchBy, push_among, push_ids, push_range, push_texts, searchable, texts_by,
     trigram_query,
@@ -186,6 +186,12 @@ fn push_run_features(statement: &mut Statement, dialect: Dialect, selection: &Ru
     push_array(statement, dialect, "c.thread", keys(&selection.threads));
     push_array(statement, dialect, "c.owner", keys(&selection.owners));
     push_array(statement, dialect, "c.environment", keys(&selection.environments));
+    push_judges(statement, dialect, (&selection.judges, selection.judged));
+    if !selection.not_judges.is_empty() {
+        statement.push(" AND (c.judges IS NULL OR NOT (1 = 1");
+        push_elements(statement, dialect, "c.judges", &keys(&selection.not_judges));
+        statement.push("))");
+    }
 }
 
 /// Appends that the variant has one of the versions, the node, and one of the kinds of nodes.

@@ -63,6 +63,8 @@ pub struct RunSummary {
     pub error: Option<String>,
     /// Bytes of its canonical line.
     pub size: u64,
+    /// The store's number of the body, which a change of the run replaces.
+    pub body: i64,
 }
 
 /// A page of runs.
@@ -114,7 +116,7 @@ pub struct FlowParts {
 const SUMMARY: &str = "SELECT c.key, c.id, (SELECT f.source FROM flow f WHERE f.key = c.flow),
     (SELECT f.id FROM flow f WHERE f.key = c.flow), (SELECT f.name FROM flow f WHERE f.key = c.flow),
     (SELECT v.version FROM variant v WHERE v.key = c.variant), c.owner, c.thread, c.status, c.marks, c.started_at,
-    c.finished_at, c.nodes, c.files, c.question, c.answer, c.error, c.size, c.importer, c.space";
+    c.finished_at, c.nodes, c.files, c.question, c.answer, c.error, c.size, c.importer, c.space, c.body";
 
 fn read_summary(row: &Row<'_>) -> Result<RunSummary, Error> {
     let marks = row.int(9)?;
@@ -140,7 +142,15 @@ fn read_summary(row: &Row<'_>) -> Result<RunSummary, Error> {
         size: row.int(17)?.unsigned_abs(),
         importer: row.text_or_none(18)?,
         member: Some(row.text(19)?).filter(|space| !space.is_empty()),
+        body: row.int(20)?,
     })
+}
+
+impl Cursor {
+    /// Behind this run in the list of runs.
+    pub fn behind_run(one: &RunSummary) -> Self {
+        Self::at(micros(one.started_at), one.key)
+    }
 }
 
 impl crate::Store {
@@ -162,7 +172,7 @@ impl crate::Store {
                 room_of(ids.into_iter().chain(texts).flatten().chain([&one.id, &one.flow]))
             })?;
             let next = runs.last().filter(|_| more);
-            let next = next.map(|last| Cursor::at(micros(last.started_at), last.key));
+            let next = next.map(Cursor::behind_run);
             Ok(RunPage { runs, next })
         })
     }

@@ -141,7 +141,7 @@ const COLUMNS: [&str; 28] = [
     "least_score",
     "most_score",
     "environment",
-    "corrected_by",
+    "judges",
 ];
 
 impl crate::Store {
@@ -482,8 +482,7 @@ impl NewRow {
             owner: run.owner.as_deref().map(|owner| key_text(owner).into_owned()),
             holder: None,
             thread: run.thread.as_deref().map(|thread| key_text(thread).into_owned()),
-            marks: i64::from(run.has_feedback) * HAS_FEEDBACK
-                + i64::from(run.has_error) * HAS_ERROR,
+            marks: marks_of(run),
             question: column(run.question.as_ref()),
             answer: column(run.answer.as_ref()),
             error: column(run.error.as_ref()),
@@ -491,6 +490,11 @@ impl NewRow {
             features: RunFeatureColumns::from(&run.features),
         })
     }
+}
+
+/// The column `marks` of a run.
+pub(crate) fn marks_of(run: &IncomingRun) -> i64 {
+    i64::from(run.has_feedback) * HAS_FEEDBACK + i64::from(run.has_error) * HAS_ERROR
 }
 
 /// The statements that write some rows at once.
@@ -597,10 +601,10 @@ fn change(
         "UPDATE run SET variant = $1, owner = $2, thread = $3, status = $4, marks = $5, started_at = $6,
                    finished_at = $7, nodes = $8, files = $9, question = $10, answer = $11, error = $12,
                    search = $13, digest = $14, size = $15, body = $16, importer = $17, holder = $18, models = $19,
-                   least_score = $20, most_score = $21, environment = $22, corrected_by = $23, {CHANGED_NOW}
+                   least_score = $20, most_score = $21, environment = $22, judges = $23, {CHANGED_NOW}
                WHERE key = $24"
     );
-    let [models, least, most, environment, corrected_by] = made.features.values();
+    let [models, least, most, environment, judges] = made.features.values();
     let values = [
         Value::Int(made.variant),
         made.owner.as_ref().into(),
@@ -624,7 +628,7 @@ fn change(
         least,
         most,
         environment,
-        corrected_by,
+        judges,
         Value::Int(row),
     ];
     connection.execute(&sql, &values).map(|_| ())
@@ -654,7 +658,7 @@ fn purge(connection: &mut Connection, runs: &[[i64; 4]]) -> Result<(), Error> {
         let sql = format!(
             "UPDATE run SET variant = 0, owner = NULL, importer = NULL, holder = NULL, thread = NULL, status = {PURGED}, marks = 0, nodes = 0,
                  files = 0, question = NULL, answer = NULL, error = NULL, search = '', digest = $1, size = 0, body = 0,
-                 models = '[]', least_score = NULL, most_score = NULL, environment = NULL, corrected_by = NULL
+                 models = '[]', least_score = NULL, most_score = NULL, environment = NULL, judges = NULL
              WHERE key = $2"
         );
         connection.execute(&sql, &[Value::Bytes(&[]), key])?;

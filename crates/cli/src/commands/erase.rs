@@ -104,7 +104,7 @@ impl Erase {
             }
             return Ok(ExitCode::SUCCESS);
         }
-        let said = found.judged_conversations + found.corrected_runs;
+        let said = found.judged_conversations + found.judged_runs;
         let items = found.conversations + found.runs + found.documents;
         if items + said > 0 || !found.datasets.is_empty() {
             confirm("this will be permanently erased", self.yes)?;
@@ -150,8 +150,8 @@ fn tell(found: &wire::ErasurePreview) {
     if found.judged_conversations > 0 {
         said.push(several(found.judged_conversations, "conversation"));
     }
-    if found.corrected_runs > 0 {
-        said.push(several(found.corrected_runs, "run"));
+    if found.judged_runs > 0 {
+        said.push(several(found.judged_runs, "run"));
     }
     if !said.is_empty() {
         eprintln!(
@@ -208,7 +208,7 @@ fn as_json(found: &wire::ErasurePreview, erasure: Option<&wire::Erasure>) -> Val
         "documents": found.documents,
         "links": found.links,
         "judged_conversations": found.judged_conversations,
-        "corrected_runs": found.corrected_runs,
+        "judged_runs": found.judged_runs,
         "datasets": datasets,
         "rebuilt_as": made,
     })

@@ -91,10 +91,7 @@ fn what_a_person_said_about_items_of_others_is_taken_back() {
         assert!(!dry.err.contains("`other`"), "{}", dry.err);
         let ran = keep.ok(&["erase", "--person", NAME, "--yes", "--json"]);
         let told: Value = serde_json::from_str(&ran.out).unwrap();
-        assert_eq!(
-            (&told["judged_conversations"], &told["corrected_runs"]),
-            (&json!(2), &json!(1))
-        );
+        assert_eq!((&told["judged_conversations"], &told["judged_runs"]), (&json!(2), &json!(1)));
         assert_eq!(told["rebuilt_as"].as_array().unwrap().len(), 2);
 
         let after = records(&keep, "judged");
@@ -114,7 +111,7 @@ fn what_a_person_said_about_items_of_others_is_taken_back() {
         let receipt: Value = serde_json::from_str(&receipt).unwrap();
         let erased = &receipt["erased"];
         assert_eq!(erased["judged_conversations_of_others"], 2);
-        assert_eq!(erased["corrected_runs_of_others"], 1);
+        assert_eq!(erased["judged_runs_of_others"], 1);
         assert_eq!(found(&keep, &[NAME, CANARY]), [] as [String; 0]);
 
         // It neither comes back by an import nor is said anew.

@@ -1,7 +1,9 @@
 //! `runs`: every field of a run and of its nodes, a row a run. The reader of that name reads it back as it was.
 
 use retort_json::RawJson;
-use retort_model::{Feedback, Fields, FileReference, Item, ItemKind, NodeRun, Run};
+use retort_model::{
+    Feedback, Fields, FileReference, Item, ItemKind, Judgement, NodeRun, Run, canonical,
+};
 
 use super::execution::{put_int, put_json, put_number, put_text, put_time, tokens};
 use super::format::{DataFormat, Outcome, RecordNotes, ShapeContext, ShapeOptions};
@@ -64,6 +66,7 @@ static SCHEMA: Schema = Schema::of(&[
     Field::required("nodes", Type::List(&NODE)),
     Field::nullable("feedback", FEEDBACK),
     Field::nullable("ground_truth", Type::Text),
+    Field::optional("judgements", Type::Json),
     Field::nullable("started_at", Type::Text),
     Field::nullable("finished_at", Type::Text),
     Field::nullable("metadata", Type::Json),
@@ -126,9 +129,19 @@ fn write(run: &Run<'_>, out: &mut dyn Sink) {
     put_list(&run.nodes, out, put_node);
     put_feedback(run.feedback.as_deref(), out);
     put_text(run.ground_truth.as_ref(), out);
+    put_judgements(&run.judgements, out);
     put_time(run.started_at, out);
     put_time(run.finished_at, out);
     put_fields(&run.metadata, out);
+}
+
+fn put_judgements(judgements: &[Judgement<'_>], out: &mut dyn Sink) {
+    if judgements.is_empty() {
+        return out.absent();
+    }
+    let mut list = Vec::new();
+    canonical::write_judgements(judgements, &mut list);
+    out.json(&String::from_utf8_lossy(&list));
 }
 
 fn put_list<T>(items: &[T], out: &mut dyn Sink, put: impl Fn(&T, &mut dyn Sink)) {

@@ -8,7 +8,8 @@ use std::collections::HashMap;
 use retort_json::{Kind, RawJson, Text};
 use retort_model::bounds::NODE_DEPTH;
 use retort_model::{
-    Feedback, Fields, FileReference, NodeKind, NodeRun, Run, RunSource, RunStatus, Time, Usage,
+    Feedback, Fields, FileReference, Judgement, NodeKind, NodeRun, Run, RunSource, RunStatus, Time,
+    Usage, canonical,
 };
 
 use super::fields::{self, FieldMap, count, id, json, list, object, time, words};
@@ -139,6 +140,7 @@ pub(super) fn run<'a>(mut map: FieldMap<'a>, notes: &mut Notes) -> Run<'a> {
             .unwrap_or_default(),
         files: files(&mut map, notes),
         feedback: feedback(&mut map, notes),
+        judgements: map.take(&["judgements"], judgements).unwrap_or_default(),
         nodes,
         ..Run::default()
     };
@@ -282,6 +284,15 @@ fn error<'a>(map: &mut FieldMap<'a>) -> Option<Text<'a>> {
 }
 
 /// What a person thought. What its three fields cannot hold stays with the rest as well.
+/// What people said of a run, as Retort writes it; none if it is not that.
+fn judgements<'a>(raw: &RawJson<'a>) -> Option<Vec<Judgement<'a>>> {
+    // Tables hold it as a text.
+    let json = raw.as_text().unwrap_or_else(|| raw.as_str().to_owned());
+    let judgements = canonical::read_judgements(&json).ok()?;
+    let is_whole = judgements.iter().all(|one| !one.is_empty());
+    is_whole.then(|| judgements.into_iter().map(Judgement::into_owned).collect())
+}
+
 fn feedback<'a>(map: &mut FieldMap<'a>, notes: &mut Notes) -> Option<Box<Feedback<'a>>> {
     let raw = map.take(&["feedback"], json);
     let Some(raw) = raw else {

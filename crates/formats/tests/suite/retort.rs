@@ -40,6 +40,7 @@ fn judgements() -> Vec<Judgement<'static>> {
         ground_truth: Some(raw(r#"{"a":1}"#)),
         preference: Some(Label::Preferred),
         train: Some(false),
+        corrected: Some(TEXT.into()),
     };
     vec![source, person]
 }

@@ -7,8 +7,8 @@ use retort_formats::data::ShapeOptions;
 use retort_formats::import::{Notes, Refusal, by_name};
 use retort_json::{RawJson, Text};
 use retort_model::{
-    Feedback, Fields, FileReference, Item, NodeKind, NodeRun, Run, RunSource, RunStatus, Time,
-    Usage,
+    Feedback, Fields, FileReference, Item, Judgement, Label, NodeKind, NodeRun, Run, RunSource,
+    RunStatus, Time, Usage,
 };
 use serde_json::{Value, json};
 
@@ -250,6 +250,23 @@ fn any_time(u: &mut Unstructured<'_>) -> arbitrary::Result<Option<Time>> {
         .filter(|_| u.arbitrary().unwrap_or(false)))
 }
 
+fn any_judgements(u: &mut Unstructured<'_>) -> arbitrary::Result<Vec<Judgement<'static>>> {
+    let mut judgements = Vec::new();
+    for place in 0..u.int_in_range(0..=2_usize)? {
+        judgements.push(Judgement {
+            by: (place > 0).then(|| format!("person {place}").into()),
+            at: any_time(u)?,
+            rating: any_raw(u)?,
+            comment: any_text(u)?,
+            preference: u.arbitrary::<bool>()?.then_some(Label::Rejected),
+            train: Some(u.arbitrary()?),
+            corrected: any_text(u)?,
+            ..Judgement::default()
+        });
+    }
+    Ok(judgements)
+}
+
 fn any_run(u: &mut Unstructured<'_>) -> arbitrary::Result<Run<'static>> {
     let mut nodes = Vec::new();
     for place in 0..u.int_in_range(0..=4_usize)? {
@@ -305,6 +322,7 @@ fn any_run(u: &mut Unstructured<'_>) -> arbitrary::Result<Run<'static>> {
         nodes,
         feedback: any_feedback(u)?,
         ground_truth: any_text(u)?,
+        judgements: any_judgements(u)?,
         started_at: any_time(u)?,
         finished_at: any_time(u)?,
         not_understood: Vec::new(),

@@ -117,7 +117,23 @@ pub(super) fn write_not_understood(one: &NotUnderstood<'_>, out: &mut Vec<u8>) {
     object.end();
 }
 
-fn write_judgement(judgement: &Judgement<'_>, out: &mut Vec<u8>) {
+/// Appends judgements as a JSON list, as they are in the lines of what was judged.
+pub fn write_judgements(judgements: &[Judgement<'_>], out: &mut Vec<u8>) {
+    write_list(judgements, out, write_judgement);
+}
+
+/// Reads a JSON list of judgements.
+///
+/// # Errors
+/// It is no such list.
+pub fn read_judgements(json: &str) -> Result<Vec<Judgement<'_>>, CanonicalError> {
+    let mut parser = Parser::new(json);
+    let judgements = list(&mut parser, read_judgement)?;
+    parser.end()?;
+    Ok(judgements)
+}
+
+pub(super) fn write_judgement(judgement: &Judgement<'_>, out: &mut Vec<u8>) {
     let mut object = Object::begin(out);
     object.optional("by", judgement.by.as_ref());
     object.time("at", judgement.at);
@@ -131,6 +147,7 @@ fn write_judgement(judgement: &Judgement<'_>, out: &mut Vec<u8>) {
     if let Some(train) = judgement.train {
         object.raw("train", if train { "true" } else { "false" });
     }
+    object.optional("corrected_answer", judgement.corrected.as_ref());
     object.end();
 }
 
@@ -325,7 +342,7 @@ fn read_call<'a>(parser: &mut Parser<'a>) -> Result<ToolCall<'a>, CanonicalError
     Ok(call)
 }
 
-fn read_judgement<'a>(parser: &mut Parser<'a>) -> Result<Judgement<'a>, CanonicalError> {
+pub(super) fn read_judgement<'a>(parser: &mut Parser<'a>) -> Result<Judgement<'a>, CanonicalError> {
     let mut judgement = Judgement::default();
     each_key(parser, |key, parser| {
         match key {
@@ -337,6 +354,7 @@ fn read_judgement<'a>(parser: &mut Parser<'a>) -> Result<Judgement<'a>, Canonica
             "ground_truth" => judgement.ground_truth = Some(parser.raw()?),
             "preference" => judgement.preference = Some(named(parser, "preference")?),
             "train" => judgement.train = Some(parser.bool()?),
+            "corrected_answer" => judgement.corrected = optional_text(parser)?,
             _ => parser.skip()?,
         }
         Ok(())

@@ -13,8 +13,8 @@ use crate::time::Time;
 pub const VERSION: u32 = 1;
 
 /// The latest version of the lines of runs. A run is written in the oldest that has all it holds, so that earlier
-/// releases read what they can: 2 for a run of an application or with costs, 1 for any other.
-pub const RUN_VERSION: u32 = 2;
+/// releases read what they can: 3 for a run that people judged, 2 for one of an application or with costs, 1 for any other.
+pub const RUN_VERSION: u32 = 3;
 
 /// Why a text is no canonical conversation.
 #[derive(Clone, Debug, PartialEq, Eq)]

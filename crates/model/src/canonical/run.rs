@@ -1,7 +1,8 @@
 //! The canonical line of a run.
 
 use super::conversation::{
-    read_feedback, read_not_understood, write_feedback, write_not_understood,
+    read_feedback, read_judgement, read_not_understood, write_feedback, write_judgement,
+    write_not_understood,
 };
 use super::line::{
     CanonicalError, Object, RUN_VERSION, VERSION, check_version, count, each_key, fields, list,
@@ -40,6 +41,7 @@ pub fn write_run(run: &Run<'_>, out: &mut Vec<u8>) {
         write_feedback(feedback, object.out);
     }
     object.optional("ground_truth", run.ground_truth.as_ref());
+    object.list("judgements", &run.judgements, write_judgement);
     object.time("started_at", run.started_at);
     object.time("finished_at", run.finished_at);
     object.list("not_understood", &run.not_understood, write_not_understood);
@@ -49,9 +51,12 @@ pub fn write_run(run: &Run<'_>, out: &mut Vec<u8>) {
 
 /// The oldest version that has all that the run holds.
 fn version_of(run: &Run<'_>) -> u32 {
-    let is_later = run.source == RunSource::Application
-        || run.nodes.iter().any(|node| node.cost_usd.is_some());
-    if is_later { RUN_VERSION } else { VERSION }
+    let has_costs = || run.nodes.iter().any(|node| node.cost_usd.is_some());
+    match () {
+        () if !run.judgements.is_empty() => RUN_VERSION,
+        () if run.source == RunSource::Application || has_costs() => 2,
+        () => VERSION,
+    }
 }
 
 fn write_file(file: &FileReference<'_>, out: &mut Vec<u8>) {
@@ -136,6 +141,7 @@ pub fn read_run_from<'a>(parser: &mut Parser<'a>) -> Result<Run<'a>, CanonicalEr
             "not_understood" => run.not_understood = list(parser, read_not_understood)?,
             "feedback" => run.feedback = Some(Box::new(read_feedback(parser)?)),
             "ground_truth" => run.ground_truth = optional_text(parser)?,
+            "judgements" => run.judgements = list(parser, read_judgement)?,
             "started_at" => run.started_at = time(parser, "started_at")?,
             "finished_at" => run.finished_at = time(parser, "finished_at")?,
             "metadata" => run.metadata = fields(parser)?,
@@ -202,6 +208,7 @@ fn read_node<'a>(parser: &mut Parser<'a>) -> Result<NodeRun<'a>, CanonicalError>
 mod tests {
     use super::*;
     use crate::conversation::Usage;
+    use crate::judgement::Judgement;
     use crate::message::{Feedback, NotUnderstood};
     use crate::run::{NodeKind, RunStatus};
     use crate::time::Time;
@@ -261,6 +268,14 @@ mod tests {
             nodes: vec![NodeRun { node: "start".into(), ..NodeRun::default() }, node],
             feedback: Some(Box::new(feedback)),
             ground_truth: Some("truth".into()),
+            judgements: vec![Judgement {
+                by: Some("ann".into()),
+                at: Time::parse("2026-01-03T03:04:05Z").ok(),
+                rating: Some(raw("4.5")),
+                train: Some(false),
+                corrected: Some("truth".into()),
+                ..Judgement::default()
+            }],
             started_at: Time::parse("2026-01-02T03:04:05Z").ok(),
             finished_at: None,
             not_understood: vec![NotUnderstood { path: "steps[0]".into(), raw: RawJson::null() }],
@@ -288,7 +303,8 @@ mod tests {
         };
         let application = Run { source: RunSource::Application, ..Run::default() };
         assert_eq!(version(&Run::default()), "1");
-        assert_eq!([version(&application), version(&whole())], ["2", "2"]);
+        let unjudged = Run { judgements: Vec::new(), ..whole() };
+        assert_eq!([version(&application), version(&unjudged), version(&whole())], ["2", "2", "3"]);
     }
 
     #[test]

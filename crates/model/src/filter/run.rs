@@ -41,6 +41,12 @@ pub struct RunFilter {
     pub owners: Vec<String>,
     /// Where they ran; none means anywhere.
     pub environments: Vec<String>,
+    /// People of whom one judged it; none means anyone, or nobody.
+    pub judges: Vec<String>,
+    /// People of whom none judged it.
+    pub not_judges: Vec<String>,
+    /// Whether anyone judged it.
+    pub judged: Option<bool>,
     /// Request ids; none means all.
     pub ids: BTreeSet<String>,
     /// At most this many, the most recent.
@@ -140,6 +146,25 @@ impl Filter for RunFilter {
             "Only runs in this environment, such as `production`, as named in their trace",
             FilterValues::Text,
             environments
+        ),
+        list!(
+            "judged_by",
+            "Only runs that this person judged, by e-mail or name",
+            FilterValues::Text,
+            judges
+        ),
+        list!(
+            "not_judged_by",
+            "Only runs that this person has not judged, by e-mail or name",
+            FilterValues::Text,
+            not_judges
+        ),
+        one!(
+            "judged",
+            "Only runs that someone judged here; `false`: only those that nobody judged",
+            FilterValues::Flag,
+            judged,
+            flag
         ),
         list!("id", "Only the run with this request id", FilterValues::Text, ids)
             .formerly(&["ids"], &[]),

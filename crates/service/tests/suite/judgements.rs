@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use retort_json::RawJson;
-use retort_model::{ConversationFilter, Judging, MessagePosition, ProjectRole};
-use retort_service::{Error, JudgementTarget, OneJudgement, Queue};
+use retort_model::{ConversationFilter, Judging, MessagePosition, ProjectRole, RunFilter};
+use retort_service::{Caller, Error, JudgementTarget, OneJudgement, Queue};
 use serde_json::{Value, json};
 
 use crate::support::{Office, chat, named};
@@ -264,4 +264,145 @@ fn what_was_read_is_what_is_judged() {
     let message = retort_model::Message::text(retort_model::Role::Assistant, "an answer");
     let read = retort_service::beginning(&message);
     assert!(office.service.judge_one(&office.local(), ("a", None), &of(read)).unwrap());
+}
+
+/// An office with the runs `r0` to `r2` of `copilot`, started by these people; the source rated `r0`.
+fn ran(owners: [&str; 3]) -> Office {
+    let office = Office::new();
+    let rows: Vec<Value> = (0..3)
+        .map(|number| {
+            let mut row = json!({
+                "request_id": format!("r{number}"), "copilot_id": "helper", "owner": owners[number],
+                "question": "How long?", "answer": "A week.", "status": "success",
+            });
+            if number == 0 {
+                row["feedback"] = json!({"rating": 5, "comment": "thanks"});
+            }
+            row
+        })
+        .collect();
+    assert_eq!(office.import(&rows, None).new, 3);
+    office
+}
+
+fn run_line(office: &Office, id: &str) -> Value {
+    let (_, line) = office.service.run(&office.local(), id, (None, None)).unwrap();
+    serde_json::from_slice(&line).unwrap()
+}
+
+fn judge_run(office: &Office, caller: &Caller, id: &str, one: &OneJudgement) -> bool {
+    office.service.judge_run(caller, (id, (None, None)), one).unwrap()
+}
+
+#[test]
+fn what_people_say_of_a_run_counts_over_its_source_and_is_kept_with_their_names() {
+    let office = ran(["carl"; 3]);
+    let before = run_line(&office, "r0");
+    let (_, ann) = office.join("ann", ProjectRole::Admin);
+    let (_, bob) = office.join("bob", ProjectRole::Admin);
+    let hers = Judging { train: Some(Some(false)), ..rates("false") };
+    assert!(judge_run(&office, &ann, "r0", &of_answer(hers.clone())));
+    assert!(!judge_run(&office, &ann, "r0", &of_answer(hers)), "it is known");
+    office.clock.advance(Duration::from_secs(1));
+    let his = OneJudgement {
+        corrected: Some(Some("Ten days.".into())),
+        ..of_answer(Judging { label: Some(Some("tone".into())), ..Judging::default() })
+    };
+    assert!(judge_run(&office, &bob, "r0", &his));
+    let judged = run_line(&office, "r0");
+    assert_eq!(judged["answer"], "A week.", "no answer is overwritten");
+    assert_eq!(judged["feedback"], json!({"rating": false, "label": "tone", "comment": "thanks"}));
+    assert_eq!(judged["ground_truth"], "Ten days.");
+    let judgements = judged["judgements"].as_array().unwrap();
+    assert_eq!(judgements[0], json!({"rating": 5, "comment": "thanks"}), "what the source said");
+    assert_eq!((&judgements[1]["by"], &judgements[1]["train"]), (&json!("ann"), &json!(false)));
+    assert_eq!(judgements[2]["corrected_answer"], "Ten days.");
+
+    // What comes of the run later does not undo it.
+    let again = json!({"request_id": "r0", "copilot_id": "helper", "feedback": {"rating": 1}});
+    office.import(&[again], None);
+    let later = run_line(&office, "r0");
+    assert_eq!(later["feedback"]["rating"], false);
+    assert_eq!(later["judgements"][0]["rating"], 1);
+
+    let says_no_more = OneJudgement {
+        corrected: Some(None),
+        ..of_answer(Judging { label: Some(None), ..Judging::default() })
+    };
+    assert!(judge_run(&office, &bob, "r0", &says_no_more));
+    let nothing = Judging { rating: Some(None), train: Some(None), ..Judging::default() };
+    assert!(judge_run(&office, &ann, "r0", &of_answer(nothing)));
+    let mut after = run_line(&office, "r0");
+    after["feedback"]["rating"] = 5.into();
+    assert_eq!(after, before);
+}
+
+#[test]
+fn runs_are_queued_and_found_by_who_judged_them() {
+    let office = ran(["carl"; 3]);
+    let (_, ann) = office.join("ann", ProjectRole::Admin);
+    let (_, bob) = office.join("bob", ProjectRole::Admin);
+    let all = RunFilter::default();
+    let next = |caller: &Caller, queue| {
+        let next = office.service.next_run_to_judge(caller, &all, queue, None).unwrap();
+        (next.next.map(|one| one.id), next.left)
+    };
+    let mut judged = Vec::new();
+    for caller in [&ann, &bob, &ann, &bob] {
+        let (id, left) = next(caller, Queue::Anyone);
+        assert_eq!(left, (3 - judged.len()) as u64);
+        let Some(id) = id else { break };
+        judge_run(&office, caller, &id, &of_answer(rates("true")));
+        judged.push(id);
+    }
+    assert_eq!(next(&bob, Queue::Mine).1, 2, "what ann judged is left for him");
+    let count = |filter: RunFilter| office.service.count_runs(&ann, &filter).unwrap();
+    let by = |name: &str| vec![name.to_owned()];
+    assert_eq!(count(RunFilter { judges: by("ann"), ..all.clone() }), 2);
+    assert_eq!(count(RunFilter { not_judges: by("ann"), ..all.clone() }), 1);
+    assert_eq!(count(RunFilter { judged: Some(false), ..all.clone() }), 0);
+    assert_eq!(count(RunFilter { has_feedback: Some(true), ..all.clone() }), 3);
+    judged.sort();
+    assert_eq!(judged, ["r0", "r1", "r2"], "each once");
+}
+
+#[test]
+fn people_judge_the_runs_that_they_may_see_as_they_read_them() {
+    let office = ran(["carl", "dee", "carl"]);
+    let (_, member) = office.join("dee", ProjectRole::Member);
+    let judge = |caller: &Caller, id: &str, one: &OneJudgement| {
+        office.service.judge_run(caller, (id, (None, None)), one)
+    };
+    let refused = judge(&member, "r0", &of_answer(rates("1")));
+    assert!(matches!(refused, Err(Error::NotFound { .. })), "{refused:?}");
+    assert!(judge(&member, "r1", &of_answer(rates("1"))).unwrap());
+    // What a member imported for themselves, an admin judges, too.
+    let (_, admin) = office.join("ann", ProjectRole::Admin);
+    assert!(judge(&admin, "r1", &of_answer(rates("2"))).unwrap());
+    let of = |read| OneJudgement { read: Some(read), ..of_answer(rates("3")) };
+    let refused = judge(&admin, "r1", &of(7));
+    assert!(matches!(refused, Err(Error::Conflict(_))), "{refused:?}");
+    assert!(judge(&admin, "r1", &of(retort_service::beginning_of_answer("A week."))).unwrap());
+}
+
+#[test]
+fn an_erasure_finds_what_a_person_said_of_the_runs_of_others() {
+    let office = ran(["carl", "carl", "ann"]);
+    let before = run_line(&office, "r1");
+    let (_, ann) = office.join("ann", ProjectRole::Admin);
+    let says = OneJudgement { corrected: Some(Some("Ten days.".into())), ..of_answer(rates("2")) };
+    for id in ["r0", "r1", "r2"] {
+        judge_run(&office, &ann, id, &says);
+    }
+    let found = office.service.erasure(&office.local(), "ann").unwrap();
+    assert_eq!((found.runs, found.judged_runs), (1, 2));
+    office.service.erase(&office.local(), "ann").unwrap();
+    assert_eq!(run_line(&office, "r1"), before);
+    assert_eq!(run_line(&office, "r0")["feedback"]["rating"], 5);
+    // It does not come back with a copy of the run.
+    let mut copy = before;
+    copy["judgements"] = json!([{"by": "ann", "at": "2026-01-01T00:00:00Z", "comment": "no"}]);
+    copy["feedback"] = json!({"comment": "no"});
+    office.import(&[copy], None);
+    assert_eq!(run_line(&office, "r1").get("feedback"), None);
 }

@@ -1,8 +1,9 @@
 //! Erasures of a person, and the tombstones that they leave.
 
 use retort_model::{ConversationFilter, ErasureState, Scope, Status};
-use retort_store::{Edit, Importer, Incoming, Taken};
+use retort_store::{Edit, Importer, Incoming, IncomingRun, Taken};
 
+use crate::runs::{run, take};
 use crate::support::*;
 
 const KEY: [u8; 32] = [5; 32];
@@ -132,6 +133,29 @@ fn what_a_person_judged_of_others_is_found_and_a_lease_keeps_others_from_an_eras
             found.push(item.id);
         }
         assert_eq!(found, ["a", "e"]);
+        let ran = |id: &str, owner: &str, judges: &[&str]| {
+            let mut one = IncomingRun { owner: Some(owner.into()), ..run(place, id, id) };
+            one.features.judges = judges.iter().map(|name| (*name).to_owned()).collect();
+            one
+        };
+        let some = [
+            ran("r", "bob", &["ann", "carl"]),
+            ran("s", "bob", &["joanna"]),
+            ran("t", "ann", &["ann"]),
+        ];
+        take(place, &place.scope(), &some);
+        assert_eq!(store.judged_by(project, "ann").unwrap(), [1, 1]);
+        let item =
+            store.next_judged(retort_model::ItemKind::Run, (project, "ann"), 0).unwrap().unwrap();
+        assert_eq!(item.id, "r");
+        let mut becomes = ran("r", "bob", &["carl"]);
+        becomes.digest = [9; 16];
+        assert!(store.change_judged_run((item.key, item.body), &becomes).unwrap());
+        assert!(
+            !store.change_judged_run((item.key, item.body), &becomes).unwrap(),
+            "it is another"
+        );
+        assert_eq!(store.judged_by(project, "ann").unwrap(), [1, 0]);
         place.export("d", &ids(&["a"]));
         place.export("o", &ids(&["b", "c"]));
         let id = store.begin_erasure(project, "local", "ann", &KEY, at(1)).unwrap();

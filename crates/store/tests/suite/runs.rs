@@ -14,7 +14,7 @@ use retort_store::{
 use crate::support::*;
 
 /// A run of that id whose line is `text`.
-fn run(place: &Place, id: &str, text: &str) -> IncomingRun {
+pub fn run(place: &Place, id: &str, text: &str) -> IncomingRun {
     let plain = place.incoming(id, text);
     IncomingRun {
         id: id.into(),
@@ -27,7 +27,7 @@ fn run(place: &Place, id: &str, text: &str) -> IncomingRun {
 }
 
 /// Takes in runs; one that is there becomes what comes if its line is longer, and is older if it is shorter.
-fn take(place: &Place, scope: &Scope, some: &[IncomingRun]) -> Vec<Taken> {
+pub fn take(place: &Place, scope: &Scope, some: &[IncomingRun]) -> Vec<Taken> {
     let taken = place.store.take_in_runs(&Importer::unnamed(scope), some, &mut longest).unwrap();
     assert_eq!(place.store.check(true, at(0)).unwrap(), []);
     taken
@@ -229,7 +229,11 @@ fn told(place: &Place, number: usize, project: i64, dice: &mut Dice) -> Told {
                 [least, least + dice.below(5) as i64].map(|score| score * 1_000_000)
             }),
             environment: dice.happens(50).then(|| (*dice.one(&["prod", "test"])).to_owned()),
-            corrected_by: None,
+            judges: ["ann", "joanna"]
+                .into_iter()
+                .filter(|_| dice.happens(30))
+                .map(str::to_owned)
+                .collect(),
         },
         thread: dice.happens(50).then(|| (*dice.one(&["t-1", "t-2", "旅"])).to_owned()),
         started_at: dice.happens(90).then(|| at(dice.below(40) as i64)),
@@ -252,6 +256,8 @@ fn matches(told: &Told, scope: &Scope, selection: &RunFilter) -> bool {
         let sought = sought.to_lowercase();
         texts.iter().flatten().any(|text| text.to_lowercase().contains(&sought))
     };
+    let is_judged_by =
+        |names: &[String]| names.iter().any(|name| run.features.judges.contains(name));
     told.project == scope.project
         && scope.owner.as_ref().is_none_or(|owner| run.owner.as_ref() == Some(owner))
         && selection.source.is_none_or(|source| run.source == source)
@@ -274,6 +280,9 @@ fn matches(told: &Told, scope: &Scope, selection: &RunFilter) -> bool {
         && is_among(&selection.threads, run.thread.as_ref())
         && is_among(&selection.owners, run.owner.as_ref())
         && is_among(&selection.environments, run.features.environment.as_ref())
+        && (selection.judges.is_empty() || is_judged_by(&selection.judges))
+        && !is_judged_by(&selection.not_judges)
+        && selection.judged.is_none_or(|judged| judged != run.features.judges.is_empty())
         && (selection.ids.is_empty() || selection.ids.contains(&run.id))
 }
 
@@ -318,6 +327,9 @@ fn selection(dice: &mut Dice) -> RunFilter {
         threads: some_of(dice, &["t-1".to_owned(), "旅".to_owned()]),
         owners: some_of(dice, &["ann".to_owned(), "none".to_owned()]),
         environments: some_of(dice, &["prod".to_owned(), "test".to_owned()]),
+        judges: some_of(dice, &["ann".to_owned(), "none".to_owned()]),
+        not_judges: some_of(dice, &["ann".to_owned(), "none".to_owned()]),
+        judged: maybe(dice),
         ids: if dice.happens(10) {
             (0..20).map(|n| format!("r-{}", n * 3)).collect()
         } else {

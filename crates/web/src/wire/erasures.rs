@@ -27,8 +27,8 @@ pub struct ErasurePreview {
     pub links: u64,
     /// Conversations of others that they judged, or in which they corrected an answer.
     pub judged_conversations: u64,
-    /// Runs of others whose answer they corrected.
-    pub corrected_runs: u64,
+    /// Runs of others that they judged, or whose answer they corrected.
+    pub judged_runs: u64,
     /// Everyone's datasets that were made from at least one of these items.
     pub datasets: Vec<AffectedDatasetPreview>,
 }
@@ -58,7 +58,7 @@ impl From<&retort_service::Erasure> for ErasurePreview {
             documents: found.documents,
             links: found.links,
             judged_conversations: found.judged,
-            corrected_runs: found.corrected,
+            judged_runs: found.judged_runs,
             datasets: found.datasets.iter().map(AffectedDatasetPreview::from).collect(),
         }
     }
@@ -102,8 +102,8 @@ pub struct Erasure {
     pub links: u64,
     /// Conversations of others from which the person's judgements or corrections were removed.
     pub judged_conversations: u64,
-    /// Runs of others from which the person's corrected answer was removed.
-    pub corrected_runs: u64,
+    /// Runs of others from which a judgement or corrected answer of the person was removed.
+    pub judged_runs: u64,
     /// Datasets that were deleted or rebuilt.
     pub datasets: Vec<ErasedDataset>,
     /// The signed receipt, once it is completed: a DSSE envelope as JSON text.
@@ -157,7 +157,7 @@ impl TryFrom<&StoredErasure> for Erasure {
             documents: detail.documents,
             links: detail.links,
             judged_conversations: detail.judged,
-            corrected_runs: detail.corrected,
+            judged_runs: detail.judged_runs,
             datasets: detail.datasets.iter().map(ErasedDataset::from).collect(),
             receipt: erasure.receipt.clone(),
         })
