@@ -119,3 +119,46 @@ fn a_corrected_answer_is_a_sibling_with_its_author() {
     assert_eq!((&answer["content"], &answer["label"]), (&json!("4"), &json!("preferred")));
     assert_eq!(answer["metadata"], json!({"corrects": "1", "author": "ann"}));
 }
+
+#[test]
+fn the_corrected_answer_of_a_run_is_trained_on_and_what_it_should_have_been_in_evaluations() {
+    let place = stored();
+    place.file(
+        "said.jsonl",
+        lines([
+            json!({"id": "r01", "corrected_answer": "Thirty-one days.", "author": "ann"}),
+            json!({"id": "r03", "score": false, "author": "ann"}),
+        ]),
+    );
+    judged(
+        &place,
+        "said.jsonl",
+        json!({"read": 2, "changed": 2, "same": 0, "unknown": 0, "refused": 0}),
+    );
+    let rows = exported(&place, "train", "runs.jsonl", &["--runs", "--to", "openai"]);
+    let answers: Vec<_> = rows.iter().map(|row| &row["messages"][1]["content"]).collect();
+    assert!(answers.contains(&&json!("Thirty-one days.")), "{answers:?}");
+    assert!(!answers.contains(&&json!("You have 30 days.")), "{answers:?}");
+    let pairs = exported(&place, "pairs", "runs.jsonl", &["--runs", "--to", "preference"]);
+    assert_eq!(pairs.len(), 1, "{pairs:?}");
+    assert_eq!(pairs[0]["chosen"][0]["content"], "Thirty-one days.");
+    assert_eq!(pairs[0]["rejected"][0]["content"], "You have 30 days.");
+    let labels = exported(&place, "labels", "runs.jsonl", &["--runs", "--to", "kto"]);
+    let mut good: Vec<_> = labels.iter().map(|row| row["label"].as_bool()).collect();
+    good.sort();
+    assert!(good.contains(&Some(false)) && good.contains(&Some(true)), "{labels:?}");
+    // An evaluation is of what was answered.
+    let rows = exported(&place, "eval", "runs.jsonl", &["--runs", "--for", "ragas"]);
+    let row = rows.iter().find(|row| row["id"] == "r01").expect("the run");
+    assert_eq!(row["response"], "You have 30 days.");
+    assert_eq!(row["reference"], "Thirty-one days.");
+    let kept = exported(&place, "kept", "runs.jsonl", &["--runs", "--to", "retort"]);
+    let kept = kept.iter().find(|row| row["request_id"] == "r01").expect("the run");
+    let said = kept["judgements"].as_array().expect("judgements").last().expect("one");
+    assert_eq!(
+        (&said["by"], &said["corrected_answer"]),
+        (&json!("ann"), &json!("Thirty-one days."))
+    );
+    let found = place.ok(&["runs", "list", "--judged-by", "ann"]).out;
+    assert!(found.contains("r01") && found.contains("r03") && !found.contains("r02"), "{found}");
+}

@@ -2,7 +2,9 @@
 //! known of the answer, under the column names of the evaluator ([`columns`]).
 
 use retort_json::{RawJson, Text, Value, write_string};
-use retort_model::{Item, ItemKind, LeftOut, Message, Purpose, Reason, Role, ToolCall, Warning};
+use retort_model::{
+    Item, ItemKind, LeftOut, Message, Purpose, Reason, Role, Run, ToolCall, Warning,
+};
 
 use super::attachments::has_attachments;
 use super::execution::{put_text, text_of};
@@ -228,7 +230,14 @@ impl DataFormat for Evaluation {
         out: &mut dyn Sink,
     ) -> Outcome {
         let ShapeContext { options, flat, .. } = *context;
-        shape_records(item, options, |_, draft| {
+        // The answer of a run is what is evaluated; what people wrote to correct it is the reference.
+        let uncorrected = match item {
+            Item::Run(run) if run.corrections().next().is_some() => {
+                Some(Item::from(Run { judgements: Vec::new(), ..run.clone() }))
+            }
+            _ => None,
+        };
+        shape_records(uncorrected.as_ref().unwrap_or(item), options, |_, draft| {
             let (row, notes) = Row::of(draft, options)?;
             out.begin_row();
             for Col(field, what) in columns(options.evaluator, flat) {

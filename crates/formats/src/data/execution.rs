@@ -2,8 +2,8 @@
 
 use retort_json::{RawJson, Text, write_string};
 use retort_model::{
-    Content, Conversation, FileReference, Kind, LeftOut, Message, NodeKind, Part, PartKind, Reason,
-    Role, Round, Run, RunStatus, Time,
+    AUTHOR, CORRECTS, Content, Conversation, FileReference, Judgement, Kind, Label, LeftOut,
+    Message, NodeKind, Parent, Part, PartKind, Reason, Role, Round, Run, RunStatus, Time,
 };
 
 use super::schema::Sink;
@@ -44,7 +44,8 @@ pub(super) fn finished(status: RunStatus, what: &str) -> Result<(), LeftOut> {
     }
 }
 
-/// What was said in a run that succeeded, as a conversation of one round under the run's id.
+/// What was said in a run that succeeded, as a conversation of one round under the run's id, with those who corrected its
+/// answer in rounds beside it. The last correction is the answer that is shown.
 pub(super) fn conversation_of<'r>(run: &'r Run<'_>) -> Result<Conversation<'r>, LeftOut> {
     finished(run.status, "the run")?;
     if run.status == RunStatus::Failure {
@@ -64,13 +65,23 @@ pub(super) fn conversation_of<'r>(run: &'r Run<'_>) -> Result<Conversation<'r>, 
     };
     let question =
         Message { content: Some(content), created_at: run.started_at, ..Message::default() };
+    let judged = run.judged();
     let answer = Message {
         role: Role::Assistant,
         content: Some(Content::Text(answer.borrowed())),
         contexts: run.contexts.clone(),
         created_at: run.finished_at,
+        label: judged.preference,
+        train: judged.train,
         ..Message::default()
     };
+    let corrections = run.corrections().zip(2..).map(|((text, one), number)| Round {
+        number,
+        parent: Parent::Root,
+        messages: vec![question.clone(), correction(text, one)],
+        ..Round::default()
+    });
+    let corrections: Vec<_> = corrections.collect();
     let calls = run.nodes.iter().rev().filter(|node| node.kind == NodeKind::ModelCall);
     let model = calls.filter_map(|node| node.model.as_ref()).next().map(Text::borrowed);
     Ok(Conversation {
@@ -78,9 +89,31 @@ pub(super) fn conversation_of<'r>(run: &'r Run<'_>) -> Result<Conversation<'r>, 
         kind: Kind::Chat,
         created_at: run.started_at,
         model,
-        rounds: vec![Round { number: 1, messages: vec![question, answer], ..Round::default() }],
+        rounds: std::iter::once(Round {
+            number: 1,
+            messages: vec![question, answer],
+            ..Round::default()
+        })
+        .chain(corrections)
+        .collect(),
         ..Conversation::default()
     })
+}
+
+/// An answer that someone wrote to correct that of a run, as [`Conversation::correct`] adds it beside another.
+fn correction<'r>(text: &'r Text<'_>, one: &Judgement<'_>) -> Message<'r> {
+    let mut answer = Message {
+        role: Role::Assistant,
+        content: Some(Content::Text(text.borrowed())),
+        created_at: one.at,
+        label: Some(Label::Preferred),
+        ..Message::default()
+    };
+    answer.metadata.put(CORRECTS.into(), RawJson::string("1"));
+    if let Some(by) = &one.by {
+        answer.metadata.put(AUTHOR.into(), RawJson::string(&by.decoded()));
+    }
+    answer
 }
 
 fn file_part<'p>(file: &FileReference<'_>) -> Part<'p> {

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use retort_json::Value;
-use retort_model::{Item, LeftOut, Reason};
+use retort_model::{Item, ItemKind, LeftOut, Reason};
 
 use super::carried::{COLUMNS, ShownAs};
 use super::chat_columns::{IMAGES_NOTE, messages, schema, voice, write, write_rest};
@@ -53,6 +53,10 @@ impl DataFormat for Kto {
 
     fn about(&self) -> &'static str {
         "answers labelled good or bad, for KTO: TRL or LLaMA-Factory (`--layout`)"
+    }
+
+    fn items(&self) -> &'static [ItemKind] {
+        &[ItemKind::Conversation, ItemKind::Run]
     }
 
     fn schema(&self, options: &ShapeOptions, _flat: bool) -> Schema {

@@ -2,7 +2,7 @@
 //! OpenAI.
 
 use retort_json::{Text, Value};
-use retort_model::{Item, LeftOut, Reason};
+use retort_model::{Item, ItemKind, LeftOut, Reason};
 
 use super::carried::{COLUMNS, ShownAs};
 use super::chat_columns::{
@@ -77,6 +77,10 @@ impl DataFormat for Preference {
 
     fn about(&self) -> &'static str {
         "a better and a worse answer to the same question, for DPO: TRL, LLaMA-Factory or OpenAI (`--layout`)"
+    }
+
+    fn items(&self) -> &'static [ItemKind] {
+        &[ItemKind::Conversation, ItemKind::Run]
     }
 
     fn schema(&self, options: &ShapeOptions, _flat: bool) -> Schema {

@@ -8,9 +8,10 @@ use std::collections::HashMap;
 
 use retort_json::RawJson;
 use retort_model::{
-    CORRECTS, Conversation, Item, Label, LeftOut, Message, Rating, Reason, Role, Round, Time,
+    CORRECTS, Conversation, Item, Label, LeftOut, Message, Rating, Reason, Role, Round, Run, Time,
 };
 
+use super::execution::conversation_of;
 use super::format::{Outcome, PairsBy};
 use super::record::{Answer, Draft, not_understood};
 
@@ -47,6 +48,8 @@ pub(super) struct Pair<'p> {
 /// The answers of a conversation, of every branch.
 pub(super) struct Answers<'c> {
     conversation: &'c Conversation<'c>,
+    /// The run that the conversation was made of.
+    run: Option<&'c Run<'c>>,
     siblings: Vec<Sibling>,
     path: Vec<usize>,
 }
@@ -60,14 +63,27 @@ pub(super) fn shape_answers(
     if let Some(why) = not_understood(item) {
         return Outcome::left_out(None, why);
     }
-    let Item::Conversation(conversation) = item else { return Outcome::other_kind(item) };
     let mut outcome = Outcome::default();
-    write(&Answers::of(conversation), &mut outcome);
+    match item {
+        Item::Conversation(conversation) => write(&Answers::of(conversation, None), &mut outcome),
+        Item::Run(run) => match conversation_of(run) {
+            Ok(mut conversation) => {
+                // What is thought of a run is thought of its own answer.
+                let answer = conversation.rounds.first_mut();
+                if let Some(answer) = answer.and_then(|round| round.messages.last_mut()) {
+                    answer.feedback.clone_from(&run.feedback);
+                }
+                write(&Answers::of(&conversation, Some(run)), &mut outcome);
+            }
+            Err(why) => return Outcome::left_out(None, why),
+        },
+        Item::Document(_) => return Outcome::other_kind(item),
+    }
     outcome.or_left_out(nothing)
 }
 
 impl<'c> Answers<'c> {
-    fn of(conversation: &'c Conversation<'c>) -> Self {
+    fn of(conversation: &'c Conversation<'c>, run: Option<&'c Run<'c>>) -> Self {
         let mut siblings = Vec::new();
         for (round, one) in conversation.rounds.iter().enumerate() {
             let mut from = None;
@@ -91,7 +107,7 @@ impl<'c> Answers<'c> {
             to,
         };
         let siblings = siblings.into_iter().enumerate().map(sibling).collect();
-        Self { conversation, siblings, path: conversation.active_path() }
+        Self { conversation, run, siblings, path: conversation.active_path() }
     }
 
     /// All answers, in the order of the source.
@@ -259,7 +275,7 @@ impl<'c> Answers<'c> {
             branch: None,
             graph_round: None,
             task: None,
-            run: None,
+            run: self.run,
             // Rows of pairs and labels have no reference.
             last_answer: None,
         }
