@@ -297,12 +297,12 @@ impl From<JudgementReport> for Judged {
     }
 }
 
-/// What one person says of a conversation or of one of its messages. A field that is missing stays as they said before,
-/// and `null` takes it back.
+/// What one person says of a conversation, of one of its messages, or of the answer of a run. A field that is missing stays
+/// as they said before, and `null` takes it back.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct JudgeOne {
-    /// The conversation's source, where the id alone is not enough.
+    /// The conversation's source, where the id alone is not enough; not for runs, like the next three.
     pub source: Option<String>,
     /// The number of the answer on the branch that is shown, counted from 1 as in the rows of exports.
     pub answer: Option<usize>,
@@ -327,7 +327,7 @@ pub struct JudgeOne {
     #[serde(deserialize_with = "given")]
     #[schema(value_type = Option<String>)]
     pub ground_truth: Option<Option<String>>,
-    /// Whether it is to be learnt.
+    /// Whether it is to be trained on.
     #[serde(deserialize_with = "given")]
     #[schema(value_type = Option<bool>)]
     pub train: Option<Option<bool>>,

@@ -9,6 +9,8 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::answer::Answer;
+use super::query::Params;
+use super::runs::{Of, source as source_of};
 use crate::app::App;
 use crate::extract::{Json, Path, refuse_multipart, whole_body};
 use crate::problem::Problem;
@@ -16,7 +18,10 @@ use crate::who::ProjectCaller;
 use crate::wire;
 
 pub fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(import_judgements)).routes(routes!(judge_conversation))
+    OpenApiRouter::new()
+        .routes(routes!(import_judgements))
+        .routes(routes!(judge_conversation))
+        .routes(routes!(judge_run))
 }
 
 /// Add judgements to runs and conversations
@@ -61,6 +66,42 @@ async fn judge_conversation(
             ));
         }
     };
+    let source = asked.source.clone();
+    let one = OneJudgement { target, ..read(asked)? };
+    let changed =
+        app.call(move |service| service.judge_one(&caller, (&id, source.as_deref()), &one));
+    Ok(Json(wire::Changed { changed: u64::from(changed.await?) }))
+}
+
+/// Judge a run
+///
+/// What the caller says of its answer, over what they said before. It counts in exports, where what was said last counts, and
+/// is listed with its author and time in `judgements` of the run. A `corrected_answer` is what the answer should have been,
+/// unless `ground_truth` says it; nothing is overwritten.
+#[utoipa::path(post, path = "/runs/{id}/judgements", tag = "runs", params(("id" = String, Path), Of),
+    request_body = wire::JudgeOne, responses((status = 200, body = wire::Changed)))]
+async fn judge_run(
+    State(app): State<App>,
+    ProjectCaller(caller): ProjectCaller,
+    Path(id): Path<String>,
+    Params(of): Params<Of>,
+    Json(asked): Json<wire::JudgeOne>,
+) -> Answer<wire::Changed> {
+    if asked.source.is_some() || asked.answer.or(asked.round).or(asked.message).is_some() {
+        return Err(Problem::bad_request(
+            "`source`, `answer`, `round` and `message` are for conversations",
+        ));
+    }
+    let source = source_of(of.source.as_deref())?;
+    let one = read(asked)?;
+    let changed = app.call(move |service| {
+        service.judge_run(&caller, (&id, (source, of.source_id.as_deref())), &one)
+    });
+    Ok(Json(wire::Changed { changed: u64::from(changed.await?) }))
+}
+
+/// What is said, of no message yet.
+fn read(asked: wire::JudgeOne) -> Result<OneJudgement, Problem> {
     let rating = asked.rating.map(|rating| rating.map(|rating| rating.to_string()));
     let rating = match rating {
         Some(Some(text)) => Some(Some(RawJson::owned(&text).map_err(Problem::internal)?)),
@@ -73,15 +114,10 @@ async fn judge_conversation(
         ground_truth: asked.ground_truth,
         train: asked.train,
     };
-    let one =
-        OneJudgement { target, says, corrected: asked.corrected_answer, ..Default::default() };
-    if one.says.is_nothing() && one.corrected.is_none() {
+    if says.is_nothing() && asked.corrected_answer.is_none() {
         return Err(Problem::bad_request(
             "the judgement is empty: give `rating`, `label` or another field",
         ));
     }
-    let source = asked.source;
-    let changed =
-        app.call(move |service| service.judge_one(&caller, (&id, source.as_deref()), &one));
-    Ok(Json(wire::Changed { changed: u64::from(changed.await?) }))
+    Ok(OneJudgement { says, corrected: asked.corrected_answer, ..Default::default() })
 }

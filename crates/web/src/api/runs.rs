@@ -38,11 +38,11 @@ pub fn routes() -> OpenApiRouter<App> {
 #[derive(Clone, Debug, Default, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields, default)]
 #[into_params(parameter_in = Query)]
-struct Of {
-    /// `copilot` or `recipe`, where the id alone is not enough.
-    source: Option<String>,
-    /// Id of the copilot or recipe, where the request id alone is not enough.
-    source_id: Option<String>,
+pub(super) struct Of {
+    /// `copilot`, `recipe` or `application`, where the id alone is not enough.
+    pub(super) source: Option<String>,
+    /// Id of the copilot, recipe or application, where the request id alone is not enough.
+    pub(super) source_id: Option<String>,
 }
 
 /// Copilots, recipes or both.
@@ -54,7 +54,7 @@ struct Which {
     source: Option<String>,
 }
 
-fn source(text: Option<&str>) -> Result<Option<RunSource>, Problem> {
+pub(super) fn source(text: Option<&str>) -> Result<Option<RunSource>, Problem> {
     text.map(|text| text.parse().map_err(|error: String| Problem::bad_request(error))).transpose()
 }
 
