@@ -80,3 +80,63 @@ async fn answers_are_judged_by_keys() {
 async fn answers_are_judged_without_scripts() {
     on_sqlite(async |server: &mut TestServer| judged(server, false).await).await;
 }
+
+async fn judged_runs(server: &TestServer, scripts: bool) {
+    let project = server.p.clone();
+    server
+        .call(move |service| {
+            let line = |number: usize| {
+                json!({
+                    "request_id": format!("run-{number}"), "copilot_id": "helper", "status": "success",
+                    "question": format!("Question {number}"), "answer": format!("Answer {number}"),
+                    "started_at": format!("2024-03-0{number}T10:00:00Z"),
+                })
+            };
+            let lines: String = (1..=4).map(|number| format!("{}\n", line(number))).collect();
+            let request = IntakeRequest::default();
+            service.take_in(&Caller::local(&project), &request, lines.into_bytes()).unwrap();
+        })
+        .await;
+    let Some(browser) = Browser::open(server, scripts).await else { return };
+    browser.sign_in(&server.admin).await;
+    let say = async |letter: &str, act: &str| match scripts {
+        true => key(&browser, letter).await,
+        false => browser.press(&format!(".judge-bar [value={act}]")).await,
+    };
+    browser.go("/copilots/helper").await;
+    browser.press("#judging summary").await;
+    browser.press("#judging a[href*='queue=mine']").await;
+    browser.until("4 left to judge").await;
+    say("g", "good").await;
+    browser.until("3 left to judge").await;
+    say("n", "unlearn").await;
+    browser.until("not to train on").await;
+    say("b", "bad").await;
+    browser.until("2 left to judge").await;
+    match scripts {
+        true => key(&browser, "e").await,
+        false => browser.press(".judge-bar a[data-key=e]").await,
+    }
+    browser.until("Corrected answer").await;
+    browser.fill("label", "tone").await;
+    browser.fill("answer", "A better answer").await;
+    browser.press(".judge-form button.first").await;
+    browser.until("Corrected by").await;
+    let body = browser.body().await;
+    assert!(body.contains("A better answer") && body.contains("Answer 2"), "{body}");
+    browser.go("/copilots/helper/judge?queue=anyone").await;
+    browser.until("1 left to judge").await;
+    browser.press(".judge-bar [value=bad]").await;
+    browser.until("Nothing in this list is left to judge.").await;
+    browser.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn runs_are_judged_by_keys() {
+    on_sqlite(async |server: &mut TestServer| judged_runs(server, true).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn runs_are_judged_without_scripts() {
+    on_sqlite(async |server: &mut TestServer| judged_runs(server, false).await).await;
+}

@@ -1,7 +1,9 @@
-//! Addresses of conversations, with the way back to the list and the queue that one comes from.
+//! Addresses of conversations and runs, with the way back to the list and the queue that one comes from.
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use retort_service::Queue;
+use retort_service::{Queue, RunSummary};
+
+use super::flows;
 
 /// The address of a conversation.
 pub(super) fn path(id: &str, source: &str) -> String {
@@ -43,6 +45,18 @@ pub(super) fn queue_of(name: &str) -> Option<Queue> {
 /// The address of a conversation in a queue.
 pub(super) fn path_in(queue: Option<Queue>, id: &str, source: &str, list: &str) -> String {
     let path = path_from(id, source, list);
+    match queue {
+        Some(queue) => format!("{path}&queue={}", queue.as_str()),
+        None => path,
+    }
+}
+
+/// The address of a run, from which the way leads back to the history at that query, in a queue or not.
+pub(super) fn run_in(queue: Option<Queue>, run: &RunSummary, list: &str) -> String {
+    let id = utf8_percent_encode(&run.id, NON_ALPHANUMERIC);
+    let path = format!("{}/runs/{id}", flows::path(run.source, &run.flow));
+    // A query is there in any case, so that more can be added to it.
+    let path = format!("{path}?from={}", utf8_percent_encode(list, NON_ALPHANUMERIC));
     match queue {
         Some(queue) => format!("{path}&queue={}", queue.as_str()),
         None => path,

@@ -15,13 +15,13 @@ use retort_model::{
 use retort_service::{Edit, Excerpt, Share, ShareRequest, Shows, Summary, first_question};
 use serde::Deserialize;
 
-use super::addresses::{list_at, path_from, path_in, queue_of};
+use super::addresses::{self, list_at, path_from, path_in, queue_of};
 use super::arrangement::Arrangement;
 use super::datasets::{Traced, traced};
 use super::display::{count, moment};
 use super::filter_form::FilterForm;
 use super::frame::{Frame, Posted, Visit};
-use super::judged::Judge;
+use super::judged::{Judge, Judging};
 use super::paging::Paging;
 use super::records::{Linked, Room, Said, said, shown_messages};
 use super::response::{see_other, show, trouble};
@@ -196,29 +196,6 @@ struct Page {
     models: Vec<String>,
 }
 
-/// What a page says around the judgements of a conversation.
-#[derive(Default)]
-struct Judging {
-    /// The queue that one goes through, and how many conversations are left in it.
-    queue: Option<(&'static str, String)>,
-    leaf: String,
-    after: String,
-    /// The answer of which everything is shown, as forms name it.
-    open: Option<String>,
-    /// Whether the last answer of the active branch can be judged.
-    has_last: bool,
-    /// What the caller said of the last answer, if it is on the page.
-    is_good: bool,
-    is_bad: bool,
-    is_unlearnt: bool,
-    /// The address of everything that can be said of it.
-    more: Option<String>,
-    /// Where it is on the page; empty if it is not.
-    anchor: String,
-    /// The address of what was judged just before; empty if nothing was.
-    before: String,
-}
-
 async fn page(
     State(app): State<App>,
     visit: Visit,
@@ -257,38 +234,35 @@ async fn one(app: &App, visit: Visit, id: String, asked: Asked, made: Option<Str
         let left = match queue {
             Some(queue) => {
                 let next = service.next_to_judge(&visit.caller, &list, queue, None)?;
-                Some((queue.as_str(), count(next.left)))
+                Some(count(next.left))
             }
             None => None,
         };
+        let mut hidden = vec![
+            ("source", summary.source.clone()),
+            ("from", from.clone()),
+            ("leaf", leaf.map(|leaf| leaf.to_string()).unwrap_or_default()),
+            ("after", after.to_string()),
+        ];
+        hidden.extend(queue.map(|queue| ("queue", queue.as_str().to_owned())));
         let mut judging = Judging {
-            queue: left,
-            leaf: leaf.map(|leaf| leaf.to_string()).unwrap_or_default(),
-            after: after.to_string(),
-            has_last: leaf.is_none(),
+            action: format!("{}/judge", addresses::conversation(&summary.id)),
+            hidden,
+            left,
             before: match &*judged {
                 "" => String::new(),
                 id => path_in(queue, id, &judged_source, &from),
             },
             ..Judging::default()
         };
-        if summary.status == Status::Deleted {
-            judging.has_last = false;
-        } else {
+        if summary.status != Status::Deleted {
             let last = shown.judge(&conversation, visit.caller.name(), at.as_deref());
-            if let Some(last) = last.filter(|_| leaf.is_none()) {
-                judging.is_good = last.is_good;
-                judging.is_bad = last.is_bad;
-                judging.is_unlearnt = last.is_unlearnt;
-                judging.more.clone_from(&last.more);
-                judging.anchor.clone_from(&last.anchor);
+            if leaf.is_none() {
+                judging.last = "Last answer";
+                last.into_iter().for_each(|last| judging.take_last(last));
             }
             let all = shown.rounds.iter_mut().flat_map(|round| &mut round.said);
-            for one in all.filter_map(|said| said.judge.as_mut()) {
-                let Some(form) = &mut one.form else { continue };
-                form.goes_on = queue.is_some();
-                judging.open = Some(one.at.clone());
-            }
+            all.filter_map(|said| said.judge.as_mut()).for_each(|one| judging.take_open(one));
         }
         let (mut tasks, mut tasks_left) = (Vec::new(), 0);
         if shown.next.is_none() {

@@ -7,7 +7,6 @@ use axum::extract::State;
 use axum::response::Response;
 use axum::routing::get;
 use axum::{Extension, Router};
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use retort_model::{ItemKind, Purpose, RunFilter, RunSource, Time};
 use retort_service::{
     Cursor, ExportRequest, Flow, FlowParts, Latency, RunBar, RunCharts, RunPage, RunSummary,
@@ -15,6 +14,7 @@ use retort_service::{
 };
 use serde::Deserialize;
 
+use super::addresses::run_in;
 use super::display::{count, day, moment, purpose_name, sentence, span, status_class, took};
 use super::filter_form::{FilterForm, Input};
 use super::flows::{Words, path, shown_id, words};
@@ -62,6 +62,8 @@ struct Looking {
     /// `on`, in the end, if all are selected that the filter matches.
     all: Vec<String>,
     after: Option<String>,
+    /// Whether the last of the history was judged just now.
+    judged_all: Option<String>,
 }
 
 fn is_on(all: &[String]) -> bool {
@@ -120,13 +122,8 @@ struct Row {
 impl Row {
     /// `here` is the query of the page.
     fn of(run: &RunSummary, marked: &BTreeSet<String>, here: &str) -> Self {
-        let from = match here {
-            "" => String::new(),
-            here => format!("?from={}", utf8_percent_encode(here, NON_ALPHANUMERIC)),
-        };
-        let id = utf8_percent_encode(&run.id, NON_ALPHANUMERIC);
         Self {
-            path: format!("{}/runs/{id}{from}", path(run.source, &run.flow)),
+            path: run_in(None, run, here),
             id: run.id.clone(),
             question: run.question.clone().unwrap_or_default(),
             answer: run.answer.clone().unwrap_or_default(),
@@ -346,6 +343,9 @@ struct History {
     unselected: String,
     next: Option<String>,
     is_first: bool,
+    /// The query of the filter alone.
+    query: String,
+    judged_all: bool,
 }
 
 /// The address of a history, or of a form, with a filter and what is selected.
@@ -381,7 +381,7 @@ async fn history(
     Path(id): Path<String>,
     Query(looking): Query<Looking>,
 ) -> Response {
-    let Looking { mut filtering, id: ids, all, after } = looking;
+    let Looking { mut filtering, id: ids, all, after, judged_all } = looking;
     let is_all = is_on(&all);
     let words = words(source);
     let frame = visit.frame(words.place);
@@ -449,6 +449,8 @@ async fn history(
         marked: count(ids.len() as u64),
         next: page.next.map(|next| next.to_string()),
         is_first,
+        query: filtering.query(),
+        judged_all: judged_all.is_some(),
         filtering,
     };
     show(status_of(problem.as_ref()), &history)

@@ -1,8 +1,8 @@
-//! What people said of an answer, and what the caller may say of it, as the page of a conversation shows it.
+//! What people said of an answer, and what the caller may say of it, as the pages of conversations and runs show it.
 
 use retort_json::RawJson;
-use retort_model::{Judgement, Message, MessagePosition, Role};
-use retort_service::beginning;
+use retort_model::{Judgement, Message, MessagePosition, Role, Run};
+use retort_service::{beginning, beginning_of_answer};
 
 use super::display::moment;
 
@@ -52,6 +52,18 @@ pub(super) struct JudgeForm {
     pub(super) goes_on: bool,
 }
 
+/// An answer that can be judged.
+struct Answer<'a> {
+    judgements: &'a [Judgement<'a>],
+    place: MessagePosition,
+    /// A hash of how it begins.
+    beginning: u64,
+    /// Its text, or the caller's correction of it.
+    text: String,
+    /// Whether the text is the caller's own correction.
+    is_own: bool,
+}
+
 impl Judge {
     /// Of an answer at that place. `name` is the caller's; `open` says of which answer everything is shown; `more` makes
     /// the address at which that is another one's.
@@ -62,30 +74,62 @@ impl Judge {
         open: Option<&str>,
         more: &dyn Fn(&str) -> String,
     ) -> Option<Self> {
-        if message.role != Role::Assistant {
-            return None;
-        }
-        let said = message.judgements.iter();
-        let mut said = said.filter(|one| one.by.as_ref().is_some_and(|by| *by == *name));
-        let said = said.next().cloned().unwrap_or_default();
+        let answer = || Answer {
+            judgements: &message.judgements,
+            place,
+            beginning: beginning(message),
+            text: message.words().decoded().into_owned(),
+            is_own: message.corrected_by().as_deref() == Some(name),
+        };
+        (message.role == Role::Assistant).then(|| Self::of_answer(&answer(), name, open, more))
+    }
+
+    /// Of the answer of a run.
+    pub(super) fn of_run(
+        run: &Run<'_>,
+        name: &str,
+        open: Option<&str>,
+        more: &dyn Fn(&str) -> String,
+    ) -> Self {
+        let text = run.answer.as_ref().map(|answer| answer.decoded()).unwrap_or_default();
+        let own = run.corrections().find(|(_, one)| one.is_by(name));
+        let own = own.map(|(text, _)| text.decoded().into_owned());
+        let answer = Answer {
+            judgements: &run.judgements,
+            place: MessagePosition { round: 0, message: 0 },
+            beginning: beginning_of_answer(&text),
+            is_own: own.is_some(),
+            text: own.unwrap_or_else(|| text.clone().into_owned()),
+        };
+        Self::of_answer(&answer, name, open, more)
+    }
+
+    fn of_answer(
+        answer: &Answer<'_>,
+        name: &str,
+        open: Option<&str>,
+        more: &dyn Fn(&str) -> String,
+    ) -> Self {
+        let said = answer.judgements.iter().find(|one| one.is_by(name));
+        let said = said.cloned().unwrap_or_default();
         let rating = said.rating.as_ref().map_or("", RawJson::as_str).to_owned();
-        let at = format!("{}:{}", place.round, place.message);
+        let MessagePosition { round, message } = answer.place;
+        let at = format!("{round}:{message}");
         let is_open = open == Some(&*at);
-        let is_unlearnt = said.train == Some(false);
-        Some(Self {
-            anchor: format!("m-{}-{}", place.round, place.message),
+        Self {
+            anchor: format!("m-{round}-{message}"),
             more: (!is_open).then(|| more(&at)),
             is_good: rating == "true",
             is_bad: rating == "false",
-            is_unlearnt,
-            form: is_open.then(|| JudgeForm::of(message, &said, &rating, name)),
-            at: format!("{at}:{:x}", beginning(message)),
-        })
+            is_unlearnt: said.train == Some(false),
+            form: is_open.then(|| JudgeForm::of(answer, &said, &rating)),
+            at: format!("{at}:{:x}", answer.beginning),
+        }
     }
 }
 
 impl JudgeForm {
-    fn of(message: &Message<'_>, said: &Judgement<'_>, rating: &str, name: &str) -> Self {
+    fn of(answer: &Answer<'_>, said: &Judgement<'_>, rating: &str) -> Self {
         let mut ratings: Vec<_> = RATINGS
             .iter()
             .map(|(value, words)| ((*value).to_owned(), (*words).to_owned(), *value == rating))
@@ -104,21 +148,64 @@ impl JudgeForm {
             truth: truth
                 .map(|raw| raw.as_text().unwrap_or_else(|| raw.as_str().to_owned()))
                 .unwrap_or_default(),
-            answer: message.words().decoded().into_owned(),
+            answer: answer.text.clone(),
             is_unlearnt: said.train == Some(false),
-            is_own: message.corrected_by().as_deref() == Some(name),
+            is_own: answer.is_own,
             goes_on: false,
         }
     }
 }
 
-/// Who said what of a message: the source first, then people by the time.
-pub(super) fn said_of(message: &Message<'_>) -> Vec<(String, String)> {
+/// What a page says around the judgements of its answers.
+#[derive(Default)]
+pub(super) struct Judging {
+    /// Where the form of the judgement goes to, and what it holds beside that.
+    pub(super) action: String,
+    pub(super) hidden: Vec<(&'static str, String)>,
+    /// How many are left in the queue that one goes through.
+    pub(super) left: Option<String>,
+    /// The answer of which everything is shown, as forms name it.
+    pub(super) open: Option<String>,
+    /// What the last answer is called, if it can be judged; empty if it cannot.
+    pub(super) last: &'static str,
+    /// What the caller said of the last answer, if it is on the page.
+    pub(super) is_good: bool,
+    pub(super) is_bad: bool,
+    pub(super) is_unlearnt: bool,
+    /// The address of everything that can be said of it.
+    pub(super) more: Option<String>,
+    /// Where it is on the page; empty if it is not.
+    pub(super) anchor: String,
+    /// The address of what was judged just before; empty if nothing was.
+    pub(super) before: String,
+}
+
+impl Judging {
+    /// Takes what the caller said of the last answer.
+    pub(super) fn take_last(&mut self, last: &Judge) {
+        self.is_good = last.is_good;
+        self.is_bad = last.is_bad;
+        self.is_unlearnt = last.is_unlearnt;
+        self.more.clone_from(&last.more);
+        self.anchor.clone_from(&last.anchor);
+    }
+
+    /// Takes the answer of which everything is shown, if this is it.
+    pub(super) fn take_open(&mut self, judge: &mut Judge) {
+        if let Some(form) = &mut judge.form {
+            form.goes_on = self.left.is_some();
+            self.open = Some(judge.at.clone());
+        }
+    }
+}
+
+/// Who said what: the source first, then people by the time.
+pub(super) fn said_of(judgements: &[Judgement<'_>]) -> Vec<(String, String)> {
     let who = |one: &Judgement<'_>| match (&one.by, one.at) {
         (Some(by), at) => format!("{} · {}", by.decoded(), moment(at)),
         (None, _) => "Source".to_owned(),
     };
-    message.judgements.iter().map(|one| (who(one), words(one))).collect()
+    judgements.iter().map(|one| (who(one), words(one))).collect()
 }
 
 fn words(one: &Judgement<'_>) -> String {
@@ -132,7 +219,9 @@ fn words(one: &Judgement<'_>) -> String {
         let text = raw.as_text().unwrap_or_else(|| raw.as_str().to_owned());
         format!("expected: {}", text.chars().take(TRUTH).collect::<String>())
     });
-    rating.into_iter().chain(texts).chain(learn).chain(truth).collect::<Vec<_>>().join(" · ")
+    let corrected = one.corrected.as_ref().map(|_| "corrected the answer".to_owned());
+    let all = rating.into_iter().chain(texts).chain(learn).chain(truth).chain(corrected);
+    all.collect::<Vec<_>>().join(" · ")
 }
 
 /// A rating as people read it.

@@ -1,16 +1,17 @@
-//! Judging: what a form says of an answer, and the way through a list of conversations to judge.
+//! Judging: what a form says of an answer, and the way through a list of conversations or runs to judge.
 
-use axum::Router;
 use axum::extract::State;
 use axum::response::Response;
 use axum::routing::{get, post};
+use axum::{Extension, Router};
 use retort_json::RawJson;
-use retort_model::{ConversationFilter, Judging, MessagePosition};
+use retort_model::{ConversationFilter, Judging, MessagePosition, RunFilter, RunSource};
 use retort_service::{JudgementTarget, OneJudgement, Queue};
 use serde::Deserialize;
 
-use super::addresses::{path_in, queue_of};
+use super::addresses::{path_in, queue_of, run_in};
 use super::filter_form::FilterForm;
+use super::flows;
 use super::frame::{Posted, Visit};
 use super::response::{see_other, trouble};
 use super::taken::{Path, Query};
@@ -18,14 +19,28 @@ use crate::app::App;
 use crate::problem::Problem;
 
 pub(super) fn routes() -> Router<App> {
-    Router::new().route("/judge", get(begin)).route("/conversations/{id}/judge", post(judge))
+    let conversations =
+        Router::new().route("/judge", get(begin)).route("/conversations/{id}/judge", post(judge));
+    let copilots = Router::new()
+        .route("/copilots/{id}/judge", get(begin_runs))
+        .route("/copilots/{id}/runs/{run}/judge", post(judge_run))
+        .layer(Extension(RunSource::Copilot));
+    let recipes = Router::new()
+        .route("/recipes/{id}/judge", get(begin_runs))
+        .route("/recipes/{id}/runs/{run}/judge", post(judge_run))
+        .layer(Extension(RunSource::Recipe));
+    let applications = Router::new()
+        .route("/applications/{id}/judge", get(begin_runs))
+        .route("/applications/{id}/runs/{run}/judge", post(judge_run))
+        .layer(Extension(RunSource::Application));
+    conversations.merge(copilots).merge(recipes).merge(applications)
 }
 
-/// Where the way leads once nothing of the list is left.
-fn done(list: &str) -> String {
+/// Where the way leads once nothing of the list at that path is left.
+fn done(path: &str, list: &str) -> String {
     match list {
-        "" => "/export?judged_all=1".to_owned(),
-        list => format!("/export?{list}&judged_all=1"),
+        "" => format!("{path}?judged_all=1"),
+        list => format!("{path}?{list}&judged_all=1"),
     }
 }
 
@@ -49,8 +64,42 @@ async fn begin(State(app): State<App>, visit: Visit, Query(begun): Query<Begun>)
     match next.await {
         Ok(found) => {
             let to = found.next.map(|one| path_in(Some(queue), &one.id, &one.source, &list));
-            see_other(&to.unwrap_or_else(|| done(&list)), None)
+            see_other(&to.unwrap_or_else(|| done("/export", &list)), None)
         }
+        Err(problem) => trouble(&problem),
+    }
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct RunsBegun {
+    queue: String,
+    #[serde(flatten)]
+    filtering: FilterForm<RunFilter>,
+}
+
+/// Goes to the first run of a history that is left to judge.
+async fn begin_runs(
+    State(app): State<App>,
+    Extension(source): Extension<RunSource>,
+    visit: Visit,
+    Path(flow): Path<String>,
+    Query(begun): Query<RunsBegun>,
+) -> Response {
+    let filter = match begun.filtering.filter() {
+        Ok(filter) => RunFilter { source: Some(source), flow: Some(flow.clone()), ..filter },
+        Err(problem) => return trouble(&problem),
+    };
+    let queue = queue_of(&begun.queue).unwrap_or(Queue::Mine);
+    let list = begun.filtering.query();
+    let next = app.call(move |service| {
+        service.flow(&visit.caller, Some(source), &flow)?;
+        let next = service.next_run_to_judge(&visit.caller, &filter, queue, None)?.next;
+        let to = next.map(|one| run_in(Some(queue), &one, &list));
+        Ok(to.unwrap_or_else(|| done(&flows::path(source, &flow), &list)))
+    });
+    match next.await {
+        Ok(to) => see_other(&to, None),
         Err(problem) => trouble(&problem),
     }
 }
@@ -116,6 +165,13 @@ impl Said {
         Ok(OneJudgement { says, corrected, ..OneJudgement::default() })
     }
 
+    /// Whether the way goes on to what is left: after a rating of the last answer, but of what is said of one of several
+    /// answers only if asked.
+    fn goes_on(&self, one: &OneJudgement, place: Option<MessagePosition>) -> bool {
+        let is_rated = one.says.rating.as_ref().is_some_and(Option::is_some);
+        place.is_none() && is_rated || self.act.starts_with(NEXT)
+    }
+
     /// What it says, and whether that is of the last answer.
     fn read(&self) -> Result<(OneJudgement, Option<MessagePosition>), Problem> {
         let mut parts = self.act.split(':');
@@ -148,10 +204,7 @@ async fn judge(
         let source = Some(&*form.source).filter(|source| !source.is_empty());
         service.judge_one(caller, (&id, source), &one)?;
         let here = path_in(queue, &id, &form.source, &form.from);
-        // A rating of the last answer leads to the next one; what is said of one of several answers does not, unless asked.
-        let is_rated = one.says.rating.as_ref().is_some_and(Option::is_some);
-        let goes_on = place.is_none() && is_rated || form.act.starts_with(NEXT);
-        let Some(queue) = queue.filter(|_| goes_on) else {
+        let Some(queue) = queue.filter(|_| form.goes_on(&one, place)) else {
             let mut to = here;
             for (name, value) in [("leaf", &form.leaf), ("after", &form.after)] {
                 if value.parse::<usize>().is_ok() {
@@ -171,7 +224,43 @@ async fn judge(
             let mut query = url::form_urlencoded::Serializer::new(path);
             query.append_pair("judged", &id).append_pair("judged_source", &form.source).finish()
         });
-        Ok(next.unwrap_or_else(|| done(&form.from)))
+        Ok(next.unwrap_or_else(|| done("/export", &form.from)))
+    });
+    match judged.await {
+        Ok(to) => see_other(&to, None),
+        Err(problem) => trouble(&problem),
+    }
+}
+
+async fn judge_run(
+    State(app): State<App>,
+    Extension(source): Extension<RunSource>,
+    Path((flow, id)): Path<(String, String)>,
+    Posted { visit, form }: Posted<Said>,
+) -> Response {
+    let (one, place) = match form.read() {
+        Ok(read) => read,
+        Err(problem) => return trouble(&problem),
+    };
+    let queue = queue_of(&form.queue);
+    let judged = app.call(move |service| {
+        let caller = &visit.caller;
+        let which = (&*id, (Some(source), Some(&*flow)));
+        service.judge_run(caller, which, &one)?;
+        let summary = service.find_run(caller, which.0, which.1)?;
+        let Some(queue) = queue.filter(|_| form.goes_on(&one, place)) else {
+            let anchor = if place.is_some() { "#m-0-0" } else { "" };
+            return Ok(format!("{}{anchor}", run_in(queue, &summary, &form.from)));
+        };
+        let filter = FilterForm::<RunFilter>::at(&form.from);
+        let filter = RunFilter { source: Some(source), flow: Some(flow.clone()), ..filter };
+        let next = service.next_run_to_judge(caller, &filter, queue, Some(&summary))?.next;
+        let next = next.map(|one| {
+            let path = run_in(Some(queue), &one, &form.from);
+            let mut query = url::form_urlencoded::Serializer::new(path);
+            query.append_pair("judged", &id).finish()
+        });
+        Ok(next.unwrap_or_else(|| done(&flows::path(source, &flow), &form.from)))
     });
     match judged.await {
         Ok(to) => see_other(&to, None),

@@ -416,7 +416,7 @@ fn one_said(
             }
         }
     }
-    let judged = said_of(message);
+    let judged = said_of(&message.judgements);
     for (_, words) in &judged {
         room.take(words);
     }

@@ -8,14 +8,17 @@ use axum::routing::get;
 use axum::{Extension, Router};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use retort_json::{RawJson, Text};
-use retort_model::{Feedback, Fields, NodeRun, Run, RunSource, canonical};
+use retort_model::{Feedback, Fields, NodeRun, Run, RunFilter, RunSource, canonical};
+use retort_service::RunSummary;
 use serde::Deserialize;
 
+use super::addresses::{queue_of, run_in};
 use super::datasets::{Traced, traced};
 use super::display::{bytes, count, moment, status_class, took};
+use super::filter_form::FilterForm;
 use super::flows::{Words, path, words};
 use super::frame::{Frame, Visit};
-use super::judged::rated;
+use super::judged::{Judge, Judging, rated, said_of};
 use super::paging::Paging;
 use super::records::{Room, context, cut, pretty};
 use super::response::{show, trouble};
@@ -83,7 +86,16 @@ struct Whole {
     took: String,
     owner: String,
     thread: String,
+    /// What was asked and answered, and what is known beside that.
+    asked: Vec<Field>,
     fields: Vec<Field>,
+    /// Who said what of the answer, corrections of it with their authors, and what the visitor may say of it.
+    judged: Vec<(String, String)>,
+    corrections: Vec<(String, String)>,
+    judge: Judge,
+    judging: Judging,
+    /// The next run of the queue.
+    onward: Option<String>,
     files: Vec<(String, String)>,
     contexts: Vec<(String, String)>,
     nodes: Vec<Node>,
@@ -103,6 +115,12 @@ struct Asked {
     from: String,
     /// How many nodes are on the pages before.
     after: usize,
+    /// The queue that one goes through to judge.
+    queue: String,
+    /// The answer, if everything can be said of it: `0:0`.
+    at: Option<String>,
+    /// The run of the queue that was judged just now.
+    judged: String,
 }
 
 async fn run(
@@ -119,8 +137,44 @@ async fn run(
         let line = String::from_utf8_lossy(&line);
         let run = canonical::read_run(&line).map_err(Problem::internal)?;
         let mut room = Room::of_page();
-        let fields = fields_of(&run);
-        fields.iter().for_each(|field| _ = room.take(&field.text));
+        let (told, fields) = fields_of(&run);
+        told.iter().chain(&fields).for_each(|field| _ = room.take(&field.text));
+        let corrections = run.corrections().map(|(text, one)| {
+            let by = one.by.as_ref().map(|by| by.decoded().into_owned()).unwrap_or_default();
+            (by, cut(&text.decoded()))
+        });
+        let corrections: Vec<_> = corrections.take_while(|(_, text)| room.take(text)).collect();
+        let queue = queue_of(&asked.queue);
+        let mut judging = Judging {
+            action: format!("{}/judge", run_path(&summary)),
+            hidden: vec![("from", asked.from.clone())],
+            last: "Answer",
+            ..Judging::default()
+        };
+        let mut onward = None;
+        if let Some(queue) = queue {
+            let filter = RunFilter {
+                source: Some(source),
+                flow: Some(flow.clone()),
+                ..FilterForm::<RunFilter>::at(&asked.from)
+            };
+            let caller = &visit.caller;
+            let next = service.next_run_to_judge(caller, &filter, queue, Some(&summary))?;
+            let next_path = |one: &RunSummary| run_in(Some(queue), one, &asked.from);
+            onward = next.next.filter(|one| one.id != summary.id).as_ref().map(next_path);
+            judging.left = Some(count(next.left));
+            judging.hidden.push(("queue", queue.as_str().to_owned()));
+            if !asked.judged.is_empty() {
+                let before = RunSummary { id: asked.judged.clone(), ..summary.clone() };
+                judging.before = next_path(&before);
+            }
+        }
+        let here = run_in(queue, &summary, &asked.from);
+        let more =
+            |at: &str| format!("{here}&at={}#m-0-0", utf8_percent_encode(at, NON_ALPHANUMERIC));
+        let mut judge = Judge::of_run(&run, visit.caller.name(), asked.at.as_deref(), &more);
+        judging.take_last(&judge);
+        judging.take_open(&mut judge);
         let files = run.files.iter().map(|file| {
             let name = file.name.as_ref().unwrap_or(&file.uri);
             let about = [
@@ -148,21 +202,15 @@ async fn run(
         }
         let next = asked.after.saturating_add(nodes.len());
         let next = (next < run.nodes.len()).then_some(next);
-        let here = utf8_percent_encode(&summary.id, NON_ALPHANUMERIC);
-        let mut address = format!("{}/runs/{here}", path(source, &flow));
-        if !asked.from.is_empty() {
-            let from = utf8_percent_encode(&asked.from, NON_ALPHANUMERIC);
-            address.push_str(&format!("?from={from}"));
-        }
+        let address = here;
         let (bars, spans_left) = waterfall(&run.nodes);
         let here_to = next.unwrap_or(run.nodes.len());
         let spans = bars.into_iter().map(|bar| {
             let place = bar.place;
             let is_here = (asked.after..here_to).contains(&place);
-            let mark = if address.contains('?') { '&' } else { '?' };
             let path = match is_here {
                 true => format!("#node-{place}"),
-                false => format!("{address}{mark}after={place}#node-{place}"),
+                false => format!("{address}&after={place}#node-{place}"),
             };
             Span { bar, path }
         });
@@ -192,7 +240,13 @@ async fn run(
             took: took(run.started_at, run.finished_at),
             owner: summary.owner.unwrap_or_default(),
             thread: shown(run.thread.as_ref()),
+            asked: told,
             fields,
+            judged: said_of(&run.judgements),
+            corrections,
+            judge,
+            judging,
+            onward,
             files,
             contexts,
             nodes,
@@ -233,16 +287,28 @@ fn named(fields: impl IntoIterator<Item = (&'static str, String)>) -> Vec<Field>
     fields.into_iter().filter(says).map(field).collect()
 }
 
-fn fields_of(run: &Run<'_>) -> Vec<Field> {
-    named([
+/// What was asked and answered, and what is known beside that.
+fn fields_of(run: &Run<'_>) -> (Vec<Field>, Vec<Field>) {
+    // The judgements say it, if there are any.
+    let unjudged = run.feedback.as_deref().filter(|_| run.judgements.is_empty());
+    let told = named([
         ("Question", shown(run.question.as_ref())),
         ("Inputs", json(run.inputs.as_ref())),
         ("Answer", shown(run.answer.as_ref())),
         ("Error", shown(run.error.as_ref())),
-        ("Feedback", feedback(run.feedback.as_deref())),
+    ]);
+    let fields = named([
+        ("Feedback", feedback(unjudged)),
         ("Ground truth", shown(run.ground_truth.as_ref())),
         ("Metadata", rest(&run.metadata)),
-    ])
+    ]);
+    (told, fields)
+}
+
+/// The address of a run alone.
+fn run_path(run: &RunSummary) -> String {
+    let id = utf8_percent_encode(&run.id, NON_ALPHANUMERIC);
+    format!("{}/runs/{id}", path(run.source, &run.flow))
 }
 
 fn node(node: &NodeRun<'_>, all: &[NodeRun<'_>]) -> Node {

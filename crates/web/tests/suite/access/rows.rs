@@ -195,6 +195,9 @@ pub const ROWS: &[Row] = &[
     })
     .but("one of the member's, and another"),
     row("GET /api/v1/runs/{id}", |stage| at(format!("/runs/{}", stage.run()))),
+    row("POST /api/v1/runs/{id}/judgements", |stage| {
+        at(format!("/runs/{}/judgements", stage.run())).json(json!({"rating": true}))
+    }),
     row("POST /api/v1/runs/purge", |stage| {
         at("/runs/purge").json(json!({"selection": {"ids": [stage.run(), stage.run()]}}))
     }),
@@ -527,6 +530,14 @@ pub const ROWS: &[Row] = &[
     row("GET /copilots/{id}/runs/{run}", |stage| {
         page(format!("/copilots/desk/runs/{}", stage.run_of("copilot_id", "desk")))
     }),
+    row("GET /copilots/{id}/judge", |stage| {
+        stage.run_of("copilot_id", "desk");
+        page("/copilots/desk/judge?queue=mine")
+    }),
+    row("POST /copilots/{id}/runs/{run}/judge", |stage| {
+        page(format!("/copilots/desk/runs/{}/judge", stage.run_of("copilot_id", "desk")))
+            .form(&[("csrf", "CSRF"), ("act", "good:0:0:-")])
+    }),
     row("GET /copilots/{id}/export", |stage| {
         stage.run_of("copilot_id", "desk");
         page("/copilots/desk/export")
@@ -550,6 +561,14 @@ pub const ROWS: &[Row] = &[
     row("GET /recipes/{id}/runs/{run}", |stage| {
         page(format!("/recipes/hook/runs/{}", stage.recipe_run()))
     }),
+    row("GET /recipes/{id}/judge", |stage| {
+        stage.recipe_run();
+        page("/recipes/hook/judge?queue=mine")
+    }),
+    row("POST /recipes/{id}/runs/{run}/judge", |stage| {
+        page(format!("/recipes/hook/runs/{}/judge", stage.recipe_run()))
+            .form(&[("csrf", "CSRF"), ("act", "good:0:0:-")])
+    }),
     row("GET /recipes/{id}/export", |stage| {
         stage.recipe_run();
         page("/recipes/hook/export")
@@ -572,6 +591,14 @@ pub const ROWS: &[Row] = &[
     }),
     row("GET /applications/{id}/runs/{run}", |stage| {
         page(format!("/applications/shop/runs/{}", stage.application_run()))
+    }),
+    row("GET /applications/{id}/judge", |stage| {
+        stage.application_run();
+        page("/applications/shop/judge?queue=mine")
+    }),
+    row("POST /applications/{id}/runs/{run}/judge", |stage| {
+        page(format!("/applications/shop/runs/{}/judge", stage.application_run()))
+            .form(&[("csrf", "CSRF"), ("act", "good:0:0:-")])
     }),
     row("GET /applications/{id}/export", |stage| {
         stage.application_run();
