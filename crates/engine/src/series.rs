@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 
 use retort_formats::package::{
     MANIFEST, SERIES_ENDING, SeriesReceipt, SeriesWindow, WindowSpan, WindowTold,
@@ -197,7 +198,7 @@ impl VerifiedSeries {
     }
 
     fn package(&mut self, package: &mut Package, name: &str) {
-        match verify_package(package) {
+        match verify_package(package, &AtomicBool::new(false)) {
             Ok(found) => {
                 self.files += found.files;
                 self.records += found.records;

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 
 use retort_formats::package::MANIFEST;
 use serde::{Deserialize, Serialize};
@@ -53,7 +54,7 @@ pub fn statement_path(package: &Path) -> PathBuf {
 /// The package cannot be read, or is not as its receipt says.
 pub fn sign_package(path: &Path, key: &SecretKey) -> Result<String, Error> {
     let mut package = Package::open(path)?;
-    let verified = verify_package(&mut package)?;
+    let verified = verify_package(&mut package, &AtomicBool::new(false))?;
     if let Some(first) = verified.differences.first() {
         return Err(Error::Choice(format!(
             "{} does not match its receipt, so it is not signed: {}: {}",

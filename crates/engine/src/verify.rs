@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::io::{self, BufReader, Read, Seek};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use retort_formats::file::by_name as file_format_named;
 use retort_formats::package::{
@@ -49,15 +50,15 @@ const DIFFERENCES_PER_FILE: usize = 10;
 /// # Errors
 /// The package cannot be read at all.
 pub fn verify(path: &Path) -> Result<Verified, Error> {
-    verify_package(&mut Package::open(path)?)
+    verify_package(&mut Package::open(path)?, &AtomicBool::new(false))
 }
 
 /// Reads a package and holds it against its receipt: every file's bytes and hash, every record's columns, all
 /// counts.
 ///
 /// # Errors
-/// The package cannot be read at all. What differs is no error but the result.
-pub fn verify_package(package: &mut Package) -> Result<Verified, Error> {
+/// The package cannot be read at all, or the work is stopped. What differs is no error but the result.
+pub fn verify_package(package: &mut Package, stopped: &AtomicBool) -> Result<Verified, Error> {
     let manifest = package.manifest().clone();
     let mut verified = Verified { manifest: manifest.clone(), ..Verified::default() };
     if !manifest.balances() {
@@ -85,8 +86,11 @@ pub fn verify_package(package: &mut Package) -> Result<Verified, Error> {
     }
     for file in &manifest.files {
         verified.files += 1;
-        if let Err(error) = verified.file(package, &manifest, file) {
+        if let Err(error) = verified.file(package, &manifest, file, stopped) {
             verified.differ(&file.path, error.to_string());
+        }
+        if stopped.load(Ordering::Relaxed) {
+            return Err(Error::Stopped);
         }
     }
     Ok(verified)
@@ -105,6 +109,7 @@ impl Verified {
         package: &mut Package,
         manifest: &Manifest,
         file: &DataFile,
+        stopped: &AtomicBool,
     ) -> io::Result<()> {
         let (bytes, hash, lines) = read_through(&mut package.file(&file.path)?)?;
         self.bytes += bytes;
@@ -115,7 +120,7 @@ impl Verified {
             self.differ(&file.path, format!("SHA-256 {hash}, the receipt says {}", file.sha256));
         }
         if file.records.is_some() {
-            return self.data(package, manifest, file);
+            return self.data(package, manifest, file, stopped);
         }
         let beside = match file.path.as_str() {
             REJECTS => {
@@ -150,9 +155,13 @@ impl Verified {
         package: &mut Package,
         manifest: &Manifest,
         file: &DataFile,
+        stopped: &AtomicBool,
     ) -> io::Result<()> {
         let mut records = 0;
         for row in rows_of(package, manifest, &file.path)? {
+            if stopped.load(Ordering::Relaxed) {
+                return Ok(());
+            }
             records += 1;
             let problem = match row {
                 Ok(row) => row_problem(&row, manifest),
@@ -323,7 +332,7 @@ mod tests {
             assert_eq!(memory.0, zipped.0);
 
             let mut package = Package::on(Box::new(memory.clone()), Path::new("n")).unwrap();
-            let verified = verify_package(&mut package).unwrap();
+            let verified = verify_package(&mut package, &AtomicBool::new(false)).unwrap();
             assert_eq!(verified.differences, []);
             assert_eq!(verified.records, 2);
             assert_eq!(preview_package(&mut package).unwrap().len(), 2);
@@ -331,7 +340,8 @@ mod tests {
             let mut damaged = memory;
             damaged.0.get_mut(CARD).unwrap().push(b'!');
             let mut package = Package::on(Box::new(damaged), Path::new("n")).unwrap();
-            let differences = verify_package(&mut package).unwrap().differences;
+            let differences =
+                verify_package(&mut package, &AtomicBool::new(false)).unwrap().differences;
             assert!(differences.iter().all(|one| one.file == CARD) && differences.len() == 2);
         }
     }

@@ -1,6 +1,7 @@
 //! Datasets that were made: looked at, renamed, deleted, traced.
 
 use std::collections::HashMap;
+use std::sync::atomic::AtomicBool;
 
 use retort_engine::panics::point;
 use retort_engine::{
@@ -178,7 +179,7 @@ impl Service {
     /// Its objects are not there, or not whole. What differs is no error but the result.
     pub fn verify_dataset(&self, dataset: &Dataset) -> Result<Verified, Error> {
         let mut package = self.open_dataset(dataset)?;
-        let mut verified = verify_package(&mut package)?;
+        let mut verified = verify_package(&mut package, &AtomicBool::new(false))?;
         let listed = verified.manifest.files.iter().map(|one| (&*one.path, &*one.sha256));
         let listed: HashMap<&str, &str> = listed.collect();
         for file in self.store.dataset_files(dataset)? {

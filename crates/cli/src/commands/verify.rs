@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::atomic::AtomicBool;
 
 use clap::Args;
 use retort_service::{
@@ -62,7 +63,7 @@ impl Verify {
             };
         };
         let mut package = Package::open(&self.package)?;
-        let mut verified = verify_package(&mut package)?;
+        let mut verified = verify_package(&mut package, &AtomicBool::new(false))?;
         let statement = self.statement.unwrap_or_else(|| statement_path(&self.package));
         verified.differences.extend(check_statement(&mut package, &statement, &key)?);
         tell_against(&verified, (&name, "its receipt and its signed statement"), self.json)
