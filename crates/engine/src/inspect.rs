@@ -22,6 +22,19 @@ pub struct Inspection {
     pub found: Found,
 }
 
+impl Inspection {
+    /// What was counted as JSON, with the `sources` and what a `dataset` would report.
+    pub fn to_json(&self) -> serde_json::Value {
+        let mut whole = self.item_stats.to_json();
+        if let Some(object) = whole.as_object_mut() {
+            let sources = self.sources.iter().map(SourceCount::to_json).collect();
+            object.insert("sources".into(), sources);
+            object.insert("dataset".into(), self.found.to_json());
+        }
+        whole
+    }
+}
+
 /// The first items of the inputs as they are, whatever they are.
 ///
 /// # Errors

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, HashSet};
 use retort_model::{
     Conversation, Document, Item, Message, Role, Run, SeenLengths, Time, Usage, language_of,
 };
+use serde_json::{Map, Value, json};
 
 use super::item::ReadItem;
 
@@ -89,6 +90,51 @@ pub struct Unknown {
     pub count: u64,
     /// The id of the first item with it.
     pub first: String,
+}
+
+impl ItemStats {
+    /// The counts as JSON. Lengths are told by their percentiles, moments as RFC 3339.
+    pub fn to_json(&self) -> Value {
+        let not_understood = self.not_understood.iter();
+        let not_understood = not_understood
+            .map(|(path, one)| (path.clone(), json!({"count": one.count, "first": one.first})));
+        json!({
+            "items": self.items,
+            "understood": self.understood,
+            "kinds": self.kinds,
+            "rounds": self.rounds,
+            "branched": self.branched,
+            "turns": self.turns,
+            "tokens": {
+                "conversations": self.tokens.conversations,
+                "input": self.tokens.input,
+                "output": self.tokens.output,
+            },
+            "roles": self.roles,
+            "attachments": self.attachments,
+            "reasoning": self.reasoning,
+            "calls": self.calls,
+            "results": self.results,
+            "calls_without_result": self.calls_without_result,
+            "tools": self.tools,
+            "ratings": self.ratings,
+            "failed": self.failed,
+            "models": self.models,
+            "languages": self.languages,
+            "months": self.months,
+            "first": self.first.map(|time| time.to_string()),
+            "last": self.last.map(|time| time.to_string()),
+            "undated": self.undated,
+            "messages_each": lengths(&self.messages_each),
+            "characters_each": lengths(&self.characters_each),
+            "not_understood": not_understood.collect::<Map<_, _>>(),
+        })
+    }
+}
+
+fn lengths(lengths: &SeenLengths) -> Value {
+    let [median, p90, p99] = [50, 90, 99].map(|percent| lengths.percentile(percent));
+    json!({"total": lengths.total, "median": median, "p90": p90, "p99": p99, "longest": lengths.longest})
 }
 
 /// The name under which to count another: [`OTHERS`] for a new one once there are too many.

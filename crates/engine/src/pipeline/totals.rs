@@ -98,6 +98,14 @@ pub struct SourceCount {
     pub refused: u64,
 }
 
+impl SourceCount {
+    /// The counts as JSON.
+    pub fn to_json(&self) -> serde_json::Value {
+        let Self { name, format, items, refused } = self;
+        serde_json::json!({"name": name, "format": format, "items": items, "refused": refused})
+    }
+}
+
 /// A place in an item where redaction found something.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListedHit {
