@@ -104,18 +104,18 @@ pub use work::{Done, Worked};
 pub use retort_engine::{
     About, AskedPart, ConvertPlan, DatasetPlan, Dedup, Diff, Difference, DuplicateCounts,
     Error as EngineError, ExportOption, ExportOptions, Found, Group, Input, Inspection, Lines,
-    ListedHit, Measure, MeasureOptions, MergePlan, Merged, NamedInputs, OPTIONS, Objects,
-    OutputForm, OverLong, Package, PassedOver, Preview, PublicKey, ReadOptions, ReceiptChange,
-    RecogniserProgram, Report, Searched, SecretKey, SeriesFound, SoughtTexts, Stats, Values,
-    Verified, VerifiedSeries, Word, allow_all_programs, check_statement, convert, diff, discard,
-    files_of, files_together, first_texts, inspect, io_reason, lines_of, merge, open_envelope,
-    output_stem, panics,
+    ListedHit, Measure, MeasureOptions, MergePlan, Merged, ModelView, NamedInputs, OPTIONS,
+    Objects, OutputForm, OverLong, Package, PassedOver, Preview, PublicKey, ReadOptions,
+    ReceiptChange, RecogniserProgram, Report, Searched, SecretKey, SeenRecord, SeriesFound,
+    SoughtTexts, Stats, Values, Verified, VerifiedSeries, Word, allow_all_programs,
+    check_statement, convert, diff, discard, files_of, files_together, first_texts, inspect,
+    io_reason, lines_of, merge, open_envelope, output_stem, panics,
     pipeline::{
         Contents, FirstRefused, ItemStats, Nobody, Observer, PartNumber, Progress, SourceCount,
         threads,
     },
-    preview, preview_package, read_templates, read_tokenizer, sign_package, statement_path, stats,
-    stats_of_package, verify, verify_package, verify_series,
+    preview, preview_package, sign_package, statement_path, stats, stats_of_package, verify,
+    verify_package, verify_series,
 };
 
 /// The archive of files that other programs delete.

@@ -5,8 +5,8 @@ use std::io::Write;
 use clap::Args;
 use retort_json::Value;
 use retort_service::data::DataFormat;
-use retort_service::template::{Rendered, Templates, TokenCount, Tokenizer};
-use retort_service::{Clock, MeasureOptions, read_templates, read_tokenizer};
+use retort_service::template::{Rendered, TemplateError};
+use retort_service::{Clock, MeasureOptions, ModelView, SeenRecord};
 use serde_json::json;
 
 use super::Failure;
@@ -35,24 +35,13 @@ impl AsModel {
         let dataset = self.model.0.resolve("view".parse()?, None)?;
         let MeasureOptions { template, tokenizer, .. } = dataset.measuring;
         let Some(template) = template.filter(|_| self.as_model) else { return Ok(None) };
-        let templates = read_templates(&template, MachineClock.now())?;
-        let tokenizer = tokenizer.as_deref().map(read_tokenizer).transpose()?;
-        Ok(Some(View { format, templates, tokenizer }))
+        let view = ModelView::read(format, &template, tokenizer.as_deref(), MachineClock.now())?;
+        Ok(Some(View(view)))
     }
 }
 
-/// Renders and counts records.
-pub struct View {
-    format: &'static dyn DataFormat,
-    templates: Templates,
-    tokenizer: Option<Tokenizer>,
-}
-
-/// A record as the model sees it.
-struct Seen {
-    rendered: Rendered,
-    counted: TokenCount,
-}
+/// Shows records as the model sees them.
+pub struct View(ModelView);
 
 impl View {
     /// Shows records: as JSON (one array, or a line each), or to read.
@@ -61,21 +50,15 @@ impl View {
         let mut all = Vec::new();
         for (index, record) in records.iter().enumerate() {
             let record = Value::parse(record)?;
-            let seen = self.see(&record)?;
+            let seen = self.0.see(&record)?;
             if is_lines {
-                writeln!(out, "{}", self.json(&seen))?;
+                writeln!(out, "{}", json_of(&seen))?;
             } else if is_json {
-                all.push(self.json(&seen));
+                all.push(json_of(&seen));
             } else {
                 let separator = if index > 0 { "\n" } else { "" };
-                writeln!(
-                    out,
-                    "{separator}{}. {}: {}",
-                    index + 1,
-                    title(&record),
-                    self.words(&seen)
-                )?;
-                if let Ok(Seen { rendered, .. }) = &seen {
+                writeln!(out, "{separator}{}. {}: {}", index + 1, title(&record), words(&seen))?;
+                if let Ok(SeenRecord { rendered, .. }) = &seen {
                     write!(out, "{}", lines(&marked(rendered), "  "))?;
                 }
             }
@@ -85,63 +68,26 @@ impl View {
         }
         Ok(())
     }
+}
 
-    /// A record as the model sees it, or the error that the template raised.
-    fn see(&self, record: &Value<'_>) -> Result<Result<Seen, String>, Failure> {
-        let chats = self.format.chats(record).unwrap_or_default();
-        let Some(chat) = chats.into_iter().next() else {
-            return Err(format!(
-                "`--as-model` cannot read chats from rows of `{}`; it reads the formats for training, in JSON Lines or Parquet",
-                self.format.name()
-            )
-            .into());
-        };
-        let rendered = match self.templates.render_row(&chat) {
-            Ok(rendered) => rendered,
-            Err(error) => return Ok(Err(error.to_string())),
-        };
-        let learnt = rendered.learnt.as_deref().unwrap_or_default();
-        let counted = match &self.tokenizer {
-            Some(tokenizer) => tokenizer.count(&rendered.text, learnt)?,
-            None => TokenCount::of_characters(&rendered.text, learnt),
-        };
-        Ok(Ok(Seen { rendered, counted }))
+fn words(seen: &Result<SeenRecord, TemplateError>) -> String {
+    let seen = match seen {
+        Ok(seen) => seen,
+        Err(error) => return format!("not rendered: {error}"),
+    };
+    let all = several(seen.counted.all as u64, seen.unit);
+    if seen.rendered.learnt.is_none() {
+        return format!(
+            "{all}; cannot tell what the model is trained on, because the template changes earlier messages and has no `{{% generation %}}` marks"
+        );
     }
+    format!("{all}, trained on {}", count(seen.counted.learnt as u64))
+}
 
-    fn unit(&self) -> &'static str {
-        if self.tokenizer.is_some() { "token" } else { "character" }
-    }
-
-    fn words(&self, seen: &Result<Seen, String>) -> String {
-        let seen = match seen {
-            Ok(seen) => seen,
-            Err(error) => return format!("not rendered: {error}"),
-        };
-        let all = several(seen.counted.all as u64, self.unit());
-        if seen.rendered.learnt.is_none() {
-            return format!(
-                "{all}; cannot tell what the model is trained on, because the template changes earlier messages and has no `{{% generation %}}` marks"
-            );
-        }
-        format!("{all}, {} learnt", count(seen.counted.learnt as u64))
-    }
-
-    fn json(&self, seen: &Result<Seen, String>) -> serde_json::Value {
-        let Seen { rendered, counted } = match seen {
-            Ok(seen) => seen,
-            Err(error) => return json!({ "error": error }),
-        };
-        let chars = |end: usize| rendered.text.get(..end).map_or(0, |text| text.chars().count());
-        let spans = |spans: &Vec<std::ops::Range<usize>>| -> Vec<[usize; 2]> {
-            spans.iter().map(|span| [chars(span.start), chars(span.end)]).collect()
-        };
-        json!({
-            "text": rendered.text,
-            "learnt": rendered.learnt.as_ref().map(spans),
-            "unit": format!("{}s", self.unit()),
-            "length": counted.all,
-            "learnt_length": rendered.learnt.as_ref().map(|_| counted.learnt),
-        })
+fn json_of(seen: &Result<SeenRecord, TemplateError>) -> serde_json::Value {
+    match seen {
+        Ok(seen) => seen.to_json(),
+        Err(error) => json!({ "error": error.to_string() }),
     }
 }
 

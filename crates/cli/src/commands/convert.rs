@@ -9,14 +9,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use retort_formats::import::Refusal;
 use retort_formats::package::{self, Finding};
 use retort_model::{DatasetName, Reason, Repair, Tally, Warning, bounds};
 use retort_service::{
     AskedPart, EngineError, Found, OutputForm, PartNumber, PassedOver, Report, convert, discard,
     io_reason, output_stem, threads,
 };
-use serde_json::json;
 
 use super::{Failure, STOPPED, misuse};
 use crate::args::{InputArgs, RedactKey, plan, whole};
@@ -378,69 +376,4 @@ fn list<K: Ord + Copy>(
         writeln!(out, "  {:>8}  {} ({})", count(number), words(kind), slug(kind))?;
     }
     Ok(())
-}
-
-/// The findings as JSON: counts by kind, and the first items of each kind.
-pub fn findings_json(found: &Found) -> serde_json::Value {
-    let Found { account, refused, first_refused, passed_over, hits } = found;
-    fn tally<K: Ord + Copy>(
-        tally: &Tally<K>,
-        name: impl Fn(K) -> &'static str,
-    ) -> serde_json::Value {
-        tally
-            .iter()
-            .map(|(kind, count, _)| (name(kind).to_owned(), json!(count)))
-            .collect::<serde_json::Map<_, _>>()
-            .into()
-    }
-    fn first_ids<K: Ord + Copy>(
-        tally: &Tally<K>,
-        name: impl Fn(K) -> &'static str,
-    ) -> serde_json::Value {
-        tally
-            .iter()
-            .map(|(kind, _, ids)| (name(kind).to_owned(), json!(ids)))
-            .collect::<serde_json::Map<_, _>>()
-            .into()
-    }
-    json!({
-        "read": account.read,
-        "refused": tally(refused, Refusal::as_str),
-        "first_refused": first_refused,
-        "passed_over": tally(passed_over, PassedOver::as_str),
-        "selected": account.selected,
-        "written": account.written,
-        "left_out": tally(&account.left_out, Reason::as_str),
-        "records": account.records,
-        "outputs": account.outputs.iter().map(|one| (one.name.clone(), json!({
-            "selected": one.selected,
-            "written": one.written,
-            "left_out": tally(&one.left_out, Reason::as_str),
-            "records": one.records,
-        }))).collect::<serde_json::Map<_, _>>(),
-        "records_left_out": tally(&account.records_left_out, Reason::as_str),
-        "repaired": tally(&account.repaired, Repair::as_str),
-        "would_be_refused": tally(&account.unrepaired, Repair::as_str),
-        "unfit": tally(&account.unfit, Reason::as_str),
-        "warnings": tally(&account.warned, Warning::as_str),
-        "redacted": account.redacted.iter().map(|(rule, redacted)| (rule.clone(), json!({
-            "hits": redacted.hits,
-            "items": redacted.items,
-        }))).collect::<serde_json::Map<_, _>>(),
-        "redaction_hits": hits.iter().map(|hit| json!({
-            "rule": hit.rule,
-            "item": hit.kind.as_str(),
-            "id": hit.id,
-            "place": hit.place,
-            "context": hit.context,
-        })).collect::<Vec<_>>(),
-        "first_ids": {
-            "left_out": first_ids(&account.left_out, Reason::as_str),
-            "records_left_out": first_ids(&account.records_left_out, Reason::as_str),
-            "repaired": first_ids(&account.repaired, Repair::as_str),
-            "would_be_refused": first_ids(&account.unrepaired, Repair::as_str),
-            "unfit": first_ids(&account.unfit, Reason::as_str),
-            "warnings": first_ids(&account.warned, Warning::as_str),
-        },
-    })
 }

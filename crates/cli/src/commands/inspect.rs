@@ -7,12 +7,10 @@ use std::sync::atomic::AtomicBool;
 
 use clap::Args;
 use retort_formats::import::suggest;
-use retort_service::{Inspection, ItemStats, SourceCount, first_texts, inspect};
-use retort_web::wire;
-use serde_json::json;
+use retort_service::{Inspection, ItemStats, first_texts, inspect};
 
 use super::Failure;
-use super::convert::{exit_code, findings, findings_json, warn_of_most};
+use super::convert::{exit_code, findings, warn_of_most};
 use crate::args::{InputArgs, plan};
 use crate::display::{count, moment, one_line, several};
 use crate::filters::SelectionArgs;
@@ -66,7 +64,7 @@ impl Inspect {
         let inspection = inspect(&plan, &AtomicBool::new(false))?;
         let mut out = std::io::stdout().lock();
         if self.json {
-            writeln!(out, "{}", serde_json::to_string_pretty(&as_json(&inspection)?)?)?;
+            writeln!(out, "{}", serde_json::to_string_pretty(&inspection.to_json())?)?;
         } else {
             print(&inspection, self.reading.is_named(), &mut out)?;
             let found = &inspection.found;
@@ -77,22 +75,6 @@ impl Inspect {
         let account = &inspection.found.account;
         Ok(exit_code(account.read, account.refused))
     }
-}
-
-fn as_json(inspection: &Inspection) -> Result<serde_json::Value, Failure> {
-    let Inspection { item_stats, sources, .. } = inspection;
-    let mut whole = serde_json::to_value(wire::Contents::from(item_stats))?;
-    if let Some(object) = whole.as_object_mut() {
-        object.insert("sources".into(), sources_json(sources));
-        object.insert("dataset".into(), findings_json(&inspection.found));
-    }
-    Ok(whole)
-}
-
-/// The streams as JSON, each with its format and its counts.
-pub fn sources_json(sources: &[SourceCount]) -> serde_json::Value {
-    let one = |one: &SourceCount| json!({"name": one.name, "format": one.format, "items": one.items, "refused": one.refused});
-    sources.iter().map(one).collect()
 }
 
 /// The formats with their files, items and refusals.

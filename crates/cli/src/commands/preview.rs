@@ -13,7 +13,7 @@ use std::sync::atomic::AtomicBool;
 
 use super::Failure;
 use super::as_model::{AsModel, View};
-use super::convert::{exit_code, findings, findings_json, rejects_to, warn_of_most};
+use super::convert::{exit_code, findings, rejects_to, warn_of_most};
 use crate::args::{InputArgs, RedactKey, plan};
 use crate::display::{one_line, table, title};
 use crate::filters::SelectionArgs;
@@ -121,7 +121,7 @@ impl Showing {
                 .collect::<Result<Vec<serde_json::Value>, _>>()?;
             let mut whole = json!({"records": values});
             if let (Some(found), Some(object)) = (found, whole.as_object_mut()) {
-                object.insert("findings".into(), findings_json(found));
+                object.insert("findings".into(), found.to_json());
             }
             writeln!(out, "{}", serde_json::to_string_pretty(&whole)?)?;
         } else {

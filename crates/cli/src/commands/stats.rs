@@ -7,11 +7,12 @@ use std::sync::atomic::AtomicBool;
 
 use clap::Args;
 use retort_model::{ItemFilter, ItemKind, Reason};
-use retort_service::{Dedup, ExportRequest, Package, Stats as Counted, stats, stats_of_package};
+use retort_service::{
+    Dedup, ExportRequest, Package, SourceCount, Stats as Counted, stats, stats_of_package,
+};
 use retort_web::wire;
 
-use super::convert::{exit_code, findings, findings_json, warn_of_most};
-use super::inspect::sources_json;
+use super::convert::{exit_code, findings, warn_of_most};
 use super::{Failure, misuse, print_json, stop_flag};
 use crate::args::{InputArgs, RedactKey, plan};
 use crate::config::StoreArgs;
@@ -152,8 +153,8 @@ pub fn of_package(
 fn as_json(counted: &Counted) -> Result<serde_json::Value, Failure> {
     let mut whole = serde_json::to_value(wire::Stats::from(counted))?;
     if let Some(object) = whole.as_object_mut() {
-        object.insert("sources".into(), sources_json(&counted.sources));
-        object.insert("dataset".into(), findings_json(&counted.found));
+        object.insert("sources".into(), counted.sources.iter().map(SourceCount::to_json).collect());
+        object.insert("dataset".into(), counted.found.to_json());
     }
     Ok(whole)
 }

@@ -33,7 +33,7 @@ fn a_preview_shows_what_the_model_sees_and_learns() {
         let ran = place.ok(&[&shown[..], &["--to", format]].concat());
         let text = "  <s><user>Rain in Oslo?<end>\n  <assistant>⟦{\"city\": \"Ås\"}<end>\n  ⟧<tool>sun<end>\n  <assistant>⟦No.<end>\n  ⟧\n";
         assert!(ran.out.contains(text), "{format}: {}", ran.out);
-        assert!(ran.out.contains("characters, "), "{}", ran.out);
+        assert!(ran.out.contains("characters, trained on "), "{}", ran.out);
     }
     let record = |more: &[&str]| -> Value {
         rows(&place.ok(&[&shown[..], &["--to", "prompt-completion", "--lines"], more].concat()).out)
@@ -82,7 +82,7 @@ fn templates_and_tokenizers_that_are_none_are_refused() {
     refused(&["nowhere.jinja"], "cannot read `nowhere.jinja`");
     refused(&["m", "--tokenizer", "gpt2"], "no tokenizer `gpt2`");
     refused(&["m", "--tokenizer", "m/tokenizer_config.json"], "tokenizer: ");
-    refused(&["m", "--to", "history"], "`--as-model` cannot read chats from rows of `history`");
+    refused(&["m", "--to", "history"], "a chat template cannot render rows of `history`");
     place.refused(&["preview", "in.jsonl", "--as-model"], "--template");
 }
 

@@ -192,3 +192,16 @@ pub struct NotUnderstood {
     /// The id of the first item with it.
     pub first: String,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_and_the_api_describe_items_in_the_same_way() {
+        let mut counted = ItemStats { items: 3, ..ItemStats::default() };
+        counted.messages_each.add(1234, 0);
+        counted.not_understood.entry("content[].type".into()).or_default().count = 2;
+        assert_eq!(serde_json::to_value(Contents::from(&counted)).unwrap(), counted.to_json());
+    }
+}
