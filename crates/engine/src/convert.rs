@@ -86,14 +86,8 @@ fn convert_all(
     stopped: &AtomicBool,
     rejects: &mut (dyn Write + Send),
 ) -> Result<Report, Error> {
-    plan.dataset.check()?;
-    plan.dataset.check_output(&plan.output)?;
-    check_no_input(&plan.output, &plan.inputs)?;
-    let mut inputs = Inputs::find(&plan.inputs, Some(&plan.output), plan.reading)?;
-    plan.check_ways(&inputs)?;
-    let plan = &plan.completed(&mut inputs, stopped)?;
-    inputs.keep_as_read()?;
-    let kept_plan = KeptPlan::of(plan, &inputs);
+    let (plan, mut inputs, kept_plan) = prepared(plan, stopped)?;
+    let plan = &plan;
     let given = match &plan.part {
         Some(AskedPart { part, repeats: Some(path) }) => Some(decisions(path, &kept_plan, *part)?),
         _ => None,
@@ -116,6 +110,34 @@ fn convert_all(
     report.ok_or_else(|| Error::Failed {
         what: "the inputs",
         source: io::Error::other("they changed while they were read"),
+    })
+}
+
+/// The plan with what the inputs decide, the inputs, and everything that the bytes depend on.
+fn prepared(
+    plan: &ConvertPlan,
+    stopped: &AtomicBool,
+) -> Result<(ConvertPlan, Inputs, KeptPlan), Error> {
+    plan.dataset.check()?;
+    plan.dataset.check_output(&plan.output)?;
+    check_no_input(&plan.output, &plan.inputs)?;
+    let mut inputs = Inputs::find(&plan.inputs, Some(&plan.output), plan.reading)?;
+    plan.check_ways(&inputs)?;
+    let plan = plan.completed(&mut inputs, stopped)?;
+    inputs.keep_as_read()?;
+    let kept_plan = KeptPlan::of(&plan, &inputs);
+    Ok((plan, inputs, kept_plan))
+}
+
+/// Checks the plan of a part without making it, and returns a hash of everything that the bytes of all parts depend on: the
+/// options, and the names, sizes and newest time of the inputs.
+///
+/// # Errors
+/// As for [`convert`]; above all, an option that cannot be used with parts.
+pub fn hash_of_parts(plan: &ConvertPlan, stopped: &AtomicBool) -> Result<String, Error> {
+    caught_in(|| {
+        let (_, _, kept_plan) = prepared(plan, stopped)?;
+        kept_plan.hash()
     })
 }
 

@@ -64,7 +64,7 @@ mod verify;
 
 pub use checkpoint::{Checkpoint, Known, STORE};
 pub use compression::Compression;
-pub use convert::{Found, Report, convert};
+pub use convert::{Found, Report, convert, hash_of_parts};
 pub use convert_plan::{AskedPart, ByKind, ConvertPlan};
 pub use decontaminate::{BenchmarkFile, Benchmarks, Contaminated, DecontaminateOptions};
 pub use dedup::{Dedup, DuplicateCounts, Duplicates};

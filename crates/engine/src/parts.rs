@@ -132,6 +132,12 @@ impl KeptPlan {
         }
     }
 
+    /// A hash of all of it.
+    pub fn hash(&self) -> Result<String, Error> {
+        let text = serde_json::to_string(self).map_err(|error| Error::bug(error.to_string()))?;
+        Ok(hex(&Sha256::digest(text)))
+    }
+
     /// What is to be made.
     pub fn dataset(&self) -> Result<DatasetPlan, String> {
         let mut kept = self.dataset.clone();
