@@ -1,11 +1,20 @@
 //! Errors of the engine as exceptions.
 
+use std::path::Path;
+
 use pyo3::create_exception;
 use pyo3::exceptions::{PyException, PyKeyboardInterrupt, PyValueError};
 use pyo3::prelude::*;
 use retort_engine::Error;
+use retort_formats::template::TemplateError;
 
-create_exception!(retort, RetortError, PyException, "Retort could not do what was asked.");
+create_exception!(
+    retort,
+    RetortError,
+    PyException,
+    "Retort could not do what was asked. `path` is the file that it is about, and `line` the line of a chat template; \
+     both are None where there is none."
+);
 create_exception!(retort, UsageError, PyValueError, "An argument or option is not valid.");
 
 create_exception!(
@@ -28,7 +37,33 @@ pub fn raised(py: Python<'_>, error: &Error) -> PyErr {
         }
         Error::Choice(why) => UsageError::new_err(why.clone()),
         Error::Stopped => PyKeyboardInterrupt::new_err(()),
-        _ => RetortError::new_err(error.to_string()),
+        _ => {
+            let raised = RetortError::new_err(error.to_string());
+            let told = path_of(error).map_or(Ok(()), |path| raised.value(py).setattr("path", path));
+            told.err().unwrap_or(raised)
+        }
+    }
+}
+
+/// The exception for what a chat template raises.
+pub fn at_line(py: Python<'_>, error: &TemplateError) -> PyErr {
+    let raised = RetortError::new_err(error.to_string());
+    raised.value(py).setattr("line", error.line).err().unwrap_or(raised)
+}
+
+/// The file that an error is about.
+fn path_of(error: &Error) -> Option<&Path> {
+    match error {
+        Error::Read { path, .. }
+        | Error::Write { path, .. }
+        | Error::Keep { path, .. }
+        | Error::Exists(path)
+        | Error::Busy(path)
+        | Error::NotAPackage(path)
+        | Error::NotWhole { path, .. }
+        | Error::NotAPart { path, .. } => Some(path),
+        Error::Unpack { name, .. } => Some(Path::new(name)),
+        _ => None,
     }
 }
 

@@ -29,7 +29,7 @@ impl Source {
 }
 
 /// What time it is, for templates that print the date.
-fn now() -> Time {
+pub fn now() -> Time {
     #[allow(clippy::disallowed_methods, reason = "the module is a door, and reads the clock")]
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     let micros = since.map_or(0, |since| i64::try_from(since.as_micros()).unwrap_or(i64::MAX));

@@ -7,12 +7,14 @@ use std::path::PathBuf;
 use pyo3::prelude::*;
 use pyo3::types::{IntoPyDict, PyDict, PyList};
 use retort_engine::pipeline::threads as bounded_threads;
-use retort_engine::{AskedPart, MergePlan, Merged, OPTIONS, Package, Values, verify_package};
+use retort_engine::{
+    AskedPart, Error, MergePlan, Merged, OPTIONS, Package, Values, verify_package,
+};
 use retort_formats::{data, file, import};
 use retort_model::DatasetName;
 
 use crate::dataset::{Dataset, loads};
-use crate::error::{raised, usage};
+use crate::error::{RetortError, raised, usage};
 use crate::plan::{Source, options as parse_options, plan};
 use crate::running::run;
 
@@ -82,6 +84,42 @@ pub fn convert<'py>(
         return Ok(report.output.into_pyobject(py)?.into_any());
     }
     Ok(Bound::new(py, Dataset::open(py, report.output, None)?)?.into_any())
+}
+
+/// Checks that an export can be made in parts, and returns a hash of everything that their bytes depend on. Parts in a
+/// folder that is named by it can be used again.
+#[pyfunction]
+#[pyo3(signature = (source, to, name, *, force=false, format=None, namespace=None, limit=None, strict=false, redact_key=None, **options))]
+#[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
+#[allow(clippy::needless_pass_by_value, reason = "Python gives values")]
+pub fn hash_of_parts(
+    py: Python<'_>,
+    source: Source,
+    to: PathBuf,
+    name: &str,
+    force: bool,
+    format: Option<&str>,
+    namespace: Option<String>,
+    limit: Option<u64>,
+    strict: bool,
+    redact_key: Option<PathBuf>,
+    options: Option<&Bound<'_, PyDict>>,
+) -> PyResult<String> {
+    if !force && to.symlink_metadata().is_ok() {
+        return Err(raised(py, &Error::Exists(to)));
+    }
+    let name = name.parse().map_err(usage)?;
+    let mut plan = plan(py, source, format, name, &parse_options(options)?, to)?;
+    plan.namespace = namespace;
+    plan.selection.limit = limit;
+    plan.strict = strict;
+    plan.part = Some(AskedPart { part: "1/1".parse().map_err(usage)?, repeats: None });
+    retort_engine::allow_all_programs();
+    plan.dataset
+        .redaction
+        .prepare_from(redact_key.as_deref(), true)
+        .map_err(|error| raised(py, &error))?;
+    run(py, None, |_, stopped| retort_engine::hash_of_parts(&plan, stopped))
 }
 
 /// Reads histories and returns them as a dataset in the lossless format `retort`, in a temporary folder that is removed
@@ -161,8 +199,61 @@ pub fn merge(
 /// differs, as pairs of a file's name and a sentence; an empty list means that it is as it was written.
 #[pyfunction]
 pub fn verify(py: Python<'_>, path: PathBuf) -> PyResult<Vec<(String, String)>> {
-    let verified = run(py, None, move |_, _| verify_package(&mut Package::open(&path)?))?;
+    let verified =
+        run(py, None, move |_, stopped| verify_package(&mut Package::open(&path)?, stopped))?;
     Ok(verified.differences.into_iter().map(|one| (one.file, one.what)).collect())
+}
+
+/// Reads files to their end and returns what they contain, and what a dataset made from them would leave out and why, as
+/// the dict that `retort inspect --json` prints. Nothing is written.
+#[pyfunction]
+#[pyo3(signature = (source, *, format=None, namespace=None, limit=None, threads=None, **options))]
+pub fn inspect<'py>(
+    py: Python<'py>,
+    source: Source,
+    format: Option<&str>,
+    namespace: Option<String>,
+    limit: Option<u64>,
+    threads: Option<usize>,
+    options: Option<&Bound<'py, PyDict>>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let name = "preview".parse().map_err(usage)?;
+    let mut plan = plan(py, source, format, name, &parse_options(options)?, PathBuf::new())?;
+    plan.namespace = namespace;
+    plan.selection.limit = limit;
+    plan.threads = bounded_threads(threads);
+    retort_engine::allow_all_programs();
+    plan.dataset.redaction.prepare_from(None, false).map_err(|error| raised(py, &error))?;
+    let inspection = run(py, None, |_, stopped| retort_engine::inspect(&plan, stopped))?;
+    loads(py)?.call1((inspection.to_json().to_string(),))
+}
+
+/// Compares two packages by the ids of their records, and returns what `retort diff --json` prints as a dict: counts of
+/// records that moved, were added, are gone or changed, each with the reason, and where the receipts differ.
+///
+/// `list` is a file that gets a line of JSON for each record that is not the same.
+#[pyfunction]
+#[pyo3(signature = (before, after, *, list=None))]
+pub fn diff<'py>(
+    py: Python<'py>,
+    before: PathBuf,
+    after: PathBuf,
+    list: Option<PathBuf>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let mut list = list.map(|path| File::create(path).map(BufWriter::new)).transpose()?;
+    let to_list = &mut list;
+    let found = run(py, None, move |_, stopped| {
+        let (mut before, mut after) = (Package::open(&before)?, Package::open(&after)?);
+        retort_engine::diff(&mut before, &mut after, stopped, &mut |one| {
+            let Some(list) = to_list.as_mut() else { return Ok(()) };
+            serde_json::to_writer(&mut *list, one)?;
+            list.write_all(b"\n")
+        })
+    })?;
+    list.as_mut().map(Write::flush).transpose()?;
+    let text =
+        serde_json::to_string(&found).map_err(|error| RetortError::new_err(error.to_string()))?;
+    loads(py)?.call1((text,))
 }
 
 /// The import, data and file formats, each with a sentence on what it is.

@@ -12,7 +12,10 @@ _Progress = Callable[[int, int], object]
 
 __version__: str
 
-class RetortError(Exception): ...
+class RetortError(Exception):
+    path: Optional[Path]
+    line: Optional[int]
+
 class RepeatedIds(RetortError):
     parts: list[int]
     decisions: Path
@@ -34,6 +37,9 @@ class Dataset:
     def __len__(self) -> int: ...
     def __iter__(self) -> Records: ...
     def __arrow_c_stream__(self, requested_schema: object = None) -> object: ...
+
+class Renderer:
+    def __call__(self, record: dict[str, Any]) -> dict[str, Any]: ...
 
 @overload
 def convert(
@@ -96,5 +102,18 @@ def merge(
     progress: Optional[_Progress] = None,
 ) -> Dataset: ...
 def verify(path: _Path) -> list[tuple[str, str]]: ...
+def inspect(
+    source: _Source,
+    *,
+    format: Optional[str] = None,
+    namespace: Optional[str] = None,
+    limit: Optional[int] = None,
+    threads: Optional[int] = None,
+    **options: Unpack[Options],
+) -> dict[str, Any]: ...
+def diff(before: _Path, after: _Path, *, list: Optional[_Path] = None) -> dict[str, Any]: ...
+def render(
+    template: _Path, tokenizer: Optional[_Path] = None, *, data_format: str = "standard"
+) -> Renderer: ...
 def formats() -> dict[str, dict[str, str]]: ...
 def options() -> dict[str, dict[str, Any]]: ...

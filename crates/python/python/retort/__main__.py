@@ -1,0 +1,16 @@
+"""The command `retort`, which `pip`, `uv tool` and `pipx` install; also `python -m retort`."""
+
+import signal
+import sys
+
+from ._retort import command
+
+
+def main():
+    # Python's own handler would only note the signal and wait for the command to end.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    sys.exit(command(["retort", *sys.argv[1:]]))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,13 @@
+//! The command line, which the package installs as the script `retort`.
+
+use std::ffi::OsString;
+
+use pyo3::prelude::*;
+
+/// Runs the command `retort` with arguments, of which the first is the program's name, and returns its exit code. Wrong usage
+/// and `--help` end the process.
+#[pyfunction]
+#[allow(clippy::needless_pass_by_value, reason = "Python gives values")]
+pub fn command(py: Python<'_>, args: Vec<OsString>) -> u8 {
+    py.detach(|| retort_cli::exit_code_of(&args))
+}
