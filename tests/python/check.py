@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+import subprocess
 import sys
 import tempfile
 import threading
@@ -71,6 +72,64 @@ def test_a_preview_is_what_convert_writes(folder):
         assert shown == list(dataset), data_format
 
 
+def test_an_inspection_counts_what_is_there_and_would_be_left_out(folder):
+    question = {"id": "q", "messages": [{"role": "user", "content": "Anybody?"}]}
+    path = history(folder)
+    with path.open("a") as file:
+        file.write(json.dumps(question) + "\nnot json\n")
+    found = retort.inspect(path, data_format="openai")
+    assert (found["items"], found["roles"]) == (4, {"assistant": 3, "user": 4}), found
+    assert found["sources"] == [
+        {"name": "chats.jsonl", "format": "openai", "items": 5, "refused": 1}
+    ], found["sources"]
+    dataset = found["dataset"]
+    assert (dataset["selected"], dataset["written"]) == (4, 3), dataset
+    assert dataset["left_out"] == {"no-answer": 1}, dataset
+    assert "line 5" in dataset["first_refused"]["not-json"], dataset
+    assert retort.inspect(path, limit=2)["dataset"]["selected"] == 2
+    raises(retort.UsageError, lambda: retort.inspect(path, colour="red"), "colour")
+
+
+def test_a_diff_says_what_changed_and_why(folder):
+    path = history(folder, 5)
+    before = retort.convert(path, Path(folder) / "before", data_format="openai")
+    longer = chat("c1")
+    longer["messages"] += chat("more")["messages"]
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join([lines[0], json.dumps(longer), lines[2], lines[4]]) + "\n")
+    after = retort.convert(path, Path(folder) / "after", data_format="openai", check="off")
+    changes = Path(folder) / "changes.jsonl"
+    found = retort.diff(before.path, after.path, list=changes)
+    assert found["records"] == [5, 4] and found["same"] == 3, found
+    assert [one["first_ids"] for one in found["gone"]] == [["c3"]], found
+    assert [one["kind"] for one in found["changed"]] == ["messages"], found
+    assert any("check" in one["field"] for one in found["receipts"]), found
+    assert len(changes.read_text().splitlines()) == 2
+    raises(retort.RetortError, lambda: retort.diff(before.path, path), "not a complete package")
+
+
+TEMPLATE = """{% for message in messages %}<{{ message.role }}>{% if message.role == 'assistant' %}\
+{% generation %}{{ message.content }}<end>{% endgeneration %}{% else %}{{ message.content }}<end>{% endif %}{% endfor %}"""
+
+
+def test_a_record_is_rendered_as_the_model_sees_it(folder):
+    template = Path(folder) / "chat_template.jinja"
+    template.write_text(TEMPLATE)
+    dataset = retort.convert(history(folder), Path(folder) / "o", data_format="openai")
+    record = next(iter(dataset))
+    seen = retort.render(template, data_format="openai")(record)
+    assert seen["text"] == "<user>Where is c0?<end><assistant>c0 is here.<end>", seen
+    assert [seen["text"][start:end] for start, end in seen["learnt"]] == ["c0 is here.<end>"], seen
+    assert (seen["unit"], seen["length"]) == ("characters", len(seen["text"])), seen
+    tokens = retort.render(folder, "o200k", data_format="openai")(record)
+    assert tokens["unit"] == "tokens" and 0 < tokens["learnt_length"] < tokens["length"] < seen["length"]
+    template.write_text("\n{{ raise_exception('no tools here') }}")
+    error = raises(retort.RetortError, lambda: retort.render(template, data_format="openai")(record), "no tools here")
+    assert error.line == 2, error.line
+    raises(retort.UsageError, lambda: retort.render(template, data_format="nothing"), "nothing")
+    raises(retort.UsageError, lambda: retort.render(template, data_format="history")(record), "history")
+
+
 def test_parts_merge_to_the_bytes_of_one_run(folder):
     path = history(folder, 200)
     whole = retort.convert(path, Path(folder) / "whole", name="d")
@@ -101,9 +160,12 @@ def test_wrong_arguments_are_usage_errors(folder):
     raises(retort.UsageError, lambda: retort.convert(path, out, data_format="opnai"), "opnai")
     raises(retort.UsageError, lambda: retort.convert(path, out, colour="red"), "colour")
     raises(retort.UsageError, lambda: retort.read(path, format="csvv"), "known are")
-    raises(retort.RetortError, lambda: retort.read(Path(folder) / "missing"), "missing")
+    missing = Path(folder) / "missing"
+    error = raises(retort.RetortError, lambda: retort.read(missing), "missing")
+    assert Path(error.path) == missing and error.line is None, (error.path, error.line)
     retort.convert(path, out)
-    raises(retort.RetortError, lambda: retort.convert(path, out), "exists")
+    error = raises(retort.RetortError, lambda: retort.convert(path, out), "exists")
+    assert Path(error.path) == out, error.path
     retort.convert(path, out, force=True)
 
 
@@ -160,6 +222,122 @@ def test_an_exception_in_progress_is_raised(folder):
     assert not out.exists()
 
 
+def command(*args, **options):
+    """Runs the command that the wheel installs."""
+    script = Path(sys.executable).with_name("retort")
+    return subprocess.run([script, *args], capture_output=True, text=True, **options)
+
+
+def test_the_wheel_installs_the_command(folder):
+    path = history(folder)
+    assert command("--version").stdout == f"retort {retort.__version__}\n"
+    made = command("convert", path, "-o", Path(folder) / "o", "-d", "openai")
+    assert made.returncode == 0 and "written    3 conversations" in made.stderr, made
+    same = retort.convert(path, Path(folder) / "same", name="o", data_format="openai")
+    for file in same.data_paths:
+        assert file.read_bytes() == (Path(folder) / "o" / file.name).read_bytes()
+    wrong = command("convert", path, "--colour", "red")
+    assert wrong.returncode == 2 and "--colour" in wrong.stderr, wrong
+    failed = command("verify", path, "--json")
+    assert failed.returncode == 1 and json.loads(failed.stderr)["error"]["kind"] == "failed", failed
+    module = subprocess.run([sys.executable, "-m", "retort", "--version"], capture_output=True, text=True)
+    assert module.stdout == f"retort {retort.__version__}\n"
+    # A reader who has seen enough is no error.
+    shell = f"'{Path(sys.executable).with_name('retort')}' formats | head -1; echo ${{PIPESTATUS[0]}}"
+    piped = subprocess.run(["bash", "-c", shell], capture_output=True, text=True)
+    assert piped.stdout.splitlines()[-1] == "0" and not piped.stderr, piped
+
+
+def test_an_interrupt_stops_the_command(folder):
+    path = history(folder, 300_000)
+    script = Path(sys.executable).with_name("retort")
+    running = subprocess.Popen([script, "convert", "-q", path, "-o", Path(folder) / "o"], stderr=subprocess.PIPE)
+    while not list(Path(folder).glob(".o.*")) and running.poll() is None:
+        time.sleep(0.01)
+    running.send_signal(signal.SIGINT)
+    assert running.wait(30) == 130
+    assert b"stopped" in running.stderr.read() and not (Path(folder) / "o").exists()
+
+
+def test_importing_the_module_imports_little(folder):
+    heavy = "numpy pandas pyarrow pyspark ray datasets asyncio typing_extensions"
+    code = f"import sys, retort, retort.spark, retort.ray, retort.datasets; print([one for one in '{heavy}'.split() if one in sys.modules])"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout == "[]\n", ran.stdout
+
+
+def test_a_part_that_is_made_twice_is_made_once(folder):
+    from retort import _parts
+
+    path = history(folder, 2000)
+    whole = retort.convert(path, Path(folder) / "whole", name="d")
+
+    def run(make, numbers):
+        """Two attempts of each task at the same time, as with speculation, and a third one later."""
+        made = {}
+        threads = [
+            threading.Thread(target=lambda number=number: made.setdefault(number, []).append(make(number)))
+            for number in list(numbers) * 2
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert all(len(set(folders)) == 1 for folders in made.values()), made
+        return [made[number][0] for number in numbers if make(number) == made[number][0]]
+
+    made = _parts.export(run, path, Path(folder) / "o", 3, None, "d", False, {})
+    for one in Path(whole.path).iterdir():
+        assert one.read_bytes() == (made.path / one.name).read_bytes(), one.name
+    assert not (Path(folder) / "o.parts").exists()
+
+
+def test_parts_of_an_export_that_was_killed_are_used_again_and_those_of_another_are_not(folder):
+    from retort import _parts
+
+    path = history(folder, 200)
+
+    def killed(make, numbers):
+        make(numbers[0])
+        raise ZeroDivisionError("killed")
+
+    def run(make, numbers):
+        return [make(number) for number in numbers]
+
+    out, parts = Path(folder) / "o", Path(folder) / "o.parts"
+    raises(ZeroDivisionError, lambda: _parts.export(killed, path, out, 3, None, "d", False, {}), "killed")
+    (first,) = parts.iterdir()
+    assert first.name.startswith("part-000001-of-000003-"), first
+    raises(
+        ZeroDivisionError, lambda: _parts.export(killed, path, out, 3, None, "d", False, {"check": "off"}), "killed"
+    )
+    assert len(list(parts.iterdir())) == 2, "other options make other parts"
+    before = first.stat().st_mtime_ns
+    seen = []
+
+    def resumed(make, numbers):
+        made = run(make, numbers)
+        seen.append(first.stat().st_mtime_ns)
+        return made
+
+    made = _parts.export(resumed, path, out, 3, None, "d", False, {})
+    assert seen == [before] and len(made) == 200
+
+
+def test_datasets_loads_a_history_and_a_package(folder):
+    os.environ["HF_HOME"] = str(Path(folder) / "home")
+    import retort.datasets
+
+    path = history(folder, 50)
+    loaded = retort.datasets.load(path, Path(folder) / "o", data_format="openai", split="train=0.8,test=0.2")
+    rows = {name: len(rows) for name, rows in loaded.items()}
+    assert sum(rows.values()) == 50 and set(rows) == {"train", "test"}, rows
+    assert loaded["train"][0]["messages"][0]["role"] == "user"
+    again = retort.datasets.load(Path(folder) / "o", streaming=True)
+    assert next(iter(again["train"]))["messages"] == loaded["train"][0]["messages"]
+    raises(retort.UsageError, lambda: retort.datasets.load(Path(folder) / "o", check="off"), "check")
+
+
 def test_the_lists_and_the_stubs_have_every_option(folder):
     assert "openai" in retort.formats()["import"]
     assert "parquet" in retort.formats()["file"]
@@ -169,7 +347,7 @@ def test_the_lists_and_the_stubs_have_every_option(folder):
 
 def test_the_examples_of_the_docs_run(folder):
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs/python.md").read_text(), re.DOTALL)
-    assert len(blocks) == 3, len(blocks)
+    assert len(blocks) == 4, len(blocks)
     history(folder, name="history.jsonl")
     before = os.getcwd()
     os.chdir(folder)
@@ -185,7 +363,7 @@ def raises(kind, act, words):
         act()
     except kind as error:
         assert words in str(error), f"{error!r} does not say {words!r}"
-        return
+        return error
     raise AssertionError(f"no {kind.__name__}")
 
 

@@ -3,32 +3,64 @@
     import retort.ray
 
     retort.ray.export("/data/history", "/data/train", parts=64, data_format="openai")
+    retort.ray.export(ray.data.read_parquet("/data/chats"), "/data/train", column="body")
 
-The source, the parts and the package lie where all nodes see them under one path. Each task makes one part in one
-thread; the caller merges them, and the package is byte for byte the one that `retort.convert` makes in one process. A
-task that runs twice changes nothing.
+Files, parts and the package are in folders that all nodes see under one path. Each task makes one part in one thread; the
+caller merges them. A task that fails or runs twice changes nothing, and an export whose driver was killed goes on if it is
+started again.
 """
 
+import json
+
 from ._parts import export as _export
+from ._parts import made_work_folder, stage, staged
 
 __all__ = ["export"]
 
 
-def export(source, to, *, parts=None, work=None, name=None, force=False, **options):
+def export(source, to, *, column=None, parts=None, work=None, name=None, force=False, **options):
     """Exports `source` to the package `to` and returns it as a `retort.Dataset`.
 
-    `source` is a path or a list of paths. `parts` is how many parts there are (by default as many as the cluster has
-    CPUs), `work` the folder for them (by default beside `to`). `options` are those of `retort.convert`. Ray is started
-    on this machine if it does not run yet.
+    `source` is a path or a list of paths to anything that Retort reads, such as JSON Lines, text or Parquet; the package is
+    then byte for byte the one that `retort.convert` makes in one process. Or it is a `ray.data.Dataset` with its own
+    filters. Each of its rows is read as a JSON object with the names of the columns, or, with `column`, as the text in that
+    column.
+
+    `parts` is how many parts there are (by default as many as the cluster has CPUs), `work` the folder for them (by default
+    beside `to`). `options` are those of `retort.convert`. Options that need all items at once, such as `dedup`, are refused
+    before anything is read. Ray is started on this machine if it does not run yet.
     """
     import ray
 
     if not ray.is_initialized():
         ray.init()
     count = parts or max(int(ray.cluster_resources().get("CPU", 1)), 1)
+    if hasattr(source, "iter_internal_ref_bundles"):
+        source = _stage(source, column, made_work_folder(to, work, name, force, options))
 
     def run(make, numbers):
-        task = ray.remote(num_cpus=1)(make)
+        # A worker that dies is no failure of the task.
+        task = ray.remote(num_cpus=1, max_retries=-1)(make)
         return ray.get([task.remote(number) for number in numbers])
 
     return _export(run, source, to, count, work, name, force, options)
+
+
+def _stage(dataset, column, folder):
+    """Lets tasks write the blocks of a dataset to files of JSON Lines."""
+    import ray
+
+
+    @ray.remote(num_cpus=1, max_retries=-1)
+    def write(number, table):
+        def lines():
+            for batch in table.to_batches(max_chunksize=1024):
+                if column:
+                    yield from (text for text in batch.column(column).to_pylist() if text is not None)
+                else:
+                    yield from (json.dumps(row, ensure_ascii=False, default=str) for row in batch.to_pylist())
+
+        return stage(lines(), folder, lambda: number)
+
+    blocks = dataset.to_arrow_refs()
+    return staged(ray.get([write.remote(number, block) for number, block in enumerate(blocks)]))

@@ -3,27 +3,88 @@
     import retort.spark
 
     retort.spark.export(spark, "/data/history", "/data/train", parts=64, data_format="openai")
+    retort.spark.export(spark, spark.table("chats").where("day >= '2026-01-01'"), "/data/train")
 
-The source, the parts and the package lie where the driver and all executors see them under one path. Each task makes one
-part in one thread; the driver merges them, and the package is byte for byte the one that `retort.convert` makes in one
-process. A task that runs twice changes nothing.
+Files, parts and the package are in folders that the driver and all executors see under one path. Each task makes one part
+in one thread; the driver merges them. A task that fails or runs twice changes nothing, and an export whose driver was
+killed goes on if it is started again. Works with Spark, Spark Connect and Sail.
 """
 
+import os
+
 from ._parts import export as _export
+from ._parts import made_work_folder, stage, staged
 
 __all__ = ["export"]
 
 
-def export(spark, source, to, *, parts=None, work=None, name=None, force=False, **options):
+def export(
+    spark, source, to, *, column=None, id=None, parts=None, work=None, name=None, force=False, **options
+):
     """Exports `source` to the package `to` and returns it as a `retort.Dataset`.
 
-    `source` is a path or a list of paths. `parts` is how many parts there are (by default as many as Spark runs tasks
-    at a time), `work` the folder for them (by default beside `to`). `options` are those of `retort.convert`.
+    `source` is a path or a list of paths to anything that Retort reads, such as JSON Lines, text or Parquet; the package is
+    then byte for byte the one that `retort.convert` makes in one process. Or it is a DataFrame, of a table for instance,
+    with Spark's own filters. Each of its rows is read as a JSON object with the names of the columns, or, with `column`, as
+    the text in that column. `id` names the column with the ids of conversations: Spark then shuffles all rows of one id
+    into one partition, so that the driver has few repeated ids left to decide on.
+
+    `parts` is how many parts there are (by default as many as Spark runs tasks at a time), `work` the folder for them (by
+    default beside `to`). `options` are those of `retort.convert`. Options that need all items at once, such as `dedup`, are
+    refused before anything is read.
     """
-    context = spark.sparkContext
-    count = parts or max(context.defaultParallelism, 1)
+    count = parts or _parallelism(spark)
+    if hasattr(source, "mapInArrow"):
+        source = _stage(source, column, id, count, made_work_folder(to, work, name, force, options))
 
     def run(make, numbers):
-        return context.parallelize(numbers, len(numbers)).map(make).collect()
+        def tasks(batches):
+            import pyarrow
+
+            for batch in batches:
+                found = [int(number) for number in batch.column(0).to_pylist()]
+                made = [make(numbers[at]) for at in found]
+                yield pyarrow.RecordBatch.from_arrays([pyarrow.array(found), pyarrow.array(made)], ["at", "made"])
+
+        # One task for each number.
+        rows = spark.range(0, len(numbers), 1, len(numbers)).mapInArrow(tasks, "at long, made string").collect()
+        made = {row["at"]: row["made"] for row in rows}
+        return [made[at] for at in range(len(numbers))]
 
     return _export(run, source, to, count, work, name, force, options)
+
+
+def _parallelism(spark):
+    try:
+        return max(spark.sparkContext.defaultParallelism, 1)
+    except Exception:
+        # Spark Connect and Sail do not tell.
+        return os.cpu_count() or 1
+
+
+def _stage(frame, column, id, count, folder):
+    """Lets the executors write the rows of a DataFrame to files of JSON Lines."""
+    from pyspark.sql import functions
+
+    if id:
+        frame = frame.repartition(count, id)
+    text = functions.col(column) if column else functions.to_json(functions.struct("*"))
+    frame = frame.select(text.cast("string").alias("text"), functions.spark_partition_id().alias("partition"))
+
+    def write(batches):
+        import pyarrow
+
+        partition = 0
+
+        def lines():
+            nonlocal partition
+            for batch in batches:
+                if batch.num_rows:
+                    partition = batch.column(1)[0].as_py()
+                yield from (line for line in batch.column(0).to_pylist() if line is not None)
+
+        path = stage(lines(), folder, lambda: partition)
+        yield pyarrow.RecordBatch.from_arrays([pyarrow.array([path])], ["path"])
+
+    rows = frame.mapInArrow(write, "path string").collect()
+    return staged(row["path"] for row in rows)
