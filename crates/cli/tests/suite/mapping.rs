@@ -68,6 +68,34 @@ fn a_suggested_mapping_reads_what_it_was_made_from() {
 }
 
 #[test]
+fn a_mapping_is_suggested_for_a_table_that_no_format_knows() {
+    let place = Place::new();
+    let table = "Speaker;Message Text;Ticket;Sent At\npatient;q;7;2024-01-02\nbot;a;7;2024-01-03\npatient;r;8;2024-01-04\n";
+    place.file("in.csv", table);
+    let mut map = place.ok(&["inspect", "in.csv", "--suggest-map"]).out;
+    assert!(map.contains("[rows]\nkey = 'Ticket'\n"), "{map}");
+    assert!(map.contains("role = 'Speaker'\ntext = 'Message Text'\n"), "{map}");
+    map.push_str("patient = 'user'\n");
+    place.file("map.toml", &map);
+    place.ok(&["convert", "in.csv", "--map", "map.toml", "--to", "retort", "-o", "out"]);
+    let written = place.rows("out/conversations.jsonl");
+    let said: Vec<_> = written.iter().map(|row| &row["rounds"][0]["messages"]).collect();
+    let message = |role: &str, text: &str| json!({"role": role, "content": text});
+    assert_eq!(said.len(), 2);
+    assert_matches(said[0], &[message("user", "q"), message("assistant", "a")]);
+    assert_matches(said[1], &[message("user", "r")]);
+}
+
+/// Compares who said what.
+fn assert_matches(found: &Value, expected: &[Value]) {
+    let found: Vec<_> = found.as_array().unwrap().iter().collect();
+    assert_eq!(found.len(), expected.len(), "{found:?}");
+    for (found, expected) in found.iter().zip(expected) {
+        assert_eq!((&found["role"], &found["content"]), (&expected["role"], &expected["content"]));
+    }
+}
+
+#[test]
 fn calls_trees_and_runs_can_be_mapped() {
     let place = Place::new();
     let turn = |id: &str, parent: Value, role: &str, text: &str| json!({"id": id, "up": parent, "by": role, "t": text});

@@ -481,17 +481,33 @@ fn of(role: MappedRole) -> Role {
 /// Words under which sources have what a mapping asks for, the likeliest first.
 const ROLES: [&str; 9] =
     ["role", "from", "sender", "author", "speaker", "who", "direction", "user_type", "type"];
-const TEXTS: [&str; 9] =
-    ["content", "text", "value", "message", "body", "msg", "said", "utterance", "comment"];
-const KEYS: [&str; 8] = [
+const TEXTS: [&str; 11] = [
+    "content",
+    "text",
+    "value",
+    "message",
+    "message_text",
+    "body",
+    "msg",
+    "said",
+    "utterance",
+    "comment",
+    "says",
+];
+const KEYS: [&str; 13] = [
     "conversation_id",
-    "conversationId",
     "session_id",
-    "sessionId",
     "thread_id",
     "chat_id",
     "dialog_id",
+    "dialogue_id",
+    "ticket_id",
+    "case_id",
     "session",
+    "thread",
+    "conversation",
+    "chat",
+    "ticket",
 ];
 const ORDERS: [&str; 8] =
     ["turn", "index", "position", "n", "order", "timestamp", "created_at", "time"];
@@ -500,10 +516,10 @@ const QUESTIONS: [&str; 8] =
 const ANSWERS: [&str; 8] =
     ["answer", "response", "completion", "reply", "output", "assistant", "bot", "ai_message"];
 const FIELDS: [(&str, &[&str]); 5] = [
-    ("id", &["id", "_id", "uuid", "conversation_id", "conversationId", "ticket_id"]),
+    ("id", &["id", "_id", "uuid", "conversation_id", "ticket_id"]),
     ("title", &["title", "subject", "topic", "name"]),
     ("model", &["model", "model_name", "engine"]),
-    ("created_at", &["created_at", "createdAt", "timestamp", "date", "time", "created"]),
+    ("created_at", &["created_at", "timestamp", "date", "time", "created"]),
     ("system", &["system", "system_prompt", "instructions"]),
 ];
 
@@ -519,22 +535,19 @@ pub fn suggest(items: &[String]) -> String {
         map.push_str("# The items are no objects, which a mapping cannot read.\n");
         return map;
     };
-    let speaks = |value: &Value| {
+    fn speaks(value: &Value) -> Option<(&str, &str)> {
         let object = value.as_object()?;
-        let role =
-            ROLES.iter().copied().find(|name| object.get(*name).is_some_and(Value::is_string))?;
+        let role = key_that(object, &ROLES, Value::is_string)?;
         Some((role, key(object, &TEXTS)?))
-    };
+    }
     let (mut found, mut words) = (None, BTreeSet::new());
     let mut waiting = vec![(String::new(), first)];
     while let Some((path, value)) = waiting.pop() {
         match value {
             Value::Object(fields) => {
                 for (key, value) in fields {
-                    let plain = !key.contains(['.', '[', '"']);
-                    let key = if plain { key.clone() } else { format!("\"{key}\"") };
                     let dot = if path.is_empty() { "" } else { "." };
-                    waiting.push((format!("{path}{dot}{key}"), value));
+                    waiting.push((format!("{path}{dot}{}", step(key)), value));
                 }
             }
             Value::Array(list) if !path.is_empty() => {
@@ -548,7 +561,12 @@ pub fn suggest(items: &[String]) -> String {
     }
     let mut used: Vec<&str> = Vec::new();
     if let Some((path, (role, text))) = &found {
-        let _ = write!(map, "messages = '{path}'\n\n[message]\nrole = '{role}'\ntext = '{text}'\n");
+        let _ = write!(
+            map,
+            "messages = '{path}'\n\n[message]\nrole = '{}'\ntext = '{}'\n",
+            step(role),
+            step(text)
+        );
         if let Ok(path) = Path::try_from(path.clone()) {
             for item in items {
                 let list =
@@ -559,14 +577,35 @@ pub fn suggest(items: &[String]) -> String {
                 }
             }
         }
-    } else if let (Some((role, text)), Some(joined)) = (speaks(first), key(own, &KEYS)) {
-        let _ = write!(map, "\n[rows]\nkey = '{joined}'\n");
-        if let Some(order) = key(own, &ORDERS) {
-            let _ = writeln!(map, "order = '{order}'");
+    } else if let Some((role, text)) = speaks(first) {
+        let repeats = |name: &str| {
+            let all =
+                values.iter().filter_map(|value| value.get(name).filter(|one| !one.is_null()));
+            let all: Vec<_> = all.map(Value::to_string).collect();
+            let different: BTreeSet<_> = all.iter().collect();
+            different.len() > 1 && different.len() < all.len()
+        };
+        let others = own.keys().map(String::as_str).filter(|name| ![role, text].contains(name));
+        let joined = key(own, &KEYS).or_else(|| others.clone().find(|name| repeats(name)));
+        match joined {
+            Some(joined) => {
+                let _ = write!(map, "\n[rows]\nkey = '{}'\n", step(joined));
+                used.push(joined);
+            }
+            None => {
+                let names: Vec<_> = others.take(NAMED).collect();
+                let _ = write!(
+                    map,
+                    "\n# What do the rows of one conversation have in common? An item has: {}\n[rows]\nkey = ''\n",
+                    names.join(", ")
+                );
+            }
+        }
+        if let Some(order) = key(own, &ORDERS).filter(|order| joined != Some(order)) {
+            let _ = writeln!(map, "order = '{}'", step(order));
             used.push(order);
         }
-        let _ = write!(map, "\n[message]\nrole = '{role}'\ntext = '{text}'\n");
-        used.push(joined);
+        let _ = write!(map, "\n[message]\nrole = '{}'\ntext = '{}'\n", step(role), step(text));
         words
             .extend(values.iter().filter_map(|value| value.get(role)?.as_str().map(str::to_owned)));
     } else {
@@ -574,7 +613,8 @@ pub fn suggest(items: &[String]) -> String {
         for (role, name) in [("user", question), ("assistant", answer)] {
             match name {
                 Some(name) => {
-                    let _ = write!(map, "\n[[columns]]\nrole = '{role}'\npath = '{name}'\n");
+                    let path = step(name);
+                    let _ = write!(map, "\n[[columns]]\nrole = '{role}'\npath = '{path}'\n");
                 }
                 None => {
                     let _ = write!(
@@ -592,7 +632,7 @@ pub fn suggest(items: &[String]) -> String {
     if !fields.is_empty() {
         map.push_str("\n[fields]\n");
         for (field, name) in fields {
-            let _ = writeln!(map, "{field} = '{name}'");
+            let _ = writeln!(map, "{field} = '{}'", step(name));
         }
     }
     let unknown = words.iter().filter(|word| roles::role_of(word).is_none()).take(NAMED);
@@ -606,12 +646,33 @@ pub fn suggest(items: &[String]) -> String {
     map
 }
 
-/// The first of the names that an object has.
-fn key<'n>(
-    object: &serde_json::Map<String, serde_json::Value>,
-    names: &[&'n str],
-) -> Option<&'n str> {
-    names.iter().find(|name| object.get(**name).is_some_and(|value| !value.is_null())).copied()
+/// The key of an object that is the first of the names, whatever the case of its letters and what is between its words.
+fn key<'o>(
+    object: &'o serde_json::Map<String, serde_json::Value>,
+    names: &[&str],
+) -> Option<&'o str> {
+    key_that(object, names, |value| !value.is_null())
+}
+
+fn key_that<'o>(
+    object: &'o serde_json::Map<String, serde_json::Value>,
+    names: &[&str],
+    is_right: impl Fn(&serde_json::Value) -> bool,
+) -> Option<&'o str> {
+    let letters = |name: &str| -> String {
+        let letters = name.chars().filter(|c| c.is_alphanumeric());
+        letters.flat_map(char::to_lowercase).collect()
+    };
+    names.iter().find_map(|name| {
+        let is_named = |key: &&String| letters(key) == letters(name);
+        let mut found = object.iter().filter(|(key, value)| is_named(key) && is_right(value));
+        found.next().map(|(key, _)| key.as_str())
+    })
+}
+
+/// A key as a step of a path.
+fn step(key: &str) -> String {
+    if key.contains(['.', '[', '"']) { format!("\"{key}\"") } else { key.to_owned() }
 }
 
 /// Names that are listed for a person.
