@@ -46,6 +46,9 @@ const CONVERSATION: [&str; 17] = [
     "traceId",
 ];
 
+/// Columns with a message as an object, or its JSON text.
+const STORED: [&str; 2] = ["message", "message_data"];
+
 /// Columns with the place of a message in its conversation.
 const PLACE: [&str; 11] = [
     "turn",
@@ -93,8 +96,9 @@ impl ImportFormat for MessageRows {
     fn notes(&self) -> &'static str {
         "Rows in JSON Lines, CSV or Parquet with a `role` (or `from`, `sender`, `author`, `speaker`) and a `content` (or \
          `value`, `text`, `message`), and LangChain's stored messages (`message` with a `type`, as n8n and LangChain's \
-         history tables keep them). The rows of one conversation may be anywhere in the input; `turn` or `index`, or else \
-         the time of each, orders them. Rows without any key are the conversation of their file."
+         history tables keep them, or `message_data`, as in sessions of OpenAI's Agents SDK). The rows of one conversation may \
+         be anywhere in the input; `turn` or `index`, or else the time of each, orders them. Rows without any key are the \
+         conversation of their file."
     }
 
     fn recognises(&self, sniff: &Sniff<'_>) -> bool {
@@ -162,11 +166,13 @@ fn unknown(at: usize) -> ItemError {
 /// Whether it is a row of a table of messages that are objects.
 fn is_stored(sniff: &Sniff<'_>) -> bool {
     let is_known = |key: &String| {
-        ["id", "message", "messages_id"].contains(&key.as_str())
+        ["id", "messages_id"].contains(&key.as_str())
+            || STORED.contains(&key.as_str())
             || CONVERSATION.contains(&key.as_str())
             || TIME.contains(&key.as_str())
     };
-    ["type", "role"].iter().any(|key| sniff.holds(&["message", key]))
+    let holds = |name: &&'static str| ["type", "role"].iter().any(|key| sniff.holds(&[name, key]));
+    STORED.iter().any(holds)
         && CONVERSATION.iter().any(|name| sniff.has(name))
         && sniff.keys().iter().all(is_known)
 }
@@ -182,7 +188,7 @@ fn message<'a>(mut row: FieldMap<'a>, whole: &mut Fields<'a>) -> Option<RawJson<
             whole.put(name.into(), value);
         }
     }
-    if let Some(stored) = row.take(&["message"], fields::object_within) {
+    if let Some(stored) = row.take(&STORED, fields::object_within) {
         let mut message = fields::map(&stored)?;
         for (key, value) in row.rest() {
             let key: Cow<'_, str> = key.decoded().into_owned().into();

@@ -26,6 +26,9 @@ const ASKED: [&str; 4] = ["messages", "contents", "input", "prompt"];
 const ANSWERED: [&str; 6] =
     ["response_body", "responseBody", "response", "result", "output", "candidates"];
 
+/// Under what Bedrock's log of invocations has the bodies in its `input` and `output`.
+const LOGGED: [&str; 2] = ["inputBodyJson", "outputBodyJson"];
+
 impl ImportFormat for Requests {
     fn name(&self) -> &'static str {
         "requests"
@@ -36,7 +39,7 @@ impl ImportFormat for Requests {
     }
 
     fn notes(&self) -> &'static str {
-        "`request_body` and `response_body` (Helicone), batches with `body` or `params`, `input` and `output`, Google's \
+        "`request_body` and `response_body` (Helicone), Bedrock's log of model invocations, batches with `body` or `params`, `input` and `output`, Google's \
          `contents`; bodies may be JSON text, and responses server-sent events or a list of the pieces of a stream. The \
          lines of a batch and those of its results are joined by their `custom_id`, in whichever order they come. A \
          response alone (a stored completion, a line of results without its batch) is an answer without a question."
@@ -52,6 +55,7 @@ impl ImportFormat for Requests {
                 .any(|body| sniff.holds(&[body, "input"])))
             || (sniff.has("response") && sniff.holds(&["request", "input"]))
             || sniff.holds(&["contents", "parts"])
+            || sniff.holds(&["input", LOGGED[0], "messages"])
             || (sniff.has("input")
                 && is_item("output")
                 && (sniff.has("object") || is_item("input")))
@@ -118,7 +122,14 @@ impl ImportFormat for Requests {
             map = FieldMap::default();
             Some(("response", whole))
         } else {
-            ANSWERED.iter().find_map(|name| Some((*name, map.take(&[name], fields::json)?)))
+            let answered =
+                ANSWERED.iter().find_map(|name| Some((*name, map.take(&[name], fields::json)?)));
+            answered.map(|(name, raw)| {
+                match fields::map(&raw).and_then(|mut map| map.take(&LOGGED, fields::json)) {
+                    Some(logged) => ("response", logged),
+                    None => (name, raw),
+                }
+            })
         };
         let answered = answered.or_else(|| {
             // What came instead of an answer in the results of a batch.
@@ -132,8 +143,13 @@ impl ImportFormat for Requests {
         }) else {
             return Err(unknown(0));
         };
+        if !map.has(&["model"])
+            && let Some(model) = map.take(&["modelId"], fields::json)
+        {
+            map.put("model", model);
+        }
         if !map.has(&["id", "_id", "conversation_id"])
-            && let Some(id) = map.take_id(&["request_id", "custom_id"])
+            && let Some(id) = map.take_id(&["request_id", "custom_id", "requestId"])
         {
             map.put("id", RawJson::string(&id.decoded()));
         }
@@ -202,7 +218,10 @@ fn unknown(at: usize) -> ItemError {
 /// The body of a request, if there is one under that name: an object that asks something, or the JSON text of it.
 fn take_body<'a>(map: &mut FieldMap<'a>, name: &str) -> Option<FieldMap<'a>> {
     let read = |raw: &RawJson<'a>| {
-        let body = fields::map_within(raw)?;
+        let mut body = fields::map_within(raw)?;
+        if let Some(logged) = body.take(&LOGGED, fields::map_within) {
+            body = logged;
+        }
         body.has(&ASKED).then_some(body)
     };
     map.take(&[name], read)

@@ -177,3 +177,23 @@ fn recorded_exchanges_of_one_run_are_one_conversation() {
     let read = &read_as("recorded", &failed.to_string())[0];
     assert_eq!(told(read), ["user Rain?", "assistant !{\"message\":\"no such model\"}"]);
 }
+
+#[test]
+fn invocations_that_bedrock_logs_are_requests_with_their_answers() {
+    let log = |input: Value, output: Value| {
+        json!({"schemaType": "ModelInvocationLog", "schemaVersion": "1.0", "timestamp": "2025-01-01T00:00:00Z", "requestId": "r",
+            "region": "us-east-1", "operation": "Converse", "modelId": "m",
+            "input": {"inputContentType": "application/json", "inputBodyJson": input, "inputTokenCount": 1},
+            "output": {"outputContentType": "application/json", "outputBodyJson": output, "outputTokenCount": 1}})
+    };
+    let converse = log(
+        json!({"system": [{"text": "S"}], "messages": [{"role": "user", "content": [{"text": "Rain?"}]}]}),
+        json!({"output": {"message": {"role": "assistant", "content": [{"text": "No."}]}}, "stopReason": "end_turn"}),
+    );
+    check_as("requests", converse, &["system S", "user Rain?", "assistant No."]);
+    let invoked = log(
+        json!({"anthropic_version": "bedrock-2023-05-31", "messages": [{"role": "user", "content": "Rain?"}]}),
+        json!({"id": "m", "type": "message", "role": "assistant", "content": [{"type": "text", "text": "No."}], "stop_reason": "end_turn"}),
+    );
+    check_as("requests", invoked, &["user Rain?", "assistant No."]);
+}

@@ -289,6 +289,25 @@ fn rows_of_a_message_each_are_joined() {
         "",
     );
     assert_eq!(told(&read[0]), ["user q", "assistant  <f {}>", "tool k r"]);
+    // Sessions of OpenAI's Agents SDK, whose messages are items of the Responses API.
+    let stored = |id: u64, item: Value| json!({"id": id, "session_id": "s", "message_data": item.to_string(), "created_at": "2025-01-01 00:00:00"});
+    let read = joined(
+        &[
+            stored(1, json!({"role": "user", "content": "q"})),
+            stored(
+                2,
+                json!({"type": "function_call", "call_id": "k", "name": "f", "arguments": "{}", "id": "fc", "status": "completed"}),
+            ),
+            stored(3, json!({"type": "function_call_output", "call_id": "k", "output": "r"})),
+            stored(
+                4,
+                json!({"type": "message", "role": "assistant", "id": "m", "status": "completed", "content": [{"type": "output_text", "text": "a", "annotations": []}]}),
+            ),
+        ],
+        "",
+    );
+    assert_eq!(told(&read[0]), ["user q", "assistant <f {}>", "tool k r", "assistant a"]);
+    assert!(paths(&read[0]).is_empty(), "{:?}", paths(&read[0]));
 }
 
 #[test]
