@@ -104,6 +104,7 @@ formats! {
     fast_agent::FastAgent,
     atif::Atif,
     inspect::Inspect,
+    verifiers::Verifiers,
     nemo_gym::NemoGym,
     swe_agent::SweAgent,
     openhands::OpenHands,

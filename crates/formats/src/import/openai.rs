@@ -129,7 +129,7 @@ pub(super) fn object<'a>(
                 }
                 notes.under(mark, || key.to_string());
             }
-            "tools" | "functions" => {
+            "tools" | "functions" | "tool_defs" => {
                 let mark = notes.mark();
                 tools.extend(definitions::definitions(
                     raws_or_keep(parser, key.clone(), rest)?,

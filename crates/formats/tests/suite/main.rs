@@ -49,3 +49,4 @@ mod tool_sets;
 mod trace_tables;
 mod traces;
 mod understanding;
+mod verifiers;
