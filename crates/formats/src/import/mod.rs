@@ -105,6 +105,7 @@ formats! {
     atif::Atif,
     inspect::Inspect,
     verifiers::Verifiers,
+    tau2::Tau2,
     nemo_gym::NemoGym,
     swe_agent::SweAgent,
     openhands::OpenHands,

@@ -44,6 +44,7 @@ mod saved_rows;
 mod session_files;
 mod sessions;
 mod standard;
+mod tau2;
 mod template;
 mod tool_sets;
 mod trace_tables;
