@@ -6,6 +6,9 @@
 Each trace is an agent with two model calls and a tool inside, as OpenTelemetry's GenAI conventions write them; a
 request holds the spans of many traces, as an exporter's batch does. Prints the spans a second until the last request
 was answered and until the last trace was imported, the server's CPU seconds for each million spans, and its peak memory.
+
+With `--open`, a trace has two spans: first the earlier one of every trace is sent, so that all traces are open at once, and
+then the roots.
 """
 
 import argparse
@@ -70,10 +73,10 @@ def spans_of(trace):
     ]
 
 
-def as_json(traces):
+def as_json(traces, which=slice(None)):
     spans = []
     for trace in traces:
-        for at, parent, name, start, end, attributes in spans_of(trace):
+        for at, parent, name, start, end, attributes in spans_of(trace)[which]:
             spans.append(
                 {
                     "traceId": f"{trace:032x}",
@@ -92,13 +95,13 @@ def as_json(traces):
     return json.dumps({"resourceSpans": groups}, separators=(",", ":")).encode()
 
 
-def as_protobuf(traces):
+def as_protobuf(traces, which=slice(None)):
     def attribute(key, value):
         return field(1, key) + field(2, field(1, value))
 
     spans = b""
     for trace in traces:
-        for at, parent, name, start, end, attributes in spans_of(trace):
+        for at, parent, name, start, end, attributes in spans_of(trace)[which]:
             span = field(1, trace.to_bytes(TRACE_SIZE, "big")) + field(2, at.to_bytes(8, "big"))
             if parent:
                 span += field(4, parent.to_bytes(8, "big"))
@@ -178,15 +181,20 @@ def main():
     parser.add_argument("--batch", type=int, default=512, help="spans in a request, as exporters send them")
     parser.add_argument("--encoding", choices=["protobuf", "json"], default="protobuf")
     parser.add_argument("--connections", type=int, default=4)
+    parser.add_argument("--open", action="store_true", help="all traces at once, of two spans each")
     args = parser.parse_args()
-    traces = args.spans // SPANS_OF_A_TRACE
-    step = max(args.batch // SPANS_OF_A_TRACE, 1)
     encode, kind = {
         "json": (as_json, "application/json"),
         "protobuf": (as_protobuf, "application/x-protobuf"),
     }[args.encoding]
+    waves = [slice(0, 1), slice(3, 4)] if args.open else [slice(None)]
+    spans_of_a_trace = 2 if args.open else SPANS_OF_A_TRACE
+    traces = args.spans // spans_of_a_trace
+    step = max(args.batch * len(waves) // spans_of_a_trace, 1)
     bodies = [
-        gzip.compress(encode(range(first, min(first + step, traces + 1))), 1) for first in range(1, traces + 1, step)
+        gzip.compress(encode(range(first, min(first + step, traces + 1)), which), 1)
+        for which in waves
+        for first in range(1, traces + 1, step)
     ]
     bodies.reverse()
     with tempfile.TemporaryDirectory() as folder:
@@ -214,7 +222,7 @@ def main():
         else:
             sys.exit(f"only {counts['total']} of {traces} traces are runs after {MOST_SECONDS} s")
         imported, cpu = time.monotonic() - began, server.cpu_seconds() - cpu
-        spans = traces * SPANS_OF_A_TRACE
+        spans = traces * spans_of_a_trace
         print(
             f"{spans} spans: {spans / answered:,.0f} a second answered ({answered:.1f} s, {cpu_answered:.1f} s CPU), "
             f"{spans / imported:,.0f} a second imported ({imported:.1f} s), "
