@@ -361,6 +361,15 @@ impl<'a> Conversation<'a> {
         people(&self.judgements).chain(self.messages().flat_map(Message::judges)).collect()
     }
 
+    /// The answer that a message corrects, if that person wrote it.
+    pub fn corrected_by(&self, position: MessagePosition, person: &str) -> Option<MessagePosition> {
+        let round = self.rounds.get(position.round)?;
+        let number = round.corrects()?;
+        let is_theirs = round.messages.get(position.message)?.is_corrected_by(person);
+        let round = self.rounds.iter().position(|one| one.number == number)?;
+        is_theirs.then_some(MessagePosition { round, ..position })
+    }
+
     /// Adds an answer that a person wrote to correct another, as a round beside that one; whether it says something new. A
     /// person's next correction takes the place of their last, unless something follows it. The corrected answer is shown
     /// from now on if nothing follows the original.

@@ -338,7 +338,12 @@ impl Service {
                 }
                 return Ok(whole.judge(by, now, &one.says));
             }
-            let place = one.target.of(whole)?;
+            let mut place = one.target.of(whole)?;
+            let is_by_number = !matches!(one.target, JudgementTarget::Message(_));
+            if is_by_number && matches!(one.corrected, Some(Some(_))) {
+                // The answer with this number may be what the same judgement wrote when it was imported before.
+                place = whole.corrected_by(place, by).unwrap_or(place);
+            }
             let round = whole.rounds.get_mut(place.round);
             // A correction is taken back where it is, too.
             let number = round.as_ref().map(|round| round.corrects().unwrap_or(round.number));

@@ -103,6 +103,32 @@ fn what_is_taken_back_leaves_what_was_there_before() {
 }
 
 #[test]
+fn a_file_of_judgements_says_the_same_however_often_it_is_imported() {
+    let office = Office::new();
+    office.import(&[rated(), chat("b")], None);
+    let rows = concat!(
+        r#"{"id":"a","score":1,"label":"rejected","corrected_answer":"better"}"#,
+        "\n",
+        r#"{"id":"b#1","label":"rejected","corrected_answer":"better","author":"ann"}"#,
+        "\n",
+    );
+    let judge = |rows: &str| office.service.judge(&office.local(), rows.as_bytes()).unwrap();
+    let once = judge(rows);
+    assert_eq!((once.changed, once.same), (2, 0), "{once:?}");
+    let before = [line(&office, "a"), line(&office, "b")];
+    let again = judge(rows);
+    assert_eq!((again.changed, again.same), (0, 2), "{again:?}");
+    assert_eq!([line(&office, "a"), line(&office, "b")], before);
+    for one in &before {
+        assert_eq!(one["rounds"][0]["messages"][1]["label"], "rejected");
+        assert_eq!(one["rounds"][1]["messages"][1]["label"], "preferred");
+    }
+    // Without a correction, it is about the answer that is there now.
+    judge("{\"id\":\"a\",\"label\":\"rejected\"}\n");
+    assert_eq!(line(&office, "a")["rounds"][1]["messages"][1]["label"], "rejected");
+}
+
+#[test]
 fn judgements_stay_with_their_messages_when_the_conversation_is_imported_again() {
     let office = judged();
     let before = line(&office, "a");
