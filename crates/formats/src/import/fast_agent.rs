@@ -178,7 +178,7 @@ fn tell<'a>(conversation: &mut Conversation<'a>, mut agent: FieldMap<'a>) {
 }
 
 /// Fields of messages that say nothing more than is read.
-const KNOWN: [&str; 2] = ["phase", "channels"];
+const KNOWN: [&str; 3] = ["phase", "channels", "tool_calls"];
 
 fn step<'a>(raw: &RawJson<'a>, notes: &mut Notes) -> Result<Step<'a>, ItemError> {
     let Some(mut map) = FieldMap::of(raw, notes) else {
@@ -204,10 +204,14 @@ fn step<'a>(raw: &RawJson<'a>, notes: &mut Notes) -> Result<Step<'a>, ItemError>
         ..Message::default()
     };
     let mut segments = results(&mut map, notes)?;
-    let calls = calls(&mut map, notes);
+    let requests = map.take(&["tool_calls"], fields::json);
     let content = map.take(&["content"], fields::json);
     if answer(&channels, &mut segments, notes)? {
         channels.take(&[RAW_ANSWER], fields::json);
+        // The blocks have the calls, and these say how they were made.
+        if let Some(raw) = requests {
+            map.put("tool_calls", raw);
+        }
     } else {
         segments.extend(said(&channels, "reasoning").map(Segment::Reasoning));
         if let Some(raw) = content {
@@ -215,6 +219,7 @@ fn step<'a>(raw: &RawJson<'a>, notes: &mut Notes) -> Result<Step<'a>, ItemError>
             parts::segments_of(&raw, notes, &mut segments)?;
             notes.under(mark, || "content".into());
         }
+        let calls = requests.as_ref().map(|raw| calls(raw, notes)).unwrap_or_default();
         segments.extend(calls.into_iter().map(Segment::Call));
     }
     channels.take(&["reasoning"], fields::json);
@@ -265,23 +270,22 @@ fn answer<'a>(
 }
 
 /// Calls by their ids, as MCP's requests.
-fn calls<'a>(map: &mut FieldMap<'a>, notes: &mut Notes) -> Vec<ToolCall<'a>> {
+fn calls<'a>(requests: &RawJson<'a>, notes: &mut Notes) -> Vec<ToolCall<'a>> {
     let mut calls = Vec::new();
-    for (id, raw) in map.take(&["tool_calls"], fields::map).unwrap_or_default().rest() {
-        let request = fields::map(&raw).and_then(|mut map| map.take(&["params"], fields::map));
-        let Some((mut params, name)) = request.and_then(|mut params| {
+    for (id, raw) in fields::map(requests).unwrap_or_default().rest() {
+        let request = fields::map(&raw).and_then(|mut request| {
+            let mut params = request.take(&["params"], fields::map)?;
             let name = params.take(&["name"], RawJson::text)?;
-            Some((params, name))
-        }) else {
+            Some((request, params, name))
+        });
+        let Some((request, mut params, name)) = request else {
             notes.unplaced(format!("tool_calls.{}", short(&id.decoded())), &raw);
             continue;
         };
-        calls.push(ToolCall {
-            id,
-            name,
-            arguments: params.take(&["arguments"], fields::words).unwrap_or_default(),
-            metadata: params.rest(),
-        });
+        let arguments = params.take(&["arguments"], fields::words).unwrap_or_default();
+        let mut metadata = params.rest();
+        fields::put_missing(&mut metadata, request.rest());
+        calls.push(ToolCall { id, name, arguments, metadata });
     }
     calls
 }

@@ -72,7 +72,7 @@ const TIME: [&str; 6] =
 const WHOLE: [&str; 3] = ["title", "conversation_title", "model"];
 
 /// Keys of items that hold more than a message.
-const OTHERS: [&str; 9] = [
+const OTHERS: [&str; 10] = [
     "messages",
     "conversations",
     "rounds",
@@ -82,6 +82,7 @@ const OTHERS: [&str; 9] = [
     "parentUuid",
     "payload",
     "prompt",
+    "is_template",
 ];
 
 impl ImportFormat for MessageRows {
