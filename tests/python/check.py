@@ -358,6 +358,36 @@ def test_the_examples_of_the_docs_run(folder):
         os.chdir(before)
 
 
+def test_the_notebook_runs(folder):
+    os.environ["HF_HOME"] = str(Path(folder) / "home")
+    notebook = json.loads((ROOT / "docs/python.ipynb").read_text())
+    cells = ["".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    assert len(cells) == 6, len(cells)
+    os.symlink(ROOT / "examples", Path(folder) / "examples")
+    before, names = os.getcwd(), {}
+    os.chdir(folder)
+    try:
+        for number, cell in enumerate(cells):
+            exec(compile(cell, f"docs/python.ipynb, cell {number}", "exec"), names)
+    finally:
+        os.chdir(before)
+
+
+def test_arrow_is_handed_over_without_a_copy(folder):
+    import duckdb
+    import polars
+    import pyarrow
+
+    dataset = retort.convert(history(folder, 5000), Path(folder) / "p", file_format="parquet")
+    before = pyarrow.total_allocated_bytes()
+    batches = list(pyarrow.RecordBatchReader.from_stream(dataset))
+    assert sum(batch.nbytes for batch in batches) > 400_000
+    assert pyarrow.total_allocated_bytes() == before, "the content stays where Retort has put it"
+    reader = pyarrow.RecordBatchReader.from_stream(dataset)
+    assert duckdb.sql("select count(distinct conversation_id) from reader").fetchall() == [(5000,)]
+    assert polars.DataFrame(dataset)["conversation_id"].n_unique() == 5000
+
+
 def raises(kind, act, words):
     try:
         act()
