@@ -14,7 +14,10 @@ use crate::commands::conversations::Verb;
 const GROUPS: [(&str, &[&str]); 4] = [
     (
         "Files",
-        &["convert", "preview", "inspect", "stats", "verify", "diff", "merge", "sign", "formats"],
+        &[
+            "convert", "preview", "inspect", "stats", "verify", "diff", "merge", "sign", "push",
+            "formats",
+        ],
     ),
     (
         "Store",
@@ -132,6 +135,13 @@ const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
         &[
             ("sign train --key alice.key", "write a signed statement on the package"),
             ("verify train --key alice.pub", "check it"),
+        ],
+    ),
+    (
+        "push",
+        &[
+            ("push train hf://datasets/acme/support", "to a private dataset on the Hub"),
+            ("push train hf://datasets/acme/support --public", "everyone may read it"),
         ],
     ),
     (

@@ -16,6 +16,7 @@ use retort_service::{
     io_reason, output_stem, threads,
 };
 
+use super::push::PushArgs;
 use super::{Failure, STOPPED, misuse};
 use crate::args::{InputArgs, RedactKey, plan, whole};
 use crate::display::{bytes, count, one_line, several};
@@ -48,6 +49,9 @@ pub struct Convert {
 
     #[command(flatten)]
     writing: Writing,
+
+    #[command(flatten)]
+    pushing: PushArgs,
 }
 
 /// The output that is printed.
@@ -149,6 +153,14 @@ impl Convert {
         let key = self.key.redact_key.as_deref();
         retort_service::allow_all_programs();
         plan.dataset.redaction.prepare_from(key, plan.part.is_some())?;
+        self.pushing.check(plan.dataset.redaction.is_any())?;
+        if self.pushing.is_any()
+            && (plan.part.is_some() || OutputForm::of(&plan.output) == OutputForm::DataFile)
+        {
+            return Err(misuse(
+                "`--push` needs a package: write to a folder or to a `.zip`, without `--part`",
+            ));
+        }
         let mut rejects = rejects_to(writing.rejects.as_deref())?;
 
         let stopped = stops_writing(&plan.output)?;
@@ -169,7 +181,12 @@ impl Convert {
             report.output = "standard output".into();
         }
         let what = if plan.part.is_some() { "part" } else { what_of(&plan.output) };
-        finish(&report, what, (writing.quiet, writing.json), began.elapsed())
+        let code = finish(&report, what, (writing.quiet, writing.json), began.elapsed())?;
+        if !self.pushing.is_any() {
+            return Ok(code);
+        }
+        let mut package = retort_service::Package::open(&report.output)?;
+        self.pushing.run(&mut package, &stopped, writing.quiet)
     }
 }
 

@@ -10,6 +10,7 @@ use retort_model::{DatasetName, ItemFilter, JobState, Reason};
 use retort_service::{EngineError, Error, ExportRequest, Wanted};
 use retort_web::wire;
 
+use super::push::PushArgs;
 use super::{Failure, STOPPED, misuse, print_json, stop_flag};
 use crate::changing::tell_dry;
 use crate::client::{Client, Opened};
@@ -64,6 +65,9 @@ pub struct ExportOf<F: Args> {
     package: Package,
 
     #[command(flatten)]
+    pushing: PushArgs,
+
+    #[command(flatten)]
     keeping: StoreArgs,
 }
 
@@ -75,6 +79,12 @@ impl<F: Args + ExportSelection> ExportOf<F> {
         let kind = selection.kind();
         let options = self.records.0.and(self.model.0).and(self.package.0);
         let mut dataset = options.resolve(self.name, Some(kind))?;
+        self.pushing.check(dataset.redaction.is_any())?;
+        if self.pushing.is_any() && self.detach {
+            return Err(misuse(
+                "`--push` waits for the dataset, so it does not work with `--detach`",
+            ));
+        }
         if self.dry_run {
             let meant = match &selection {
                 ItemFilter::Conversations(filter) => client.count(filter)?,
@@ -95,11 +105,24 @@ impl<F: Args + ExportSelection> ExportOf<F> {
         if !self.quiet {
             eprintln!("job {}      {} selected", job.id, several(job.items.total, kind.as_str()));
         }
-        let code = if self.detach { ExitCode::SUCCESS } else { finish(&client, &job, self.quiet)? };
+        let stopped = stop_flag()?;
+        let code = match self.detach {
+            true => ExitCode::SUCCESS,
+            false => finish_until(&client, &job, self.quiet, &stopped)?,
+        };
+        let job = client.job(job.id)?;
         if self.json {
-            print_json(&client.job(job.id)?)?;
+            print_json(&job)?;
         }
-        Ok(code)
+        let Some(dataset) = job.dataset.filter(|_| self.pushing.is_any()) else { return Ok(code) };
+        let dataset = client.dataset_numbered(dataset)?;
+        let bar = Bar::new(self.quiet);
+        let opened = client.package(&dataset, &bar, &stopped);
+        bar.finish();
+        match opened? {
+            Some((mut package, _file)) => self.pushing.run(&mut package, &stopped, self.quiet),
+            None => Ok(ExitCode::from(STOPPED)),
+        }
     }
 }
 

@@ -29,6 +29,7 @@ pub mod migrate;
 pub mod preview;
 pub mod projects;
 pub mod purge;
+pub mod push;
 pub mod restore;
 pub mod restore_backup;
 pub mod runs;

@@ -1,0 +1,214 @@
+//! `retort push`, and `--push` of the commands that make packages.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+use std::{env, fs};
+
+use clap::Args;
+use reqwest::Url;
+use retort_service::{EngineError, Hub, HubRepository, Package};
+use serde_json::json;
+
+use super::{Failure, STOPPED, misuse, print_json, stop_flag};
+use crate::display::{bytes, several};
+
+/// Before a request is sent again.
+const WAIT: Duration = Duration::from_secs(1);
+
+/// To connect.
+const CONNECT: Duration = Duration::from_secs(30);
+
+/// Push a package to a dataset on the Hugging Face Hub.
+///
+/// All files go there in one commit, and the repository is created if it is missing. What the Hub has already is not sent
+/// again, so a push that broke off can be repeated. Files that only the previous package had are removed.
+///
+/// The token is that of HF_TOKEN, or of `hf auth login`.
+#[derive(Args)]
+pub struct Push {
+    /// Folder or archive of the package.
+    package: PathBuf,
+
+    /// The dataset.
+    #[arg(id = "push", value_name = "hf://datasets/ORG/NAME")]
+    repository: HubRepository,
+
+    /// Print only errors.
+    #[arg(short, long)]
+    quiet: bool,
+
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+
+    #[command(flatten)]
+    how: HowPushed,
+}
+
+/// Where a package goes once it is made.
+#[derive(Args)]
+#[command(next_help_heading = "Hugging Face Hub")]
+pub struct PushArgs {
+    /// Push the package to a dataset on the Hugging Face Hub, as `retort push` does.
+    #[arg(long, value_name = "hf://datasets/ORG/NAME")]
+    push: Option<HubRepository>,
+
+    #[command(flatten)]
+    how: HowPushed,
+}
+
+/// How a package is pushed.
+#[derive(Args)]
+#[command(next_help_heading = "Hugging Face Hub")]
+pub struct HowPushed {
+    /// Let everyone read the dataset; otherwise it is private.
+    #[arg(long, requires = "push")]
+    public: bool,
+
+    /// Push it although no `--redact` removed secrets or personal data.
+    #[arg(long, requires = "push")]
+    not_redacted: bool,
+
+    /// Address of the Hub.
+    #[arg(
+        long,
+        env = "HF_ENDPOINT",
+        value_name = "URL",
+        default_value = "https://huggingface.co/",
+        hide_short_help = true
+    )]
+    hub: Url,
+}
+
+impl Push {
+    pub fn run(self) -> Result<ExitCode, Failure> {
+        let mut package = Package::open(&self.package)?;
+        self.how.check(package.manifest().redaction.is_some())?;
+        let stopped = stop_flag()?;
+        self.how.push(&mut package, &self.repository, &stopped, (self.quiet, self.json))
+    }
+}
+
+impl PushArgs {
+    /// Whether something is to be pushed.
+    pub fn is_any(&self) -> bool {
+        self.push.is_some()
+    }
+
+    /// Refuses before the work what would be refused after it.
+    pub fn check(&self, is_redacted: bool) -> Result<(), Failure> {
+        if self.is_any() { self.how.check(is_redacted) } else { Ok(()) }
+    }
+
+    /// Pushes a package, if that was asked for.
+    pub fn run(
+        &self,
+        package: &mut Package,
+        stopped: &AtomicBool,
+        quiet: bool,
+    ) -> Result<ExitCode, Failure> {
+        match &self.push {
+            Some(repository) => self.how.push(package, repository, stopped, (quiet, false)),
+            None => Ok(ExitCode::SUCCESS),
+        }
+    }
+}
+
+impl HowPushed {
+    fn check(&self, is_redacted: bool) -> Result<(), Failure> {
+        if !is_redacted && !self.not_redacted {
+            return Err(misuse(
+                "nothing was redacted in this dataset: make it with `--redact secrets,pii`, for example, or add \
+                 `--not-redacted` to push it as it is",
+            ));
+        }
+        token().map(drop)
+    }
+
+    fn push(
+        &self,
+        package: &mut Package,
+        repository: &HubRepository,
+        stopped: &AtomicBool,
+        (quiet, json): (bool, bool),
+    ) -> Result<ExitCode, Failure> {
+        let hub = self.hub()?;
+        let pushed = match hub.push(package, repository, self.public, stopped) {
+            Ok(pushed) => pushed,
+            Err(error @ EngineError::Stopped) => {
+                eprintln!("error: {error}");
+                return Ok(ExitCode::from(STOPPED));
+            }
+            Err(error) => return Err(error.into()),
+        };
+        if json {
+            print_json(&json!({
+                "url": pushed.url,
+                "commit": pushed.commit,
+                "files_sent": pushed.sent,
+                "bytes_sent": pushed.sent_bytes,
+                "files_there": pushed.there,
+            }))?;
+        } else if !quiet {
+            let there = several(pushed.there, "file");
+            match &pushed.commit {
+                Some(commit) => eprintln!(
+                    "pushed     {} ({} of {}, {there} already there; commit {commit})",
+                    pushed.url,
+                    bytes(pushed.sent_bytes),
+                    several(pushed.sent, "file"),
+                ),
+                None => eprintln!("pushed     {} (this dataset is already there)", pushed.url),
+            }
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn hub(&self) -> Result<Hub, Failure> {
+        let mut endpoint = self.hub.clone();
+        if !endpoint.path().ends_with('/') {
+            endpoint.set_path(&format!("{}/", endpoint.path()));
+        }
+        let is_here = endpoint.host_str().is_some_and(|host| {
+            host == "localhost" || host.parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback())
+        });
+        if endpoint.scheme() != "https" && !is_here {
+            return Err(misuse(format!(
+                "the token would cross the network unencrypted to `{endpoint}`; use https"
+            )));
+        }
+        let mut client = reqwest::Client::builder()
+            .tls_backend_preconfigured(retort_service::client_tls())
+            .user_agent(concat!("retort/", env!("CARGO_PKG_VERSION")))
+            // A token goes to the Hub and to no other.
+            .redirect(reqwest::redirect::Policy::none())
+            .connect_timeout(CONNECT);
+        if is_here {
+            client = client.no_proxy();
+        }
+        Ok(Hub::new(client.build()?, endpoint, token()?, WAIT)?)
+    }
+}
+
+/// The token for the Hub, where its own programs look for it.
+fn token() -> Result<String, Failure> {
+    let variable = |name: &str| env::var(name).ok().filter(|value| !value.is_empty());
+    if let Some(token) = variable("HF_TOKEN") {
+        return Ok(token.trim().to_owned());
+    }
+    let home = || {
+        let cache = variable("XDG_CACHE_HOME").map(PathBuf::from);
+        let cache = cache.or_else(|| Some(Path::new(&variable("HOME")?).join(".cache")));
+        Some(cache?.join("huggingface"))
+    };
+    let folder = || variable("HF_HOME").map(PathBuf::from).or_else(home);
+    let file = variable("HF_TOKEN_PATH").map(PathBuf::from);
+    let file = file.or_else(|| Some(folder()?.join("token")));
+    let token = file.and_then(|file| fs::read_to_string(file).ok());
+    match token.map(|token| token.trim().to_owned()).filter(|token| !token.is_empty()) {
+        Some(token) => Ok(token),
+        None => Err(misuse("no token for the Hub: set HF_TOKEN, or run `hf auth login`")),
+    }
+}
