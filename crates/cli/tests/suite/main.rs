@@ -38,6 +38,7 @@ mod package;
 mod panics;
 mod papers;
 mod parts;
+mod push;
 mod reading;
 mod recognisers;
 mod redaction;

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+
+use super::http::{Request, read_request};
 
 pub const KEY: &str = "AKIDFORTESTSONLY";
 pub const SECRET: &str = "a-secret-that-nobody-may-see";
@@ -146,15 +148,6 @@ fn serve(listener: TcpListener, address: SocketAddr, state: &Arc<State>) {
     }
 }
 
-struct Request {
-    method: String,
-    /// Of the object, without the bucket; empty for the bucket itself.
-    key: String,
-    query: BTreeMap<String, String>,
-    headers: BTreeMap<String, String>,
-    body: Vec<u8>,
-}
-
 struct Answer {
     status: u16,
     headers: Vec<(&'static str, String)>,
@@ -206,53 +199,6 @@ fn answer_all(stream: &TcpStream, state: &State) -> std::io::Result<()> {
     Ok(())
 }
 
-fn read_request(reader: &mut BufReader<&TcpStream>) -> std::io::Result<Option<Request>> {
-    let mut line = String::new();
-    if reader.read_line(&mut line)? == 0 {
-        return Ok(None);
-    }
-    let mut words = line.split_whitespace();
-    let (method, target) = (words.next().unwrap().to_owned(), words.next().unwrap().to_owned());
-    let mut headers = BTreeMap::new();
-    loop {
-        let mut line = String::new();
-        reader.read_line(&mut line)?;
-        match line.trim_end().split_once(':') {
-            Some((name, value)) => {
-                headers.insert(name.to_ascii_lowercase(), value.trim().to_owned());
-            }
-            None => break,
-        }
-    }
-    let length = headers.get("content-length").map_or(0, |length| length.parse().unwrap());
-    let mut body = vec![0; length];
-    reader.read_exact(&mut body)?;
-    let (path, query) = target.split_once('?').unwrap_or((&target, ""));
-    let key = decoded(path).trim_start_matches('/').to_owned();
-    let key = key.split_once('/').map_or("", |(_, key)| key).to_owned();
-    let query = query
-        .split('&')
-        .filter(|pair| !pair.is_empty())
-        .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
-        .map(|(name, value)| (name.to_owned(), decoded(value)))
-        .collect();
-    Ok(Some(Request { method, key, query, headers, body }))
-}
-
-fn decoded(text: &str) -> String {
-    let mut bytes = Vec::new();
-    let mut rest = text.as_bytes().iter();
-    while let Some(&byte) = rest.next() {
-        bytes.push(if byte == b'%' {
-            let digits = [*rest.next().unwrap(), *rest.next().unwrap()];
-            u8::from_str_radix(std::str::from_utf8(&digits).unwrap(), 16).unwrap()
-        } else {
-            byte
-        });
-    }
-    String::from_utf8(bytes).unwrap()
-}
-
 /// What stands between two tags, each time.
 fn between<'t>(text: &'t str, tag: &str) -> Vec<&'t str> {
     let (open, close) = (format!("<{tag}>"), format!("</{tag}>"));
@@ -265,7 +211,9 @@ const NO_UPLOAD: &str = "<Error><Code>NoSuchUpload</Code></Error>";
 impl State {
     /// None ends the connection.
     fn answer(&self, request: Request) -> Option<Answer> {
-        let Request { method, key, query, headers, body } = request;
+        let Request { method, path, query, headers, body } = request;
+        // Of the object, without the bucket; empty for the bucket itself.
+        let key = path.split_once('/').map_or("", |(_, key)| key).to_owned();
         let asked = |name: &str| query.get(name).map(String::as_str);
         let mut kept = self.kept.lock().unwrap();
         let names: Vec<&str> = query.keys().map(String::as_str).collect();

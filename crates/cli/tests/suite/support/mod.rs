@@ -4,6 +4,8 @@
 pub mod asking;
 #[cfg(unix)]
 pub mod bucket;
+pub mod http;
+pub mod hub;
 pub mod keeping;
 
 use std::collections::BTreeMap;
