@@ -37,7 +37,7 @@ pub const FILES: &[FileSchema] = &[
     },
     FileSchema {
         name: "findings",
-        about: "a line of findings.jsonl: a repair or a warning",
+        about: "a line of findings.jsonl: a repair, a warning or a redaction",
         schema: findings,
     },
     FileSchema {

@@ -306,6 +306,30 @@ fn rules_that_cannot_run_stop_the_export_by_name() {
 }
 
 #[test]
+fn each_redaction_is_a_finding_and_is_held_against_the_receipt() {
+    let place = Place::new();
+    small(&place);
+    place.ok(&["convert", "in.jsonl", "-o", "set", "--redact", "pii", "--findings"]);
+    place.ok(&["verify", "set"]);
+    let redacted: Vec<_> = place
+        .rows("set/findings.jsonl")
+        .into_iter()
+        .filter(|line| line["finding"] == "redacted")
+        .collect();
+    let receipt: Value = serde_json::from_slice(&place.bytes("set/manifest.json")).unwrap();
+    let counted = receipt["redaction"]["found"].as_array().unwrap();
+    assert!(!counted.is_empty() && !redacted.is_empty(), "{receipt}");
+    for one in counted {
+        let lines = redacted.iter().filter(|line| line["kind"] == one["rule"]);
+        let hits = lines.clone().map(|line| line["count"].as_u64().unwrap_or(1)).sum::<u64>();
+        assert_eq!(
+            (json!(hits), json!(lines.count())),
+            (one["hits"].clone(), one["items"].clone())
+        );
+    }
+}
+
+#[test]
 fn the_store_redacts_as_convert_does() {
     let place = Place::new();
     small(&place);

@@ -127,7 +127,7 @@ impl BatchDone {
     pub(super) fn list(
         &mut self,
         at: Located<'_>,
-        (list, kind): (List, &'static str),
+        (list, kind): (List, impl Into<Cow<'static, str>>),
         complete: impl FnOnce(&mut FindingLine),
     ) {
         if !self.lists_findings {
@@ -138,7 +138,7 @@ impl BatchDone {
             id: at.id.to_owned(),
             part: None,
             list,
-            kind,
+            kind: kind.into(),
             message: None,
             detail: None,
             count: 1,

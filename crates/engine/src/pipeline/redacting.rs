@@ -8,10 +8,11 @@ use std::borrow::Cow;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 
+use retort_formats::package::List;
 use retort_model::{Item, LeftOut, Reason, canonical};
 use retort_redact::{Found, Redactor};
 
-use super::done::BatchDone;
+use super::done::{BatchDone, Located};
 use super::item::{ReadItem, Standing};
 use super::stage::{Stage, Warn};
 use super::totals::ListedHit;
@@ -88,14 +89,16 @@ impl Redacted {
     /// Redacts an item, and counts and lists what was found.
     pub(super) fn of(
         redactor: &Redactor,
-        item: &Item<'_>,
+        (item, at): (&Item<'_>, Located<'_>),
         hits_listed: usize,
         done: &mut BatchDone,
     ) -> Self {
         let mut found = Found::listing(hits_listed.saturating_sub(done.hits.len()));
         let Some(line) = redacted_line(redactor, item, &mut found) else { return Self::Unchanged };
         for (rule, hits) in found.counts() {
-            done.account.redact_one(redactor.name_of(rule), hits);
+            let rule = redactor.name_of(rule);
+            done.account.redact_one(rule, hits);
+            done.list(at, (List::Redacted, rule.to_owned()), |line| line.count = hits);
         }
         let (kind, id) = (item.kind(), item.id().decoded());
         done.hits.extend(found.hits.into_iter().map(|hit| ListedHit {

@@ -171,7 +171,10 @@ impl Worker<'_> {
                 done.warn(Warning::IdKeptApart, at);
             }
             let redacted = match &self.shaping.redactor {
-                Some(redactor) => Redacted::of(redactor, &one.item, self.shaping.hits_listed, done),
+                Some(redactor) => {
+                    let hits_listed = self.shaping.hits_listed;
+                    Redacted::of(redactor, (&one.item, at), hits_listed, done)
+                }
                 None => Redacted::Unchanged,
             };
             let item = match redacted.item(&one.item) {

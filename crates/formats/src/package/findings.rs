@@ -1,5 +1,6 @@
-//! `findings.jsonl`: a line for each repair and each warning that the receipt counts.
+//! `findings.jsonl`: a line for each repair, each warning and each redaction that the receipt counts.
 
+use std::borrow::Cow;
 use std::io::{self, BufRead};
 
 use retort_json::write_string;
@@ -9,7 +10,7 @@ use serde::Deserialize;
 use super::manifest::{Finding, Manifest};
 use super::rejects::{write_id, write_place};
 
-/// A line on a repair or a warning.
+/// A line on a repair, a warning or a redaction.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FindingLine {
     /// The item's kind.
@@ -21,7 +22,7 @@ pub struct FindingLine {
     /// The list of the receipt that counts it.
     pub list: List,
     /// Its name there.
-    pub kind: &'static str,
+    pub kind: Cow<'static, str>,
     /// The message that it concerns, from 0 in the order of the source, if it concerns one.
     pub message: Option<usize>,
     /// What was found, in words.
@@ -49,6 +50,8 @@ pub enum List {
     WouldBeRefused,
     /// What people should know.
     Warning,
+    /// What was redacted, by rules.
+    Redacted,
 }
 
 named!(
@@ -56,17 +59,24 @@ named!(
     "list of findings",
     Repaired = "repaired",
     WouldBeRefused = "would-be-refused",
-    Warning = "warning"
+    Warning = "warning",
+    Redacted = "redacted"
 );
 
 impl List {
-    fn of(self, manifest: &Manifest) -> &[Finding] {
+    /// What the receipt counts, by kind.
+    fn of(self, manifest: &Manifest) -> Vec<(&str, u64)> {
         let records = &manifest.records;
-        match self {
+        let findings = match self {
             Self::Repaired => &records.repaired_by_kind,
             Self::WouldBeRefused => &records.would_be_refused,
             Self::Warning => &records.warnings,
-        }
+            Self::Redacted => {
+                let found = manifest.redaction.iter().flat_map(|redaction| &redaction.found);
+                return found.map(|one| (&*one.rule, one.hits)).collect();
+            }
+        };
+        findings.iter().map(|Finding { kind, count, .. }| (&**kind, *count)).collect()
     }
 }
 
@@ -76,7 +86,7 @@ pub fn write_finding(one: &FindingLine, out: &mut Vec<u8>) {
     let texts = [
         ("part", one.part.as_deref()),
         ("finding", Some(one.list.as_str())),
-        ("kind", Some(one.kind)),
+        ("kind", Some(&*one.kind)),
         ("detail", one.detail.as_deref()),
     ];
     for (key, text) in texts {
@@ -111,14 +121,15 @@ pub fn findings_differ(lines: impl BufRead, manifest: &Manifest) -> io::Result<V
         1
     }
     // With how many lines there are for each.
-    let counted = |list: List| list.of(manifest).iter().map(move |finding| (list, finding, 0u64));
+    let counted =
+        |list: List| list.of(manifest).into_iter().map(move |counted| (list, counted, 0u64));
     let mut counts: Vec<_> = List::ALL.iter().copied().flat_map(counted).collect();
     let mut strays = 0u64;
     for line in lines.lines() {
         let line = line?;
         let known = serde_json::from_str::<Line>(&line).ok().and_then(|line| {
             let is_same = |list, kind: &str| line.finding == list && line.kind == kind;
-            let known = counts.iter_mut().find(|(list, one, _)| is_same(*list, &one.kind))?;
+            let known = counts.iter_mut().find(|(list, one, _)| is_same(*list, one.0))?;
             Some((&mut known.2, line.count))
         });
         match known {
@@ -126,10 +137,14 @@ pub fn findings_differ(lines: impl BufRead, manifest: &Manifest) -> io::Result<V
             None => strays += 1,
         }
     }
+    // Earlier releases did not list redactions.
+    let lists = |list: List| counts.iter().any(|(one, _, listed)| *one == list && *listed > 0);
+    let has_redacted = lists(List::Redacted);
     let mut differences: Vec<_> = counts
         .iter()
-        .filter(|(_, finding, listed)| finding.count != *listed)
-        .map(|(list, Finding { kind, count, .. }, listed)| {
+        .filter(|(list, _, _)| *list != List::Redacted || has_redacted)
+        .filter(|(_, (_, count), listed)| count != listed)
+        .map(|(list, (kind, count), listed)| {
             format!("{listed} {} `{kind}`, the receipt counts {count}", list.as_str())
         })
         .collect();
@@ -141,9 +156,11 @@ pub fn findings_differ(lines: impl BufRead, manifest: &Manifest) -> io::Result<V
 
 #[cfg(test)]
 mod tests {
+    use super::super::manifest::{RedactedCount, RedactionCounts};
     use super::*;
 
     fn line(list: List, kind: &'static str, count: u64) -> String {
+        let kind = kind.into();
         let line = FindingLine { id: "c".into(), list, kind, count, ..FindingLine::default() };
         let mut out = Vec::new();
         write_finding(&line, &mut out);
@@ -167,5 +184,17 @@ mod tests {
             differ(format!("{cut}{cut}{cells}{other}no JSON\n")),
             ["2 lines with findings that the receipt does not count"]
         );
+        let email = RedactedCount { rule: "email".into(), hits: 3, items: 2 };
+        let found = vec![email];
+        manifest.redaction = Some(RedactionCounts { found, ..RedactionCounts::default() });
+        let differ = |more: &str| {
+            let text = format!("{cut}{cells}{cut}{more}");
+            findings_differ(text.as_bytes(), &manifest).unwrap()
+        };
+        assert_eq!(differ(""), Vec::<String>::new(), "an earlier release wrote it");
+        let one = line(List::Redacted, "email", 1);
+        assert_eq!(differ(&one), ["1 redacted `email`, the receipt counts 3"]);
+        let two = line(List::Redacted, "email", 2);
+        assert_eq!(differ(&format!("{one}{two}")), Vec::<String>::new());
     }
 }
