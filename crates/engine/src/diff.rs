@@ -73,19 +73,20 @@ impl Counts {
 }
 
 /// Compares two packages. `list` gets each record that is not the same in both, always in the same order, which has no
-/// meaning.
+/// meaning. At most `most` bytes of records are read, however well they are compressed.
 ///
 /// # Errors
-/// A package cannot be read, or the work is stopped.
+/// A package cannot be read, the records are larger than that, or the work is stopped.
 pub fn diff(
     before: &mut Package,
     after: &mut Package,
+    most: u64,
     stopped: &AtomicBool,
     list: &mut dyn FnMut(&RecordChange) -> io::Result<()>,
 ) -> Result<Diff, Error> {
     let receipts = receipts::changes(before.manifest(), after.manifest());
     let is_same_choice = !receipts.iter().any(ReceiptChange::is_choice);
-    let mut sorted = SortedRecords::of(before.manifest(), after.manifest());
+    let mut sorted = SortedRecords::of(before.manifest(), after.manifest(), most);
     let records =
         [sorted.add(before, Side::Before, stopped)?, sorted.add(after, Side::After, stopped)?];
     let mut counts = Counts::default();

@@ -78,7 +78,7 @@ impl Showing {
             )),
             None => None,
         };
-        let found = diff(before, after, stopped, &mut |one| {
+        let found = diff(before, after, u64::MAX, stopped, &mut |one| {
             let Some(list) = &mut list else { return Ok(()) };
             serde_json::to_writer(&mut *list, one)?;
             list.write_all(b"\n")

@@ -69,10 +69,13 @@ pub(super) struct SortedRecords {
     places: HashMap<String, usize>,
     /// The outputs of both.
     outputs: Vec<String>,
+    /// Bytes that may still be read and written.
+    room: u64,
+    most: u64,
 }
 
 impl SortedRecords {
-    pub(super) fn of(before: &Manifest, after: &Manifest) -> Self {
+    pub(super) fn of(before: &Manifest, after: &Manifest, most: u64) -> Self {
         let mut columns: Vec<String> = Vec::new();
         let is_known = !before.schema.is_empty() && !after.schema.is_empty();
         for column in before.schema.iter().chain(&after.schema).filter(|_| is_known) {
@@ -81,7 +84,8 @@ impl SortedRecords {
             }
         }
         let places = columns.iter().cloned().zip(0..).collect();
-        Self { rows: Sorter::new(), columns, places, outputs: Vec::new() }
+        let outputs = Vec::new();
+        Self { rows: Sorter::new(), columns, places, outputs, room: most, most }
     }
 
     /// Adds the records of a package, and what it left out; says how many records there are.
@@ -109,6 +113,7 @@ impl SortedRecords {
                     return Err(Error::Stopped);
                 }
                 let row = row.map_err(fail(&file.path))?;
+                self.take(row.len())?;
                 let id = match &mut ids {
                     Some(ids) => next_line(ids).map_err(fail(IDS))?,
                     None => None,
@@ -122,7 +127,7 @@ impl SortedRecords {
             }
         }
         if has(REJECTS) {
-            self.left_out(package, side).map_err(fail(REJECTS))?;
+            self.left_out(package, side, stopped)?;
         }
         Ok(count)
     }
@@ -167,17 +172,37 @@ impl SortedRecords {
         Ok(self.rows.push(&bytes))
     }
 
+    /// Takes room for a row, and for the hashes of its columns that are sorted.
+    fn take(&mut self, bytes: usize) -> Result<(), Error> {
+        let bytes = bytes.saturating_add(8 * self.columns.len()) as u64;
+        self.room = self.room.checked_sub(bytes).ok_or_else(|| {
+            let most = self.most / 1_000_000;
+            Error::Choice(format!("the records of both have more than {most} MB, unpacked"))
+        })?;
+        Ok(())
+    }
+
     /// Adds why items were left out.
-    fn left_out(&mut self, package: &mut Package, side: Side) -> io::Result<()> {
-        let mut lines = BufReader::new(package.file(REJECTS)?);
+    fn left_out(
+        &mut self,
+        package: &mut Package,
+        side: Side,
+        stopped: &AtomicBool,
+    ) -> Result<(), Error> {
+        let fail = |source| Error::Unpack { name: REJECTS.into(), source };
+        let mut lines = BufReader::new(package.file(REJECTS).map_err(fail)?);
         for place in 0.. {
-            let Some(line) = next_line(&mut lines)? else { break };
+            if stopped.load(Ordering::Relaxed) {
+                return Err(Error::Stopped);
+            }
+            let Some(line) = next_line(&mut lines).map_err(fail)? else { break };
+            self.take(line.len())?;
             let Ok((Some(id), Some(reason))) = id_and_reason(&line) else { continue };
             let mut bytes = key(&id, LEFT_OUT[side as usize], place);
             bytes.extend_from_slice(reason.as_bytes());
             bytes.push(0);
             bytes.extend_from_slice(id.as_bytes());
-            self.rows.push(&bytes)?;
+            self.rows.push(&bytes).map_err(failed)?;
         }
         Ok(())
     }

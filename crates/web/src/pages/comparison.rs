@@ -9,18 +9,20 @@ use axum::routing::get;
 use retort_model::bounds::PAGE_ITEMS;
 use retort_model::{ItemKind, Reason};
 use retort_service::package::Finding;
-use retort_service::{About, Dataset, Diff, Error, Manifest, ReceiptChange, Stop, diff};
+use retort_service::{
+    About, Dataset, Diff, EngineError, Error, Manifest, ReceiptChange, Stop, diff,
+};
 use serde::Deserialize;
 
 use super::addresses::conversation;
-use super::display::{bytes, count, moment, quoted};
+use super::display::{capital, count, moment, quoted};
 use super::frame::{Frame, Visit};
 use super::response::{show, trouble};
 use super::taken::{Path, Query};
 use crate::app::App;
 
-/// Bytes of two datasets that are compared while a person waits; larger ones are for the command line.
-const COMPARED: u64 = 256 * 1024 * 1024;
+/// Bytes of records of two datasets, unpacked, that are compared while a person waits; larger ones are for the command line.
+const COMPARED: u64 = 512 * 1024 * 1024;
 
 /// Records that a line names.
 const NAMED: usize = 10;
@@ -172,20 +174,19 @@ async fn compare(
             return Ok(Seen { dataset, others, found: None, trouble: None });
         };
         let other = service.dataset(caller, with)?;
-        if dataset.bytes.saturating_add(other.bytes) > COMPARED {
-            let trouble = format!(
-                "Together they have more than {}. Compare them with `retort datasets diff`.",
-                bytes(COMPARED)
-            );
-            return Ok(Seen { dataset, others, found: None, trouble: Some(trouble) });
-        }
         let (mut before, mut after) =
             (service.open_dataset(&dataset)?, service.open_dataset(&other)?);
         let stop = Stop::current();
-        let found =
-            diff(&mut before, &mut after, stop.flag(), &mut |_| Ok(())).map_err(Error::from)?;
-        let found = Some(Found::of(found, before.manifest(), other));
-        Ok(Seen { dataset, others, found, trouble: None })
+        let mut list = |_: &_| Ok(());
+        let found = match diff(&mut before, &mut after, COMPARED, stop.flag(), &mut list) {
+            Ok(found) => Ok(Some(Found::of(found, before.manifest(), other))),
+            Err(EngineError::Choice(why)) => {
+                Err(format!("{}. Compare them with `retort datasets diff`.", capital(&why)))
+            }
+            Err(error) => return Err(Error::from(error)),
+        };
+        let (found, trouble) = found.map_or_else(|why| (None, Some(why)), |found| (found, None));
+        Ok(Seen { dataset, others, found, trouble })
     });
     let Seen { dataset, others, found, trouble: problem } = match seen.await {
         Ok(seen) => seen,
