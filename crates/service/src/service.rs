@@ -13,6 +13,7 @@ use crate::clock::Clock;
 use crate::error::Error;
 use crate::lease::Pulse;
 use crate::settings::{Quotas, Settings};
+use crate::versions::KeptComparisons;
 
 /// A store, a place for datasets, and a worker.
 pub struct Service {
@@ -22,6 +23,7 @@ pub struct Service {
     pub(crate) settings: Settings,
     pub(crate) pulse: Pulse,
     pub(crate) audit_limits: AuditLimits,
+    pub(crate) comparisons: KeptComparisons,
     /// When what is older than is kept was last removed, in microseconds since 1970.
     pub(crate) cleared_at: AtomicI64,
     /// Where a store lies that goes with the service.
@@ -67,6 +69,7 @@ impl Service {
             settings,
             pulse,
             audit_limits,
+            comparisons: KeptComparisons::default(),
             cleared_at,
             _scratch: None,
         })

@@ -1,9 +1,13 @@
 //! Two versions of a copilot, recipe or application side by side: their runs of the same input.
+//!
+//! A comparison reads up to 4,000 runs, so that the last few are kept for their next pages, until anything in the store
+//! changes.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use retort_model::bounds::PAGE_ITEMS;
-use retort_model::{Grant, Run, RunFilter, RunSource, RunStatus, canonical};
+use retort_model::{Grant, Run, RunFilter, RunSource, RunStatus, Scope, canonical};
 
 use crate::caller::Caller;
 use crate::error::Error;
@@ -14,6 +18,9 @@ const COMPARED_RUNS: u64 = 2000;
 /// As above.
 const COMPARED_BYTES: u64 = 64 * 1024 * 1024;
 
+/// Comparisons that are kept: each has at most 2,000 pairs of some kilobytes.
+const KEPT: usize = 4;
+
 /// Characters of a text that are shown.
 const SHOWN: usize = 500;
 
@@ -22,8 +29,10 @@ const SHOWN: usize = 500;
 pub struct VersionComparison {
     /// What there is of each version.
     pub sides: [VersionSide; 2],
-    /// The inputs that both versions had, those with different answers first, the most recent first.
+    /// A page of the inputs that both versions had, those with different answers first, the most recent first.
     pub pairs: Vec<InputPair>,
+    /// How many inputs both versions had.
+    pub both: u64,
     /// How many of them have the same answer and ended in the same way.
     pub same: u64,
 }
@@ -71,6 +80,39 @@ pub struct VersionRun {
     pub took_ms: Option<u64>,
 }
 
+/// What a comparison is of, and the state of the store in which it was made: the number of the last change, and how many
+/// runs there were of each version, as a purge has no number.
+#[derive(Clone, PartialEq, Eq)]
+struct Compared {
+    scope: Scope,
+    source: RunSource,
+    flow: String,
+    versions: [String; 2],
+    last_change: i64,
+    runs: [u64; 2],
+}
+
+/// The last comparisons, the newest last.
+#[derive(Default)]
+pub(crate) struct KeptComparisons(Mutex<VecDeque<(Compared, Arc<VersionComparison>)>>);
+
+impl KeptComparisons {
+    fn get(&self, compared: &Compared) -> Option<Arc<VersionComparison>> {
+        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.iter().find(|(one, _)| one == compared).map(|(_, comparison)| Arc::clone(comparison))
+    }
+
+    fn keep(&self, compared: Compared, comparison: Arc<VersionComparison>) {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // What was made in an earlier state is never asked for again.
+        kept.retain(|(one, _)| one.last_change == compared.last_change);
+        while kept.len() >= KEPT {
+            kept.pop_front();
+        }
+        kept.push_back((compared, comparison));
+    }
+}
+
 /// A run, and its whole answer.
 struct Answered {
     run: VersionRun,
@@ -93,7 +135,7 @@ fn beginning(text: &str) -> String {
 
 impl Service {
     /// Compares two versions of a copilot, recipe or application by the inputs that both had. Of several runs of one
-    /// input, the most recent counts.
+    /// input, the most recent counts. Returns at most `most` of the inputs behind the first `after`.
     ///
     /// # Errors
     /// The caller may not read; a run is damaged; those of the store.
@@ -102,8 +144,39 @@ impl Service {
         caller: &Caller,
         (source, flow): (RunSource, &str),
         versions: [&str; 2],
+        (after, most): (usize, usize),
     ) -> Result<VersionComparison, Error> {
         caller.needs(Grant::Read)?;
+        let last_change = self.store.last_change()?;
+        let of = |version: &str| self.count_runs(caller, &of_version((source, flow), version));
+        let compared = Compared {
+            scope: caller.scope(),
+            source,
+            flow: flow.to_owned(),
+            versions: versions.map(str::to_owned),
+            last_change,
+            runs: [of(versions[0])?, of(versions[1])?],
+        };
+        let comparison = match self.comparisons.get(&compared) {
+            Some(kept) => kept,
+            None => {
+                let comparison = Arc::new(self.compare_all(caller, (source, flow), versions)?);
+                self.comparisons.keep(compared, Arc::clone(&comparison));
+                comparison
+            }
+        };
+        let pairs = comparison.pairs.iter().skip(after).take(most).cloned().collect();
+        let VersionComparison { sides, both, same, .. } = &*comparison;
+        Ok(VersionComparison { sides: sides.clone(), pairs, both: *both, same: *same })
+    }
+
+    /// The same with all inputs.
+    fn compare_all(
+        &self,
+        caller: &Caller,
+        (source, flow): (RunSource, &str),
+        versions: [&str; 2],
+    ) -> Result<VersionComparison, Error> {
         let mut comparison = VersionComparison::default();
         let [first, second] = &mut comparison.sides;
         let before = self.answers_of(caller, (source, flow), versions[0], first)?;
@@ -127,6 +200,7 @@ impl Service {
         second.only = after.len() as u64;
         pairs.sort_by_key(|(position, pair)| (pair.is_same, *position));
         comparison.pairs = pairs.into_iter().map(|(_, pair)| pair).collect();
+        comparison.both = comparison.pairs.len() as u64;
         comparison.same = comparison.pairs.iter().filter(|pair| pair.is_same).count() as u64;
         Ok(comparison)
     }
@@ -139,12 +213,7 @@ impl Service {
         version: &str,
         side: &mut VersionSide,
     ) -> Result<HashMap<Input, Answered>, Error> {
-        let filter = RunFilter {
-            source: Some(source),
-            flow: Some(flow.to_owned()),
-            versions: vec![version.to_owned()],
-            ..RunFilter::default()
-        };
+        let filter = of_version((source, flow), version);
         let (scope, mut unpacker) = (caller.scope(), self.store.unpacker());
         let mut answers = HashMap::new();
         let (mut after, mut bytes) = (None, 0);
@@ -187,6 +256,16 @@ impl Service {
     }
 }
 
+/// The runs of a version.
+fn of_version((source, flow): (RunSource, &str), version: &str) -> RunFilter {
+    RunFilter {
+        source: Some(source),
+        flow: Some(flow.to_owned()),
+        versions: vec![version.to_owned()],
+        ..RunFilter::default()
+    }
+}
+
 fn answered(run: &Run<'_>, id: &str, position: usize) -> Answered {
     let answer = run.answer.as_ref().map(|text| text.decoded().into_owned());
     let error = run.error.as_ref().map(|text| beginning(&text.decoded()));
@@ -203,5 +282,36 @@ fn answered(run: &Run<'_>, id: &str, position: usize) -> Answered {
         },
         answer,
         position,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_comparison_is_kept_until_the_store_changes_and_only_for_those_who_see_the_same() {
+        let kept = KeptComparisons::default();
+        let of = |version: &str, last_change| Compared {
+            scope: Scope::project(1),
+            source: RunSource::Copilot,
+            flow: "helper".into(),
+            versions: [version.to_owned(), "2".into()],
+            last_change,
+            runs: [3, 4],
+        };
+        let comparison = || Arc::new(VersionComparison { both: 7, ..VersionComparison::default() });
+        kept.keep(of("1", 5), comparison());
+        assert_eq!(kept.get(&of("1", 5)).map(|one| one.both), Some(7));
+        let member = Scope { owner: Some("ann".into()), ..Scope::project(1) };
+        assert!(kept.get(&Compared { scope: member, ..of("1", 5) }).is_none());
+        assert!(kept.get(&Compared { runs: [2, 4], ..of("1", 5) }).is_none(), "one was purged");
+        assert!(kept.get(&of("1", 6)).is_none());
+        for version in ["a", "b", "c", "d"] {
+            kept.keep(of(version, 5), comparison());
+        }
+        assert!(kept.get(&of("1", 5)).is_none() && kept.get(&of("a", 5)).is_some());
+        kept.keep(of("1", 6), comparison());
+        assert!(kept.get(&of("d", 5)).is_none());
     }
 }

@@ -333,6 +333,16 @@ pub(crate) fn take_turn(connection: &mut Connection) -> Result<(), Error> {
 /// Assigns the number of the current turn to an item that an update changes.
 pub(crate) const CHANGED_NOW: &str = "changed = (SELECT value FROM counter WHERE name = 'item')";
 
+impl Store {
+    /// The number of the last change so far of an item.
+    pub fn last_change(&self) -> Result<i64, Error> {
+        self.read(|connection| {
+            let sql = "SELECT value FROM counter WHERE name = 'item'";
+            Ok(connection.row(sql, &[], |row| row.int(0))?.unwrap_or(0))
+        })
+    }
+}
+
 /// The number of the last change so far, within a turn.
 pub(crate) fn last_change(connection: &mut Connection) -> Result<i64, Error> {
     Ok(next(connection, "item", 0)? - 1)

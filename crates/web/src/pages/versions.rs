@@ -167,7 +167,8 @@ async fn compare(
         let chosen = named(first, 0).zip(named(second, 1));
         let found = chosen.map(|chosen| {
             let versions = [&*chosen.0, &*chosen.1];
-            let found = service.compare_versions(caller, (source, &flow.id), versions)?;
+            let found =
+                service.compare_versions(caller, (source, &flow.id), versions, (after, PAGE))?;
             Ok::<_, retort_service::Error>((chosen, found))
         });
         Ok((flow, known, found.transpose()?))
@@ -188,9 +189,7 @@ async fn compare(
         name: name.clone(),
     };
     let versions = known.iter().map(version).collect();
-    let all = found.pairs.len();
-    let rows: Vec<_> = found.pairs.iter().skip(after).take(PAGE).collect();
-    let next = after.saturating_add(rows.len());
+    let next = after.saturating_add(found.pairs.len());
     let address = chosen.as_ref().map(|(first, second)| {
         let mut query = url::form_urlencoded::Serializer::new(format!("{path}/versions?"));
         query.append_pair("first", first).append_pair("second", second).finish()
@@ -208,14 +207,14 @@ async fn compare(
             .unwrap_or_else(|| shown_id(&flow.id)),
         versions,
         sides,
-        both: count(all as u64),
+        both: count(found.both),
         same: count(found.same),
-        different: count((all as u64).saturating_sub(found.same)),
-        rows: rows.into_iter().map(|pair| Row::of(pair, &path)).collect(),
+        different: count(found.both.saturating_sub(found.same)),
+        rows: found.pairs.iter().map(|pair| Row::of(pair, &path)).collect(),
         paging: Paging::of(
             &address.unwrap_or_else(|| format!("{path}/versions")),
             after == 0,
-            (next < all).then_some(next),
+            ((next as u64) < found.both).then_some(next),
         ),
         path,
     };
