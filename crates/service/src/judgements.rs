@@ -2,6 +2,7 @@
 //! corrected answer becomes a sibling of the original, with its author, or part of the judgement of a run; no answer is
 //! overwritten.
 
+use std::collections::HashMap;
 use std::io::BufRead;
 
 use retort_formats::judgements::{Judgement, Rows};
@@ -9,7 +10,7 @@ use retort_json::RawJson;
 use retort_model::bounds::{IDS_LISTED, JUDGEMENT_CHARACTERS};
 use retort_model::{
     Action, Conversation, ConversationFilter, Grant, Judged, Judging, Message, MessagePosition,
-    Query, Role, RunFilter, RunSource, condition, fnv1a,
+    Query, Role, RunFilter, RunSource, canonical, condition, fnv1a,
 };
 use retort_store::{Cursor, Order, RunSummary, Summary};
 
@@ -147,6 +148,13 @@ pub struct QueueNext<T> {
 /// Items of a queue for several people among which each gets another one.
 const QUEUE_SPREAD: usize = 50;
 
+/// Items of each kind whose labels are suggested, bytes of one of them, labels that are suggested, and characters of one:
+/// they are read each time a form of a judgement is opened.
+const LABELS_FROM: usize = 50;
+const LABELS_BYTES: u64 = 256 * 1024;
+const LABELS: usize = 50;
+const LABEL_CHARACTERS: usize = 60;
+
 /// How a run is named: by its id and, where that is not enough, by what ran.
 pub type RunName<'n> = (&'n str, (Option<RunSource>, Option<&'n str>));
 
@@ -272,6 +280,44 @@ impl Service {
             Ok(self.runs(caller, &rest, after, most)?.runs)
         })?;
         Ok(QueueNext { next, left })
+    }
+
+    /// Labels to suggest: those of the conversations and runs that were judged last, as far as the caller may see them, the
+    /// most frequent first.
+    ///
+    /// # Errors
+    /// The caller may not read; those of the store.
+    pub fn labels_used(&self, caller: &Caller) -> Result<Vec<String>, Error> {
+        let mut counts = HashMap::<String, u64>::new();
+        let mut add = |judgements: &[retort_model::Judgement<'_>]| {
+            for label in judgements.iter().filter_map(|one| one.label.as_ref()) {
+                let label = label.decoded();
+                if label.chars().count() <= LABEL_CHARACTERS {
+                    *counts.entry(label.into_owned()).or_default() += 1;
+                }
+            }
+        };
+        let mut unpacker = self.store.unpacker();
+        let judged = ConversationFilter { judged: Some(true), ..ConversationFilter::default() };
+        let page = self.list(caller, &judged, Order::Changed, None, LABELS_FROM)?;
+        for one in page.conversations.iter().filter(|one| one.size <= LABELS_BYTES) {
+            let Some(line) = self.store.line(one, &mut unpacker)? else { continue };
+            let text = String::from_utf8_lossy(&line);
+            let Ok(whole) = canonical::read(&text) else { continue };
+            add(&whole.judgements);
+            whole.messages().for_each(|message| add(&message.judgements));
+        }
+        let judged = RunFilter { judged: Some(true), ..RunFilter::default() };
+        let page = self.runs(caller, &judged, None, LABELS_FROM)?;
+        for one in page.runs.iter().filter(|one| one.size <= LABELS_BYTES) {
+            let Some(line) = self.store.run_line(one, &mut unpacker)? else { continue };
+            let text = String::from_utf8_lossy(&line);
+            let Ok(run) = canonical::read_run(&text) else { continue };
+            add(&run.judgements);
+        }
+        let mut labels: Vec<_> = counts.into_iter().collect();
+        labels.sort_by(|one, other| other.1.cmp(&one.1).then_with(|| one.0.cmp(&other.0)));
+        Ok(labels.into_iter().map(|(label, _)| label).take(LABELS).collect())
     }
 
     fn judge_row(&self, caller: &Caller, judgement: &Judgement) -> Result<bool, Error> {

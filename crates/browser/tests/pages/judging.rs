@@ -122,6 +122,10 @@ async fn judged_runs(server: &TestServer, scripts: bool) {
     browser.fill("answer", "A better answer").await;
     browser.press(".judge-form button.first").await;
     browser.until("Corrected by").await;
+    // The label is offered from now on.
+    browser.press(".judge-bar a.button").await;
+    browser.until("Corrected answer").await;
+    assert_eq!(browser.count("#labels option[value=tone]").await, 1);
     let body = browser.body().await;
     assert!(body.contains("A better answer") && body.contains("Answer 2"), "{body}");
     browser.go("/copilots/helper/judge?queue=anyone").await;

@@ -432,3 +432,18 @@ fn an_erasure_finds_what_a_person_said_of_the_runs_of_others() {
     office.import(&[copy], None);
     assert_eq!(run_line(&office, "r1").get("feedback"), None);
 }
+
+#[test]
+fn labels_are_suggested_from_what_a_person_may_see() {
+    let office = ran(["carl", "dee", "carl"]);
+    office.import(&[chat("c")], None);
+    let (_, ann) = office.join("ann", ProjectRole::Admin);
+    let labelled =
+        |label: &str| of_answer(Judging { label: Some(Some(label.into())), ..Judging::default() });
+    office.service.judge_one(&ann, ("c", None), &labelled("tone")).unwrap();
+    judge_run(&office, &ann, "r0", &labelled("tone"));
+    judge_run(&office, &ann, "r1", &labelled("length"));
+    assert_eq!(office.service.labels_used(&ann).unwrap(), ["tone", "length"]);
+    let (_, member) = office.join("dee", ProjectRole::Member);
+    assert_eq!(office.service.labels_used(&member).unwrap(), ["length"]);
+}

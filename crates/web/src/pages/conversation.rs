@@ -262,7 +262,9 @@ async fn one(app: &App, visit: Visit, id: String, asked: Asked, made: Option<Str
                 last.into_iter().for_each(|last| judging.take_last(last));
             }
             let all = shown.rounds.iter_mut().flat_map(|round| &mut round.said);
-            all.filter_map(|said| said.judge.as_mut()).for_each(|one| judging.take_open(one));
+            for one in all.filter_map(|said| said.judge.as_mut()) {
+                judging.take_open(one, || service.labels_used(&visit.caller))?;
+            }
         }
         let (mut tasks, mut tasks_left) = (Vec::new(), 0);
         if shown.next.is_none() {

@@ -1,8 +1,8 @@
 //! What people said of an answer, and what the caller may say of it, as the pages of conversations and runs show it.
 
 use retort_json::RawJson;
-use retort_model::{Judgement, Message, MessagePosition, Role, Run};
-use retort_service::{beginning, beginning_of_answer};
+use retort_model::{Judgement, Label, Message, MessagePosition, Role, Run};
+use retort_service::{Error, beginning, beginning_of_answer};
 
 use super::display::moment;
 
@@ -48,6 +48,8 @@ pub(super) struct JudgeForm {
     pub(super) is_unlearnt: bool,
     /// Whether the answer is the caller's own correction.
     pub(super) is_own: bool,
+    /// Labels to choose from.
+    pub(super) labels: Vec<String>,
     /// Whether one goes through a queue, so that another conversation comes next.
     pub(super) goes_on: bool,
 }
@@ -151,6 +153,7 @@ impl JudgeForm {
             answer: answer.text.clone(),
             is_unlearnt: said.train == Some(false),
             is_own: answer.is_own,
+            labels: Vec::new(),
             goes_on: false,
         }
     }
@@ -190,12 +193,22 @@ impl Judging {
         self.anchor.clone_from(&last.anchor);
     }
 
-    /// Takes the answer of which everything is shown, if this is it.
-    pub(super) fn take_open(&mut self, judge: &mut Judge) {
+    /// Takes the answer of which everything is shown, if this is it; `labels` gives those that were used.
+    pub(super) fn take_open(
+        &mut self,
+        judge: &mut Judge,
+        labels: impl FnOnce() -> Result<Vec<String>, Error>,
+    ) -> Result<(), Error> {
         if let Some(form) = &mut judge.form {
             form.goes_on = self.left.is_some();
             self.open = Some(judge.at.clone());
+            let usual = Label::ALL.iter().map(|label| label.as_str().to_owned());
+            form.labels = usual.collect();
+            let others = labels()?.into_iter().filter(|label| !form.labels.contains(label));
+            let others: Vec<_> = others.collect();
+            form.labels.extend(others);
         }
+        Ok(())
     }
 }
 

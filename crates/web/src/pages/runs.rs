@@ -21,7 +21,7 @@ use super::frame::{Frame, Visit};
 use super::judged::{Judge, Judging, rated, said_of};
 use super::paging::Paging;
 use super::records::{Room, context, cut, pretty};
-use super::response::{show, trouble};
+use super::response::{see_other, show, trouble};
 use super::taken::{Path, Query};
 use super::waterfall::{self, waterfall};
 use crate::app::App;
@@ -37,7 +37,20 @@ pub(super) fn routes() -> Router<App> {
     let applications = Router::new()
         .route("/applications/{id}/runs/{run}", get(run))
         .layer(Extension(RunSource::Application));
-    copilots.merge(recipes).merge(applications)
+    Router::new()
+        .route("/runs/{id}", get(named_run))
+        .merge(copilots)
+        .merge(recipes)
+        .merge(applications)
+}
+
+/// Goes to a run that is named by its id alone.
+async fn named_run(State(app): State<App>, visit: Visit, Path(id): Path<String>) -> Response {
+    let found = app.call(move |service| service.run(&visit.caller, &id, (None, None)));
+    match found.await {
+        Ok((run, _)) => see_other(&run_in(None, &run, ""), None),
+        Err(problem) => trouble(&problem),
+    }
 }
 
 /// A named text.
@@ -174,7 +187,7 @@ async fn run(
             |at: &str| format!("{here}&at={}#m-0-0", utf8_percent_encode(at, NON_ALPHANUMERIC));
         let mut judge = Judge::of_run(&run, visit.caller.name(), asked.at.as_deref(), &more);
         judging.take_last(&judge);
-        judging.take_open(&mut judge);
+        judging.take_open(&mut judge, || service.labels_used(&visit.caller))?;
         let files = run.files.iter().map(|file| {
             let name = file.name.as_ref().unwrap_or(&file.uri);
             let about = [
