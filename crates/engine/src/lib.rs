@@ -92,7 +92,7 @@ pub use package::Package;
 pub use papers::Papers;
 pub use pipeline::ListedHit;
 pub use plan::{DatasetPlan, PlanPaths};
-pub use preview::{Lines, Preview, lines_of, preview, preview_package, sample};
+pub use preview::{Lines, Preview, left_out_among, lines_of, preview, preview_package, sample};
 pub use receipt::{Origin, Outputs, manifest};
 pub use recogniser::{allow_all_programs, allow_programs};
 pub use record_files::RecordFiles;

@@ -1,5 +1,6 @@
 //! `preview`: the first records as they would be written, and what was found in them, with nothing written.
 
+use std::collections::HashSet;
 use std::io::{self, BufRead, BufReader, Write};
 use std::sync::atomic::AtomicBool;
 
@@ -280,6 +281,31 @@ pub fn lines_of(
         }
     }
     Ok((found, false))
+}
+
+/// Which of these items `rejects.jsonl` in a finished package lists, by their ids.
+///
+/// # Errors
+/// The file cannot be read.
+pub fn left_out_among(
+    package: &mut Package,
+    ids: &HashSet<String>,
+) -> Result<HashSet<String>, Error> {
+    #[derive(serde::Deserialize)]
+    struct Item {
+        #[serde(alias = "request_id", alias = "document_id")]
+        conversation_id: Option<String>,
+    }
+    if !package.manifest().files.iter().any(|file| file.path == REJECTS) {
+        return Ok(HashSet::new());
+    }
+    let fail = |source| Error::Unpack { name: REJECTS.into(), source };
+    let mut found = HashSet::new();
+    for line in BufReader::new(package.file(REJECTS).map_err(fail)?).lines() {
+        let item = serde_json::from_str::<Item>(&line.map_err(fail)?).ok();
+        found.extend(item.and_then(|item| item.conversation_id).filter(|id| ids.contains(id)));
+    }
+    Ok(found)
 }
 
 /// Shows the first records of a finished package.

@@ -5,13 +5,13 @@ use std::sync::atomic::AtomicBool;
 
 use retort_engine::panics::point;
 use retort_engine::{
-    DatasetFiles, Difference, Error as EngineError, Objects, Package, Verified, read_through,
-    verify_package,
+    DatasetFiles, Difference, Error as EngineError, Objects, Package, Verified, left_out_among,
+    read_through, verify_package,
 };
 use retort_formats::package::MANIFEST;
 use retort_model::bounds::PAGE_ITEMS;
 use retort_model::{Action, DatasetName, Grant, ProjectRole, Scope};
-use retort_store::{Dataset, DatasetFile, Store};
+use retort_store::{Dataset, DatasetFile, FrozenItem, Store};
 
 use crate::browse::with_next;
 use crate::caller::Caller;
@@ -103,6 +103,33 @@ impl Service {
         which: impl Into<DatasetRef<'d>>,
     ) -> Result<Dataset, Error> {
         self.dataset_in(caller, &caller.made(), which.into())
+    }
+
+    /// A page of the items that a dataset was made of, behind that place of its frozen selection, and the place of the last
+    /// one if there are more: those that were selected, or those that its sample left out. A page may have fewer items than
+    /// asked for.
+    ///
+    /// # Errors
+    /// Those of the store, and of the storage of the dataset.
+    pub fn items_of(
+        &self,
+        dataset: &Dataset,
+        not_sampled: bool,
+        (after, most): (i64, usize),
+    ) -> Result<(Vec<FrozenItem>, Option<i64>), Error> {
+        let page = (after, most.min(PAGE_ITEMS));
+        let (mut items, has_more) = self.store.frozen_items(dataset, not_sampled, page)?;
+        let next = items.last().filter(|_| has_more).map(|last| last.ordinal);
+        let mut package = self.open_dataset(dataset)?;
+        if package.manifest().selection.not_sampled == 0 {
+            // What has no record was left out.
+            items.retain(|_| !not_sampled);
+            return Ok((items, next));
+        }
+        let without = items.iter().filter(|one| !one.has_record).map(|one| one.id.clone());
+        let left_out = left_out_among(&mut package, &without.collect())?;
+        items.retain(|one| not_sampled != (one.has_record || left_out.contains(&one.id)));
+        Ok((items, next))
     }
 
     /// One of the datasets that the caller may look at from outside, and delete: an owner anyone's in the project.

@@ -131,7 +131,8 @@ pub use retort_formats::{data, file, import as sources, package, package::Manife
 pub use retort_store::{
     AuditEntry, AuditFilter, Begun, Belongings, Cursor, Dataset, DatasetFile, Delivery,
     DeliveryState, DocumentPage, DocumentSummary, Edit, Ended, Error as StoreError, Finding, Flow,
-    FlowParts, Invitation, Job, JobProgress, Member, Notice, Order, Original, Page, Person,
-    Project, QueueStats, RunPage, RunSummary, Schedule, ScheduleDelivery, ScheduleStats, Share,
-    Stop, StoredErasure, Summary, Taken, Token, TraceStats, Wanted, Webhook, Without, client_tls,
+    FlowParts, FrozenItem, Invitation, Job, JobProgress, Member, Notice, Order, Original, Page,
+    Person, Project, QueueStats, RunPage, RunSummary, Schedule, ScheduleDelivery, ScheduleStats,
+    Share, Stop, StoredErasure, Summary, Taken, Token, TraceStats, Wanted, Webhook, Without,
+    client_tls,
 };

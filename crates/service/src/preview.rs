@@ -3,13 +3,20 @@
 
 use std::sync::atomic::AtomicBool;
 
-use retort_engine::{Dedup, Error as EngineError, Preview, Stats, sample, stats_of};
+use std::collections::BTreeSet;
+
+use retort_engine::{
+    Dedup, Error as EngineError, Preview, Sampling, Split, Stats, sample, stats_of,
+};
 use retort_model::bounds::{CHECKED_BEFORE, CHECKED_BEFORE_BYTES};
-use retort_model::{Grant, ItemFilter};
-use retort_store::Stop;
+use retort_model::{
+    Check, ConversationFilter, DocumentFilter, Grant, ItemFilter, ItemKind, RunFilter, Status,
+};
+use retort_store::{Dataset, Stop};
 
 use crate::caller::Caller;
 use crate::error::Error;
+use crate::export::KeptExport;
 use crate::listed::ListedFeed;
 use crate::queue::ExportRequest;
 use crate::service::Service;
@@ -58,6 +65,41 @@ impl Service {
         let stop = Stop::current();
         let preview = sample(&dataset, &mut feed, stop.flag())?;
         Ok(Sample { preview, looked_at: feed.items, total })
+    }
+
+    /// The records of an item, as an export with the options of a dataset would write them now: as the check leaves them if it
+    /// repairs nothing, and as it does.
+    ///
+    /// # Errors
+    /// There is no such item any more; the options no longer go together; those of the store.
+    pub fn repairs_of(
+        &self,
+        caller: &Caller,
+        dataset: &Dataset,
+        (kind, id): (ItemKind, &str),
+    ) -> Result<[Vec<String>; 2], Error> {
+        let mut plan = KeptExport::read(&self.store.job_of_dataset(dataset)?)?.dataset;
+        // One item alone is no sample, has no duplicates, and goes to no output of several.
+        plan.sampling = Sampling::default();
+        plan.dedup = Dedup::default();
+        (plan.split, plan.split_from) = (Split::default(), None);
+        let ids: BTreeSet<String> = [id.to_owned()].into();
+        let selection = match kind {
+            ItemKind::Conversation => ItemFilter::Conversations(ConversationFilter {
+                ids,
+                statuses: Status::ALL.to_vec(),
+                ..ConversationFilter::default()
+            }),
+            ItemKind::Run => ItemFilter::Runs(RunFilter { ids, ..RunFilter::default() }),
+            ItemKind::Document => {
+                ItemFilter::Documents(DocumentFilter { ids, ..DocumentFilter::default() })
+            }
+        };
+        let mut request = ExportRequest { selection, dataset: plan };
+        let after = self.preview_export(caller, &request)?.preview.records;
+        request.dataset.shape_options.check = Check::Off;
+        let before = self.preview_export(caller, &request)?.preview.records;
+        Ok([before, after])
     }
 
     /// What is in the items that an export would read and in those that it would write; nothing is written. Duplicates are

@@ -44,6 +44,19 @@ pub struct Dataset {
     pub needs: ProjectRole,
 }
 
+/// An item of the frozen selection that a dataset was made of.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FrozenItem {
+    /// Its place in the selection, from 0.
+    pub ordinal: i64,
+    /// Its kind.
+    pub kind: ItemKind,
+    /// Its id.
+    pub id: String,
+    /// Whether the dataset has a record of it.
+    pub has_record: bool,
+}
+
 /// A file of a dataset.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DatasetFile {
@@ -263,6 +276,41 @@ impl crate::Store {
     /// The dataset was deleted; those of the database.
     pub fn job_of_dataset(&self, dataset: &Dataset) -> Result<Job, Error> {
         self.read(|connection| made_by(connection, dataset))
+    }
+
+    /// A page of the items of the frozen selection that a dataset was made of, behind that place, and whether there are more;
+    /// `without_record` only those of which it has no record.
+    pub fn frozen_items(
+        &self,
+        dataset: &Dataset,
+        without_record: bool,
+        (after, most): (i64, usize),
+    ) -> Result<(Vec<FrozenItem>, bool), Error> {
+        let mut statement = Statement::new(
+            "SELECT i.ordinal, c.id, r.id, d.id, o.ordinal FROM job_item i
+                 LEFT JOIN conversation c ON c.key = i.item LEFT JOIN run r ON r.key = i.item
+                 LEFT JOIN document d ON d.key = i.item
+                 LEFT JOIN job_left_out o ON o.job = i.job AND o.ordinal = i.ordinal WHERE i.job = ",
+        );
+        statement.int(dataset.job).push(" AND i.ordinal > ").int(after);
+        if without_record {
+            statement.push(" AND o.ordinal IS NOT NULL");
+        }
+        statement.push(" ORDER BY i.ordinal").at_most(most + 1);
+        let mut items = self.read(|connection| {
+            connection.rows(&statement.sql, &statement.values(), |row| {
+                let kinds = [ItemKind::Conversation, ItemKind::Run, ItemKind::Document];
+                let ids = [row.text_or_none(1)?, row.text_or_none(2)?, row.text_or_none(3)?];
+                let mut ids = kinds.into_iter().zip(ids);
+                let found = ids.find_map(|(kind, id)| Some((kind, id?)));
+                let (kind, id) = found.unwrap_or_default();
+                let has_record = row.int_or_none(4)?.is_none();
+                Ok(FrozenItem { ordinal: row.int(0)?, kind, id, has_record })
+            })
+        })?;
+        let has_more = items.len() > most;
+        items.truncate(most);
+        Ok((items, has_more))
     }
 
     /// Gives a dataset another name.

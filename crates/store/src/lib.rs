@@ -72,7 +72,7 @@ pub use body::{PackedBody, Packer, Unpacker};
 pub use claims::Wanted;
 pub use conversations::{Compare, Compared, Comparing, Incoming, Taken};
 pub use datasets::Without;
-pub use datasets::{Dataset, DatasetFile, NewDataset};
+pub use datasets::{Dataset, DatasetFile, FrozenItem, NewDataset};
 pub use documents::{DocumentPage, DocumentSummary, IncomingDocument, Original};
 pub use edits::Edit;
 pub use erasures::{AskedIn, ErasedPeople, StoreSecret, StoredErasure};

@@ -7,15 +7,17 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::get;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use retort_model::{Account, ItemKind, Reason, Repair, Warning};
+use retort_model::{Account, ConversationFilter, ItemKind, Reason, Repair, Status, Warning};
 use retort_service::package::{FINDINGS, List, REJECTS};
-use retort_service::{Lines, Manifest, lines_of};
+use retort_service::{FrozenItem, Lines, Manifest, lines_of};
 use serde::Deserialize;
 
 use super::addresses::conversation;
 use super::display::{capital, count, quoted};
+use super::filter_form::FilterForm;
 use super::frame::{Frame, Visit};
 use super::paging::Paging;
+use super::records::{Record, Turn, readable};
 use super::response::{show, trouble};
 use super::taken::{Path, Query};
 use crate::app::App;
@@ -28,6 +30,8 @@ pub(super) fn routes() -> Router<App> {
     Router::new()
         .route("/datasets/{id}/left-out", get(left_out))
         .route("/datasets/{id}/findings", get(findings))
+        .route("/datasets/{id}/items", get(items))
+        .route("/datasets/{id}/repair", get(repair))
 }
 
 /// A finding's kind as people read it.
@@ -114,15 +118,17 @@ pub(super) fn receipt(id: i64, manifest: &Manifest) -> Vec<Found> {
     let mut lines = Vec::new();
     let deleted = manifest.selection.deleted_left_out;
     if deleted > 0 {
-        lines.push(Found::new("Deleted, not selected", deleted, "warn"));
+        lines.push(Found::new("Deleted, not selected", deleted, "warn").at(deleted_list(manifest)));
     }
     let not_sampled = manifest.selection.not_sampled;
     if not_sampled > 0 {
-        lines.push(Found::new("Not in the sample, not selected", not_sampled, ""));
+        let link = format!("/datasets/{id}/items?list=not-sampled");
+        lines.push(Found::new("Not in the sample, not selected", not_sampled, "").at(link));
     }
     let shown = format!("/datasets/{id}#records");
     for (kind, counts) in manifest.counts() {
-        lines.push(Found::new("Selected", counts.selected, ""));
+        let link = format!("/datasets/{id}/items");
+        lines.push(Found::new("Selected", counts.selected, "").at(link));
         let written = format!("{} written", capital(kind.plural()));
         lines.push(Found::new(written, counts.written, "good").at(shown.clone()));
         for one in &counts.left_out_by_reason {
@@ -149,8 +155,26 @@ pub(super) fn receipt(id: i64, manifest: &Manifest) -> Vec<Found> {
             lines.push(Found::new(words, one.count, "warn").at(link).such_as(only, &one.first_ids));
         }
     }
+    for one in manifest.redaction.iter().flat_map(|redaction| &redaction.found) {
+        let words = format!("Redacted: {}, in {} items", one.rule, count(one.items));
+        let rule = utf8_percent_encode(&one.rule, NON_ALPHANUMERIC);
+        let list = List::Redacted.as_str();
+        let link = listed(FINDINGS, &format!("findings?list={list}&kind={rule}"));
+        lines.push(Found::new(words, one.hits, "good").at(link));
+    }
     lines.push(Found::new("Records", records.written, "").at(shown));
     lines
+}
+
+/// The list of the conversations that are deleted and that the selection of a dataset means otherwise; empty if it was no
+/// filter.
+fn deleted_list(manifest: &Manifest) -> String {
+    let fields = serde_json::Value::Object(manifest.selection.fields.clone());
+    let Ok(filter) = serde_json::from_value::<ConversationFilter>(fields) else {
+        return String::new();
+    };
+    let deleted = ConversationFilter { statuses: vec![Status::Deleted], ..filter };
+    format!("/export?{}", FilterForm::query_of(&deleted))
 }
 
 /// One line of `rejects.jsonl` or `findings.jsonl`.
@@ -162,6 +186,7 @@ struct Line {
     document_id: Option<String>,
     part: Option<String>,
     reason: Option<String>,
+    finding: String,
     kind: String,
     message: Option<u64>,
     count: Option<u64>,
@@ -175,18 +200,40 @@ struct ItemRow {
     part: String,
     reason: String,
     detail: String,
+    /// Where it is before and after a repair; empty if it was not repaired.
+    repair: String,
 }
 
 impl ItemRow {
-    fn of(line: &str) -> Self {
+    /// Of an item that a dataset was made of.
+    fn of_item(one: &FrozenItem) -> Self {
+        let reason = if one.has_record { "Written" } else { "Not written" };
+        Self {
+            path: path_of(one.kind, &one.id),
+            name: one.id.clone(),
+            part: String::new(),
+            reason: reason.into(),
+            detail: String::new(),
+            repair: String::new(),
+        }
+    }
+
+    /// Of a line of the dataset with that number.
+    fn of(line: &str, dataset: i64) -> Self {
         let line: Line = serde_json::from_str(line).unwrap_or_default();
-        let encoded = |id: &String| utf8_percent_encode(id, NON_ALPHANUMERIC).to_string();
-        let path = match (&line.conversation_id, &line.document_id) {
-            (Some(id), _) => conversation(id),
-            (None, Some(id)) => format!("/documents/{}", encoded(id)),
-            (None, None) => String::new(),
-        };
-        let name = line.conversation_id.or(line.request_id).or(line.document_id);
+        let kinds = [
+            (ItemKind::Conversation, line.conversation_id),
+            (ItemKind::Run, line.request_id),
+            (ItemKind::Document, line.document_id),
+        ];
+        let item = kinds.into_iter().find_map(|(kind, id)| Some((kind, id?)));
+        let path = item.as_ref().map(|(kind, id)| path_of(*kind, id)).unwrap_or_default();
+        let repair = item.as_ref().filter(|_| line.finding == List::Repaired.as_str());
+        let repair = repair.map(|(kind, id)| {
+            let id = utf8_percent_encode(id, NON_ALPHANUMERIC);
+            format!("/datasets/{dataset}/repair?kind={}&item={id}", kind.as_str())
+        });
+        let name = item.map(|(_, id)| id);
         let message = line.message.map(|message| format!("message {}", message.saturating_add(1)));
         let times = line.count.map(|count| format!("{count} times"));
         let detail = [line.detail, message, times].into_iter().flatten().collect::<Vec<_>>();
@@ -196,7 +243,17 @@ impl ItemRow {
             part: line.part.unwrap_or_default(),
             reason: quoted(&in_words(&line.reason.unwrap_or(line.kind))),
             detail: detail.join(" · "),
+            repair: repair.unwrap_or_default(),
         }
+    }
+}
+
+/// Where an item is shown.
+fn path_of(kind: ItemKind, id: &str) -> String {
+    match kind {
+        ItemKind::Conversation => conversation(id),
+        ItemKind::Run => format!("/runs/{}", utf8_percent_encode(id, NON_ALPHANUMERIC)),
+        ItemKind::Document => format!("/documents/{}", utf8_percent_encode(id, NON_ALPHANUMERIC)),
     }
 }
 
@@ -261,14 +318,125 @@ async fn findings(
         List::Repaired => "Repaired",
         List::WouldBeRefused => "Not repaired",
         List::Warning => "Notes",
+        List::Redacted => "Redacted",
     };
     let query = vec![("list", sought.list), ("kind", sought.kind.clone())];
-    let about = quoted(&in_words(&sought.kind));
+    let about = match list_of {
+        List::Redacted => sought.kind.clone(),
+        _ => quoted(&in_words(&sought.kind)),
+    };
     let listing = Listing { id, title, about, path: "findings", query };
     list(&app, visit, listing, sought.after, move |after, package| {
         lines_of(package, Lines::Findings(list_of, &sought.kind), after, PAGE)
     })
     .await
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct SoughtItems {
+    /// `not-sampled`, or nothing for those that were selected.
+    list: String,
+    after: Option<i64>,
+}
+
+async fn items(
+    State(app): State<App>,
+    visit: Visit,
+    Path(id): Path<i64>,
+    Query(sought): Query<SoughtItems>,
+) -> Response {
+    let frame = visit.frame("datasets");
+    let not_sampled = sought.list == NOT_SAMPLED;
+    let seen = app.call(move |service| {
+        let dataset = service.dataset(&visit.caller, id)?;
+        let page = (sought.after.unwrap_or(-1), PAGE);
+        let (items, next) = service.items_of(&dataset, not_sampled, page)?;
+        Ok((dataset.name, items, next))
+    });
+    let (name, items, next) = match seen.await {
+        Ok(seen) => seen,
+        Err(problem) => return trouble(&problem),
+    };
+    let (title, about, query) = match not_sampled {
+        true => {
+            ("Not in the sample", "Matched by the selection", vec![("list", NOT_SAMPLED.into())])
+        }
+        false => ("Selected", "What the dataset was made of", Vec::new()),
+    };
+    let listing = Listing { id, title, about: about.into(), path: "items", query };
+    let next = next.and_then(|next| usize::try_from(next).ok());
+    let page = CountedPage {
+        frame,
+        id,
+        name,
+        paging: Paging::of(&listing.address(), sought.after.is_none(), next),
+        title,
+        about: listing.about,
+        rows: items.iter().map(ItemRow::of_item).collect(),
+    };
+    show(StatusCode::OK, &page)
+}
+
+/// The list of what a sample left out.
+const NOT_SAMPLED: &str = "not-sampled";
+
+/// One side of a repair: the records, each with its turns and whether the other side has none like it.
+struct Side {
+    title: &'static str,
+    records: Vec<Vec<(Turn, bool)>>,
+}
+
+#[derive(Template)]
+#[template(path = "repair.html")]
+struct RepairPage {
+    frame: Frame,
+    id: i64,
+    name: String,
+    item: String,
+    path: String,
+    sides: [Side; 2],
+}
+
+#[derive(Debug, Deserialize)]
+struct SoughtRepair {
+    kind: String,
+    item: String,
+}
+
+async fn repair(
+    State(app): State<App>,
+    visit: Visit,
+    Path(id): Path<i64>,
+    Query(sought): Query<SoughtRepair>,
+) -> Response {
+    let kind: ItemKind = match sought.kind.parse() {
+        Ok(kind) => kind,
+        Err(error) => return trouble(&Problem::bad_request(format!("in the query: {error}"))),
+    };
+    let frame = visit.frame("datasets");
+    let item = sought.item;
+    let seen = app.answer(move |service| {
+        let dataset = service.dataset(&visit.caller, id)?;
+        let [before, after] = service.repairs_of(&visit.caller, &dataset, (kind, &item))?;
+        let (before, after) = (readable(&before), readable(&after));
+        let sides = [
+            Side { title: "Before", records: marked(before.iter().collect(), &after) },
+            Side { title: "After", records: marked(after.iter().collect(), &before) },
+        ];
+        let path = path_of(kind, &item);
+        Ok(show(StatusCode::OK, &RepairPage { frame, id, name: dataset.name, item, path, sides }))
+    });
+    seen.await.unwrap_or_else(|problem| trouble(&problem))
+}
+
+/// The turns of records, each with whether none of the other side's is the same.
+fn marked(records: Vec<&Record>, others: &[Record]) -> Vec<Vec<(Turn, bool)>> {
+    let mark = |turn: &Turn| {
+        let is_there = others.iter().flat_map(|one| &one.turns).any(|other| other == turn);
+        (turn.clone(), !is_there)
+    };
+    records.into_iter().map(|record| record.turns.iter().map(mark).collect()).collect()
 }
 
 /// What a page lists of a dataset.
@@ -320,7 +488,7 @@ async fn list(
         paging: Paging::of(&listing.address(), after == 0, has_more.then_some(after + lines.len())),
         title: listing.title,
         about: listing.about,
-        rows: lines.iter().map(|line| ItemRow::of(line)).collect(),
+        rows: lines.iter().map(|line| ItemRow::of(line, id)).collect(),
     };
     show(StatusCode::OK, &page)
 }

@@ -41,6 +41,7 @@ pub(super) struct Record {
 }
 
 /// One line of a conversation, or one column.
+#[derive(Clone, PartialEq)]
 pub(super) struct Turn {
     /// The speaker, or the column's name.
     pub(super) who: String,
@@ -53,6 +54,7 @@ pub(super) struct Turn {
 }
 
 /// A long text.
+#[derive(Clone, PartialEq)]
 pub(super) struct Folded {
     /// How long it is.
     pub(super) size: String,
