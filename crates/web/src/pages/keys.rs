@@ -11,15 +11,15 @@ use super::response::show;
 use crate::app::App;
 
 const KEYS: [(&str, &str); 13] = [
-    ("j", "Next row of a list, or next conversation"),
+    ("j", "Next row of a list, next conversation, or next run of a queue"),
     ("k", "Previous row of a list, or previous conversation"),
     ("Enter", "Open the row"),
     ("x", "Select or deselect the row or conversation"),
     ("f", "Add the conversation to favorites, or remove it"),
-    ("g", "Rate the last answer as good; in a queue, go on to the next conversation"),
-    ("b", "Rate it as bad; in a queue, go on to the next conversation"),
+    ("g", "Rate the last answer as good; in a queue, go on to the next one"),
+    ("b", "Rate it as bad; in a queue, go on to the next one"),
     ("n", "Don't train on the last answer"),
-    ("z", "In a queue, back to the conversation that was judged just before"),
+    ("z", "In a queue, back to what was judged just before"),
     ("e", "Comment on the last answer, or correct it"),
     ("u", "Back to the list"),
     ("/", "Search"),
@@ -39,4 +39,17 @@ struct Keys {
 
 async fn keys(visit: Visit) -> Response {
     show(StatusCode::OK, &Keys { frame: visit.frame(""), keys: &KEYS })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_docs_have_the_same_keys() {
+        let docs = include_str!("../../../../docs/pages.md");
+        let documented = docs.lines().filter(|line| line.starts_with("| `"));
+        let expected = KEYS.map(|(key, words)| format!("| `{key}` | {words} |"));
+        assert!(documented.eq(&expected), "docs/pages.md differs from {expected:#?}");
+    }
 }
