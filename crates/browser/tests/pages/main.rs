@@ -688,13 +688,18 @@ async fn agent(server: &TestServer) {
 }
 
 /// Every screen, once with something on it.
-const SCREENS: [(&str, &str); 27] = [
+const SCREENS: [(&str, &str); 36] = [
     ("sign-in", "/sign-in"),
     ("home", "/"),
     ("export", "/export"),
     ("export-dataset", "/export/dataset"),
     ("datasets", "/datasets"),
     ("dataset", "/datasets/1"),
+    ("compare", "/datasets/1/compare?with=2"),
+    ("items", "/datasets/1/items"),
+    ("left-out", "/datasets/1/left-out"),
+    ("findings", "/datasets/1/findings?list=repaired&kind=cut-end"),
+    ("repair", "/datasets/1/repair?kind=conversation&item=open"),
     ("schedules", "/schedules"),
     ("new-schedule", "/schedules/new"),
     ("schedule", "/schedules/1"),
@@ -702,7 +707,11 @@ const SCREENS: [(&str, &str); 27] = [
     ("recipes", "/recipes"),
     ("history", "/recipes/leave%20%3Cb%3Epolicy%3C%2Fb%3E"),
     ("run", "/recipes/leave%20%3Cb%3Epolicy%3C%2Fb%3E/runs/run-07"),
+    ("judge-run", "/recipes/leave%20%3Cb%3Epolicy%3C%2Fb%3E/runs/run-07?queue=mine&at=0:0"),
+    ("versions", "/recipes/leave%20%3Cb%3Epolicy%3C%2Fb%3E/versions"),
     ("run-export", "/recipes/leave%20%3Cb%3Epolicy%3C%2Fb%3E/export"),
+    ("documents", "/documents"),
+    ("check", "/export/check?dataset_name=checked&findings=true"),
     ("analysis", "/analysis"),
     ("import", "/import"),
     ("project", "/project"),
@@ -727,8 +736,17 @@ async fn fill_screens(server: &mut TestServer, many: usize) {
     furnish(server, &server.owner, many).await;
     ran(server, &server.owner).await;
     agent(server).await;
+    let owner = server.session(&server.owner).await;
+    let open = json!({"id": "open", "messages": [
+        {"role": "user", "content": "Is it open?"}, {"role": "assistant", "content": "It is."},
+        {"role": "user", "content": "And now?"},
+    ]});
+    server.post("/api/v1/conversations", &owner, open).await.ok();
+    let document = json!({"id": "d1", "doc_groups": [], "readable_filename": "Leave policy.pdf", "contexts": [{"text": "Thirty days.", "embedding": [0.5, 0.25]}]});
+    server.post("/api/v1/documents", &owner, document).await;
     let who = server.token(&server.p, &server.owner, &[Grant::Export]).await;
-    let job = server.post("/api/v1/exports", &who, json!({"dataset_name": "shown"})).await;
+    let shown = json!({"dataset_name": "shown", "findings": true});
+    let job = server.post("/api/v1/exports", &who, shown).await;
     server.ended_job("exports", job.json()["id"].as_i64().unwrap(), &who).await;
     let plan = json!({"export": {"dataset_name": "weekly_{date}"}, "cron": "0 2 * * 1", "zone": "Europe/Berlin", "window": "changed"});
     server.post("/api/v1/schedules", &who, json!({"name": "Every week", "plan": plan})).await.ok();
