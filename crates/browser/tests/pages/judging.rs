@@ -144,3 +144,31 @@ async fn runs_are_judged_by_keys() {
 async fn runs_are_judged_without_scripts() {
     on_sqlite(async |server: &mut TestServer| judged_runs(server, false).await).await;
 }
+
+/// Someone new labels a hundred conversations from the home page, most of them by one key, each tenth with a word.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hundred_conversations_are_labelled_from_the_home_page() {
+    on_sqlite(async |server: &mut TestServer| {
+        furnish(server, &server.ann, 100).await;
+        let Some(browser) = Browser::open(server, true).await else { return };
+        browser.sign_in(&server.ann).await;
+        browser.press("main a[href^='/judge']").await;
+        for left in (1..=100).rev() {
+            browser.until(&format!("{left} left to judge")).await;
+            if left % 10 == 0 {
+                key(&browser, "e").await;
+                browser.until("Corrected answer").await;
+                browser.fill("label", "tone").await;
+                let label = browser.client.find(Locator::Css("input[name=label]")).await.unwrap();
+                label.send_keys(&ENTER.to_string()).await.unwrap();
+            } else {
+                key(&browser, if left % 3 == 0 { "b" } else { "g" }).await;
+            }
+        }
+        browser.until("Nothing in this list is left to judge.").await;
+        browser.go("/export?search=judged_by:ann%40example.com").await;
+        browser.until("100 conversations").await;
+        browser.close().await;
+    })
+    .await;
+}
