@@ -405,6 +405,60 @@ async fn what_a_receipt_left_out_is_listed_record_by_record() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_was_selected_redacted_deleted_or_not_sampled_is_listed_item_by_item() {
+    on_sqlite(async |server: &mut TestServer| {
+        let ann = server.session(&server.ann).await;
+        for number in 0..9 {
+            let answer = if number == 8 { "user" } else { "assistant" };
+            let said = json!({"id": format!("talk-{number}"), "messages": [
+                {"role": "user", "content": format!("Write to me-{number}@mail.example.org")},
+                {"role": answer, "content": "I will."},
+            ]});
+            server.post("/api/v1/conversations", &ann, said).await.ok();
+        }
+        server.post("/api/v1/conversations", &ann, said("gone")).await.ok();
+        let change = json!({"selection": {"ids": ["gone"]}, "change": {"status": "deleted"}});
+        let changed = server.post("/api/v1/conversations/change", &ann, change).await;
+        assert_eq!(changed.status, 200, "{}", changed.text());
+        let who = server.token(&server.p, &server.ann, &[Grant::Read, Grant::Export]).await;
+        let dataset = async |options: Value| {
+            let job = server.post("/api/v1/exports", &who, options).await.json();
+            let id = job["id"].as_i64().unwrap_or_else(|| panic!("{job}"));
+            let ended = server.ended_job("exports", id, &who).await;
+            ended["dataset"].as_i64().unwrap_or_else(|| panic!("{ended}"))
+        };
+        let rows = async |link: &str| {
+            let page = server.get(link, &ann).await.text();
+            let bob = server.session(&server.bob).await;
+            if link.starts_with("/datasets") {
+                assert_eq!(server.get(link, &bob).await.status, 404);
+            }
+            (page.matches("<a href=\"/conversations/").count(), page)
+        };
+        let whole = json!({"dataset_name": "all", "findings": true, "redact": "pii"});
+        let id = dataset(whole).await;
+        let page = server.get(&format!("/datasets/{id}"), &ann).await.text().replace("&#38;", "&");
+        for (link, count) in [
+            (format!("/datasets/{id}/items"), 9),
+            (format!("/datasets/{id}/findings?list=redacted&kind=email"), 9),
+            ("/export?status=deleted".into(), 1),
+        ] {
+            assert!(page.contains(&format!("href=\"{link}\"")), "{link}: {page}");
+            let (found, page) = rows(&link).await;
+            assert_eq!(found, count, "{link}: {page}");
+        }
+        let sampled = json!({"dataset_name": "some", "sample": "3", "seed": 1});
+        let id = dataset(sampled).await;
+        let page = server.get(&format!("/datasets/{id}"), &ann).await.text();
+        assert!(page.contains("Not in the sample"), "{page}");
+        let selected = rows(&format!("/datasets/{id}/items")).await.0;
+        let others = rows(&format!("/datasets/{id}/items?list=not-sampled")).await.0;
+        assert_eq!((selected, others), (3, 6));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_a_receipt_repaired_and_noted_is_listed_record_by_record() {
     on_sqlite(async |server: &mut TestServer| {
         let ann = server.session(&server.ann).await;
@@ -441,6 +495,17 @@ async fn what_a_receipt_repaired_and_noted_is_listed_record_by_record() {
         }
         let odd = server.get(&format!("/datasets/{id}/findings?list=odd&kind=x"), &ann).await;
         assert_eq!(odd.status, 400);
+        // A repair is shown as it was before and after.
+        let link = format!("/datasets/{id}/findings?list=repaired&kind=cut-end");
+        let listed = server.get(&link, &ann).await.text();
+        let repair = format!("/datasets/{id}/repair?kind=conversation&item=open%2D1");
+        assert!(listed.replace("&#38;", "&").contains(&repair), "{listed}");
+        let page = server.get(&repair, &ann).await.text();
+        let (before, after) = page.split_once("<h2>After</h2>").unwrap();
+        assert!(before.contains("And now?") && before.contains("not after the repair"), "{page}");
+        assert!(!after.contains("And now?") && after.contains("Is &#60;image&#62; here?"), "{page}");
+        let bob = server.session(&server.bob).await;
+        assert_eq!(server.get(&repair, &bob).await.status, 404);
     })
     .await;
 }

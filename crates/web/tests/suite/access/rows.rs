@@ -476,6 +476,11 @@ pub const ROWS: &[Row] = &[
     row("GET /datasets/{id}/findings", |stage| {
         page(format!("/datasets/{}/findings?list=repaired&kind=cut-end", stage.dataset()))
     }),
+    row("GET /datasets/{id}/items", |stage| page(format!("/datasets/{}/items", stage.dataset()))),
+    row("GET /datasets/{id}/repair", |stage| {
+        let (dataset, item) = (stage.dataset(), stage.conversation());
+        page(format!("/datasets/{dataset}/repair?kind=conversation&item={item}"))
+    }),
     row("POST /datasets/{id}/rename", |stage| {
         page(format!("/datasets/{}/rename", stage.dataset()))
             .form(&[("csrf", "CSRF"), ("name", &stage.name("renamed"))])
@@ -518,6 +523,7 @@ pub const ROWS: &[Row] = &[
     row("POST /shares/{id}/revoke", |stage| {
         page(format!("/shares/{}/revoke", stage.share(None).0)).form(&[("csrf", "CSRF")])
     }),
+    row("GET /runs/{id}", |stage| page(format!("/runs/{}", stage.run()))),
     row("GET /copilots", |_| page("/copilots")),
     row("GET /copilots/{id}", |stage| {
         stage.run_of("copilot_id", "desk");
