@@ -244,7 +244,7 @@ pub fn diff<'py>(
     let to_list = &mut list;
     let found = run(py, None, move |_, stopped| {
         let (mut before, mut after) = (Package::open(&before)?, Package::open(&after)?);
-        retort_engine::diff(&mut before, &mut after, stopped, &mut |one| {
+        retort_engine::diff(&mut before, &mut after, u64::MAX, stopped, &mut |one| {
             let Some(list) = to_list.as_mut() else { return Ok(()) };
             serde_json::to_writer(&mut *list, one)?;
             list.write_all(b"\n")
