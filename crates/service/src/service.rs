@@ -155,11 +155,14 @@ impl Service {
     }
 }
 
-/// Brings the tables of a store to this release's; says from which schema to which.
+/// Brings the tables of a store to this release's, unless that is only to be tried; says from which schema to which.
 ///
 /// # Errors
 /// There is none, it cannot be reached, or it is newer than this release.
-pub fn migrate(settings: &Settings) -> Result<(i64, i64), Error> {
+pub fn migrate(settings: &Settings, dry_run: bool) -> Result<(i64, i64), Error> {
+    if dry_run {
+        return Ok(Store::migration(&settings.store)?);
+    }
     match Store::open_existing(&settings.store) {
         Ok(_) | Err(retort_store::Error::Schema { .. }) => {
             Ok(Store::migrate(&settings.store, &settings.identity)?)

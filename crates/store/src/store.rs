@@ -155,6 +155,16 @@ impl Store {
         Ok(steps)
     }
 
+    /// What [`Store::migrate`] would do, without doing it.
+    ///
+    /// # Errors
+    /// There is none, it cannot be reached, or it is newer than this release.
+    pub fn migration(url: &str) -> Result<(i64, i64), Error> {
+        let found = schema::found(&mut StorePlace::of(url).connect(false)?)?;
+        let known = schema::NEWEST;
+        if found > known { Err(Error::Schema { found, known }) } else { Ok((found, known)) }
+    }
+
     fn with(place: StorePlace, mut connection: Connection, found: i64) -> Result<Self, Error> {
         if found != schema::NEWEST {
             return Err(Error::Schema { found, known: schema::NEWEST });

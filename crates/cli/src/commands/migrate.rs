@@ -14,6 +14,10 @@ use crate::config::StoreArgs;
 /// Make a backup first.
 #[derive(Args)]
 pub struct Migrate {
+    /// Only show from which schema to which it would be upgraded.
+    #[arg(long)]
+    dry_run: bool,
+
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -26,11 +30,13 @@ impl Migrate {
     pub fn run(self) -> Result<ExitCode, Failure> {
         self.keeping.here()?;
         let (settings, _) = self.keeping.settings()?;
-        let (from, to) = migrate(&settings)?;
+        let (from, to) = migrate(&settings, self.dry_run)?;
         if self.json {
-            print(json!({"from": from, "to": to}))?;
+            print(json!({"from": from, "to": to, "dry_run": self.dry_run}))?;
         } else if from == to {
             eprintln!("the store already has the newest schema, {to}");
+        } else if self.dry_run {
+            eprintln!("the store has schema {from}, and would get {to}; nothing was changed (`--dry-run`)");
         } else {
             eprintln!("upgraded the store from schema {from} to {to}");
         }
