@@ -519,7 +519,7 @@ impl Splits {
         Ok(assigned.ok_or_else(|| {
             LeftOut::new(
                 Reason::LinksOutputs,
-                "its group is in several outputs of the dataset that this one grows from",
+                "its group is in several outputs of the earlier dataset",
             )
         }))
     }

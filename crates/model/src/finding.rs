@@ -122,29 +122,29 @@ impl Repair {
     /// What was done, in words.
     pub fn words(self) -> &'static str {
         match self {
-            Self::MergedTurns => "consecutive turns joined",
+            Self::MergedTurns => "consecutive messages of one role joined",
             Self::CutEnd => "cut back to the last answer",
-            Self::CutGreeting => "an answer before the first question cut",
-            Self::CutEmptyAnswer => "an empty answer cut",
-            Self::CutEmptyQuestion => "an empty question and its answer cut",
-            Self::CutAttempt => "an earlier attempt at an answer cut",
+            Self::CutGreeting => "an answer before the first question removed",
+            Self::CutEmptyAnswer => "an empty answer removed",
+            Self::CutEmptyQuestion => "an empty question and its answer removed",
+            Self::CutAttempt => "an earlier attempt at an answer removed",
             Self::CutNotToLearn => "answers at the end removed: marked as not to train on",
             Self::KeptAsContext => "answers not to train on kept as context",
-            Self::CutOrphanResult => "a tool result without a call cut",
-            Self::CutUnfinishedCall => "an unfinished tool exchange cut",
+            Self::CutOrphanResult => "a tool result without a call removed",
+            Self::CutUnfinishedCall => "an unfinished tool exchange removed",
             Self::AddedMissingResult => "missing tool result filled in",
             Self::JoinedResults => "results of parallel calls joined in order",
-            Self::ReplacedSystem => "several system messages, the last kept",
+            Self::ReplacedSystem => "several system messages, only the last kept",
             Self::MovedSystem => "a later system message moved to the front",
-            Self::MovedCallText => "text beside a call moved to `extra`",
+            Self::MovedCallText => "text next to a tool call moved to `extra`",
             Self::FilledArguments => "empty arguments written as `{}`",
             Self::WrappedArguments => "arguments wrapped as `_raw`",
             Self::MendedTools => "tool definitions completed",
-            Self::ReplacedTool => "two definitions of a tool, the later kept",
-            Self::DroppedTool => "a tool without a name left out",
-            Self::DeclaredTool => "an undefined tool declared",
+            Self::ReplacedTool => "two definitions of a tool, only the later kept",
+            Self::DroppedTool => "a tool without a name removed",
+            Self::DeclaredTool => "a missing tool definition added",
             Self::RenamedTool => "a tool renamed",
-            Self::MarkedEmpty => "an empty message marked",
+            Self::MarkedEmpty => "an empty message filled",
         }
     }
 }
@@ -287,7 +287,7 @@ impl Reason {
             Self::NoChunks => "no chunks",
             Self::EmbeddingTooWide => "an embedding that needs more than 32-bit precision",
             Self::NoMessages => "no messages",
-            Self::NoAnswer => "no answer to learn from",
+            Self::NoAnswer => "no answer to train on",
             Self::OnlyStartRound => "a graph with nothing after its start round",
             Self::ArgumentsNotJson => "a call's arguments are not JSON",
             Self::ArgumentsNotObject => "a call's arguments are not a JSON object",
@@ -299,10 +299,8 @@ impl Reason {
             Self::NotUnderstood => "something in it was not understood",
             Self::NotToLearn => "answers that are marked as not to train on",
             Self::CutOffAnswer => "an answer that was cut off by a limit or a filter",
-            Self::NeedsAttachment => {
-                "answers to a picture, sound or file that the rows do not carry"
-            }
-            Self::NoPair => "no pair of answers to one question of which one is known to be better",
+            Self::NeedsAttachment => "answers to a picture, sound or file that is not in the rows",
+            Self::NoPair => "no two answers to one question with one known to be better",
             Self::NoLabel => "nothing says whether an answer is good or bad",
             Self::SeveralMessages => "an answer of several messages, where a row holds one",
             Self::CallsTools => "tool calls, which the data format cannot hold",
@@ -318,10 +316,8 @@ impl Reason {
             Self::EarlierState => "an earlier state of an item that is written",
             Self::Duplicate => "a duplicate of an item that is kept",
             Self::NearDuplicate => "almost the same as an item that is kept, or its beginning",
-            Self::LinksOutputs => {
-                "belongs to items in several outputs of the dataset that this one grows from"
-            }
-            Self::Contaminated => "text of a benchmark in it",
+            Self::LinksOutputs => "linked to items in several outputs of the earlier dataset",
+            Self::Contaminated => "contains text of a benchmark",
             Self::Redacted => "left out by a redaction rule",
             Self::NotRedacted => "secrets or personal data could not be replaced",
             Self::Purged => "purged after it was selected",
@@ -403,20 +399,20 @@ impl Warning {
     pub fn words(self) -> &'static str {
         match self {
             Self::TemplateMark => {
-                "text holds `<image>`, `<video>`, `<audio>` or `{{…}}`, which some templates alter"
+                "text contains `<image>`, `<video>`, `<audio>` or `{{…}}`, which some chat templates replace"
             }
             Self::AttachmentLeftBehind => "pictures, sound or files are not included",
-            Self::ReasoningLeftBehind => "reasoning that the rows do not carry",
+            Self::ReasoningLeftBehind => "reasoning that is not in the rows",
             Self::EmptyQuestion => "an empty question",
             Self::GuardedCell => "cells guarded so that spreadsheets do not run them",
             Self::LongCell => "cells longer than the 32,767 characters that spreadsheets keep",
             Self::AmbiguousCell => "cells that CSV readers take for null, a number or a date",
-            Self::CutContexts => "answers with more retrieved passages than are carried",
+            Self::CutContexts => "answers with more retrieved passages than were written",
             Self::VariableWithoutColumn => {
                 "prompt variables without a column of their own, in `other_variables`"
             }
             Self::UnreadTime => "dates or times that could not be read",
-            Self::Undated => "not selected, as no date could be read",
+            Self::Undated => "not selected because no date could be read",
             Self::NonFinite => "`NaN` or `Infinity` in place of a number, read as null",
             Self::RaggedEmbedding => "embeddings of one document differ in length",
             Self::OtherBranches => "other answers or branches; only the active path is written",
@@ -424,7 +420,7 @@ impl Warning {
             Self::NotUnderstood => "not fully understood: kept, but never trained on",
             Self::IdKeptApart => "different items under one id, written as `id#2` and so on",
             Self::NoUser => "no user named, so split by conversation",
-            Self::Contaminated => "text of a benchmark in them",
+            Self::Contaminated => "contain text of a benchmark",
         }
     }
 }

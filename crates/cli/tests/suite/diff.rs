@@ -28,7 +28,7 @@ fn packages_are_compared_and_each_record_that_differs_is_listed() {
     for line in [
         "records    3 before, 3 after\n",
         "same       1\n",
-        "added      1\n         1  left out before: no answer to learn from (d)\n",
+        "added      1\n         1  left out before: no answer to train on (d)\n",
         "gone       1\n         1  not in the source now (c)\n",
         "changed    1\n         1  messages (b)\n",
         "  file_format: jsonl -> parquet\n",
@@ -42,7 +42,7 @@ fn packages_are_compared_and_each_record_that_differs_is_listed() {
     let expect = [
         json!({"id": "b", "change": "changed", "why": "messages"}),
         json!({"id": "c", "change": "gone", "why": "not in the source now"}),
-        json!({"id": "d", "change": "added", "why": "left out before: no answer to learn from"}),
+        json!({"id": "d", "change": "added", "why": "left out before: no answer to train on"}),
     ];
     assert_eq!(listed, expect);
     let found: Value =

@@ -53,7 +53,7 @@ fn files_come_to_conversations_that_were_imported_without_them() {
     place.ok(&["import", "in", "-q"]);
     place.refused(
         &["export", "e1", "-q", "--to", "chat", "--attachments", "keep"],
-        "that the rows do not carry",
+        "that is not in the rows",
     );
     let report = place.printed(&["import", "in", "--with-files", "--json"]);
     assert_eq!((&report["same"], &report["updated"]), (&json!(1), &json!(1)));

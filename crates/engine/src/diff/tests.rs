@@ -80,8 +80,8 @@ fn records_are_compared_by_their_ids_whatever_their_order() {
         };
         let expect: Vec<String> = [
             Some(format!("b Changed: {column}")),
-            why("c Gone: left out now: no answer to learn from"),
-            why("d Added: left out before: no answer to learn from"),
+            why("c Gone: left out now: no answer to train on"),
+            why("d Added: left out before: no answer to train on"),
             Some("f Added: not in the source before".into()),
         ]
         .into_iter()
@@ -147,5 +147,5 @@ fn rows_of_one_conversation_are_told_apart_and_left_out_as_a_whole() {
     let mut after = package(folder.path(), "2", &[("a#b", ""), ("c", "2")], &rows);
     let (found, listed) = compared(&mut before, &mut after);
     assert_eq!(found.same, 1);
-    assert_eq!(lines(&listed), ["a#b#1 Gone: left out now: no answer to learn from"]);
+    assert_eq!(lines(&listed), ["a#b#1 Gone: left out now: no answer to train on"]);
 }

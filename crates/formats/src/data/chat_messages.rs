@@ -235,7 +235,7 @@ impl ReasoningPlace {
         }
     }
 
-    /// The first message with reasoning that the rows do not carry.
+    /// The first message with reasoning that is not in the rows.
     pub(super) fn left_behind<'c>(self, turns: &[Turn<'c>]) -> Option<&'c Message<'c>> {
         if matches!(self, Self::Field | Self::Front) {
             return None;

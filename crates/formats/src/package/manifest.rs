@@ -345,7 +345,7 @@ pub struct SplitCounts {
     pub group_by: String,
     /// The outputs.
     pub outputs: Vec<OutputCounts>,
-    /// The hash of the receipt of the dataset that this one grows from.
+    /// The hash of the receipt of the earlier dataset that `--split-from` names.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub from_sha256: Option<String>,
     /// Test for leaks: groups with items in more than one output.
