@@ -109,9 +109,8 @@ impl Client {
         if base.scheme() == "http" {
             http = http.no_proxy();
         }
-        let http = http.build().map_err(|error| {
-            format!("no encrypted connection can be made: {}", refusal::why(&error))
-        })?;
+        let http =
+            http.build().map_err(|error| format!("cannot set up TLS: {}", refusal::why(&error)))?;
         Self::over(Transport::Http(http), base, reached.project)
     }
 
@@ -195,7 +194,7 @@ impl Client {
             let answered = match tokio::time::timeout(think, self.once(request)).await {
                 Ok(answered) => answered,
                 Err(_) => Err(ClientError::Broken(format!(
-                    "the server at `{}` does not answer; try again",
+                    "the server at `{}` does not respond; try again",
                     self.url()
                 ))),
             };
@@ -252,11 +251,13 @@ impl Client {
         let bytes = tokio::time::timeout(self.patience(THINK), response.bytes()).await;
         let bytes = match bytes {
             Ok(bytes) => bytes.map_err(|error| self.broken(&error))?,
-            Err(_) => return Err(ClientError::Broken("the answer broke off; try again".into())),
+            Err(_) => {
+                return Err(ClientError::Broken("the response was cut off; try again".into()));
+            }
         };
         serde_json::from_slice(&bytes).map_err(|error| {
             ClientError::Broken(format!(
-                "`{}` answers something else than a server of this release would: {error}",
+                "unexpected response from `{}`; is it a Retort server of this release? ({error})",
                 self.url()
             ))
         })

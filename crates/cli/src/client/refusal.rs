@@ -110,13 +110,13 @@ impl Refusal {
                 ClientError::Refused(Self {
                     status,
                     slug: String::new(),
-                    detail: format!("`{url}` is busy or not there ({status})"),
+                    detail: format!("`{url}` is busy or unavailable ({status})"),
                     request: None,
                     wait,
                 })
             }
             None => ClientError::Broken(format!(
-                "`{url}` answers {status}, and not as a server of Retort does; check `--server`"
+                "`{url}` returned {status}, but not as a Retort server does; check `--server`"
             )),
         }
     }

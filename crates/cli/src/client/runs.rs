@@ -16,7 +16,7 @@ impl Client {
     ) -> Result<wire::RunPage, ClientError> {
         if selection.ids.len() > IDS_PER_ADDRESS {
             return Err(ClientError::Ended(format!(
-                "at most {IDS_PER_ADDRESS} ids at a time are asked of a server"
+                "a server accepts at most {IDS_PER_ADDRESS} ids at a time"
             )));
         }
         let mut query = selection.pairs();

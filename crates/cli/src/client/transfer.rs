@@ -94,7 +94,7 @@ impl Client {
         };
         let bytes = response.bytes().await.map_err(|error| self.broken(&error))?;
         serde_json::from_slice(&bytes).map_err(|error| {
-            ClientError::Broken(format!("the server's response names no job: {error}"))
+            ClientError::Broken(format!("the server's response does not name a job: {error}"))
         })
     }
 
@@ -157,7 +157,7 @@ impl Client {
                 });
             }
             if text.len() > EVENT_BYTES {
-                return Err(ClientError::Broken("an event of the job has no end".into()));
+                return Err(ClientError::Broken("an event of the job is too long".into()));
             }
         }
     }
@@ -281,7 +281,7 @@ impl Got {
         };
         if self.bytes > 0 && (self.total != Some(total) || self.etag != etag) {
             return Err(ClientError::Ended(
-                "the dataset has changed meanwhile; start the download again".into(),
+                "the dataset has changed in the meantime; start the download again".into(),
             ));
         }
         (self.total, self.etag) = (Some(total), etag);
