@@ -88,7 +88,7 @@ const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
             ("preview train", "the first records of a package"),
             (
                 "preview chats/ --as-model --template model/",
-                "what the model sees, and what it learns",
+                "what the model sees, and what it is trained on",
             ),
         ],
     ),
@@ -133,7 +133,7 @@ const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
     (
         "sign",
         &[
-            ("sign train --key alice.key", "write a signed statement on the package"),
+            ("sign train --key alice.key", "write a signed statement about the package"),
             ("verify train --key alice.pub", "check it"),
         ],
     ),
@@ -338,7 +338,7 @@ const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
             ("serve", "for yourself, at http://127.0.0.1:8610"),
             (
                 "serve --listen 0.0.0.0:8610 --behind-proxy",
-                "for a team, behind a proxy that does TLS",
+                "for a team, behind a proxy that handles TLS",
             ),
         ],
     ),
@@ -367,8 +367,8 @@ const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
     (
         "restore-backup",
         &[
-            ("restore-backup /backups/monday", "copy a backup to where the store belongs"),
-            ("restore-backup /backups/monday --data /srv/retort", "to another place"),
+            ("restore-backup /backups/monday", "restore to the usual place"),
+            ("restore-backup /backups/monday --data /srv/retort", "restore to another folder"),
         ],
     ),
     ("migrate", &[("backup /backups/before", "make a backup first"), ("migrate", "upgrade")]),

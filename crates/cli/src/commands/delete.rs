@@ -12,7 +12,7 @@ use crate::config::StoreArgs;
 
 /// Delete conversations (they can be restored).
 ///
-/// Exports leave deleted conversations out unless they are asked for with `--status deleted`.
+/// Exports leave out deleted conversations unless you select them with `--status deleted`.
 #[derive(Args)]
 pub struct Delete {
     #[command(flatten)]

@@ -42,7 +42,7 @@ pub struct DiffPackages {
 /// How a comparison is shown.
 #[derive(Args)]
 pub struct Showing {
-    /// Write each record that is not the same to this file, a line of JSON each.
+    /// Write one line of JSON to this file for each record that differs.
     #[arg(long, value_name = "FILE")]
     list: Option<PathBuf>,
 

@@ -11,7 +11,7 @@ use crate::client::Client;
 use crate::config::StoreArgs;
 use crate::display::{one_line, several};
 
-/// Erase everything of a person.
+/// Erase everything that belongs to a person.
 ///
 /// Permanently deletes the conversations, runs and documents of the project that the person owns, and those that they
 /// imported and that name no owner, whatever their status, with the public links to them. Datasets that were made of any of
@@ -26,7 +26,7 @@ use crate::display::{one_line, several};
 #[derive(Args)]
 #[command(group(ArgGroup::new("what").required(true).args(["person", "list", "receipt", "public_key"])))]
 pub struct Erase {
-    /// The person, by the name or e-mail address that their items have.
+    /// Name or e-mail address of the person, as their items have it.
     #[arg(long, value_name = "NAME")]
     person: Option<String>,
 
@@ -34,7 +34,7 @@ pub struct Erase {
     #[arg(long, requires = "person")]
     dry_run: bool,
 
-    /// Let imports bring back what was erased of the person.
+    /// Allow imports to bring back what was erased.
     #[arg(long, requires = "person", conflicts_with = "dry_run")]
     lift: bool,
 

@@ -41,8 +41,8 @@ pub struct Import {
     #[arg(long)]
     replace: bool,
 
-    /// Put pictures, sound and other files that are beside the histories, in the same folder or archive, into the
-    /// conversations that show them; up to 20 MB for each conversation.
+    /// Store pictures, sound and other files from the folder or archive of the histories with the conversations that
+    /// show them, up to 20 MB per conversation.
     #[arg(long)]
     with_files: bool,
 
@@ -372,7 +372,7 @@ fn summary(report: &ImportReport, took: Duration, out: &mut impl Write) -> std::
         }
     }
     if report.foreign > 0 {
-        writeln!(out, "of others   {}, left out", several(report.foreign, noun))?;
+        writeln!(out, "not yours  {}, left out", several(report.foreign, noun))?;
     }
     if report.erased > 0 {
         let erased = several(report.erased, noun);

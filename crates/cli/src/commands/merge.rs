@@ -15,11 +15,12 @@ use crate::progress::Bar;
 
 /// Merge parts of an export, or datasets of a schedule.
 ///
-/// Parts are what `convert --part` wrote; they become one package with the bytes of a single run.
-/// Of the windows of a schedule, the package gets the last state of each item. All windows from the first on must be there.
+/// The parts that `convert --part` wrote become one package, byte for byte the same as that of a single run. From the
+/// datasets of a schedule, the package takes the last state of each item; no window may be missing.
 #[derive(Args)]
 pub struct Merge {
-    /// Folders of parts, in any order; or datasets of a schedule, as folders and archives, or folders of them.
+    /// Folders of parts, in any order; or the datasets of a schedule: folders, archives, or a folder that contains
+    /// them.
     #[arg(required = true, value_name = "PATH")]
     parts: Vec<PathBuf>,
 

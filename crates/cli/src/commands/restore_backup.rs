@@ -10,7 +10,7 @@ use super::Failure;
 use crate::config::StoreArgs;
 use crate::display::bytes;
 
-/// Copy a backup to where the store and its datasets belong.
+/// Restore the store and its datasets from a backup.
 ///
 /// There must be no store yet; nothing is replaced. A store in PostgreSQL is restored by `pg_restore` into an empty database.
 #[derive(Args)]

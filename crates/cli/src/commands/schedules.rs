@@ -181,7 +181,7 @@ struct When {
     #[arg(long, hide_short_help = true, value_name = "PATTERN", value_parser = parse_prefix)]
     prefix: Option<FolderPattern>,
 
-    /// Put each dataset below a folder `date=YYYY-MM-DD`, which query engines recognise as a partition.
+    /// Put each dataset in a folder `date=YYYY-MM-DD`, which query engines recognize as a partition.
     #[arg(long, hide_short_help = true, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
     by_date: Option<bool>,
 }
@@ -453,8 +453,8 @@ fn show(client: &Client, schedule: &wire::Schedule, json: bool) -> Result<(), Fa
         _ => "everything that matches",
     };
     let kept = match (plan.keep_datasets, plan.keep_days) {
-        (Some(most), _) => format!(", of which the newest {} kept", several_are(most)),
-        (None, Some(days)) => format!(", kept for {}", several(days, "day")),
+        (Some(most), _) => format!("; the newest {} kept", several_are(most)),
+        (None, Some(days)) => format!("; kept for {}", several(days, "day")),
         (None, None) => String::new(),
     };
     let above = plan.prefix.as_deref().filter(|prefix| !prefix.is_empty());
@@ -474,7 +474,7 @@ fn show(client: &Client, schedule: &wire::Schedule, json: bool) -> Result<(), Fa
     tell("exports", window.to_owned());
     tell(
         "datasets",
-        format!("{}{kept}; {} made", plan.export.dataset_name, count(schedule.delivered)),
+        format!("{}{kept}; {} made so far", plan.export.dataset_name, count(schedule.delivered)),
     );
     tell("delivers to", to.into_iter().flatten().collect::<Vec<_>>().join("/"));
     tell("next run", moment_of(schedule.next_at.as_deref()));

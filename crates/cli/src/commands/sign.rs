@@ -10,9 +10,9 @@ use super::Failure;
 
 /// Sign a package with your own key.
 ///
-/// Checks the package against its receipt, and writes a statement on it: an in-toto statement that names every file with its
-/// SHA-256 and says what the receipt says, in a DSSE envelope with an Ed25519 signature. `retort verify PACKAGE --key KEY`
-/// checks it. The same package and key give the same bytes.
+/// Checks the package against its receipt, and writes a statement about it: an in-toto statement that names every file
+/// with its SHA-256 and says what the receipt says, in a DSSE envelope with an Ed25519 signature. `retort verify
+/// PACKAGE --key KEY` checks it. The same package and key give the same bytes.
 #[derive(Args)]
 pub struct Sign {
     /// Folder or archive of the package.
@@ -47,7 +47,9 @@ impl Sign {
         written.map_err(|error| {
             let hint = if self.force { "" } else { "; `--force` replaces it" };
             match error.kind() {
-                std::io::ErrorKind::AlreadyExists => format!("{} is there{hint}", output.display()),
+                std::io::ErrorKind::AlreadyExists => {
+                    format!("{} already exists{hint}", output.display())
+                }
                 _ => format!("cannot write {}: {error}", output.display()),
             }
         })?;

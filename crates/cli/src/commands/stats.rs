@@ -31,9 +31,9 @@ const NUMBER: usize = 15;
 ///
 /// Counts turns, tokens, models, languages, tools, dates, lengths and duplicates.
 ///
-/// Writes nothing. The column `selected` is about the items that the filter selects, `written` about those of which a
-/// dataset made with the same options would have something. Of a package, it counts what is in its data. Without INPUT, it
-/// counts what is in the store.
+/// Writes nothing. The column `selected` counts the items that the filter selects, and `written` those that a dataset
+/// made with the same options would contain. For a package, it counts what is in its data. Without INPUT, it counts
+/// what is in the store.
 #[derive(Args)]
 #[command(mut_arg("inputs", |inputs| inputs.required(false).help(
     "Files, folders or archives with histories, or a package; `-` is standard input [default: the store]"
@@ -103,7 +103,7 @@ impl Stats {
         let ItemFilter::Conversations(selection) = selection else {
             let kinds = selection.kind().plural();
             return Err(misuse(format!(
-                "of files, only conversations can be selected, not {kinds}"
+                "in files, only conversations can be selected, not {kinds}"
             )));
         };
         let mut plan = plan(&self.reading, FilterArgs(selection), &options, "stats".parse()?)?;
@@ -174,24 +174,25 @@ fn table(stats: &wire::Stats, is_dataset: bool, out: &mut impl Write) -> std::io
         table.numbers(kind.plural(), of.map(number))?;
     }
     let not_understood = |contents: &wire::Contents| contents.items - contents.understood;
-    table.numbers("  not wholly understood", of.map(not_understood))?;
+    table.numbers("  not fully understood", of.map(not_understood))?;
     if let Some(wire::Duplicates { exact, near }) = duplicates {
         table.line("  duplicates", &[count(*exact)])?;
         table.line("  near duplicates", &[count(*near)])?;
     }
     table.numbers("  with other branches", of.map(|contents| contents.branched))?;
     table.numbers("rounds", of.map(|contents| contents.rounds))?;
-    table.numbers("turns of users", of.map(|contents| contents.turns))?;
+    table.numbers("user turns", of.map(|contents| contents.turns))?;
     table.names("messages", of.map(|contents| &contents.roles))?;
-    table.lengths("messages or chunks in each", of.map(|contents| &contents.messages_each))?;
-    table.lengths("characters in each", of.map(|contents| &contents.characters_each))?;
+    table.lengths("messages or chunks per item", of.map(|contents| &contents.messages_each))?;
+    table.lengths("characters per item", of.map(|contents| &contents.characters_each))?;
     table.numbers("characters", of.map(|contents| contents.characters_each.total))?;
-    table.numbers("tokens of prompts", of.map(|contents| contents.tokens.input))?;
-    table.numbers("tokens of answers", of.map(|contents| contents.tokens.output))?;
-    table.numbers("  told by conversations", of.map(|contents| contents.tokens.conversations))?;
+    table.numbers("prompt tokens", of.map(|contents| contents.tokens.input))?;
+    table.numbers("answer tokens", of.map(|contents| contents.tokens.output))?;
+    table
+        .numbers("  reported by conversations", of.map(|contents| contents.tokens.conversations))?;
     table.names("models", of.map(|contents| &contents.models))?;
     table.names("languages", of.map(|contents| &contents.languages))?;
-    table.names("calls of tools", of.map(|contents| &contents.calls))?;
+    table.names("tool calls", of.map(|contents| &contents.calls))?;
     table.numbers("  without a result", of.map(|contents| contents.calls_without_result))?;
     table.names("attachments", of.map(|contents| &contents.attachments))?;
     table.numbers("answers with reasoning", of.map(|contents| contents.reasoning))?;

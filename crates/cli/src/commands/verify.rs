@@ -23,14 +23,14 @@ use crate::display::{bytes, one_line, several};
 /// receipt of an erasure is checked and printed.
 #[derive(Args)]
 pub struct Verify {
-    /// Folder or archive of the package, a folder of packages, or file of a signed receipt.
+    /// Folder or archive of a package, a folder of packages, or a signed receipt.
     package: PathBuf,
 
     /// Key to check the signature with: a PEM file.
     #[arg(long, value_name = "FILE")]
     key: Option<PathBuf>,
 
-    /// Signed statement on the package [default: beside the package, PACKAGE.statement.json].
+    /// Signed statement about the package [default: beside the package, PACKAGE.statement.json].
     #[arg(long, value_name = "FILE", requires = "key")]
     statement: Option<PathBuf>,
 

@@ -56,7 +56,7 @@ fn a_table_fits_on_80_columns() {
     let (table, _) = told.split_once("\nas a dataset (standard):").unwrap();
     assert!(table.lines().all(|line| line.chars().count() <= 80), "{table}");
     for (label, selected, written) in
-        [("conversations", "5", "4"), ("turns of users", "5", "4"), ("  m1", "2", "2")]
+        [("conversations", "5", "4"), ("user turns", "5", "4"), ("  m1", "2", "2")]
     {
         let line = format!("{label:<48}{selected:>15}{written:>15}");
         assert!(table.lines().any(|one| one == line), "{line:?} is not in:\n{table}");
