@@ -266,7 +266,7 @@ impl<const REMOTE: bool> StoreArgs<REMOTE> {
         Ok(match self.data.clone().or(self.file()?.data) {
             Some(data) => data,
             None => home("XDG_DATA_HOME", ".local/share")
-                .ok_or("there is no home folder; say with `--data` where the store is to be")?
+                .ok_or("there is no home folder; name the folder of the store with `--data`")?
                 .join("retort"),
         })
     }

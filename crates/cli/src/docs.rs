@@ -32,8 +32,8 @@ mod schemas {
     #[test]
     fn the_docs_have_every_schema() {
         let mut page = String::from(
-            "# JSON Schemas\n\nFor programs that check or type what they write for Retort or read from it, and for editors. \
-             `retort formats --schema NAME`\nprints the same. A schema of rows is about the default options. \
+            "# JSON Schemas\n\nFor editors, and for programs that check or type what they write for Retort or read \
+             from it. `retort formats --schema NAME`\nprints the same. Schemas of rows describe the default options. \
              `UPDATE_DOCS=1 cargo test` writes this page and the schemas.\n\n| schema | of |\n|---|---|\n",
         );
         for (name, about, schema) in schemas() {
@@ -62,12 +62,13 @@ mod findings {
     #[test]
     fn the_docs_have_every_finding() {
         let page = [
-            "# Findings\n\nWhat an export can say of records, in the receipt (`manifest.json`), `rejects.jsonl`, \
+            "# Findings\n\nWhat an export can report about records, in the receipt (`manifest.json`), `rejects.jsonl`, \
              `findings.jsonl` and on the\nterminal. [The check](formats.md#the-check) says when each repair is made. \
              `UPDATE_DOCS=1 cargo test` writes this page.\n",
             &*table(
                 "Left out",
-                "Why a record is not in the dataset: `left_out_by_reason` counts them, `rejects.jsonl` names each.",
+                "Why a record is not in the dataset. `left_out_by_reason` counts these records, and `rejects.jsonl` \
+                 names each.",
                 Reason::ALL,
                 |one| one.words(),
             ),
@@ -80,7 +81,7 @@ mod findings {
             ),
             &*table(
                 "Warnings",
-                "What to know of records that were written: `warnings`.",
+                "Notes on records that were written: `warnings`.",
                 Warning::ALL,
                 |one| one.words(),
             ),

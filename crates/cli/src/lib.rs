@@ -36,7 +36,9 @@ use serde_json::json;
     name = "retort",
     version,
     max_term_width = 100,
-    after_long_help = "With `--server URL`, a server does what the command asks; RETORT_TOKEN holds the token for it.\n\nExit codes: 0 done, 1 failed, 2 wrong usage, 3 most items were refused or a check found a problem, 70 a bug in Retort, 130 stopped."
+    after_long_help = "With `--server URL`, the command runs on a server; RETORT_TOKEN holds the token for it.\n\nExit \
+                       codes: 0 done, 1 failed, 2 wrong usage, 3 most items were refused or a check found a problem, \
+                       70 a bug in Retort, 130 stopped."
 )]
 struct Cli {
     #[command(flatten)]

@@ -11,7 +11,7 @@ use crate::commands::{Failure, misuse};
 #[derive(Args)]
 #[command(next_help_heading = "Selection")]
 pub struct ViewArgs {
-    /// Only conversations of this saved view, yours or a shared one, in place of other filters.
+    /// Only conversations of this saved view, yours or a shared one; replaces the other filters.
     #[arg(long, value_name = "NAME")]
     view: Option<String>,
 }
@@ -30,7 +30,7 @@ impl ViewArgs {
         let none = ConversationFilter { limit: others.limit, ..ConversationFilter::default() };
         if *others != none {
             return Err(misuse(
-                "`--view` takes the place of other filters: leave them out, or save a view that has them",
+                "`--view` replaces the other filters: leave them out, or save a view that includes them",
             ));
         }
         Ok(Some(client.view(name)?))
@@ -51,7 +51,7 @@ impl ViewArgs {
             (other, Some(_)) => {
                 let kind = other.kind().plural();
                 Err(misuse(format!(
-                    "saved views are of conversations, not of {kind}: leave out `--view`"
+                    "saved views select conversations, not {kind}: leave out `--view`"
                 )))
             }
         }

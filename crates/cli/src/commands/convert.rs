@@ -125,7 +125,7 @@ impl Convert {
         let writing = self.writing;
         let is_printed = self.output == Path::new(PRINTED);
         if is_printed && writing.json {
-            let why = "`--output -` prints the data, so `--json` has no place to print the receipt";
+            let why = "`--output -` prints the data, so `--json` cannot print the receipt as well";
             return Err(misuse(why));
         }
         let name = match writing.name {
@@ -323,11 +323,7 @@ pub fn findings(found: &Found, out: &mut impl Write) -> std::io::Result<()> {
         writeln!(out, "  {deleted:>8}  deleted, not selected; `--status deleted` selects them")?;
     }
     if account.not_sampled > 0 {
-        writeln!(
-            out,
-            "  {:>8}  not selected, as they are not in the sample",
-            count(account.not_sampled)
-        )?;
+        writeln!(out, "  {:>8}  not selected: not in the sample", count(account.not_sampled))?;
     }
     writeln!(
         out,

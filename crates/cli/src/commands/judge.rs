@@ -57,7 +57,7 @@ impl Judge {
                 eprintln!("refused: {}", one_line(why, 240));
             }
             eprintln!(
-                "{}: {} new, {} known already, {} of unknown ids, {} refused",
+                "{}: {} new, {} already stored, {} with unknown ids, {} refused",
                 several(all.read, "judgement"),
                 all.changed,
                 all.same,

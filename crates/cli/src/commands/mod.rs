@@ -83,7 +83,7 @@ pub fn print_json(value: &impl serde::Serialize) -> Result<(), Failure> {
 /// A password that is in the first line of standard input.
 pub fn read_password() -> Result<String, Failure> {
     if std::io::stdin().is_terminal() {
-        eprint!("password (it is seen as you type): ");
+        eprint!("password (visible as you type): ");
     }
     let mut line = String::new();
     std::io::stdin().lock().take(PASSWORD_LINE).read_line(&mut line)?;

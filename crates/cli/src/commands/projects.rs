@@ -83,8 +83,8 @@ impl Projects {
                 let caller = Caller::local(&service.project(&name)?);
                 let has = service.belongings(&caller)?;
                 let question = format!(
-                    "the project `{name}` will be permanently deleted, with {}, {} and {}, {} with their files, {}, {}, {} and \
-                     {}; {} will lose it, and keep their accounts",
+                    "the project `{name}` will be permanently deleted, with {}, {} and {}, {} with their files, {}, \
+                     {}, {} and {}; {} will lose access and keep their accounts",
                     several(has.conversations, "conversation"),
                     several(has.runs, "run"),
                     several(has.documents, "document"),

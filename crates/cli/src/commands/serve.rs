@@ -319,7 +319,9 @@ impl Serve {
             workers.into_iter().all(|worker| worker.join().is_ok())
         });
         if tokio::time::timeout(GIVE_BACK, ended).await.is_err() {
-            tracing::warn!("a worker did not give its job back in time; its lease will");
+            tracing::warn!(
+                "a worker did not return its job in time; another one continues it when its lease expires"
+            );
         }
         Ok(())
     }
@@ -351,8 +353,7 @@ fn address_header(name: &str) -> Result<AddressHeader, Failure> {
         "forwarded" => Ok(AddressHeader::Forwarded),
         "x-real-ip" => Ok(AddressHeader::XRealIp),
         _ => Err(misuse(format!(
-            "`{name}` is not a header that says whom a request is from; there are `X-Forwarded-For`, `Forwarded` and \
-             `X-Real-IP`"
+            "unknown address header `{name}`: use `X-Forwarded-For`, `Forwarded` or `X-Real-IP`"
         ))),
     }
 }
@@ -384,7 +385,7 @@ fn begin_worker(
                 tracing::error!(job = job.id, kind = %job.kind, cause = error.for_log(), "job failed");
             }
             Told::Waiting(error) => {
-                tracing::warn!(cause = error.for_log(), "the worker could not look at its queue");
+                tracing::warn!(cause = error.for_log(), "the worker could not read its queue");
             }
         });
         if let Err(error) = done {

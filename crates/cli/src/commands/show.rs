@@ -132,7 +132,7 @@ fn print_rounds(
                 Some(parent) => format!("after round {}", number(parent)),
                 None => "a beginning".into(),
             };
-            let place = if is_shown { "on the active path" } else { "a branch aside" };
+            let place = if is_shown { "on the active path" } else { "on another branch" };
             about.push(format!("{after}, {place}"));
         }
         let mark = if is_shown { "---" } else { "···" };

@@ -140,8 +140,9 @@ impl Users {
                 let has = service.belongings_of(&person)?;
                 let name = one_line(&person.name, 80);
                 let question = format!(
-                    "`{name}` will be permanently deleted, with {}, {}, {} and {}, and leaves {}; {} of theirs will close and {} will \
-                     end; {}, {}, {}, {}, and {} of others that they imported stay in their projects",
+                    "the account `{name}` will be permanently deleted, with {}, {}, {} and {}; it is removed from {}; \
+                     {} will close and {} will end; {}, {}, {}, {}, and {} that belong to others but that they \
+                     imported stay in their projects",
                     several(has.tokens, "API token"),
                     several(has.webhooks, "webhook"),
                     several(has.invitations, "invitation"),

@@ -289,7 +289,7 @@ fn a_conversation_is_shown_whole_with_its_branches() {
     for words in [
         "Clay\nc · chat, active · imported by local · read as retort\n",
         "--- round 1 a beginning, on the active path ---\nuser:\n  first\n  line\nassistant:\n  answer\n",
-        "··· round 2 after round 1, a branch aside ···",
+        "··· round 2 after round 1, on another branch ···",
         "[2 retrieved passages: soil.pdf]",
         "[feedback: true, good]",
         "--- round 3 after round 1, on the active path ---",

@@ -491,7 +491,7 @@ fn an_output_named_as_a_data_file_is_the_data_file_alone() {
     let printed = place.ok(&["convert", EXAMPLES, "-o", "-"]);
     assert_eq!(printed.out.as_bytes(), rows);
     assert!(printed.err.contains("written    27 conversations as 32 records"), "{}", printed.err);
-    place.refused(&["convert", EXAMPLES, "-o", "-", "--json"], "no place to print the receipt");
+    place.refused(&["convert", EXAMPLES, "-o", "-", "--json"], "cannot print the receipt as well");
 
     place.ok(&["convert", EXAMPLES, "-d", "history", "-o", "table.csv.gz"]);
     assert_eq!(place.bytes("table.csv.gz").get(..2), Some(&[0x1f, 0x8b][..]));
