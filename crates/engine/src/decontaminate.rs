@@ -226,7 +226,7 @@ impl Benchmarks {
         }
         if file.examples == file.too_short {
             return Err(Error::Choice(format!(
-                "`{}` has no text of {FEWEST_WORDS} words or more to look for",
+                "`{}` has no text of at least {FEWEST_WORDS} words to look for",
                 path.display()
             )));
         }
@@ -395,7 +395,7 @@ fn examples(path: &Path) -> io::Result<Box<dyn Iterator<Item = io::Result<Vec<St
         return Ok(Box::new(rows.map(|row| texts_of_row(&row?))));
     }
     if matches!(ending.as_deref(), Some("json" | "gz" | "zst" | "zip" | "bz2" | "xz")) {
-        let why = "a benchmark is read from JSON Lines, CSV, Parquet or plain text, unpacked";
+        let why = "a benchmark must be JSON Lines, CSV, Parquet or plain text, and not compressed";
         return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
     }
     let mut input = BufReader::new(file);

@@ -216,7 +216,7 @@ impl Measure {
         // Where a template writes earlier answers anew, it is not known what is learnt.
         let teaches = chat.messages.iter().any(|message| message.is_learnt);
         if teaches && learnt.is_some() && counted.learnt == 0 {
-            let why = "the chat template writes nothing of the answers that are learnt";
+            let why = "the chat template leaves out the answers to train on";
             return Err(LeftOut::new(Reason::NothingToLearn, why));
         }
         Ok(counted)

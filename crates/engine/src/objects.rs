@@ -350,7 +350,8 @@ fn bucket(
         }
         _ => {
             return Err(Error::Choice(format!(
-                "datasets cannot be kept at `{location}`: it is a folder, or begins with `s3://`, `gs://` or `az://`"
+                "datasets cannot be stored at `{location}`: name a folder, or a location that begins with `s3://`, \
+                 `gs://` or `az://`"
             )));
         }
     };

@@ -317,7 +317,7 @@ pub static OPTIONS: &[ExportOption] = &[
     .in_receipt(InReceipt::If(|plan| plan.sampling.size.is_some())),
     ExportOption::record(
         "seed",
-        "With `sample` or `balance`: another number selects other items",
+        "With `sample` or `balance`: a different number selects different items",
         Values::Number(u32::MAX as u64),
         Access {
             get: |plan| plan.sampling.seed.into(),
@@ -340,7 +340,8 @@ pub static OPTIONS: &[ExportOption] = &[
     .choosing(),
     ExportOption::record(
         "balance",
-        "Write as many items of each value of this field: as many as there are of the rarest, chosen at random",
+        "Write the same number of items for each value of this field, chosen at random: as many as there are of the \
+         rarest value",
         words!(SampleBy),
         word!(sampling.balance),
     )
@@ -368,7 +369,7 @@ pub static OPTIONS: &[ExportOption] = &[
     .in_receipt(InReceipt::If(|plan| plan.redaction.sets.is_any())),
     ExportOption::record(
         "redact_with",
-        "With `redact`: what to do with what is found, unless a rule of your own says otherwise",
+        "With `redact`: what to do with each match, unless a rule of your own says otherwise",
         words!(Action),
         word!(redaction.action),
     )
@@ -482,8 +483,8 @@ pub static OPTIONS: &[ExportOption] = &[
     ),
     ExportOption::package(
         "split",
-        "Divide the items among several data files by these shares, for example `train=0.9,validation=0.05,test=0.05`; a \
-         stable hash of its group decides where an item goes, so it stays there as the dataset grows",
+        "Divide the items among several data files by these shares, for example `train=0.9,validation=0.05,test=0.05`; \
+         a stable hash of an item's group decides where the item goes, so it stays there as the dataset grows",
         Values::Text,
         Access {
             get: |plan| plan.split.is_split().then(|| plan.split.to_string()).into(),
@@ -519,9 +520,9 @@ pub static OPTIONS: &[ExportOption] = &[
     .in_receipt(InReceipt::Never),
     ExportOption::package(
         PAPERS,
-        "Also write papers for others: `croissant.json`, which describes the dataset to catalogues, and `SOURCES.md` with the \
-         models that wrote the answers, the sources, and the dataset's part of the public summary of training content. A TOML \
-         file says what Retort cannot know, such as licences; it may be empty",
+        "Also write papers: `croissant.json`, which describes the dataset to data catalogs, and `SOURCES.md` with the \
+         models that wrote the answers, the sources, and the dataset's part of the public summary of training content. \
+         A TOML file says what Retort cannot know, such as licenses; it may be empty",
         Values::File,
         Access {
             get: |plan| plan.papers.as_ref().map(|papers| papers.text().to_owned()).into(),

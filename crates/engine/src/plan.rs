@@ -125,7 +125,7 @@ impl DatasetPlan {
                 .collect();
             let formats = formats.join(", ");
             return Err(Error::Choice(format!(
-                "`{data}` is not made for the purpose `{purpose}`, for which there is {formats}"
+                "`{data}` does not fit the purpose `{purpose}`; use {formats}"
             )));
         }
         if self.card_types && file != "jsonl" {
@@ -141,18 +141,20 @@ impl DatasetPlan {
             }
             (false, Some(node)) => {
                 let purpose = self.purpose;
-                return Err(Error::Choice(format!("`{purpose}` takes no node, so not `{node}`")));
+                return Err(Error::Choice(format!(
+                    "the purpose `{purpose}` has no node: leave out `--node {node}`"
+                )));
             }
             _ => {}
         }
         if self.compression != Compression::None && !self.file_format.is_text() {
             return Err(Error::Choice(format!(
-                "`{file}` is compressed within; leave `--compress` out"
+                "`{file}` is already compressed inside; leave out `--compress`"
             )));
         }
         if self.shape_options.tools == ToolsAs::Array && !(data == "standard" && file == "jsonl") {
             return Err(Error::Choice(
-                "`--tools array` is for the data format `standard` as `jsonl`".into(),
+                "`--tools array` only works with the data format `standard` in JSON Lines".into(),
             ));
         }
         if self.data_format.records_folder() == Some(&*self.file_name.to_string()) {
@@ -189,10 +191,11 @@ impl DatasetPlan {
                 .collect();
             let (data, formats) = (self.data_format.name(), formats.join(", "));
             format!(
-                "`{data}` has no place for images and sound, so `--attachments keep` is for {formats}"
+                "`{data}` cannot hold images and sound; `--attachments keep` works with {formats}"
             )
         } else if self.is_flat() {
-            "`csv` has no place for images and sound; use `--attachments keep` with jsonl or parquet".into()
+            "`csv` cannot hold images and sound; use `--attachments keep` with jsonl or parquet"
+                .into()
         } else if self.redaction.is_any() {
             "`--attachments keep` cannot be used with `--redact`, which does not look into images and sound".into()
         } else {

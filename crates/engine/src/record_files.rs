@@ -130,7 +130,7 @@ fn check_count(files: usize) -> Result<(), Error> {
 }
 
 fn two_contents(path: &str) -> Error {
-    let why = format!("two records have a file `{path}`, but not the same one");
+    let why = format!("two records have different files named `{path}`");
     Error::Failed { what: "the files of records", source: io::Error::other(why) }
 }
 

@@ -447,7 +447,7 @@ fn tools_as_an_array_are_for_standard_json_lines_alone() {
     for args in [["-f", "csv"], ["-f", "parquet"], ["-d", "openai"]] {
         place.refused(
             &[&["convert", "in.jsonl", "--tools", "array", "-o", "x"], &args[..]].concat(),
-            "`--tools array` is for",
+            "`--tools array` only works with",
         );
     }
 }
@@ -485,7 +485,7 @@ fn an_output_named_as_a_data_file_is_the_data_file_alone() {
     let rows = place.bytes("set/conversations.jsonl");
     let ran = place.ok(&["convert", EXAMPLES, "-o", "alone.jsonl"]);
     assert!(place.bytes("alone.jsonl") == rows && ran.err.contains("data file"), "{}", ran.err);
-    place.refused(&["convert", EXAMPLES, "-o", "alone.jsonl"], "exists already");
+    place.refused(&["convert", EXAMPLES, "-o", "alone.jsonl"], "already exists");
     place.ok(&["convert", EXAMPLES, "-o", "alone.jsonl", "--force"]);
 
     let printed = place.ok(&["convert", EXAMPLES, "-o", "-"]);

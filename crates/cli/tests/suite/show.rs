@@ -137,7 +137,7 @@ fn wrong_choices_are_told_in_words() {
         (&["convert", "in.jsonl", "-o", "o", "--max-contexts", "81"], "a whole number up to 80"),
         (
             &["convert", "in.jsonl", "-o", "o", "-f", "parquet", "--compress", "gzip"],
-            "leave `--compress` out",
+            "leave out `--compress`",
         ),
         (
             &["convert", "in.jsonl", "-o", "o", "--shard-size", "0"],

@@ -145,8 +145,8 @@ fn where_there_is_no_place_for_pictures_keeping_them_is_refused_by_name() {
     let input = bench.path("a.jsonl");
     fs::write(&input, shows("a", "data:image/png;base64,aGk=").to_string()).unwrap();
     for (options, why) in [
-        (&[("data_format", "alpaca")][..], "`alpaca` has no place"),
-        (&[("file_format", "csv")], "`csv` has no place"),
+        (&[("data_format", "alpaca")][..], "`alpaca` cannot hold"),
+        (&[("file_format", "csv")], "`csv` cannot hold"),
         (&[("redact", "pii")], "cannot be used with `--redact`"),
     ] {
         let options = [&[("attachments", "keep")], options].concat();
