@@ -129,7 +129,7 @@ impl Storage for Folder {
         let path = self.describe(key);
         // The receipt of a foreign package may name anything.
         if Path::new(key).components().any(|part| !matches!(part, Component::Normal(_))) {
-            return Err(Error::read(&path, io::Error::other("its path leaves the package")));
+            return Err(Error::read(&path, io::Error::other("its path leads out of the package")));
         }
         let file = File::open(&path).map_err(|error| Error::read(&path, error))?;
         Ok(Box::new(file))
@@ -346,7 +346,7 @@ pub(crate) fn read_small(path: &Path, most: u64, what: &str) -> Result<Vec<u8>, 
     if read.map_err(|error| Error::read(path, error))? as u64 > most {
         let (path, most) = (path.display(), most >> 10);
         return Err(Error::Choice(format!(
-            "`{path}` is larger than {most} KiB, so it is no {what}"
+            "`{path}` is larger than {most} KiB, so it is not a {what}"
         )));
     }
     Ok(bytes)

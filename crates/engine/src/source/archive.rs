@@ -167,7 +167,7 @@ impl Opener<'_> {
                 inside.label = format!("{} ({again})", inside.label);
             }
             let more = if leaves(&name) {
-                self.refuse(&inside, Refusal::Entry, "its path leaves the archive".into())?
+                self.refuse(&inside, Refusal::Entry, "its path leads out of the archive".into())?
             } else if kind.is_dir() {
                 true
             } else if kind.is_symlink() || kind.is_hard_link() {
@@ -303,13 +303,14 @@ fn entries_of(file: &mut (impl Read + Seek)) -> io::Result<(Vec<Entry>, Vec<Stri
         let name = entry.name().map_err(of_zip)?.into_owned();
         let method = entry.compression();
         let refused = if leaves(&name) {
-            Some((Refusal::Entry, "its path leaves the archive".to_owned()))
+            Some((Refusal::Entry, "its path leads out of the archive".to_owned()))
         } else if entry.is_symlink() {
             Some((Refusal::Entry, "it is a link".to_owned()))
         } else if entry.encrypted() {
             Some((Refusal::Unsupported, "it is encrypted".to_owned()))
         } else if !is_read(method) {
-            let why = format!("its compression is not read ({method}); pack it with Deflate");
+            let why =
+                format!("its compression is not supported ({method}); compress it with Deflate");
             Some((Refusal::Unsupported, why))
         } else {
             None
@@ -378,7 +379,7 @@ fn refuse_overlaps(entries: &mut [Entry]) {
         if start < end {
             for place in [before, Some(at)].into_iter().flatten() {
                 if let Some(entry) = entries.get_mut(place) {
-                    let why = "its bytes are those of another entry, too".to_owned();
+                    let why = "it shares its bytes with another entry".to_owned();
                     entry.refused.get_or_insert((Refusal::Entry, why));
                 }
             }

@@ -113,7 +113,7 @@ pub(super) fn unsupported(why: impl Into<String>) -> io::Error {
 pub(super) fn of_zip(error: ZipError) -> io::Error {
     match error {
         ZipError::Io(error) => damaged(error),
-        ZipError::UnsupportedArchive(why) => unsupported(format!("{why} is not read")),
+        ZipError::UnsupportedArchive(why) => unsupported(format!("{why} is not supported")),
         ZipError::InvalidPassword => unsupported("it is encrypted"),
         other => io::Error::new(io::ErrorKind::InvalidData, other.to_string()),
     }
@@ -306,7 +306,7 @@ impl<R: BufRead> Read for Gzip<R> {
                 None => return Ok(0),
                 Some(0x1f) => self.member = Some(flate2::bufread::GzDecoder::new(input)),
                 Some(_) => {
-                    let why = "there are bytes behind its last gzip member";
+                    let why = "there are bytes after its last gzip member";
                     return Err(io::Error::new(io::ErrorKind::InvalidData, why));
                 }
             }

@@ -237,7 +237,8 @@ impl Opener<'_> {
         input: &mut dyn Read,
     ) -> Result<bool, Error> {
         if place.depth > ARCHIVE_DEPTH {
-            let why = format!("archives in archives are read {ARCHIVE_DEPTH} deep");
+            let why =
+                format!("archives inside archives are read up to {ARCHIVE_DEPTH} levels deep");
             return self.refuse(place, Refusal::Unsupported, why);
         }
         let bytes = start.bytes.clone();
@@ -272,7 +273,7 @@ impl Opener<'_> {
             Kind::OtlpProtobuf => self.rows(place, Ok(Requests::read(whole, &bytes))),
             Kind::Foreign(what) => match place.expected {
                 Expected::Named | Expected::ByName => {
-                    let why = format!("it is {what}, which is not read");
+                    let why = format!("it is {what}, which is not supported");
                     self.refuse(place, Refusal::Unsupported, why)
                 }
                 Expected::Odd => self.pass_over(place, PassedOver::NotSupported),

@@ -116,9 +116,9 @@ impl PassedOver {
             "macos-metadata" => "metadata of macOS",
             "retort-package" => "a package that Retort wrote; name it as an input to read it",
             "for-people" => {
-                "an export for people to read, which is not read again; export `retort` for that"
+                "an export for people to read, which cannot be read back; export the format `retort` for that"
             }
-            "output" => "what this run replaces",
+            "output" => "the output that this run replaces",
             "link-outside" => "a link out of the folder",
             "link-loop" => "a link to a folder that it is in",
             "broken-link" => "a link to nothing",

@@ -238,6 +238,9 @@ fn a_package_for_people_is_passed_over_with_the_reason() {
         run(&plan).0.unwrap();
         let error =
             canonical(&bench, vec![Input::Path(plan.output.clone())], "retort").unwrap_err();
-        assert!(error.contains("an export for people to read, which is not read again"), "{error}");
+        assert!(
+            error.contains("an export for people to read, which cannot be read back"),
+            "{error}"
+        );
     }
 }
