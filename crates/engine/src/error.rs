@@ -26,7 +26,8 @@ pub enum Error {
         source: io::Error,
     },
     /// Something could not be written.
-    #[error("cannot write `{}`: {}; nothing was published and what was written is removed", path.display(), io_reason(source))]
+    #[error("cannot write `{}`: {}; nothing was published, and what had been written was \
+             removed", path.display(), io_reason(source))]
     Write {
         /// The file.
         path: PathBuf,
@@ -34,7 +35,7 @@ pub enum Error {
         source: io::Error,
     },
     /// An archive that is added to could not be read or written.
-    #[error("cannot keep anything in `{}`: {}", path.display(), io_reason(source))]
+    #[error("cannot store anything in `{}`: {}", path.display(), io_reason(source))]
     Keep {
         /// The file or folder.
         path: PathBuf,
@@ -49,8 +50,8 @@ pub enum Error {
         /// Why.
         source: io::Error,
     },
-    /// The output exists already.
-    #[error("`{}` exists already; name another output, or replace it with `--force`", .0.display())]
+    /// The output already exists.
+    #[error("`{}` already exists; name another output, or replace it with `--force`", .0.display())]
     Exists(PathBuf),
     /// Another run writes the same output.
     #[error("another run is writing `{}`; wait for it, or name another output", .0.display())]
@@ -77,8 +78,8 @@ pub enum Error {
     },
     /// Ids are repeated in several parts of an export, which could not know of each other.
     #[error(
-        "ids are repeated in several parts, so these have to be made again: {}; `{}` has the decision on each item: run \
-         `retort convert` with the same `--part` and options and with `--repeats` and that file, then merge again",
+        "ids are repeated in several parts, so these have to be made again: {}; `{}` has the decision on each item: \
+         run `retort convert` with the same `--part` and options and with `--repeats` and that file, then merge again",
         listed(parts),
         decisions.display()
     )]
@@ -119,7 +120,7 @@ pub enum Error {
     Feed(Box<dyn std::error::Error + Send + Sync>),
     /// A panic in Retort's own code.
     #[error(
-        "this is a bug in Retort, at {place}: {message}; please report it, with what was being done"
+        "this is a bug in Retort, at {place}: {message}; please report it, and say what you were doing"
     )]
     Bug {
         /// File and line of the source.
@@ -128,7 +129,7 @@ pub enum Error {
         message: String,
     },
     /// Stopped on request.
-    #[error("stopped; nothing was published and what was written is removed")]
+    #[error("stopped; nothing was published, and what had been written was removed")]
     Stopped,
 }
 

@@ -455,7 +455,7 @@ fn a_download_is_a_package_that_appears_whole_or_not_at_all() {
     place.ok(&["verify", "d.zip"]);
     let whole = place.bytes("d.zip");
     place.file("d.zip", "mine");
-    place.refused(&["datasets", "download", "d"], "`d.zip` exists already");
+    place.refused(&["datasets", "download", "d"], "`d.zip` already exists");
     assert_eq!(place.bytes("d.zip"), b"mine");
     place.ok(&["datasets", "download", "d", "--force", "-q"]);
     assert_eq!(place.bytes("d.zip"), whole);
@@ -560,7 +560,7 @@ fn a_backup_is_a_store_with_its_datasets() {
     place.ok(&["export", "-q", "b", "-f", "parquet", "--limit", "3"]);
     let ran = place.ok(&["backup", "kept/backup"]);
     assert!(ran.err.contains("`--data kept/backup` opens the copy"), "{}", ran.err);
-    place.refused(&["backup", "kept/backup"], "exists already");
+    place.refused(&["backup", "kept/backup"], "already exists");
     // What happens afterwards does not reach it.
     place.ok(&["purge", "--all", "--yes"]);
     place.ok(&["datasets", "delete", "a", "b", "--yes"]);

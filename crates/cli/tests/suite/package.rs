@@ -75,7 +75,7 @@ fn a_package_that_is_there_is_replaced_only_when_that_is_asked() {
         place.file("in.jsonl", chats(3));
         place.file("more.jsonl", chats(5));
         place.ok(&["convert", "in.jsonl", "-q", "-o", output]);
-        place.refused(&["convert", "more.jsonl", "-q", "-o", output], "exists already");
+        place.refused(&["convert", "more.jsonl", "-q", "-o", output], "already exists");
         let records = || place.ok(&["preview", output, "--lines"]).out.lines().count();
         assert_eq!(records(), 3);
         place.ok(&[
@@ -116,7 +116,7 @@ fn what_is_no_package_is_never_replaced() {
     std::os::unix::fs::symlink("nowhere", place.path("link")).unwrap();
     for output in ["folder", "file.zip", "foreign.zip", "half", "link"] {
         place
-            .refused(&["convert", "in.jsonl", "-q", "-o", output, "--name", "n"], "exists already");
+            .refused(&["convert", "in.jsonl", "-q", "-o", output, "--name", "n"], "already exists");
         place.refused(
             &["convert", "in.jsonl", "-q", "-o", output, "--name", "n", "--force"],
             "is not a package of Retort",

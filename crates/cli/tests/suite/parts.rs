@@ -254,7 +254,7 @@ fn a_part_tells_what_it_holds() {
         place.names("p1"),
         ["00001", "00001/batches", "00001/items", "00001/verdicts", "part.json"]
     );
-    place.refused(&args, "exists already");
+    place.refused(&args, "already exists");
     place.refused(&["convert", "in.jsonl", "--part", "1/2", "--strict", "-o", "s"], "--strict");
     let receipt = place.printed(&["merge", "p1", "--partial", "-q", "--json", "-o", "some"]);
     assert_eq!(receipt, json!({"parts": [1], "count": 2}));

@@ -205,7 +205,7 @@ fn a_killed_run_that_was_to_replace_a_package_leaves_the_old_one() {
     let place = Place::new();
     place.file("in.jsonl", chats(3));
     place.ok(&["convert", "in.jsonl", "-q", "-o", "o"]);
-    place.refused(&["convert", "in.jsonl", "-q", "-o", "o"], "exists already");
+    place.refused(&["convert", "in.jsonl", "-q", "-o", "o"], "already exists");
     let (mut child, feeder) = endless(&place, "p");
     // While one run writes an output, another does not.
     place.refused(&["convert", "in.jsonl", "-q", "-o", "p"], "another run is writing");
@@ -245,7 +245,7 @@ fn a_full_disk_ends_with_a_clear_error_and_is_freed() {
         assert!(
             ran.err.contains("cannot write")
                 && ran.err.contains("no space left")
-                && ran.err.contains("what was written is removed"),
+                && ran.err.contains("what had been written was removed"),
             "{}",
             ran.err
         );

@@ -441,7 +441,7 @@ fn a_backup_is_a_store() {
     let keep = Keep::with(chats(30));
     keep.ok(&["export", "whole"]);
     keep.ok(&["backup", "copy"]);
-    keep.refused(&["backup", "copy"], "exists already");
+    keep.refused(&["backup", "copy"], "already exists");
     keep.ok(&["purge", "--all", "--yes"]);
     let settings = [("RETORT_STORE", "copy/retort.sqlite"), ("RETORT_OBJECTS", "copy/objects")];
     for args in [&["datasets", "verify", "whole"][..], &["doctor", "--deep"]] {

@@ -78,7 +78,7 @@ fn from_engine(error: &EngineError) -> Problem {
         }
         // What the panic said may hold text of a conversation.
         EngineError::Bug { .. } => Problem::internal(error.for_log()),
-        EngineError::Exists(_) => Problem::conflict("the output exists already").because(error),
+        EngineError::Exists(_) => Problem::conflict("the output already exists").because(error),
         EngineError::Busy(_) => {
             Problem::conflict("another run is writing the same output").because(error)
         }
