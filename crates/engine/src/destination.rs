@@ -80,7 +80,7 @@ impl Destination {
     /// # Errors
     /// It cannot be written. That it cannot be removed is none, as deliveries remove nothing.
     pub fn try_out(&self) -> Result<(), Error> {
-        self.put(TRIAL, "Retort tried whether it can write here.\n")?;
+        self.put(TRIAL, "Retort wrote this file to test that it can write here.\n")?;
         match &self.place {
             Target::Folder(root) => fs::remove_file(root.join(TRIAL))
                 .map_err(|error| failed("remove", TRIAL, &io_reason(&error)))?,
@@ -228,7 +228,7 @@ impl Destination {
             return Err(Error::Objects {
                 doing: "deliver",
                 object: file.path.clone(),
-                reason: "it is not what was made: its SHA-256 differs from the store's".into(),
+                reason: "its content has changed: its SHA-256 differs from the store's".into(),
             });
         }
         out.finish().map_err(fail)
@@ -321,7 +321,7 @@ mod tests {
         fs::write(out.join("b/c.jsonl"), "from an earlier attempt").unwrap();
         fs::write(folder.path().join("in/b/c.jsonl"), "damaged!!").unwrap();
         let failed = destination.deliver("d", &storage, &files, &mut || Ok(()));
-        assert!(failed.unwrap_err().to_string().contains("is not what was made"));
+        assert!(failed.unwrap_err().to_string().contains("its content has changed"));
         assert_eq!(storage_at(&out).unwrap().keys().unwrap(), ["a.jsonl", "b/c.jsonl"]);
         fs::write(folder.path().join("in/b/c.jsonl"), "b/c.jsonl").unwrap();
         let delivered = destination.deliver("d", &storage, &files, &mut || Ok(()));

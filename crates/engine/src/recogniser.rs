@@ -317,7 +317,7 @@ impl Running {
             serde_json::to_vec(&serde_json::json!({"id": id, "text": text})).unwrap_or_default();
         line.push(b'\n');
         let sent = self.to.as_ref().map(|to| to.try_send(line));
-        let unread = || "answered without reading".to_owned();
+        let unread = || "answered without reading its input".to_owned();
         if let Some(Err(TrySendError::Full(_))) = sent {
             return Err(unread());
         }
@@ -448,7 +448,7 @@ mod tests {
         // More than a pipe holds: the first is being written, the second waits, and for the third there is no room.
         let text = "a".repeat(1 << 20);
         let failed = (0..3).find_map(|_| program.spans(&text).err());
-        assert_eq!(failed.as_deref(), Some("`sh` answered without reading"));
+        assert_eq!(failed.as_deref(), Some("`sh` answered without reading its input"));
     }
 
     #[test]

@@ -342,7 +342,7 @@ fn faults_against(windows: &[WindowPackage], receipt: &SeriesReceipt) -> Vec<Ser
         let Some(sha256) = &listed.manifest_sha256 else { continue };
         for one in there.filter(|one| one.manifest_sha256 != *sha256) {
             let what = format!(
-                "window {} in `{}` is not the one that the receipt of the series lists: its `{MANIFEST}` has another SHA-256",
+                "window {} in `{}` differs from the receipt of the series: its `{MANIFEST}` has another SHA-256",
                 listed.span.number, one.name
             );
             faults.push(fault(FaultKind::Other, what));

@@ -169,7 +169,7 @@ fn opened(packages: &[PathBuf]) -> Result<Vec<Window>, Error> {
     let series = told.first().map(|one| one.window.series.clone());
     if let Some(other) = told.iter().find(|one| Some(&one.window.series) != series.as_ref()) {
         return Err(Error::Choice(format!(
-            "`{}` is of another series than the other packages; merge each series by itself",
+            "`{}` belongs to a different series than the other packages; merge each series separately",
             other.path.display()
         )));
     }

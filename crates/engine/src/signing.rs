@@ -140,7 +140,7 @@ impl PublicKey {
         Err(match keys.is_empty() {
             true => "it has no signature".into(),
             false => format!(
-                "the key {} did not sign it as it is; it names {}",
+                "its signature does not match the key {}; it was made with {}",
                 self.id(),
                 keys.join(", ")
             ),
@@ -189,7 +189,7 @@ mod tests {
         let opened = key.public().open(&envelope).unwrap();
         assert_eq!(opened, (IN_TOTO.to_owned(), b"{\"a\":1}".to_vec()));
         let other = SecretKey::of_bytes(&[8; 32]).public();
-        assert!(other.open(&envelope).unwrap_err().contains("did not sign it"));
+        assert!(other.open(&envelope).unwrap_err().contains("does not match the key"));
         for (from, to) in [
             (STANDARD.encode("{\"a\":1}"), STANDARD.encode("{\"a\":2}")),
             (IN_TOTO.to_owned(), "text/plain".to_owned()),

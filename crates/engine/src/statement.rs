@@ -126,7 +126,7 @@ pub fn check_statement(
         }
     };
     if said.kind != STATEMENT || said.predicate_type != DATASET {
-        let what = format!("it is signed, but not on a dataset: `{}`", said.predicate_type);
+        let what = format!("it is signed, but not about a dataset: `{}`", said.predicate_type);
         return Ok(vec![differ(what)]);
     }
     let mut signed: BTreeMap<&str, Option<&String>> =

@@ -213,7 +213,7 @@ fn row_problem(row: &str, manifest: &Manifest) -> Option<String> {
     let mut seen = vec![false; manifest.schema.len()];
     let mut walk = || -> Result<Option<String>, retort_json::JsonError> {
         if parser.kind()? != Kind::Object {
-            return Ok(Some("no object".into()));
+            return Ok(Some("not an object".into()));
         }
         parser.object()?;
         while let Some(key) = parser.next_key()? {

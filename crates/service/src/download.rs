@@ -175,7 +175,7 @@ impl Download {
                 && let Some(hash) = hash.take()
                 && hash.sha256() != file.sha256
             {
-                let why = "it is not what was made: its SHA-256 differs from the store's";
+                let why = "its content has changed: its SHA-256 differs from the store's";
                 return Err(failed(io::Error::other(why)).into());
             }
             let skipped = unsent.min(length as u64);

@@ -30,7 +30,7 @@ pub(super) fn add(source: &Path, path: &Path) -> io::Result<Added> {
     let new = fs::read(source)?;
     let is_json = source.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("json"));
     if is_json && texts_of(&new).is_none() {
-        let why = "it is not whole JSON; a program may be writing it";
+        let why = "its JSON is incomplete; a program may be writing it";
         return Err(io::Error::new(io::ErrorKind::InvalidData, why));
     }
     let mut before = None;

@@ -250,7 +250,7 @@ fn only_the_windows_of_one_series_are_merged() {
     let id = verify(&other).unwrap().manifest.window.unwrap().series;
     fs::write(other.join("manifest.json"), manifest.replace(&id, "other/1/1")).unwrap();
     let why = series.merged("no").unwrap_err();
-    assert!(why.contains("is of another series"), "{why}");
+    assert!(why.contains("belongs to a different series"), "{why}");
     let verified = series.verified();
     assert_eq!(verified.series.len(), 2, "each series is checked by itself");
     fs::remove_dir_all(other).unwrap();
