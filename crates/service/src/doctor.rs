@@ -75,9 +75,9 @@ impl Service {
             mended: Vec::new(),
         };
         if rewritten > 0 {
-            diagnosis
-                .mended
-                .push(format!("compressed {rewritten} bodies without a learnt dictionary"));
+            diagnosis.mended.push(format!(
+                "recompressed {rewritten} bodies that used a dictionary of an earlier release"
+            ));
         }
         if is_file_rewritten {
             diagnosis.mended.push("rewrote the store's file to erase copies of purged rows".into());
@@ -257,7 +257,7 @@ impl Service {
                 None => "is missing".to_owned(),
                 Some(&found) if found != bytes => format!("has {found} bytes, it had {bytes}"),
                 Some(_) if deep && hash_of(&mut place.open(sha256)?, sha256)? != *sha256 => {
-                    "is not what was kept".to_owned()
+                    "has changed".to_owned()
                 }
                 Some(_) => continue,
             };
@@ -272,10 +272,10 @@ impl Service {
         if repair {
             let unnamed: Vec<String> = unnamed.into_iter().cloned().collect();
             self.forget_originals(&unnamed)?;
-            diagnosis.mended.push(format!("removed {count} originals that no document names"));
+            diagnosis.mended.push(format!("removed {count} originals that belong to no document"));
         } else {
             let problem =
-                format!("{count} are of no document; `retort doctor --repair` removes them");
+                format!("{count} without a document; `retort doctor --repair` removes them");
             diagnosis.findings.push(finding("the originals of documents", problem));
         }
         Ok(())
@@ -291,7 +291,7 @@ impl Service {
             std::path::absolute(output).map_err(|error| EngineError::write(output, error))?;
         if fs::symlink_metadata(&output).is_ok() {
             return Err(Error::Choice(format!(
-                "`{}` exists already; name a folder that does not",
+                "`{}` already exists; name a folder that does not",
                 output.display()
             )));
         }
