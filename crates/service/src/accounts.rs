@@ -133,10 +133,10 @@ impl Unknown {
     fn for_people(self) -> &'static str {
         match self {
             Self::NoAddress => {
-                "your organisation's sign-in gave no e-mail address; ask your administrator for a one-time link"
+                "your organization's sign-in gave no e-mail address; ask your administrator for a one-time link"
             }
             Self::NotVerified | Self::NotSaid => {
-                "your organisation's sign-in has not verified your e-mail address; ask your administrator for a \
+                "your organization's sign-in has not verified your e-mail address; ask your administrator for a \
                  one-time link, then connect this sign-in in your settings"
             }
             Self::NoAccount | Self::Disabled => {
@@ -171,9 +171,9 @@ impl From<Unknown> for Error {
     }
 }
 
-const WAITED_TOO_LONG: Error = Error::NotSignedIn("this sign-in waited too long; begin it again");
+const WAITED_TOO_LONG: Error = Error::NotSignedIn("this sign-in took too long; start again");
 
-const WRONG: Error = Error::NotSignedIn("name or password is wrong");
+const WRONG: Error = Error::NotSignedIn("wrong name or password");
 
 /// Signing in.
 impl Service {
@@ -245,7 +245,7 @@ impl Service {
             None => {
                 self.note_sign_in(None, "link", true, origin)?;
                 Err(Error::NotSignedIn(
-                    "this sign-in link has expired or was already used; ask for another",
+                    "this sign-in link has expired or was already used; ask for a new one",
                 ))
             }
         }
@@ -468,10 +468,10 @@ impl Service {
             return Err(Error::NotSignedIn("there is no such token"));
         };
         if token.expires_at.is_some_and(|until| until <= now) {
-            return Err(Error::NotSignedIn("the token has expired; make another"));
+            return Err(Error::NotSignedIn("the token has expired; create a new one"));
         }
         if person.is_disabled {
-            return Err(Error::NotSignedIn("the token's person is disabled"));
+            return Err(Error::NotSignedIn("the account of the token's person is disabled"));
         }
         // Once a minute tells enough of when it was used.
         let before = now.unix_micros() - 60_000_000;
@@ -527,7 +527,7 @@ impl Service {
             Err(several) => {
                 let names: Vec<_> =
                     several.iter().map(|one| format!("`{}`", one.project.name)).collect();
-                Err(Error::Choice(format!("say which project: {}", names.join(", "))))
+                Err(Error::Choice(format!("name a project: {}", names.join(", "))))
             }
         }
     }
@@ -554,7 +554,7 @@ impl Service {
     /// A token may not; those of the store.
     pub fn sign_out_everywhere(&self, signed: &Signed, origin: &Origin) -> Result<Ended, Error> {
         if signed.is_token() {
-            return Err(Error::Forbidden("sessions are ended by who signed in, not by a token"));
+            return Err(Error::Forbidden("a token cannot end sessions; sign in with a browser"));
         }
         let ended = self.store.end_credentials(signed.person.id)?;
         self.note_person(signed, Action::SignOut, "everywhere", origin)?;
@@ -573,7 +573,7 @@ impl Service {
         origin: &Origin,
     ) -> Result<Ended, Error> {
         if signed.is_token() {
-            return Err(Error::Forbidden("a password is set by who signed in, not by a token"));
+            return Err(Error::Forbidden("a token cannot set a password; sign in with a browser"));
         }
         self.check_current(&signed.person, current.unwrap_or_default())?;
         let new = hash_password(new)?;

@@ -40,7 +40,7 @@ pub enum Error {
         name: String,
     },
     /// The token was not given this.
-    #[error("the token does not have the scope `{0}`; make one that has")]
+    #[error("the token does not have the scope `{0}`; create one that does")]
     NotGranted(Grant),
     /// The person is not what this takes in the project.
     #[error("only an {0} of this project can do this")]

@@ -51,7 +51,7 @@ impl Service {
             }
             match self.store.set_role(caller.project.id, person, role, self.clock.now()) {
                 Err(retort_store::Error::LastOwner) => Err(Error::Conflict(
-                    "the project would have no owner; make someone else one first".into(),
+                    "a project needs an owner; make someone else an owner first".into(),
                 )),
                 done => Ok(done.map(|_| ())?),
             }
@@ -202,7 +202,7 @@ impl Service {
         if invitation.name.is_some() {
             if is_taken {
                 return Err(Error::Conflict(
-                    "an account with that name already exists; sign in first, then open the link again"
+                    "an account with this name already exists; sign in first, then open the link again"
                         .into(),
                 ));
             }
@@ -225,7 +225,9 @@ impl Service {
     /// It cannot be used, is for another, or is the person's own.
     pub fn accept(&self, signed: &Signed, secret: &str, origin: &Origin) -> Result<(), Error> {
         if signed.is_token() {
-            return Err(Error::Forbidden("an invitation is accepted by a person, not by a token"));
+            return Err(Error::Forbidden(
+                "a token cannot accept an invitation; sign in with a browser",
+            ));
         }
         let (_, invitation) = self.invitation(secret)?;
         let own = signed.person().name.to_lowercase();
@@ -285,7 +287,7 @@ fn administers(caller: &Caller) -> Result<(), Error> {
 }
 
 const USED: Error =
-    Error::NotSignedIn("the invitation was used or revoked, or is too old; ask for another");
+    Error::NotSignedIn("the invitation has expired, or was used or revoked; ask for a new one");
 
 fn no_invitation(id: i64) -> Error {
     Error::NotFound { what: "invitation", name: id.to_string() }

@@ -34,7 +34,7 @@ impl Service {
         let password = password.map(hash_password).transpose()?;
         match self.store.add_person(name, password.as_deref(), self.clock.now()) {
             Err(retort_store::Error::NameTaken(name)) => {
-                Err(Error::Conflict(format!("there is a person `{name}` already")))
+                Err(Error::Conflict(format!("there is already a person `{name}`")))
             }
             person => {
                 let person = person?;
@@ -103,12 +103,12 @@ impl Service {
         }
         let name = check_name("project", name)?;
         if self.store.project(name)?.is_some() {
-            return Err(Error::Conflict(format!("the name `{name}` is in use; take another")));
+            return Err(Error::Conflict(format!("the name `{name}` is in use; choose another")));
         }
         let now = self.clock.now();
         let project = self.store.project_or_new(name, now)?;
         if !self.store.members(project.id)?.is_empty() {
-            return Err(Error::Conflict(format!("the name `{name}` is in use; take another")));
+            return Err(Error::Conflict(format!("the name `{name}` is in use; choose another")));
         }
         self.store.set_role(project.id, signed.person().id, Some(ProjectRole::Owner), now)?;
         let caller = self.caller(signed, Some(name), origin)?;

@@ -47,7 +47,9 @@ impl Service {
         origin: &Origin,
     ) -> Result<(), Error> {
         if !signed.is_ambient() {
-            return Err(Error::Forbidden("an account is deleted by its person, not by a token"));
+            return Err(Error::Forbidden(
+                "a token cannot delete an account; sign in with a browser",
+            ));
         }
         let person = signed.person();
         self.check_current(person, password.unwrap_or_default())?;
@@ -58,12 +60,12 @@ impl Service {
         let sole = self.store.solely_owned(person.id)?;
         if let Some(project) = sole.first() {
             return Err(Error::Conflict(format!(
-                "the project `{project}` would have no owner: make someone else one first, or delete the project"
+                "the project `{project}` needs an owner: make someone else an owner first, or delete the project"
             )));
         }
         match self.store.delete_person(person.id, &person.name) {
             Err(retort_store::Error::LastOwner) => {
-                return Err(Error::Conflict("a project would have no owner".into()));
+                return Err(Error::Conflict("a project needs an owner".into()));
             }
             done => done?,
         }
@@ -97,7 +99,7 @@ impl Service {
             owns(caller)?;
             if name != caller.project.name {
                 return Err(Error::Choice(format!(
-                    "to delete the project, give its name: `{}`",
+                    "to delete the project, repeat its name: `{}`",
                     caller.project.name
                 )));
             }

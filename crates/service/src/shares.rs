@@ -66,7 +66,7 @@ impl Service {
                 self.find_one(caller, &request.conversation, request.source.as_deref())?;
             let now = self.clock.now();
             if request.expires_at.is_some_and(|until| until <= now) {
-                return Err(Error::Choice("the link would have expired already".into()));
+                return Err(Error::Choice("the expiry date is in the past".into()));
             }
             let password = match request.password.as_deref() {
                 Some("") => return Err(Error::Choice("the password is empty".into())),
@@ -153,13 +153,13 @@ impl Service {
         let proof = kept.as_deref().map(|kept| hex(&hash(&format!("{link} {kept}"))));
         let is_open = match (pass, &proof) {
             (_, None) => true,
-            (Pass::None, _) => return Err(Error::NotSignedIn("the link takes a password")),
+            (Pass::None, _) => return Err(Error::NotSignedIn("the link needs a password")),
             (Pass::Password(password), _) => is_password(password, kept.as_deref()),
             // Both sides are hashes, so that time tells nothing of how far they are alike.
             (Pass::Proof(shown), Some(proof)) => hash(shown) == hash(proof),
         };
         if !is_open {
-            return Err(Error::NotSignedIn("the password of the link is wrong"));
+            return Err(Error::NotSignedIn("wrong password for this link"));
         }
         take_to_filter(summary.size, summary.messages)?;
         let stored = self.store.open_line(&summary)?.ok_or_else(|| no_conversation(&summary.id))?;
