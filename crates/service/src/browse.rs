@@ -144,7 +144,7 @@ impl Service {
                 let sources: Vec<_> =
                     several.iter().map(|one| format!("`{}`", one.source)).collect();
                 Err(Error::Choice(format!(
-                    "several sources have a conversation of that id; say which: {}",
+                    "conversations of several sources have this id; name one source: {}",
                     sources.join(", ")
                 )))
             }
@@ -233,7 +233,7 @@ impl Service {
                 .read(messages, &mut Notes::default())
                 .map_err(|error| Error::Choice(format!("byte {}: {error}", error.at)))?
                 .into_conversation()
-                .ok_or_else(|| Error::Choice("these are no messages".into()))?
+                .ok_or_else(|| Error::Choice("these are not messages".into()))?
                 .into_owned();
             let key = key.map(|key| in_project(caller, key));
             self.rewrite(caller, (id, source), key.as_deref(), |whole| {
@@ -336,7 +336,7 @@ fn check_edit(edit: &Edit) -> Result<(), Error> {
             Err(Error::Choice(format!("a title has at most {TITLE_CHARACTERS} characters")))
         }
         Edit::Tags { add, .. } if add.len() > TAGS => {
-            Err(Error::Choice(format!("at most {TAGS} tags are set")))
+            Err(Error::Choice(format!("at most {TAGS} tags can be added at a time")))
         }
         Edit::Tags { add, .. } if add.iter().any(|tag| is_longer(tag, TAG_CHARACTERS)) => {
             Err(Error::Choice(format!("a tag has at most {TAG_CHARACTERS} characters")))

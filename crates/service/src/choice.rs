@@ -84,13 +84,14 @@ impl Service {
         if !choice.filters.contains(filter) {
             if choice.filters.len() >= CHOSEN_FILTERS {
                 return Err(Error::TooMany(format!(
-                    "{CHOSEN_FILTERS} filters are chosen together already; deselect all and begin again"
+                    "{CHOSEN_FILTERS} filters are already selected together; deselect all and start again"
                 )));
             }
             let texts = choice.filters.iter().chain([filter]).map(|one| one.search.len());
             if texts.sum::<usize>() > SEARCH_TEXTS {
                 return Err(Error::TooMany(format!(
-                    "the filters that are chosen together search for more than {SEARCH_TEXTS} texts; deselect all and begin again"
+                    "the selected filters together search for more than {SEARCH_TEXTS} texts; deselect all and start \
+                     again"
                 )));
             }
             choice.filters.push(filter.clone());
@@ -136,7 +137,7 @@ impl Service {
         }
         if choice.ids.len() > IDS_PER_REQUEST || choice.except.len() > IDS_PER_REQUEST {
             return Err(Error::TooMany(format!(
-                "at most {IDS_PER_REQUEST} conversations are chosen one by one; a filter means as many as match"
+                "at most {IDS_PER_REQUEST} conversations can be selected one by one; use a filter to select more"
             )));
         }
         self.keep_choice(caller, choice)

@@ -79,7 +79,7 @@ impl Service {
                 let of: Vec<_> = several.iter().map(|one| format!("`{}`", one.source)).collect();
                 let of = of.join(", ");
                 Err(Error::Choice(format!(
-                    "several sources have a document of that id; say which: {of}"
+                    "documents of several sources have this id; name one source: {of}"
                 )))
             }
         }

@@ -667,5 +667,5 @@ impl Service {
 }
 
 fn nothing_of(name: &str) -> Error {
-    Error::Choice(format!("there is nothing of `{name}` in this project"))
+    Error::Choice(format!("nothing in this project belongs to `{name}`"))
 }

@@ -221,7 +221,7 @@ impl Service {
         if caller.person.is_some() && self.store.open_jobs(&caller.own(), JobKind::Import)? >= most
         {
             return Err(Error::TooMany(format!(
-                "{most} imports of yours wait or run already; wait for one to end"
+                "you already have {most} imports waiting or running; wait for one to end"
             )));
         }
         let key = format!("{}-{}", self.store.identity(), hex(&chance::<16>()?));
@@ -494,7 +494,7 @@ fn plan_of(
     if kept.stdin {
         return Err(broken(
             job,
-            "what came through standard input cannot be read again; import it anew",
+            "what came from standard input cannot be read again; start a new import",
         ));
     }
     let from = match &kept.from {

@@ -133,7 +133,7 @@ impl Service {
             }
         }
         Err(Error::Conflict(
-            "what is selected changed while it was read; try again, or do not ask for duplicates"
+            "the selection changed while it was read; try again, or do not look for duplicates"
                 .into(),
         ))
     }

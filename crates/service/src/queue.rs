@@ -57,7 +57,7 @@ impl Service {
                 && self.store.open_jobs(&caller.own(), JobKind::Export)? >= EXPORTS_PER_PERSON
             {
                 return Err(Error::TooMany(format!(
-                    "{EXPORTS_PER_PERSON} exports of yours wait or run already; wait for one to end"
+                    "you already have {EXPORTS_PER_PERSON} exports waiting or running; wait for one to end"
                 )));
             }
             self.check_room(caller)?;
@@ -339,11 +339,11 @@ impl Service {
             match has_failed.then(|| self.store.retry(&caller.overseen(), id)) {
                 Some(Ok(true)) => self.job(caller, id),
                 Some(Err(retort_store::Error::NameTaken(name))) => Err(Error::Conflict(format!(
-                    "the name `{name}` is in use by now; give that dataset another, then try again"
+                    "the name `{name}` is now in use; rename that dataset, then try again"
                 ))),
                 Some(Err(error)) => Err(error.into()),
                 Some(Ok(false)) | None => Err(Error::Conflict(format!(
-                    "job {id} is {}: only what failed or was cancelled is tried again",
+                    "job {id} is {}: only failed or cancelled jobs can be retried",
                     job.state
                 ))),
             }

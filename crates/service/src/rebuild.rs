@@ -50,7 +50,7 @@ impl Service {
                 && self.store.open_jobs(&maker, JobKind::Export)? >= EXPORTS_PER_PERSON
             {
                 return Err(Error::TooMany(format!(
-                    "{EXPORTS_PER_PERSON} exports of {} wait or run already; wait for one to end",
+                    "{EXPORTS_PER_PERSON} exports of {} are already waiting or running; wait for one to end",
                     dataset.creator
                 )));
             }
@@ -109,7 +109,7 @@ impl Service {
         }
         if leaving.count == leaving.selected {
             return Err(Error::Conflict(format!(
-                "nothing else is in dataset {}: delete it instead",
+                "dataset {} contains nothing else: delete it instead",
                 dataset.id
             )));
         }

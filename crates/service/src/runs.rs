@@ -124,7 +124,7 @@ impl Service {
                 let of: Vec<_> =
                     several.iter().map(|one| format!("{} `{}`", one.source, one.flow)).collect();
                 Err(Error::Choice(format!(
-                    "several copilots or recipes have a run of that id; say which: {}",
+                    "runs of several copilots or recipes have this id; name one: {}",
                     of.join(", ")
                 )))
             }
@@ -187,7 +187,7 @@ impl Service {
                 Err(Error::NotFound { what, name: id.to_owned() })
             }
             Err(_) => {
-                Err(Error::Choice(format!("there is a copilot and a recipe `{id}`; say which one")))
+                Err(Error::Choice(format!("`{id}` is both a copilot and a recipe; say which one")))
             }
         }
     }

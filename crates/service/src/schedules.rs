@@ -58,7 +58,7 @@ impl Service {
             let id = self.store.add_schedule(caller.project.id, &new, now).map_err(|error| {
                 match error {
                     retort_store::Error::NameTaken(name) => Error::Conflict(format!(
-                        "you have a schedule `{name}` already; choose another name, or edit that one"
+                        "you already have a schedule `{name}`; choose another name, or edit that one"
                     )),
                     error => error.into(),
                 }
@@ -263,7 +263,7 @@ fn refuse_running(schedule: &Schedule) -> Result<(), Error> {
 
 fn changed_meanwhile(schedule: &Schedule) -> Error {
     let name = &schedule.name;
-    Error::Conflict(format!("schedule `{name}` was changed or run just now; look at it again"))
+    Error::Conflict(format!("schedule `{name}` was changed or run just now; reload it"))
 }
 
 pub(crate) fn no_schedule(id: i64) -> Error {

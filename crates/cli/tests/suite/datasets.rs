@@ -151,7 +151,7 @@ fn jobs_wait_for_a_worker_and_are_cancelled_and_tried_again() {
     assert_eq!(exported(&place, "one"), ["c00000", "c00001", "c00002"]);
     place.refused(
         &["jobs", "retry", "2"],
-        "job 2 is completed: only what failed or was cancelled is tried again",
+        "job 2 is completed: only failed or cancelled jobs can be retried",
     );
     place.ok(&["export", "-q", "--detach", "three"]);
     place.ok(&["jobs", "cancel", "5"]);

@@ -40,7 +40,10 @@ fn everything_of_a_person_is_erased_and_other_rows_stay_as_they_were() {
     }
     assert!(!dry.err.contains("`his`") && rows_of(&place, "all") == all);
     place.refused(&["erase", "--person", ANN], "confirm with `--yes`");
-    place.refused(&["erase", "--person", "nobody", "--yes"], "there is nothing of `nobody`");
+    place.refused(
+        &["erase", "--person", "nobody", "--yes"],
+        "nothing in this project belongs to `nobody`",
+    );
     let ran = place.ok(&["erase", "--person", ANN, "--yes", "--json"]);
     let told: Value = serde_json::from_str(&ran.out).unwrap();
     assert_eq!(
@@ -69,7 +72,7 @@ fn everything_of_a_person_is_erased_and_other_rows_stay_as_they_were() {
     let found = searched["found"].as_array().unwrap().iter();
     let places: Vec<_> = found.map(|one| one["place"].as_str().unwrap()).collect();
     assert!(places.iter().all(|place| place.contains("/retort-tmp-")), "{places:?}");
-    place.refused(&["erase", "--person", ANN, "--yes"], "there is nothing of");
+    place.refused(&["erase", "--person", ANN, "--yes"], "nothing in this project belongs to");
 }
 
 /// What must be found nowhere. It is in everything of hers.

@@ -332,7 +332,7 @@ fn retried(keep: &Keep, bucket: &Bucket, name: &str) {
         (name, package(in_bucket(keep, bucket, name))),
         ("whole", package(in_bucket(keep, bucket, "whole"))),
     );
-    keep.refused(&["jobs", "retry", &id], "only what failed or was cancelled");
+    keep.refused(&["jobs", "retry", &id], "only failed or cancelled jobs");
     keep.refused(&["jobs", "cancel", &id], "has ended");
 }
 

@@ -45,7 +45,7 @@ impl Service {
         let settings = self.settings.destinations.get(name);
         let Some(settings) = settings.filter(|one| is_allowed(one, project)) else {
             return Err(Error::Choice(format!(
-                "project `{project}` has no destination `{name}`; who runs the server configures destinations"
+                "project `{project}` has no destination `{name}`; the operator of the server configures destinations"
             )));
         };
         Ok(Destination::open(&settings.location, &settings.options, patience)?)
