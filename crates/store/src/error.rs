@@ -14,7 +14,7 @@ pub enum Error {
         reason: String,
     },
     /// The file is a database of something else.
-    #[error("the file is no store of Retort's: it has a table `{0}`; name another file")]
+    #[error("the file is not a Retort store: it has a table `{0}`; name another file")]
     Foreign(String),
     /// The store was made by another release.
     #[error(
@@ -38,7 +38,7 @@ pub enum Error {
     ReadOnly(String),
     /// What was read is not what was written.
     #[error(
-        "the store is damaged: {0}; `retort doctor` tells how far, restore a backup if it is much"
+        "the store is damaged: {0}; `retort doctor` shows the extent; restore a backup if much is damaged"
     )]
     Damaged(String),
     /// The connection to the server broke.
@@ -48,13 +48,13 @@ pub enum Error {
     #[error("the store's disk failed: {0}")]
     Disk(String),
     /// A name that is in use.
-    #[error("the name `{0}` is in use already")]
+    #[error("the name `{0}` is already in use")]
     NameTaken(String),
     /// A project's last owner who may sign in.
-    #[error("a project keeps an owner who may sign in: make someone else one first")]
+    #[error("a project needs an owner who may sign in: make someone else an owner first")]
     LastOwner,
     /// Something came into a project that is being deleted.
-    #[error("something came into the project meanwhile; delete it again")]
+    #[error("something was added to the project in the meantime; delete it again")]
     InUse,
     /// The worker no longer holds the job: it was cancelled, or another worker took it over.
     #[error("the job is no longer this worker's")]
@@ -66,7 +66,7 @@ pub enum Error {
     #[error("`{0}`, who asked for it, {1}; nothing was made")]
     RoleLost(String, &'static str),
     /// A dataset that is to be rebuilt is being rebuilt already, by this job.
-    #[error("job {0} rebuilds the dataset already; wait until it has ended, or cancel it")]
+    #[error("job {0} is already rebuilding the dataset; wait for it to end, or cancel it")]
     Rebuilding(i64),
     /// A dataset that is to be rebuilt was deleted.
     #[error("the dataset that was to be rebuilt has been deleted")]

@@ -40,8 +40,8 @@ impl crate::Store {
         if self.learnt_dictionaries()?.1 > 0 {
             found.push(Finding::new(
                 "the store's dictionary",
-                "an earlier release learnt it from conversations, and it keeps words of people who were purged; \
-                 `retort doctor --repair` writes what needs it again and deletes it",
+                "an earlier release built it from conversations, so it may contain words of people who were purged; \
+                 `retort doctor --repair` recompresses what uses it and deletes it",
             ));
         }
         self.read(|connection| {
@@ -179,7 +179,7 @@ fn structure(connection: &mut Connection, found: &mut Vec<Finding>) -> Result<()
     for table in connection.rows("PRAGMA foreign_key_check", &[], |row| row.text(0))? {
         found.push(Finding::new(
             "the database",
-            format!("a row of `{table}` names what is not there"),
+            format!("a row of `{table}` refers to a row that does not exist"),
         ));
     }
     for (index, what) in
@@ -226,7 +226,7 @@ fn relations(
                WHERE c.status <> 3 AND v.key IS NULL";
     let odd = count(connection, sql)?;
     if odd > 0 {
-        let problem = format!("{odd} tell no version and no nodes; import them again");
+        let problem = format!("{odd} have no version and no nodes; import them again");
         found.push(Finding::new("runs", problem));
     }
     let deleted = number_of_status(Status::Deleted);
@@ -245,7 +245,7 @@ fn relations(
     let missing = count(connection, sql)?;
     if missing != 0 {
         let (by, few) = (missing.unsigned_abs(), if missing > 0 { "few" } else { "many" });
-        let problem = format!("{by} entries too {few}: someone went around Retort");
+        let problem = format!("{by} entries too {few}: someone changed it without Retort");
         found.push(Finding::new("the audit log", problem));
     }
     let sql = "SELECT id, worker FROM job WHERE state = 'running' AND lease_until < $1";

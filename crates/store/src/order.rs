@@ -84,8 +84,8 @@ impl Order {
         match self {
             Self::Newest => "newest first",
             Self::Oldest => "oldest first",
-            Self::Changed => "last changed first",
-            Self::Unchanged => "unchanged for longest first",
+            Self::Changed => "most recently changed first",
+            Self::Unchanged => "least recently changed first",
             Self::Title => "title, A to Z",
             Self::TitleDown => "title, Z to A",
             Self::MostTurns => "most turns first",

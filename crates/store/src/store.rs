@@ -76,7 +76,7 @@ impl StorePlace {
             Self::File(path) => {
                 let known = path.is_file();
                 if !known && !create {
-                    let reason = "there is no such file; `retort import` makes one".into();
+                    let reason = "there is no such file; `retort import` creates one".into();
                     return Err(Error::Open { store: path.display().to_string(), reason });
                 }
                 if create {
@@ -90,7 +90,7 @@ impl StorePlace {
                 opened.map_err(|error| match error {
                     Error::Damaged(reason) if known => Error::Open {
                         store: path.display().to_string(),
-                        reason: format!("it is damaged, or no store of Retort's: {reason}"),
+                        reason: format!("it is damaged, or not a Retort store: {reason}"),
                     },
                     Error::ReadOnly(reason) | Error::Sql(reason) => {
                         Error::Open { store: path.display().to_string(), reason }

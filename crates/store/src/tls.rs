@@ -121,7 +121,7 @@ impl TlsOptions {
             let (name, value) = option.split_once('=').unwrap_or((option, ""));
             let value = percent_decode_str(value)
                 .decode_utf8()
-                .map_err(|_| format!("`{name}` is no UTF-8"))?;
+                .map_err(|_| format!("`{name}` is not UTF-8"))?;
             if name == "sslmode" {
                 mode = Some(value.to_string());
             }
@@ -148,7 +148,7 @@ impl TlsOptions {
                 Some("verify-full") => {}
                 Some(weaker) => {
                     return Err(format!(
-                        "`sslrootcert=system` goes with `sslmode=verify-full`, not with `{weaker}`"
+                        "`sslrootcert=system` needs `sslmode=verify-full`, not `{weaker}`"
                     ));
                 }
             }

@@ -228,7 +228,7 @@ fn wrong_choices_of_a_list_are_told_in_words() {
         (&["list", "--sort", "colour"], "newest, oldest, changed"),
         (&["list", "--type", "chorus"], "possible values: chat, agent, graph"),
         (&["list", "--created-from", "yesterday"], "not a date or time"),
-        (&["list", "--data", "elsewhere"], "`retort import` makes one"),
+        (&["list", "--data", "elsewhere"], "`retort import` creates one"),
         (&["list", "--search", &"x".repeat(1001)], "at most 1000 characters"),
         (&["list", "tga:travel"], "unknown field `tga`; did you mean `tag`?"),
         (&["list", "%"], "`%` has no letters or digits to search for"),

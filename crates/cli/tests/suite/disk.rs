@@ -237,7 +237,7 @@ fn what_is_no_store_is_told_of() {
         let path = keep.place.file(name, bytes).to_str().unwrap().to_owned();
         for args in [&["export", "d", "-q"][..], &["import", "in.jsonl", "-q"], &["jobs"]] {
             let ran = keep.refused(&[args, &["--store", &path]].concat(), "");
-            let told = ["damaged", "no store of Retort's", "malformed"];
+            let told = ["damaged", "not a Retort store", "malformed"];
             assert!(
                 told.iter().any(|words| ran.err.contains(words)),
                 "{name} {args:?}: {}",
@@ -288,7 +288,7 @@ fn a_database_of_others_is_not_moved_into() {
     keep.place.file("in.jsonl", chats(3));
     keep.place.file("other.sqlite", &file);
     for args in [&["import", "in.jsonl", "-q"][..], &["jobs"]] {
-        keep.refused(&[args, &["--store", "other.sqlite"]].concat(), "no store of Retort's");
+        keep.refused(&[args, &["--store", "other.sqlite"]].concat(), "not a Retort store");
     }
     let tables =
         String::from_utf8_lossy(&keep.place.bytes("other.sqlite")).matches("CREATE").count();

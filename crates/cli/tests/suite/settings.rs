@@ -90,11 +90,11 @@ fn what_is_no_store_is_told_and_left_alone() {
     let place = Place::new();
     let text = "this is no database, but it is long enough to be taken for one. ".repeat(40);
     place.file("notes.txt", &text);
-    place.refused(&["list", "--store", "notes.txt"], "no store of Retort's");
-    place.refused(&["migrate", "--store", "notes.txt"], "no store of Retort's");
+    place.refused(&["list", "--store", "notes.txt"], "not a Retort store");
+    place.refused(&["migrate", "--store", "notes.txt"], "not a Retort store");
     place.refused(
         &["import", "--dry-run", "notes.txt", "--store", "notes.txt"],
-        "no store of Retort's",
+        "not a Retort store",
     );
     assert_eq!(place.bytes("notes.txt"), text.as_bytes());
     place.file("empty.sqlite", "");

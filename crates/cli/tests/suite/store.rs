@@ -383,7 +383,7 @@ fn a_queued_export_is_done_by_a_worker() {
     assert_eq!(watched[0]["state"], "completed_with_skips");
     assert_eq!(watched[0]["records"], 1);
     keep.refused(&["jobs", "cancel", &id], "has ended");
-    keep.refused(&["jobs", "retry", &id], "only what failed or was cancelled");
+    keep.refused(&["jobs", "retry", &id], "only failed or cancelled jobs");
 
     let second = keep.json(&["export", "never", "--detach", "--json", "-q"])["id"].to_string();
     keep.ok(&["jobs", "cancel", &second]);
@@ -500,7 +500,7 @@ fn a_flag_weighs_more_than_the_environment_and_that_more_than_the_file() {
 #[test]
 fn a_store_that_is_not_there_is_named() {
     let keep = Keep::new();
-    keep.refused(&["list"], "`retort import` makes one");
+    keep.refused(&["list"], "`retort import` creates one");
     keep.0.file("data/retort.sqlite", vec![7; 100_000]);
-    keep.refused(&["list"], "no store of Retort's");
+    keep.refused(&["list"], "not a Retort store");
 }
