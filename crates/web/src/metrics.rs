@@ -97,16 +97,16 @@ impl Metrics {
         let (connections, jobs) = (Gauge::default(), Family::default());
         let build = Info::new(vec![("version", version.to_owned())]);
         registry.register("build", "The release that runs", build);
-        registry.register("http_requests", "Requests that have ended", requests.clone());
+        registry.register("http_requests", "Completed requests", requests.clone());
         registry.register_with_unit(
             "http_request_duration",
-            "From a request's headers to its answer's last byte",
+            "Time from a request's headers to the last byte of its response",
             Unit::Seconds,
             durations.clone(),
         );
         registry.register_with_unit(
             "http_sent",
-            "Bytes of answers, without headers",
+            "Bytes of responses, without headers",
             Unit::Bytes,
             sent_bytes.clone(),
         );
@@ -116,18 +116,18 @@ impl Metrics {
             Unit::Bytes,
             downloaded_bytes.clone(),
         );
-        registry.register("http_connections", "Connections that are open", connections.clone());
+        registry.register("http_connections", "Open connections", connections.clone());
         registry.register("jobs", "Jobs by state", jobs.clone());
         let (oldest_job, worker_silent) = (Gauge::default(), Gauge::default());
         registry.register_with_unit(
             "oldest_queued_job_age",
-            "How long ago the job that has waited longest was asked for; 0 if none waits",
+            "Age of the oldest queued job; 0 if none is queued",
             Unit::Seconds,
             oldest_job.clone(),
         );
         registry.register_with_unit(
             "worker_silent",
-            "Since this process's worker last looked at the queue or told that it is at a job",
+            "Time since this process's worker last checked the queue or reported progress",
             Unit::Seconds,
             worker_silent.clone(),
         );
@@ -136,12 +136,12 @@ impl Metrics {
         let (schedules, schedule_deliveries) = (Family::default(), Family::default());
         registry.register(
             "expired_leases",
-            "Jobs under way whose workers have not been heard of in time",
+            "Running jobs whose workers have stopped reporting",
             expired_leases.clone(),
         );
         registry.register(
             "webhook_deliveries",
-            "Deliveries to webhooks that are waiting, or failed and were given up",
+            "Webhook deliveries that are waiting, or failed and were given up",
             deliveries.clone(),
         );
         registry.register(
@@ -151,25 +151,21 @@ impl Metrics {
         );
         registry.register(
             "schedule_deliveries",
-            "Datasets of schedules that wait to be delivered, and of these, those whose last attempt failed",
+            "Datasets of schedules that wait to be delivered, and how many of them failed at the last attempt",
             schedule_deliveries.clone(),
         );
         registry.register(
             "store_answers",
-            "1 if the store answered when it was last asked, else 0",
+            "1 if the store answered the last check, else 0",
             store_answers.clone(),
         );
-        registry.register_with_unit("free", "Free room on the disk", Unit::Bytes, free.clone());
+        registry.register_with_unit("free", "Free disk space", Unit::Bytes, free.clone());
         let spans = Family::default();
         let (waiting_traces, waiting_spans) = (Gauge::default(), Gauge::default());
-        registry.register(
-            "spans",
-            "Spans that applications sent, by what became of them",
-            spans.clone(),
-        );
+        registry.register("spans", "Spans that applications sent, by outcome", spans.clone());
         registry.register(
             "waiting_traces",
-            "Traces that wait to be imported, of all projects",
+            "Traces of all projects that wait to be imported",
             waiting_traces.clone(),
         );
         registry.register("waiting_spans", "Spans of these traces", waiting_spans.clone());

@@ -84,13 +84,13 @@ pub enum OidcError {
     #[error("sign-in provider: {0}")]
     Provider(String),
     /// The answer does not belong to a sign-in that this browser began.
-    #[error("sign-in: the answer belongs to no sign-in begun in this browser")]
+    #[error("sign-in: the response belongs to no sign-in that was started in this browser")]
     Stray,
     /// The provider does not take the code, or not from us.
     #[error("sign-in: the provider refused the code: {0}")]
     Refused(String),
     /// What the provider says of the person does not hold.
-    #[error("sign-in: the token does not hold: {0}")]
+    #[error("sign-in: the token is not valid: {0}")]
     Token(String),
 }
 
@@ -99,15 +99,14 @@ impl OidcError {
     pub fn for_people(&self) -> &'static str {
         match self {
             Self::Settings(_) => {
-                "Signing in this way is not set up correctly. Tell the person who runs this server."
+                "Signing in this way is not set up correctly. Tell your administrator."
             }
             Self::Provider(_) => "The sign-in provider did not answer. Try again in a minute.",
             Self::Stray => {
-                "This sign-in was not begun in this browser, or too long ago. Begin it again."
+                "This sign-in was not started in this browser, or was started too long ago. Start again."
             }
             Self::Refused(_) | Self::Token(_) => {
-                "The sign-in could not be confirmed. Begin it again; if that does not help, tell your \
-                 administrator."
+                "The sign-in could not be confirmed. Start again; if that does not help, tell your administrator."
             }
         }
     }
@@ -554,7 +553,8 @@ fn undiscovered(error: DiscoveryError<Unanswered>) -> String {
             short(&format!("its description is not understood: {error}"))
         }
         DiscoveryError::Validation(text) => {
-            short(&text) + "; give the issuer as the provider writes it, to the last slash"
+            short(&text)
+                + "; write the issuer exactly as the provider does, including a trailing slash"
         }
         error => short(&error.to_string()),
     }

@@ -135,7 +135,7 @@ fn checked(text: &str, allow_private: bool) -> Result<Url, String> {
         }
         other => {
             return Err(format!(
-                "`{other}:` is not for notices: give a URL that begins with `https://`"
+                "notices cannot be sent to `{other}:`; give a URL that begins with `https://`"
             ));
         }
     }
@@ -162,7 +162,7 @@ fn checked(text: &str, allow_private: bool) -> Result<Url, String> {
 
 fn refusal(host: &str) -> String {
     format!(
-        "`{host}` is not reachable from the internet: give a public address, or ask who runs this server to allow \
+        "`{host}` is not reachable from the internet: give a public address, or ask your administrator to allow \
          private ones"
     )
 }
@@ -254,7 +254,7 @@ fn sign(secret: &str, id: &str, timestamp: &str, body: &str) -> Result<String, S
         .strip_prefix("whsec_")
         .and_then(|key| STANDARD.decode(key).ok())
         .filter(|key| !key.is_empty())
-        .ok_or("the webhook's secret is not `whsec_` and base64: make a new one")?;
+        .ok_or("the webhook's secret is not `whsec_` and base64: create a new webhook")?;
     let mut mac =
         Hmac::<Sha256>::new_from_slice(&key).map_err(|error| format!("the secret: {error}"))?;
     mac.update(format!("{id}.{timestamp}.{body}").as_bytes());

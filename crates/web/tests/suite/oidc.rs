@@ -384,7 +384,7 @@ async fn details_of_another_person_are_refused() {
     for (fault, expect) in [
         (
             Fault::DetailsOfAnother,
-            "sign-in: the token does not hold: the person's details are another's",
+            "sign-in: the token is not valid: the person's details are another's",
         ),
         (Fault::AccessTokenNoHeader, "sign-in provider: its access token is not one"),
     ] {

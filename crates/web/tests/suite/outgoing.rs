@@ -122,7 +122,7 @@ async fn a_secret_that_is_none_is_refused_and_not_told() {
         let error = outgoing(true).post("http://127.0.0.1:9/", secret, ID, BODY, now()).await;
         assert_eq!(
             error.unwrap_err(),
-            "the webhook's secret is not `whsec_` and base64: make a new one"
+            "the webhook's secret is not `whsec_` and base64: create a new webhook"
         );
     }
 }
