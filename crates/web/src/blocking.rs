@@ -214,7 +214,7 @@ impl Gate {
     async fn enter_as(&self, share: Option<&str>, weight: u32) -> Result<Turn, Problem> {
         match timeout(TURN, self.turn(share, weight)).await {
             Ok(Some(turn)) => Ok(turn),
-            _ => Err(Problem::unavailable("too much is going on at once", TURN)),
+            _ => Err(Problem::unavailable("the server is busy", TURN)),
         }
     }
 

@@ -132,7 +132,10 @@ pub async fn no_route() -> Problem {
 
 /// The answer where there is a route, but not for the method.
 pub async fn no_method() -> Problem {
-    Problem::new(&kinds::METHOD_NOT_ALLOWED, "the header `Allow` has the methods it takes")
+    Problem::new(
+        &kinds::METHOD_NOT_ALLOWED,
+        "the header `Allow` lists the methods that it supports",
+    )
 }
 
 /// The media type of forms.

@@ -129,7 +129,7 @@ impl Problem {
 
     /// 408: a body that came too slowly. The connection ends with it.
     pub fn timeout() -> Self {
-        Self::new(&kinds::TIMEOUT, "the rest of the body did not come in time")
+        Self::new(&kinds::TIMEOUT, "the rest of the body did not arrive in time")
             .with_header(CONNECTION, "close")
     }
 
@@ -163,7 +163,7 @@ impl Problem {
 
     /// 416: a range beyond the end.
     pub fn range_not_satisfiable(total_bytes: u64) -> Self {
-        Self::new(&kinds::RANGE_NOT_SATISFIABLE, format!("there are {total_bytes} bytes"))
+        Self::new(&kinds::RANGE_NOT_SATISFIABLE, format!("the content has {total_bytes} bytes"))
             .with_header(CONTENT_RANGE, &format!("bytes */{total_bytes}"))
     }
 
@@ -174,7 +174,7 @@ impl Problem {
 
     /// 422: a key that was used for something else.
     pub fn idempotency_mismatch() -> Self {
-        let detail = "the key came before with another address or body";
+        let detail = "the key was already used with another address or body";
         Self::new(&kinds::IDEMPOTENCY_MISMATCH, detail)
     }
 

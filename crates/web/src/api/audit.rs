@@ -58,7 +58,9 @@ async fn export_audit(
 ) -> Result<Response, Problem> {
     let filter = query.filter()?;
     if query.after.is_some() || query.limit.is_some() {
-        return Err(Problem::bad_request("the whole log has no `after` and no `limit`"));
+        return Err(Problem::bad_request(
+            "the export of the log takes neither `after` nor `limit`",
+        ));
     }
     // Whether it may be had is answered before it begins.
     let (asks, same) = (caller.clone(), filter.clone());

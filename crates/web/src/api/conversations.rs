@@ -145,10 +145,10 @@ async fn change_conversations(
 ) -> Answer<wire::Changed> {
     let selection = asked.selection;
     if selection.limit.is_some() {
-        return Err(Problem::bad_request("a change has no `limit`"));
+        return Err(Problem::bad_request("a change takes no `limit`"));
     }
     if selection == ConversationFilter::default() {
-        return Err(Problem::bad_request("say which conversations: ids or a filter"));
+        return Err(Problem::bad_request("select conversations: by ids or a filter"));
     }
     if asked.purge {
         check_purge(&caller, &selection.ids)?;
@@ -208,8 +208,8 @@ fn edits(change: &wire::Change, purge: bool) -> Result<Vec<Edit>, Problem> {
     }
     edits.extend(change.favorite.map(Edit::Favorite));
     match (edits.is_empty(), purge && edits.len() > 1) {
-        (true, _) => Err(Problem::bad_request("say what is to be changed")),
-        (_, true) => Err(Problem::bad_request("what is purged is not changed besides")),
+        (true, _) => Err(Problem::bad_request("say what to change")),
+        (_, true) => Err(Problem::bad_request("a purge cannot be combined with other changes")),
         _ => Ok(edits),
     }
 }
@@ -302,7 +302,7 @@ async fn append_rounds(
     }
     let body: Bytes = whole_body(request, REQUEST_BYTES).await?;
     let text = String::from_utf8(body.to_vec())
-        .map_err(|_| Problem::bad_request("the body is no UTF-8"))?;
+        .map_err(|_| Problem::bad_request("the body is not UTF-8"))?;
     let after = following.after.map(|after| after.to_string()).unwrap_or_default();
     let key = key_of(&headers, &[b"append", id.as_bytes(), after.as_bytes(), text.as_bytes()])?;
     let (asks, doing) = (caller.clone(), app.clone());

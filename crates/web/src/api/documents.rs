@@ -171,7 +171,10 @@ async fn with_original(
             }
             ("original", Some(told)) => {
                 let [met] = &told.conversations[..] else {
-                    return Err(Problem::bad_request("an original file is that of one document"));
+                    return Err(Problem::bad_request(
+                        "`original` is the file of exactly one document, but `document` \
+                                                     has none or several",
+                    ));
                 };
                 let (id, source) = (met.id.clone(), met.source.clone());
                 let new = NewOriginal {
@@ -185,11 +188,13 @@ async fn with_original(
                 kept(&app, caller.clone(), (id, Some(source)), new, upload).await?;
             }
             ("original", None) => {
-                return Err(Problem::bad_request("the field `document` comes before `original`"));
+                return Err(Problem::bad_request(
+                    "the field `document` must come before `original`",
+                ));
             }
             (other, _) => {
                 return Err(Problem::bad_request(format!(
-                    "`{other}` is no field of the form: it has `document` and `original`"
+                    "unknown field `{other}` of the form: it has `document` and `original`"
                 )));
             }
         }
@@ -224,7 +229,7 @@ async fn purge_documents(
     Json(asked): Json<wire::PurgeDocuments>,
 ) -> Answer<wire::Purged> {
     if asked.ids.is_empty() {
-        return Err(Problem::bad_request("`ids` says which; none are named"));
+        return Err(Problem::bad_request("`ids` is empty: name at least one document"));
     }
     let selection =
         DocumentFilter { ids: asked.ids.into_iter().collect(), ..DocumentFilter::default() };

@@ -19,9 +19,9 @@ pub fn routes() -> OpenApiRouter<App> {
 async fn list_formats() -> Json<wire::Formats> {
     let format = |name: &str, about: &str| wire::Format { name: name.into(), about: about.into() };
     let about = |check: Check| match check {
-        Check::Repair => "repair what can be repaired, leave the rest out, and report both",
-        Check::Reject => "leave out what a trainer would refuse",
-        Check::Off => "write every record as it is, and count what would be refused",
+        Check::Repair => "fix what can be fixed, leave out the rest, and report both",
+        Check::Reject => "leave out every record that a trainer would reject",
+        Check::Off => "write every record as it is, and count what would be rejected",
     };
     Json(wire::Formats {
         import: sources::FORMATS.iter().map(|one| format(one.name(), one.about())).collect(),

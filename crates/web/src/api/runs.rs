@@ -132,7 +132,7 @@ async fn purge_runs(
 ) -> Answer<wire::Purged> {
     let selection = asked.selection;
     if selection.limit.is_some() {
-        return Err(Problem::bad_request("what is purged has no `limit`"));
+        return Err(Problem::bad_request("a purge takes no `limit`"));
     }
     check_purge(&caller, &selection.ids)?;
     let purged = app.call(move |service| service.purge_runs(&caller, &selection)).await?;

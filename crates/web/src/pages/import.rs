@@ -282,7 +282,7 @@ async fn progress(State(app): State<App>, visit: Visit, Path(id): Path<i64>) -> 
         ("Owned by someone else", report.foreign),
         ("Left out because they were erased", report.erased),
         ("Rejected", report.refused_count()),
-        ("Files passed over", report.files_passed_over),
+        ("Files skipped", report.files_passed_over),
     ];
     let told = |(index, (_, number)): &(usize, (&str, u64))| *index < 2 || *number > 0;
     let lines = lines.into_iter().enumerate().filter(told);

@@ -44,15 +44,15 @@ kinds! {
     NAME_TAKEN = 409 "name-taken": "The name is in use",
         "Choose another name; `free` suggests one, if present.";
     IDEMPOTENCY_UNDER_WAY = 409 "idempotency-under-way": "The first request with this idempotency key is still running",
-        "Send it again after the seconds in `Retry-After`: the answer will be the first one's.";
+        "Send it again after the seconds in `Retry-After`: you will get the response to the first request.";
     PRECONDITION_FAILED = 412 "precondition-failed": "It has changed since it was read",
         "Read it again, and send its new `ETag` in `If-Match`.";
     TOO_LARGE = 413 "too-large": "The request body is too large",
-        "Stay below the bytes that `most_bytes` gives.";
+        "Send at most as many bytes as `most_bytes` says.";
     UNSUPPORTED_MEDIA_TYPE = 415 "unsupported-media-type": "This content type is not supported here",
         "Send the type that `detail` names, in `Content-Type`.";
     RANGE_NOT_SATISFIABLE = 416 "range-not-satisfiable": "The range is beyond the end",
-        "Ask for bytes within the length that `Content-Range` gives.";
+        "Request bytes within the length that `Content-Range` gives.";
     CHOICE = 422 "choice": "These options don't work together",
         "Change what `detail` names.";
     NOTHING = 422 "nothing-to-write": "Nothing to export",

@@ -74,7 +74,7 @@ fn from_engine(error: &EngineError) -> Problem {
             Problem::internal(error)
         }
         EngineError::NotWhole { .. } | EngineError::NotAPart { .. } => {
-            Problem::new(&kinds::DAMAGED, "the dataset's files are not whole").because(error)
+            Problem::new(&kinds::DAMAGED, "the dataset's files are incomplete").because(error)
         }
         // What the panic said may hold text of a conversation.
         EngineError::Bug { .. } => Problem::internal(error.for_log()),
@@ -83,7 +83,7 @@ fn from_engine(error: &EngineError) -> Problem {
             Problem::conflict("another run is writing the same output").because(error)
         }
         EngineError::NotAPackage(_) => {
-            Problem::conflict("there is something else at the output's path, which was kept")
+            Problem::conflict("there is something else at the output's path; it was not replaced")
                 .because(error)
         }
     }

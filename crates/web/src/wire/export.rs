@@ -45,8 +45,7 @@ impl PartialSchema for Export {
             .description(Some("Name of the dataset"));
         let object = ObjectBuilder::new()
             .description(Some(
-                "An export that is asked for: of conversations, of runs or of documents. An option that is left out has \
-                 its default.",
+                "An export of conversations, runs or documents. An option that is left out has its default.",
             ))
             .property("dataset_name", name)
             .required("dataset_name")
@@ -81,8 +80,8 @@ impl Export {
             (None, None) => self.selection.into(),
             _ => {
                 return Err(Problem::bad_request(
-                    "an export is of conversations (`selection`), of runs (`runs`) or of documents (`documents`), \
-                     of one of them",
+                    "an export selects one kind of item: conversations (`selection`), runs (`runs`) or documents \
+                     (`documents`)",
                 ));
             }
         };

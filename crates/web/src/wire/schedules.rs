@@ -66,9 +66,7 @@ impl SchedulePlan {
             (Some(cron), None) => TimeRule::Cron(word(&cron)?),
             (None, Some(hours)) => TimeRule::EveryHours(hours, now),
             _ => {
-                return Err(Problem::bad_request(
-                    "a schedule runs by `cron` or by `every_hours`: give one of them",
-                ));
+                return Err(Problem::bad_request("give either `cron` or `every_hours`"));
             }
         };
         let keep = match (self.keep_datasets, self.keep_days) {
@@ -77,7 +75,7 @@ impl SchedulePlan {
             (None, None) => None,
             (Some(_), Some(_)) => {
                 return Err(Problem::bad_request(
-                    "a schedule keeps so many datasets (`keep_datasets`) or those of so many days (`keep_days`)",
+                    "give either `keep_datasets` or `keep_days`, not both",
                 ));
             }
         };
