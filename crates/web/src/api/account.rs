@@ -71,7 +71,7 @@ async fn who_am_i(State(app): State<App>, who: Authenticated) -> Answer<wire::Me
     }))
 }
 
-/// Sign in by name and password
+/// Sign in with name and password
 #[utoipa::path(post, path = "/session", tag = "account", security(()), request_body = wire::SignIn,
     responses((status = 201, body = wire::Session)))]
 async fn sign_in(
@@ -88,7 +88,7 @@ async fn sign_in(
     begun(&app, &session)
 }
 
-/// Sign in by a one-time link
+/// Sign in with a one-time link
 #[utoipa::path(post, path = "/session/link", tag = "account", security(()), request_body = wire::Secret,
     responses((status = 201, body = wire::Session)))]
 async fn sign_in_by_link(
@@ -113,14 +113,14 @@ async fn sign_out(State(app): State<App>, who: Authenticated) -> Result<Response
     Ok((StatusCode::NO_CONTENT, headers).into_response())
 }
 
-/// Sign out everywhere, which ends all sessions, one-time links and API tokens of one's own
+/// Sign out everywhere: end all of your sessions, one-time links and API tokens
 #[utoipa::path(delete, path = "/sessions", tag = "account", responses((status = 200, body = wire::Ended)))]
 async fn sign_out_everywhere(State(app): State<App>, who: Authenticated) -> Answer<wire::Ended> {
     let ended = app.call(move |service| service.sign_out_everywhere(&who.signed, &who.origin));
     Ok(Json(ended.await?.into()))
 }
 
-/// Set one's own password, which ends the other sessions, one-time links and API tokens
+/// Set your password, which ends your other sessions, one-time links and API tokens
 #[utoipa::path(put, path = "/password", tag = "account", request_body = wire::NewPassword,
     responses((status = 200, body = wire::Ended)))]
 async fn change_password(
@@ -136,9 +136,9 @@ async fn change_password(
     Ok(Json(ended.await?.into()))
 }
 
-/// Delete one's own account
+/// Delete your account
 ///
-/// Its sessions, API tokens, webhooks and invitations end, its public links close. What the name owns or made stays in
+/// Its sessions, API tokens, webhooks and invitations end, and its public links close. What you own or created stays in
 /// its projects.
 #[utoipa::path(delete, path = "/account", tag = "account", request_body = wire::DeleteAccount,
     responses((status = 204)))]
@@ -160,7 +160,7 @@ async fn delete_account(
     Ok((StatusCode::NO_CONTENT, headers).into_response())
 }
 
-/// What is in the project, as its owner asks before it is deleted
+/// Count what is in the project, to show before it is deleted
 #[utoipa::path(get, path = "/project", tag = "project", responses((status = 200, body = wire::Belongings)))]
 async fn show_project(
     State(app): State<App>,
@@ -170,9 +170,9 @@ async fn show_project(
     Ok(Json(found.into()))
 }
 
-/// Delete the project for good, with everything in it
+/// Permanently delete the project with everything in it
 ///
-/// For its owners. The name has to be given again.
+/// For owners of the project, who have to repeat its name.
 #[utoipa::path(delete, path = "/project", tag = "project", request_body = wire::Rename,
     responses((status = 204)))]
 async fn delete_project(
@@ -184,7 +184,7 @@ async fn delete_project(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// One's projects
+/// List your projects
 #[utoipa::path(get, path = "/projects", tag = "project", responses((status = 200, body = wire::Projects)))]
 async fn list_projects(State(app): State<App>, who: Authenticated) -> Answer<wire::Projects> {
     let projects = app.call(move |service| service.projects_of(&who.signed)).await?;
@@ -195,7 +195,7 @@ async fn list_projects(State(app): State<App>, who: Authenticated) -> Answer<wir
     Ok(Json(wire::Projects { projects }))
 }
 
-/// Make a project; who owns one may make others
+/// Create a project; owners of a project may create others
 #[utoipa::path(post, path = "/projects", tag = "project", request_body = wire::Rename,
     responses((status = 201, body = wire::Project)))]
 async fn add_project(

@@ -33,7 +33,7 @@ pub fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(list_audit)).routes(routes!(export_audit))
 }
 
-/// A page of the audit log, the newest first
+/// List a page of the audit log, newest first
 #[utoipa::path(get, path = "/audit", tag = "audit", params(wire::AuditQuery),
     responses((status = 200, body = wire::AuditPage)))]
 async fn list_audit(
@@ -48,7 +48,7 @@ async fn list_audit(
     Ok(Json(wire::AuditPage { entries: entries.iter().map(wire::Audited::from).collect(), next }))
 }
 
-/// The whole audit log as JSON Lines, the newest first
+/// Export the whole audit log as JSON Lines, newest first
 #[utoipa::path(get, path = "/audit/export", tag = "audit", params(wire::AuditQuery),
     responses((status = 200, content_type = "application/x-ndjson", body = String)))]
 async fn export_audit(

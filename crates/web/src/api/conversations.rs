@@ -104,10 +104,10 @@ async fn count_conversations(
     Ok(Json(wire::Count { total }))
 }
 
-/// Count the values of conversations
+/// Count the values of the fields of conversations
 ///
-/// How the conversations that match are spread over the values of their fields, each with the condition that a query needs to
-/// find them. Of more than 10,000, the newest 10,000 are counted.
+/// For each value of each field: how many of the matching conversations have it, and the condition that finds them in a
+/// query. If more than 10,000 match, the newest 10,000 are counted.
 #[utoipa::path(get, path = "/conversations/facets", tag = "conversations", params(wire::filter::Conversations),
     responses((status = 200, body = wire::ConversationFacets)))]
 async fn list_conversation_facets(
@@ -119,10 +119,10 @@ async fn list_conversation_facets(
     Ok(Json(facets.into()))
 }
 
-/// Take in conversations at once
+/// Import conversations in the request
 ///
-/// One conversation or many, in any format that can be read (`/formats`): an object, an array, or a line each, also
-/// packed with gzip or zstd. Up to 16 MiB; more comes through `/imports`.
+/// One conversation or many, in any import format (`/formats`): an object, an array, or one per line, uncompressed or
+/// compressed with gzip or zstd. Up to 16 MiB; use `/imports` for more.
 #[utoipa::path(post, path = "/conversations", tag = "conversations", params(IdempotencyKey, Intake),
     request_body(content((serde_json::Value = "application/json"), (String = "application/x-ndjson"))),
     responses((status = 200, body = wire::ImportResult)))]
@@ -214,7 +214,7 @@ fn edits(change: &wire::Change, purge: bool) -> Result<Vec<Edit>, Problem> {
     }
 }
 
-/// Read a conversation whole
+/// Return a complete conversation
 #[utoipa::path(get, path = "/conversations/{id}", tag = "conversations", params(("id" = String, Path), Which),
     responses((status = 200, body = wire::WholeConversation)))]
 async fn show_conversation(
@@ -267,7 +267,7 @@ fn of_any_status(id: String) -> ConversationFilter {
     }
 }
 
-/// Delete a conversation, so that it can be restored, or for good
+/// Delete a conversation, so that it can be restored, or permanently
 #[utoipa::path(delete, path = "/conversations/{id}", tag = "conversations",
     params(("id" = String, Path), Deleting), responses((status = 200, body = wire::Changed)))]
 async fn delete_conversation(
@@ -282,9 +282,9 @@ async fn delete_conversation(
     Ok(Json(wire::Changed { changed: changed.await? }))
 }
 
-/// Append what was said next
+/// Append messages to a conversation
 ///
-/// An object with `messages`, or an array of chat messages, as the format `openai` has them.
+/// An object with `messages`, or an array of chat messages, as in the format `openai`.
 #[utoipa::path(post, path = "/conversations/{id}/rounds", tag = "conversations",
     params(IdempotencyKey, ("id" = String, Path), Following), request_body = serde_json::Value,
     responses((status = 201, body = wire::Conversation)))]
@@ -320,7 +320,7 @@ async fn append_rounds(
     .await
 }
 
-/// The datasets that hold a conversation, the newest first
+/// List the datasets that contain a conversation, newest first
 #[utoipa::path(get, path = "/conversations/{id}/datasets", tag = "conversations", params(("id" = String, Path), DatasetsPage),
     responses((status = 200, body = wire::Datasets)))]
 async fn list_conversation_datasets(

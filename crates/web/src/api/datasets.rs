@@ -49,7 +49,7 @@ struct Whose {
     after: Option<i64>,
 }
 
-/// List one's datasets
+/// List your datasets
 #[utoipa::path(get, path = "/datasets", tag = "datasets", params(Whose),
     responses((status = 200, body = wire::Datasets)))]
 async fn list_datasets(
@@ -68,7 +68,7 @@ async fn list_datasets(
     Ok(Json(wire::Datasets { datasets, next }))
 }
 
-/// A dataset
+/// Return a dataset
 #[utoipa::path(get, path = "/datasets/{id}", tag = "datasets", params(("id" = i64, Path)),
     responses((status = 200, body = wire::Dataset)))]
 async fn show_dataset(
@@ -80,7 +80,7 @@ async fn show_dataset(
     Ok(Json(wire::Dataset::from(&dataset)))
 }
 
-/// Give a dataset another name
+/// Rename a dataset
 #[utoipa::path(patch, path = "/datasets/{id}", tag = "datasets", params(("id" = i64, Path)),
     request_body = wire::Rename, responses((status = 200, body = wire::Dataset)))]
 async fn rename_dataset(
@@ -95,7 +95,7 @@ async fn rename_dataset(
     Ok(Json(wire::Dataset::from(&dataset)))
 }
 
-/// Delete a dataset for good
+/// Permanently delete a dataset
 #[utoipa::path(delete, path = "/datasets/{id}", tag = "datasets", params(("id" = i64, Path)),
     responses((status = 204)))]
 async fn delete_dataset(
@@ -109,9 +109,9 @@ async fn delete_dataset(
 
 /// Export a dataset again without some of its items
 ///
-/// Exports the same frozen items, without those that you name and those that were purged since. The new dataset belongs to
-/// the creator of the old one. Unless `keep` is set, it takes the name of the old one, which is deleted at that moment.
-/// Owners of the project can rebuild everyone's datasets.
+/// Exports the same frozen items, without those that you name and those that were purged since. The new dataset belongs
+/// to the creator of the old one. Unless `keep` is set, it gets the name of the old one, which is deleted as soon as
+/// the new one is complete. Owners of the project can rebuild everyone's datasets.
 #[utoipa::path(post, path = "/datasets/{id}/rebuild", tag = "datasets", params(IdempotencyKey, ("id" = i64, Path)),
     request_body = wire::Rebuild, responses((status = 202, body = wire::Job)))]
 async fn rebuild_dataset(
@@ -136,7 +136,7 @@ async fn rebuild_dataset(
     .await
 }
 
-/// The first 20 records of a dataset
+/// Return the first 20 records of a dataset
 #[utoipa::path(get, path = "/datasets/{id}/preview", tag = "datasets", params(("id" = i64, Path)),
     responses((status = 200, body = wire::Records)))]
 async fn preview_dataset(
@@ -154,7 +154,7 @@ async fn preview_dataset(
     .await
 }
 
-/// The receipt of a dataset
+/// Return the receipt of a dataset
 #[utoipa::path(get, path = "/datasets/{id}/manifest", tag = "datasets", params(("id" = i64, Path)),
     responses((status = 200, body = Object)))]
 async fn show_manifest(
@@ -171,7 +171,7 @@ async fn show_manifest(
 
 /// Download a dataset as a ZIP archive
 ///
-/// Whole, or any range of its bytes.
+/// All of it, or any range of its bytes.
 #[utoipa::path(get, path = "/datasets/{id}/download", tag = "datasets", params(ByteRange, ("id" = i64, Path)),
     responses(
         (status = 200, content_type = "application/zip", body = String),
@@ -190,8 +190,8 @@ async fn download_dataset(
 
 /// Download a dataset by a link from a notice
 ///
-/// Notices to webhooks have such links, if their webhook was added with `link_hours`. A link works until it expires or its
-/// webhook is removed.
+/// Notices have such a link if their webhook was added with `link_hours`. It works until it expires or the webhook is
+/// removed.
 #[utoipa::path(get, path = "/downloads/{link}", tag = "datasets", security(()),
     params(ByteRange, ("link" = String, Path)),
     responses(

@@ -81,11 +81,11 @@ struct ChunkQuery {
     /// At most so many: 1 to 100, 20 if not said.
     #[param(minimum = 1, maximum = 100)]
     limit: Option<usize>,
-    /// Whether the numbers of the embeddings are told, too.
+    /// Whether to include the embeddings.
     embeddings: bool,
 }
 
-/// List documents, the newest first
+/// List documents, newest first
 #[utoipa::path(get, path = "/documents", tag = "documents", params(wire::filter::Documents, Page),
     responses((status = 200, body = wire::DocumentPage)))]
 async fn list_documents(
@@ -101,7 +101,7 @@ async fn list_documents(
     }))
 }
 
-/// Count documents, and tell what their embeddings have in common
+/// Count documents, and describe their embeddings
 #[utoipa::path(get, path = "/documents/stats", tag = "documents", params(wire::filter::Documents),
     responses((status = 200, body = wire::DocumentStats)))]
 async fn document_stats(
@@ -114,11 +114,12 @@ async fn document_stats(
     Ok(Json(wire::DocumentStats { documents, embeddings: (&stats).into() }))
 }
 
-/// Take in documents with their chunks
+/// Import documents with their chunks
 ///
-/// As `application/json`, an object or an array of up to 16 MiB is taken in at once (200). As `application/x-ndjson`,
-/// also packed with gzip or zstd and of any size, they are streamed and taken in by an import (202). As
-/// `multipart/form-data`, the field `document` is one of them, and the field `original` its original file (200).
+/// As `application/json`, an object or an array of up to 16 MiB is imported in the request (200). As
+/// `application/x-ndjson` of any size, uncompressed or compressed with gzip or zstd, documents are streamed and
+/// imported by a job (202). As `multipart/form-data`, the field `document` is one document, and the field `original`
+/// its original file (200).
 #[utoipa::path(post, path = "/documents", tag = "documents", params(IdempotencyKey, Intake),
     request_body(content((serde_json::Value = "application/json"), (String = "application/x-ndjson"),
         (Vec<u8> = "multipart/form-data"))),
@@ -238,7 +239,7 @@ async fn purge_documents(
     Ok(Json(wire::Purged { purged }))
 }
 
-/// A document, without its chunks
+/// Return a document without its chunks
 #[utoipa::path(get, path = "/documents/{id}", tag = "documents", params(("id" = String, Path), Of),
     responses((status = 200, body = wire::Document)))]
 async fn show_document(
@@ -252,7 +253,7 @@ async fn show_document(
     Ok(Json(wire::Document::from(&found)))
 }
 
-/// Some chunks of a document
+/// List chunks of a document
 #[utoipa::path(get, path = "/documents/{id}/chunks", tag = "documents",
     params(("id" = String, Path), ChunkQuery),
     responses((status = 200, body = wire::Chunks)))]
@@ -273,7 +274,7 @@ async fn list_chunks(
     Ok(Json(found.await?))
 }
 
-/// Fetch the original file of a document
+/// Download the original file of a document
 #[utoipa::path(get, path = "/documents/{id}/original", tag = "documents", params(ByteRange, ("id" = String, Path), Of),
     responses(
         (status = 200, content_type = "application/octet-stream", body = String),
@@ -316,7 +317,7 @@ pub async fn fetch(
     .await
 }
 
-/// Keep the body as the original file of a document
+/// Store the request body as the original file of a document
 #[utoipa::path(put, path = "/documents/{id}/original", tag = "documents", params(("id" = String, Path), Called),
     request_body(content = String, content_type = "application/octet-stream"),
     responses((status = 200, body = wire::Document)))]

@@ -53,11 +53,12 @@ async fn list_erasures(
     Ok(Json(found.await?))
 }
 
-/// Erase everything of a person
+/// Erase everything that belongs to a person
 ///
-/// For owners of the project. Purges the items that the person holds, deletes the datasets that were made of nothing else,
-/// and queues the others to be rebuilt without them; their exports under way are cancelled. Imports leave out from then on
-/// what was erased and what names the person as its owner. Once the datasets are made, the erasure has a signed receipt.
+/// For owners of the project. Purges the person's items, deletes the datasets that contain nothing else, and queues the
+/// other datasets that contain them to be rebuilt without them; running exports of these items are cancelled. From then
+/// on, imports leave out what was erased and what names the person as its owner. Once the datasets are rebuilt, the
+/// erasure has a signed receipt.
 #[utoipa::path(post, path = "/erasures", tag = "project",
     request_body = wire::ErasurePerson, responses((status = 201, body = wire::Erasure)))]
 async fn erase_person(
@@ -72,7 +73,7 @@ async fn erase_person(
     Ok((StatusCode::CREATED, Json(erasure.await?)).into_response())
 }
 
-/// Show what an erasure of a person would erase
+/// Preview what an erasure of a person would erase
 #[utoipa::path(post, path = "/erasures/preview", tag = "project",
     request_body = wire::ErasurePerson, responses((status = 200, body = wire::ErasurePreview)))]
 async fn preview_erasure(
@@ -84,9 +85,9 @@ async fn preview_erasure(
     Ok(Json((&found).into()))
 }
 
-/// Let imports bring back a person's items
+/// Lift the erasures of a person
 ///
-/// For owners of the project: ends what keeps the person's items out of imports since completed erasures.
+/// For owners of the project. Imports then no longer leave out the person's items because of completed erasures.
 #[utoipa::path(post, path = "/erasures/lift", tag = "project",
     request_body = wire::ErasurePerson, responses((status = 204)))]
 async fn lift_erasure(
@@ -98,7 +99,7 @@ async fn lift_erasure(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// An erasure, with its receipt once it is completed
+/// Return an erasure, with its receipt once it is completed
 #[utoipa::path(get, path = "/erasures/{id}", tag = "project", params(("id" = i64, Path)),
     responses((status = 200, body = wire::Erasure)))]
 async fn get_erasure(

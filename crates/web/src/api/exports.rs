@@ -31,7 +31,7 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(export_events))
 }
 
-/// List one's exports
+/// List your exports
 #[utoipa::path(get, path = "/exports", tag = "exports", params(Most),
     responses((status = 200, body = wire::Jobs)))]
 async fn list_exports(
@@ -42,9 +42,9 @@ async fn list_exports(
     jobs(app, caller, JobKind::Export, most).await
 }
 
-/// Ask for an export
+/// Create an export
 ///
-/// From this moment its selection is frozen, whatever is changed afterwards.
+/// The selection is frozen at this moment; later changes do not affect it.
 #[utoipa::path(post, path = "/exports", tag = "exports", params(IdempotencyKey), request_body = wire::Export,
     responses((status = 202, body = wire::Job)))]
 async fn start_export(
@@ -79,9 +79,9 @@ struct Counting {
 
 /// Count what an export would read and write
 ///
-/// Kinds, turns, tokens, models, languages, tools, dates and lengths of the selected items, and of those of which the dataset
-/// would have something. Nothing is written. It reads all items, and takes as long as a request may: ask the command line,
-/// beside the store, about more.
+/// Kinds, turns, tokens, models, languages, tools, dates and lengths of the selected items, and of those that the
+/// dataset would contain. Nothing is written. It reads all items and is stopped at the time limit of requests; for
+/// large selections, use the command line on the store's machine.
 #[utoipa::path(post, path = "/exports/stats", tag = "exports", params(Counting),
     request_body = wire::Export, responses((status = 200, body = wire::Stats)))]
 async fn export_stats(
@@ -113,7 +113,7 @@ struct WholeProject {
 
 /// Export the conversations of everyone in the project
 ///
-/// In the shape `history`: for its owners and admins alone.
+/// In the data format `history`, for owners and admins of the project.
 #[utoipa::path(post, path = "/project/export", tag = "project", params(IdempotencyKey), request_body = WholeProject,
     responses((status = 202, body = wire::Job)))]
 async fn export_project(
@@ -137,7 +137,7 @@ async fn export_project(
     .await
 }
 
-/// An export as it stands
+/// Return an export with its progress
 #[utoipa::path(get, path = "/exports/{id}", tag = "exports", params(("id" = i64, Path)),
     responses((status = 200, body = wire::Job)))]
 async fn show_export(
@@ -148,7 +148,7 @@ async fn show_export(
     job(&app, caller, JobKind::Export, id).await
 }
 
-/// Ask an export to end
+/// Cancel an export
 #[utoipa::path(post, path = "/exports/{id}/cancel", tag = "exports", params(("id" = i64, Path)),
     responses((status = 200, body = wire::Job)))]
 async fn cancel_export(
@@ -160,7 +160,7 @@ async fn cancel_export(
     Ok(Json(wire::Job::from(&job)))
 }
 
-/// Try an export again that failed or was cancelled
+/// Retry a failed or cancelled export
 #[utoipa::path(post, path = "/exports/{id}/retry", tag = "exports", params(("id" = i64, Path)),
     responses((status = 200, body = wire::Job)))]
 async fn retry_export(
@@ -174,7 +174,7 @@ async fn retry_export(
 
 /// Follow an export
 ///
-/// Server-sent events: `progress` with the job each time it has moved, `end` with the job when it has ended.
+/// Server-sent events: `progress` with the job each time it has changed, `end` with the job when it has ended.
 #[utoipa::path(get, path = "/exports/{id}/events", tag = "exports", params(("id" = i64, Path)),
     responses((status = 200, content_type = "text/event-stream", body = wire::Event)))]
 async fn export_events(

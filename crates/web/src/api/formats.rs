@@ -13,7 +13,7 @@ pub fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(list_formats))
 }
 
-/// All formats
+/// List all formats
 #[utoipa::path(get, path = "/formats", tag = "formats", security(()),
     responses((status = 200, body = wire::Formats)))]
 async fn list_formats() -> Json<wire::Formats> {

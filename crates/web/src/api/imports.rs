@@ -33,7 +33,7 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(import_events))
 }
 
-/// List one's imports
+/// List your imports
 #[utoipa::path(get, path = "/imports", tag = "imports", params(Most),
     responses((status = 200, body = wire::Jobs)))]
 async fn list_imports(
@@ -46,8 +46,8 @@ async fn list_imports(
 
 /// Import a file of histories
 ///
-/// JSON, JSON Lines or a ZIP archive of them, as it is or packed with gzip or zstd, in any format that can be read.
-/// It is streamed and kept, then imported by a job; what cannot be read of it, the job's report says.
+/// JSON, JSON Lines or a ZIP archive of them, uncompressed or compressed with gzip or zstd, in any import format. The
+/// body is streamed and stored, then imported by a job, whose report says what could not be read.
 #[utoipa::path(post, path = "/imports", tag = "imports", params(IdempotencyKey, Intake),
     request_body(content((String = "application/octet-stream"), (String = "application/x-ndjson"))),
     responses((status = 202, body = wire::Job)))]
@@ -125,7 +125,7 @@ fn length(value: &axum::http::HeaderValue) -> Option<u64> {
     value.to_str().ok()?.parse().ok()
 }
 
-/// An import as it stands
+/// Return an import with its progress
 #[utoipa::path(get, path = "/imports/{id}", tag = "imports", params(("id" = i64, Path)),
     responses((status = 200, body = wire::Job)))]
 async fn show_import(
@@ -136,7 +136,7 @@ async fn show_import(
     job(&app, caller, JobKind::Import, id).await
 }
 
-/// Ask an import to end; what was taken in stays
+/// Cancel an import; what was imported stays
 #[utoipa::path(post, path = "/imports/{id}/cancel", tag = "imports", params(("id" = i64, Path)),
     responses((status = 200, body = wire::Job)))]
 async fn cancel_import(
@@ -148,7 +148,7 @@ async fn cancel_import(
     Ok(Json(wire::Job::from(&job)))
 }
 
-/// Try an import again that failed
+/// Retry a failed import
 #[utoipa::path(post, path = "/imports/{id}/retry", tag = "imports", params(("id" = i64, Path)),
     responses((status = 200, body = wire::Job)))]
 async fn retry_import(
@@ -160,11 +160,11 @@ async fn retry_import(
     Ok(Json(wire::Job::from(&job)))
 }
 
-/// Download what an import could not read
+/// Download the list of items that an import could not read
 ///
-/// JSON Lines, one rejected item each: what is wrong and where, as in `rejects.jsonl` of a dataset. Empty if everything
-/// was read. It is kept for as long as the job; beyond 64 MiB, the job's report counts the items that are missing in
-/// `rejects_omitted`.
+/// JSON Lines, one rejected item per line, with what is wrong and where, as in `rejects.jsonl` of a dataset. Empty if
+/// everything was read. The list is kept as long as the job. It has at most 64 MiB; `rejects_omitted` in the job's
+/// report counts the items that did not fit.
 #[utoipa::path(get, path = "/imports/{id}/rejects", tag = "imports", params(ByteRange, ("id" = i64, Path)),
     responses(
         (status = 200, content_type = "application/x-ndjson", body = String),
@@ -194,7 +194,7 @@ async fn download_rejects(
 
 /// Follow an import
 ///
-/// Server-sent events: `progress` with the job each time it has moved, `end` with the job when it has ended.
+/// Server-sent events: `progress` with the job each time it has changed, `end` with the job when it has ended.
 #[utoipa::path(get, path = "/imports/{id}/events", tag = "imports", params(("id" = i64, Path)),
     responses((status = 200, content_type = "text/event-stream", body = wire::Event)))]
 async fn import_events(

@@ -44,8 +44,8 @@ async fn import_judgements(
 
 /// Judge a conversation or one of its messages
 ///
-/// What the caller says of it, over what they said before. It counts in exports, where what was said last counts, and is
-/// listed with its author and time in `judgements` of the message.
+/// Stores the caller's judgement, in place of an earlier one of theirs. Exports use the latest judgement; `judgements`
+/// of the message lists all of them with author and time.
 #[utoipa::path(post, path = "/conversations/{id}/judgements", tag = "conversations", params(("id" = String, Path)),
     request_body = wire::JudgeOne, responses((status = 200, body = wire::Changed)))]
 async fn judge_conversation(
