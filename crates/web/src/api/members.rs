@@ -35,7 +35,7 @@ async fn list_members(
     Ok(Json(wire::Members { members: members.iter().map(wire::Member::from).collect() }))
 }
 
-/// Give someone another role
+/// Change a member's role
 #[utoipa::path(put, path = "/members/{person}", tag = "project", params(("person" = i64, Path)),
     request_body = wire::Role, responses((status = 204)))]
 async fn set_role(
@@ -49,7 +49,7 @@ async fn set_role(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Take someone out of the project, or leave it
+/// Remove a member from the project, or leave it
 #[utoipa::path(delete, path = "/members/{person}", tag = "project", params(("person" = i64, Path)),
     responses((status = 204)))]
 async fn remove_member(
@@ -61,9 +61,10 @@ async fn remove_member(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Confirm that a member's name is theirs
+/// Confirm a member's name
 ///
-/// A person who accepted an open invitation chose their name. Once it is confirmed they see the items that it owns.
+/// A person who accepted an open invitation chose their own name. Once it is confirmed, they see the items that this
+/// name owns.
 #[utoipa::path(post, path = "/members/{person}/confirm", tag = "project", params(("person" = i64, Path)),
     responses((status = 204)))]
 async fn confirm_member(
@@ -75,7 +76,7 @@ async fn confirm_member(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Invitations that can be used
+/// List the invitations that can be accepted
 #[utoipa::path(get, path = "/invitations", tag = "project",
     responses((status = 200, body = wire::Invitations)))]
 async fn list_invitations(
@@ -101,7 +102,7 @@ async fn invite(
     Ok((StatusCode::CREATED, Json(wire::Invitation::new(&made, Some(secret)))).into_response())
 }
 
-/// Take an invitation back
+/// Revoke an invitation
 #[utoipa::path(delete, path = "/invitations/{id}", tag = "project", params(("id" = i64, Path)),
     responses((status = 204)))]
 async fn delete_invitation(

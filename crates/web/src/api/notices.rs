@@ -37,7 +37,7 @@ struct Behind {
     after: Option<i64>,
 }
 
-/// One's exports that ended, the oldest first
+/// List your exports that ended, oldest first
 #[utoipa::path(get, path = "/notices", tag = "notices", params(Behind),
     responses((status = 200, body = wire::Notices)))]
 async fn list_notices(
@@ -49,7 +49,7 @@ async fn list_notices(
     Ok(Json(wire::Notices { notices: notices.iter().map(wire::Notice::from).collect() }))
 }
 
-/// One's webhooks
+/// List your webhooks
 #[utoipa::path(get, path = "/webhooks", tag = "notices", responses((status = 200, body = wire::Webhooks)))]
 async fn list_webhooks(
     State(app): State<App>,
@@ -60,9 +60,10 @@ async fn list_webhooks(
     Ok(Json(wire::Webhooks { webhooks }))
 }
 
-/// Have one's exports that end posted to a URL
+/// Add a webhook for exports that end
 ///
-/// Signed as Standard Webhooks says, with a secret that is shown once. With `schedule`, only that schedule's runs.
+/// Notices are signed as Standard Webhooks describes, with a secret that is shown once. With `schedule`, only the runs
+/// of that schedule are sent.
 #[utoipa::path(post, path = "/webhooks", tag = "notices", request_body = wire::NewWebhook,
     responses((status = 201, body = wire::Webhook)))]
 async fn add_webhook(
@@ -91,7 +92,7 @@ async fn delete_webhook(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// What became of the last notices to a webhook
+/// List the latest deliveries to a webhook
 #[utoipa::path(get, path = "/webhooks/{id}/deliveries", tag = "notices", params(("id" = i64, Path)),
     responses((status = 200, body = wire::Deliveries)))]
 async fn list_webhook_deliveries(

@@ -58,7 +58,7 @@ pub(super) fn source(text: Option<&str>) -> Result<Option<RunSource>, Problem> {
     text.map(|text| text.parse().map_err(|error: String| Problem::bad_request(error))).transpose()
 }
 
-/// List runs, the most recent first
+/// List runs, most recent first
 #[utoipa::path(get, path = "/runs", tag = "runs", params(wire::filter::Runs, Page),
     responses((status = 200, body = wire::RunPage)))]
 async fn list_runs(
@@ -86,9 +86,9 @@ async fn count_runs(
     Ok(Json(wire::Count { total }))
 }
 
-/// What runs were like over time: volume, failures and latency
+/// Return volume, failures and latency of runs over time
 ///
-/// Of the most recent million that the filter matches.
+/// Of the most recent million runs that match the filter.
 #[utoipa::path(get, path = "/runs/stats", tag = "runs", params(wire::filter::Runs),
     responses((status = 200, body = wire::RunStats)))]
 async fn run_stats(
@@ -100,12 +100,13 @@ async fn run_stats(
     Ok(Json(charts.into()))
 }
 
-/// Take in runs, or more of runs that are there
+/// Import runs, or update them
 ///
-/// As `application/json`, an object or an array of up to 16 MiB is taken in at once (200). As `application/x-ndjson`,
-/// a line each, also packed with gzip or zstd and of any size, runs are streamed and taken in by an import (202), which
-/// `/imports/{id}` tells of. A run that has not ended takes what comes later under its `request_id`: fields that are
-/// given replace those that were. One that has ended takes feedback, ground truth, and what it did not say before.
+/// As `application/json`, an object or an array of up to 16 MiB is imported in the request (200). As
+/// `application/x-ndjson` of any size, one run per line, uncompressed or compressed with gzip or zstd, runs are
+/// streamed and imported by a job (202); `/imports/{id}` returns its state. A run that has not ended is updated by
+/// later requests with its `request_id`: fields in the request replace the stored ones. A run that has ended accepts
+/// feedback, ground truth, and fields that it did not have.
 #[utoipa::path(post, path = "/runs", tag = "runs", params(IdempotencyKey, Intake),
     request_body(content((serde_json::Value = "application/json"), (String = "application/x-ndjson"))),
     responses((status = 200, body = wire::ImportResult), (status = 202, body = wire::Job)))]
@@ -122,7 +123,7 @@ async fn import_runs(
     intake::take_in(app, caller, ItemKind::Run, intake, request).await
 }
 
-/// Purge runs: they are gone for good
+/// Permanently delete runs
 #[utoipa::path(post, path = "/runs/purge", tag = "runs", request_body = wire::PurgeRuns,
     responses((status = 200, body = wire::Purged)))]
 async fn purge_runs(
@@ -139,7 +140,7 @@ async fn purge_runs(
     Ok(Json(wire::Purged { purged }))
 }
 
-/// Read a run whole
+/// Return a complete run
 #[utoipa::path(get, path = "/runs/{id}", tag = "runs", params(("id" = String, Path), Of),
     responses((status = 200, body = wire::WholeRun)))]
 async fn show_run(
@@ -170,7 +171,7 @@ async fn list_flows(
     Ok(Json(wire::Flows { flows: found.iter().map(wire::Flow::from).collect() }))
 }
 
-/// A copilot or recipe, with its versions and nodes
+/// Return a copilot or recipe with its versions and nodes
 #[utoipa::path(get, path = "/flows/{id}", tag = "runs", params(("id" = String, Path), Which),
     responses((status = 200, body = wire::WholeFlow)))]
 async fn show_flow(

@@ -37,7 +37,7 @@ struct Whose {
     everyone: Option<bool>,
 }
 
-/// List one's schedules
+/// List your schedules
 #[utoipa::path(get, path = "/schedules", tag = "schedules", params(Whose),
     responses((status = 200, body = wire::Schedules)))]
 async fn list_schedules(
@@ -52,7 +52,7 @@ async fn list_schedules(
 
 /// Add a schedule
 ///
-/// Its exports run in the name of the person who adds it, with what they may see at that time.
+/// Its exports run as the person who added it, and contain what that person may see at the time.
 #[utoipa::path(post, path = "/schedules", tag = "schedules", request_body = wire::NewSchedule, responses((status = 201, body = wire::Schedule)))]
 async fn add_schedule(
     State(app): State<App>,
@@ -65,7 +65,7 @@ async fn add_schedule(
     Ok((StatusCode::CREATED, Json(wire::Schedule::from(&made))).into_response())
 }
 
-/// A schedule
+/// Return a schedule
 #[utoipa::path(get, path = "/schedules/{id}", tag = "schedules", params(("id" = i64, Path)), responses((status = 200, body = wire::Schedule)))]
 async fn show_schedule(
     State(app): State<App>,
@@ -78,7 +78,7 @@ async fn show_schedule(
 
 /// Change what a schedule exports, and when
 ///
-/// Where it exports something else, its next run takes everything again.
+/// If it then exports something else, its next run exports everything again.
 #[utoipa::path(put, path = "/schedules/{id}", tag = "schedules", params(("id" = i64, Path)),
     request_body = wire::SchedulePlan,
     responses((status = 200, body = wire::Schedule)))]
@@ -139,7 +139,7 @@ async fn run_schedule(
     Ok((StatusCode::ACCEPTED, Json(run)).into_response())
 }
 
-/// The last 50 runs of a schedule, the newest first
+/// List the last 50 runs of a schedule, newest first
 #[utoipa::path(get, path = "/schedules/{id}/runs", tag = "schedules", params(("id" = i64, Path)), responses((status = 200, body = wire::ScheduleRuns)))]
 async fn list_schedule_runs(
     State(app): State<App>,
@@ -150,7 +150,7 @@ async fn list_schedule_runs(
     Ok(Json(wire::ScheduleRuns { jobs: jobs.iter().map(wire::Job::from).collect() }))
 }
 
-/// The last 50 deliveries of a schedule, the newest first
+/// List the last 50 deliveries of a schedule, newest first
 #[utoipa::path(get, path = "/schedules/{id}/deliveries", tag = "schedules", params(("id" = i64, Path)), responses((status = 200, body = wire::DatasetDeliveries)))]
 async fn list_schedule_deliveries(
     State(app): State<App>,
@@ -162,7 +162,7 @@ async fn list_schedule_deliveries(
     Ok(Json(wire::DatasetDeliveries { deliveries }))
 }
 
-/// The receipt of a schedule's current series
+/// Return the receipt of a schedule's current series
 ///
 /// It lists the windows that were exported one after another, each with its dataset. `retort verify` compares datasets with it.
 #[utoipa::path(get, path = "/schedules/{id}/series", tag = "schedules", params(("id" = i64, Path)), responses((status = 200, body = wire::Series)))]

@@ -91,9 +91,9 @@ pub async fn open_with(
     app.call_with_password(move |service| service.shared(&link, Pass::Password(&password))).await
 }
 
-/// A shared conversation
+/// Return a shared conversation
 ///
-/// A link with a password takes it in the header `X-Share-Password`.
+/// If the link has a password, send it in the header `X-Share-Password`.
 #[utoipa::path(get, path = "/shared/{link}", tag = "shares", security(()), params(("link" = String, Path)),
     responses((status = 200, body = wire::SharedConversation)))]
 async fn show_shared(
@@ -125,7 +125,7 @@ async fn show_shared(
     .await
 }
 
-/// A file of a shared conversation
+/// Download a file of a shared conversation
 #[utoipa::path(get, path = "/shared/{link}/files/{number}", tag = "shares", security(()),
     params(ByteRange, ("link" = String, Path), ("number" = usize, Path)),
     responses((status = 200, content_type = "*/*", body = String), (status = 206, content_type = "*/*", body = String),
@@ -155,7 +155,7 @@ async fn download_shared_file(
     Ok(sandboxed(download(app.downloads(), &method, &headers, &offer, write).await?))
 }
 
-/// All files of a shared conversation as a ZIP archive
+/// Download all files of a shared conversation as a ZIP archive
 #[utoipa::path(get, path = "/shared/{link}/files.zip", tag = "shares", security(()), params(ByteRange, ("link" = String, Path)),
     responses((status = 200, content_type = "application/zip", body = String),
         (status = 206, content_type = "application/zip", body = String), (status = 304)))]

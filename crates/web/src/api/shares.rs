@@ -34,7 +34,7 @@ struct Behind {
     after: Option<i64>,
 }
 
-/// The links to conversations that one may see
+/// List the public links to conversations that you may see
 #[utoipa::path(get, path = "/shares", tag = "shares", params(Behind),
     responses((status = 200, body = wire::Shares)))]
 async fn list_shares(
@@ -47,7 +47,7 @@ async fn list_shares(
     Ok(Json(wire::Shares { shares: shares.iter().map(wire::Share::from).collect(), next }))
 }
 
-/// Make a public link to a conversation
+/// Create a public link to a conversation
 #[utoipa::path(post, path = "/shares", tag = "shares", request_body = wire::NewShare,
     responses((status = 201, body = wire::Share)))]
 async fn create_share(
@@ -60,7 +60,7 @@ async fn create_share(
     Ok((StatusCode::CREATED, Json(wire::Share::made(&share))).into_response())
 }
 
-/// End a link at once
+/// Revoke a public link
 #[utoipa::path(delete, path = "/shares/{id}", tag = "shares", params(("id" = i64, Path)),
     responses((status = 204)))]
 async fn delete_share(
@@ -72,9 +72,9 @@ async fn delete_share(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Open a link again that closed as its maker lost their role
+/// Reopen a public link that closed because its creator lost their role
 ///
-/// For admins and owners. From then on the link is theirs.
+/// For admins and owners. The link then belongs to them.
 #[utoipa::path(post, path = "/shares/{id}/keep", tag = "shares", params(("id" = i64, Path)),
     responses((status = 204)))]
 async fn keep_share(

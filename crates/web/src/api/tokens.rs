@@ -17,7 +17,7 @@ pub fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(list_tokens, create_token)).routes(routes!(delete_token))
 }
 
-/// One's tokens; those of all members for admins
+/// List your tokens; for admins, those of all members
 #[utoipa::path(get, path = "/tokens", tag = "tokens", responses((status = 200, body = wire::Tokens)))]
 async fn list_tokens(
     State(app): State<App>,
@@ -29,7 +29,7 @@ async fn list_tokens(
     }))
 }
 
-/// Make a token, which is shown once
+/// Create a token; its secret is shown only once
 #[utoipa::path(post, path = "/tokens", tag = "tokens", request_body = wire::NewToken,
     responses((status = 201, body = wire::Token)))]
 async fn create_token(
@@ -42,7 +42,7 @@ async fn create_token(
     Ok((StatusCode::CREATED, Json(wire::Token::new(&token, Some(secret)))).into_response())
 }
 
-/// End a token at once
+/// Revoke a token
 #[utoipa::path(delete, path = "/tokens/{id}", tag = "tokens", params(("id" = i64, Path)),
     responses((status = 204)))]
 async fn delete_token(

@@ -34,10 +34,10 @@ enum Encoding {
 
 /// Send traces with OTLP over HTTP
 ///
-/// For OpenTelemetry's exporters and the Collector. The spans are kept at once; a trace is imported a few seconds after its
-/// root span came, or when no span of it has come for two minutes. The server answers 404 unless `traces` is set in its
-/// configuration. With 429 and 503 the same request may be sent again after `Retry-After` seconds; `rejected_spans` are
-/// refused for good.
+/// For OpenTelemetry's exporters and the Collector. The spans are stored at once; a trace is imported a few seconds
+/// after its root span has arrived, or two minutes after its last span. The response is 404 unless `traces` is set in
+/// the server's configuration. After 429 or 503, send the same request again after `Retry-After` seconds; do not send
+/// `rejected_spans` again.
 #[utoipa::path(post, path = "/v1/traces", tag = "traces",
     request_body(content((serde_json::Value = "application/json"), (String = "application/x-protobuf"))),
     responses(

@@ -29,7 +29,7 @@ struct Which {
     name: Option<String>,
 }
 
-/// List saved views: the caller's, and those that others share
+/// List saved views: yours, and those that others share
 #[utoipa::path(get, path = "/views", tag = "conversations", params(Which),
     responses((status = 200, body = wire::Views)))]
 async fn list_views(
@@ -47,7 +47,7 @@ async fn list_views(
 
 /// Save a filter under a name
 ///
-/// It takes the place of the caller's view of that name.
+/// It replaces your view of that name.
 #[utoipa::path(post, path = "/views", tag = "conversations", request_body = wire::NewView,
     responses((status = 201, body = wire::SavedView)))]
 async fn save_view(
