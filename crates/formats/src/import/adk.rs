@@ -44,11 +44,12 @@ impl ImportFormat for Adk {
     }
 
     fn notes(&self) -> &'static str {
-        "Sessions as JSON (`adk run --save_session`, the session that `adk web` exports, the API server's answers) and sets of evaluation \
-         cases (`*.evalset.json`, `*.test.json`), in which each case is a conversation. The author of an event is kept as the name of its \
-         message; calls, results, thoughts, models and tokens are kept. The parts of a streamed answer that its whole event repeats \
-         (`partial`) are left out. The logs of requests beside older sessions repeat the events, and are kept as metadata. Evaluation cases \
-         name the calls that are expected and not their results, so those calls have none."
+        "Sessions as JSON (`adk run --save_session`, the session that `adk web` exports, the API server's answers) and \
+         sets of evaluation cases (`*.evalset.json`, `*.test.json`), in which each case is a conversation. The author \
+         of an event is kept as the name of its message; calls, results, thoughts, models and tokens are kept. The \
+         parts of a streamed answer (`partial`) are left out, as its final event repeats them. The logs of requests \
+         beside older sessions repeat the events, and are kept as metadata. Evaluation cases name the calls that are \
+         expected and not their results, so those calls have none."
     }
 
     fn recognises(&self, sniff: &Sniff<'_>) -> bool {

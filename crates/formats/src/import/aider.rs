@@ -36,13 +36,13 @@ impl ImportFormat for Aider {
     }
 
     fn notes(&self) -> &'static str {
-        "Aider adds to `.aider.chat.history.md` in the folder of each project. A session is a conversation; `/clear` and \
-         `/reset`, after which the model sees nothing of what came before, begin another. What Aider reports (tokens, edits, \
-         commits), the commands that are not sent to the model and what they print, and text before the first question are \
-         kept under `events`; `/ask`, `/code` and `/architect` are questions. The file does not hold what Aider sent beside the chat: \
-         its instructions, the files, the map of the repository. Where the model itself begins a line with `> ` or `#### `, \
-         the file cannot tell. Times of sessions are read as UTC, as the file names no zone. Sessions without a question are \
-         skipped."
+        "Aider adds to `.aider.chat.history.md` in the folder of each project. A session is a conversation; `/clear` \
+         and `/reset`, after which the model sees nothing of what came before, begin another. What Aider reports \
+         (tokens, edits, commits), the commands that are not sent to the model and what they print, and text before \
+         the first question are kept under `events`; `/ask`, `/code` and `/architect` are questions. The file does not \
+         contain what Aider sent in addition to the chat: its instructions, the files, the map of the repository. \
+         Where the model itself begins a line with `> ` or `#### `, the file cannot tell. Times of sessions are read \
+         as UTC, as the file names no zone. Sessions without a question are skipped."
     }
 
     fn recognises(&self, sniff: &Sniff<'_>) -> bool {

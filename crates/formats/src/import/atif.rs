@@ -39,9 +39,9 @@ impl ImportFormat for Atif {
     fn notes(&self) -> &'static str {
         "Harbor, NeMo, Phoenix, VS Code's Copilot Chat and others write it. Messages and results with their parts, \
          reasoning, calls, models, times, tokens and costs are kept; tool definitions are those of the agent; embedded \
-         sub-agents are tasks of the calls that refer to them. What the trajectory says is copied context, or was not \
-         written by a model (`llm_call_count: 0`), is not to be learnt (`train: false`). A result that names no call is \
-         that of the step's only call; where there is none, it is told to the agent as a message of the user."
+         sub-agents are tasks of the calls that refer to them. Steps that are copied context, or that were not written \
+         by a model (`llm_call_count: 0`), are not trained on (`train: false`). A result that names no call belongs to \
+         the step's only call; if the step has no call, the result becomes a message of the user."
     }
 
     fn recognises(&self, sniff: &Sniff<'_>) -> bool {

@@ -26,15 +26,16 @@ impl ImportFormat for AutoGen {
     }
 
     fn about(&self) -> &'static str {
-        "AutoGen's AgentChat messages: `type`, `source` and `content`, a line each or in a task's result"
+        "AutoGen's AgentChat messages: `type`, `source` and `content`, one per line or in a task's result"
     }
 
     fn notes(&self) -> &'static str {
-        "Messages as `model_dump` writes them: `TextMessage`, `MultiModalMessage`, `ToolCallRequestEvent` and the others, and \
-         those of a model's context (`UserMessage`, `FunctionExecutionResultMessage`). What the source `user` says is a \
-         question; every other agent's is an answer with the name of the agent. Lines of one file are one conversation, \
-         as they name none. A `ThoughtEvent` is the reasoning of the answer behind it. Requests for input, queries of a memory \
-         and choices of a speaker are kept as metadata; streamed chunks, which the whole message repeats, are dropped."
+        "Messages as `model_dump` writes them: `TextMessage`, `MultiModalMessage`, `ToolCallRequestEvent` and the \
+         others, and those of a model's context (`UserMessage`, `FunctionExecutionResultMessage`). Messages of the \
+         source `user` are questions; those of every other agent are answers with the agent's name. The lines of one \
+         file are one conversation, as they have no conversation id. A `ThoughtEvent` is the reasoning of the answer \
+         that follows it. Requests for input, queries of a memory and choices of a speaker are kept as metadata; \
+         streamed chunks, which the complete message repeats, are dropped."
     }
 
     fn recognises(&self, sniff: &Sniff<'_>) -> bool {

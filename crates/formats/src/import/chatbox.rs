@@ -28,11 +28,11 @@ impl ImportFormat for Chatbox {
     }
 
     fn notes(&self) -> &'static str {
-        "In Chatbox, Settings → General → Data Backup saves one file; tick the conversation history. Threads of a session are \
-         conversations of their own, named `SESSION#THREAD`; forks of a message are sibling rounds. Tool parts become calls \
-         and results, reasoning parts the reasoning, pictures, files and links parts without their bytes. What Chatbox itself \
-         noted (`info` parts) is kept as metadata; settings, keys and copilots are dropped. Written from Chatbox's code: no backup \
-         was at hand."
+        "In Chatbox, Settings → General → Data Backup saves one file; tick the conversation history. Threads of a \
+         session are conversations of their own, named `SESSION#THREAD`; forks of a message are sibling rounds. Tool \
+         parts become calls and results, reasoning parts the reasoning, pictures, files and links parts without their \
+         bytes. What Chatbox itself noted (`info` parts) is kept as metadata; settings, keys and copilots are dropped. \
+         Written from Chatbox's code; no real backup was available."
     }
 
     fn recognises(&self, sniff: &Sniff<'_>) -> bool {

@@ -34,14 +34,14 @@ impl ImportFormat for ChatGpt {
     }
 
     fn notes(&self) -> &'static str {
-        "In ChatGPT, Settings → Data controls → Export data sends a ZIP archive; give it to Retort as it is, or \
-         unpack it. Regenerated answers and edited questions are sibling rounds, and what was shown last is the \
-         path. Calls of the code interpreter, browsing and other tools become calls with the id of their message, \
-         as the export has none, and what the tool said next becomes their results; code stays as it was written. \
-         Thoughts become the reasoning of the answer behind them, custom instructions and memories a system \
-         message, images, audio and attached files parts without their bytes. Ratings in `message_feedback.json` \
-         become feedback. Whatever else a message or conversation has (citations, safe URLs, …) is kept as \
-         metadata, also nodes without a message or with an empty system message."
+        "In ChatGPT, Settings → Data controls → Export data sends a ZIP archive; give it to Retort as it is, or unpack \
+         it. Regenerated answers and edited questions are sibling rounds, and what was shown last is the path. Calls \
+         of the code interpreter, browsing and other tools become calls with the id of their message, as the export \
+         has none, and what the tool said next becomes their results; code stays as it was written. Thoughts become \
+         the reasoning of the answer that follows, custom instructions and memories a system message, images, audio \
+         and attached files parts without their bytes. Ratings in `message_feedback.json` become feedback. Everything \
+         else in a message or conversation (citations, safe URLs, …) is kept as metadata, including nodes without a \
+         message or with an empty system message."
     }
 
     fn recognises(&self, sniff: &Sniff<'_>) -> bool {

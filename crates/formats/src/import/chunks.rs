@@ -23,16 +23,16 @@ impl ImportFormat for Chunks {
     }
 
     fn about(&self) -> &'static str {
-        "chunks of documents, one a row, with their embeddings: JSON Lines or Parquet"
+        "chunks of documents with their embeddings, one per row: JSON Lines or Parquet"
     }
 
     fn notes(&self) -> &'static str {
-        "Rows of one document are those with the same `document_id`, else `s3_path`, `url` or \
-         `readable_filename`; its chunks go by `chunk_index`, where each has one of its own. Where the rows of a \
-         document stand apart, also in several files, all are first brought together in a temporary file as large \
-         as they are; whether they do is seen from the first 64 MB. Should a document go on only behind that, \
-         late rows are reported as repeated and left out: sort such rows by document. Any Parquet file is read \
-         as the JSON lines that its rows are, so that datasets in the other shapes come in from Parquet, too."
+        "Rows of one document are those with the same `document_id`, else `s3_path`, `url` or `readable_filename`; its \
+         chunks are in the order of `chunk_index`, if each has a different one. If the rows of a document are \
+         scattered, even over several files, all rows are first collected in a temporary file of the same size; the \
+         first 64 MB decide whether that is done. If a document continues only after that, late rows are reported as \
+         repeated and left out: sort such rows by document. The rows of any Parquet file are read like JSON lines, so \
+         that datasets of other formats are read from Parquet, too."
     }
 
     fn recognises(&self, sniff: &Sniff<'_>) -> bool {

@@ -31,11 +31,11 @@ impl ImportFormat for Claude {
     }
 
     fn notes(&self) -> &'static str {
-        "In Claude, Settings → Privacy → Export data sends a ZIP archive; give it to Retort as it is, or unpack \
-         it. An answer with calls becomes a message for each time that the model spoke, with the results between \
-         them; thinking is the reasoning; text taken out of attached files is text of the question, other files \
-         are parts without their bytes. Edited questions and answers are sibling rounds. `users.json`, \
-         `projects.json` and `memories.json` are passed over."
+        "In Claude, Settings → Privacy → Export data sends a ZIP archive; give it to Retort as it is, or unpack it. An \
+         answer with calls becomes a message for each time that the model spoke, with the results between them; \
+         thinking is the reasoning; text extracted from attached files is part of the question, other files are parts \
+         without their bytes. Edited questions and answers are sibling rounds. `users.json`, `projects.json` and \
+         `memories.json` are passed over."
     }
 
     fn recognises(&self, sniff: &Sniff<'_>) -> bool {

@@ -34,14 +34,14 @@ impl ImportFormat for ClaudeCode {
     }
 
     fn notes(&self) -> &'static str {
-        "Claude Code keeps its sessions below `~/.claude/projects` and deletes them after 30 days: copy the folder, or give \
-         it to Retort as it is. The lines of one answer become one message with its thinking, text and calls; a result is \
-         joined to its call, and an error is kept in it. Edited and rewound turns are sibling rounds. Sub-agents become \
-         tasks of the call that began them, whether they are in the session's own file or below `subagents/`. A compaction \
-         does not cut a session: the summary follows what it sums up. Lines that a resumed or forked session repeats from \
-         another one are context there (`train: false`), so that nothing is learnt twice. Lines that say nothing to the \
-         model (`progress`, `system`, snapshots, hooks) are kept under `events`. The output of `claude -p \
-         --output-format stream-json` is read as well."
+        "Claude Code keeps its sessions below `~/.claude/projects` and deletes them after 30 days: copy the folder, or \
+         give it to Retort as it is. The lines of one answer become one message with its thinking, text and calls; a \
+         result is joined to its call, and an error is kept in it. Edited and rewound turns are sibling rounds. \
+         Sub-agents become tasks of the call that began them, whether they are in the session's own file or below \
+         `subagents/`. A compaction does not cut a session: the summary follows what it sums up. Lines that a resumed \
+         or forked session repeats from another one are context there (`train: false`), so that nothing is trained on \
+         twice. Lines that say nothing to the model (`progress`, `system`, snapshots, hooks) are kept under `events`. \
+         The output of `claude -p --output-format stream-json` is read as well."
     }
 
     fn recognises(&self, sniff: &Sniff<'_>) -> bool {

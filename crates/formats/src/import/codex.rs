@@ -36,11 +36,12 @@ impl ImportFormat for Codex {
     }
 
     fn notes(&self) -> &'static str {
-        "Codex keeps its sessions below `~/.codex/sessions`; give the folder to Retort as it is. Old and new shapes are \
-         read. The instructions become the system's message; reasoning, text and calls of one answer are one message, and \
-         results are joined to their calls. Reasoning that is encrypted is kept, unread. A compaction does not cut a \
-         session: its summary follows what it sums up, and the history that it repeats is kept with it. What a fork \
-         repeats of the session before is context (`train: false`). Events for the screen are kept under `events`."
+        "Codex keeps its sessions below `~/.codex/sessions`; give the folder to Retort as it is. Old and new shapes \
+         are read. The instructions become the system message; reasoning, text and calls of one answer are one \
+         message, and results are joined to their calls. Reasoning that is encrypted is kept, unread. A compaction \
+         does not cut a session: its summary follows what it sums up, and the history that it repeats is kept with it. \
+         What a fork repeats from the earlier session is context (`train: false`). Events for the screen are kept \
+         under `events`."
     }
 
     fn recognises(&self, sniff: &Sniff<'_>) -> bool {

@@ -39,10 +39,10 @@ impl ImportFormat for Copilot {
     }
 
     fn notes(&self) -> &'static str {
-        "Copilot CLI keeps its sessions below `~/.copilot/session-state`, VS Code the transcripts of Copilot Chat in its \
-         workspace storage, below `GitHub.copilot-chat/transcripts`. Messages, reasoning, calls, results and models are \
-         kept; a call that the transcript does not show in an answer is one of its own. Other events are kept under \
-         `events`."
+        "Copilot CLI keeps its sessions below `~/.copilot/session-state`, VS Code the transcripts of Copilot Chat in \
+         its workspace storage, below `GitHub.copilot-chat/transcripts`. Messages, reasoning, calls, results and \
+         models are kept; a call that is not part of an answer in the transcript becomes an answer of its own. Other \
+         events are kept under `events`."
     }
 
     fn recognises(&self, sniff: &Sniff<'_>) -> bool {

@@ -26,9 +26,9 @@ impl ImportFormat for Cursor {
     }
 
     fn notes(&self) -> &'static str {
-        "Cursor keeps transcripts of its agent below `~/.cursor/projects/PROJECT/agent-transcripts`. They hold what was \
-         asked, answered and called; what the tools gave back is in them only where another tool put it there, so most \
-         calls have no result. Models and tools are kept where a first line names them."
+        "Cursor keeps transcripts of its agent below `~/.cursor/projects/PROJECT/agent-transcripts`. They contain \
+         questions, answers and calls; they contain results only if another tool added them, so most calls have no \
+         result. Models and tools are kept if the first line names them."
     }
 
     fn recognises(&self, sniff: &Sniff<'_>) -> bool {

@@ -38,12 +38,12 @@ impl ImportFormat for CursorChats {
 
     fn notes(&self) -> &'static str {
         "Cursor keeps its chats in `User/globalStorage/state.vscdb` in its configuration folder (`~/.config/Cursor`, \
-         `~/Library/Application Support/Cursor` or `%APPDATA%/Cursor`). What was asked and answered, thinking, calls with \
-         their results and errors, pictures, models and tokens are kept; the code and files that Cursor attached to a \
-         question are kept as metadata. A chat whose list names a bubble that the database no longer has is not \
-         understood; bubbles that no list names, as those of answers that were taken back, are kept as metadata. Chats of \
-         versions before 0.40, which are in the databases of the workspaces, are passed over. Written from public code that \
-         reads such databases, as no specification is public: no file was at hand."
+         `~/Library/Application Support/Cursor` or `%APPDATA%/Cursor`). What was asked and answered, thinking, calls \
+         with their results and errors, pictures, models and tokens are kept; the code and files that Cursor attached \
+         to a question are kept as metadata. A chat whose list names a bubble that the database no longer has is not \
+         understood; bubbles that are in no list, such as those of answers that were undone, are kept as metadata. \
+         Chats of versions before 0.40, which are in the databases of the workspaces, are passed over. Written from \
+         public code that reads such databases, as no specification is public; no real file was available."
     }
 
     fn recognises(&self, sniff: &Sniff<'_>) -> bool {
