@@ -26,10 +26,11 @@ impl ImportFormat for DeepSeek {
     }
 
     fn notes(&self) -> &'static str {
-        "In DeepSeek, Settings → Data → Export data sends a ZIP archive; give it to Retort as it is, or unpack it. Regenerated \
-         answers and edited questions are sibling rounds; the newest is shown, as the export does not say which was. Thoughts \
-         become the reasoning, search results contexts, files parts without their bytes. `user.json` has no conversations. \
-         Written from public converters of such exports, as no specification is public: no export was at hand."
+        "In DeepSeek, Settings → Data → Export data sends a ZIP archive; give it to Retort as it is, or unpack it. \
+         Regenerated answers and edited questions are sibling rounds; the newest is shown, as the export does not say \
+         which was. Thoughts become the reasoning, search results contexts, files parts without their bytes. \
+         `user.json` has no conversations. Written from public converters of such exports, as no specification is \
+         public; no real export was available."
     }
 
     fn recognises(&self, sniff: &Sniff<'_>) -> bool {

@@ -28,12 +28,13 @@ impl ImportFormat for Dify {
     }
 
     fn notes(&self) -> &'static str {
-        "Save the pages of `GET /v1/messages?conversation_id=…` (or of the console's log API) one a line or in files, or export \
-         the table `messages` as JSON lines or CSV. Rows of one conversation are brought together by `conversation_id`, \
-         wherever they are, in the order of their time; an answer that was asked for again is a sibling round. Thoughts of an agent \
-         with a tool become calls with their results, retrieved passages contexts, likes and dislikes feedback, files parts without \
-         their bytes. The variables of a message (`inputs`) are kept as metadata; `message`, the prompt that was sent, is \
-         dropped but for its system message. Written from Dify's documentation and code."
+        "Save the pages of `GET /v1/messages?conversation_id=…` (or of the console's log API) one per line or one per \
+         file, or export the table `messages` as JSON lines or CSV. Rows of one conversation are joined by \
+         `conversation_id`, wherever they are, and ordered by time; a regenerated answer is a sibling round. Thoughts \
+         of an agent with a tool become calls with their results, retrieved passages contexts, likes and dislikes \
+         feedback, files parts without their bytes. The variables of a message (`inputs`) are kept as metadata; \
+         `message`, the prompt that was sent, is dropped but for its system message. Written from Dify's documentation \
+         and code."
     }
 
     fn recognises(&self, sniff: &Sniff<'_>) -> bool {

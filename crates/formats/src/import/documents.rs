@@ -18,12 +18,12 @@ impl ImportFormat for Documents {
     }
 
     fn about(&self) -> &'static str {
-        "documents with their chunks and embeddings, one a line, as UIUC.chat exports them"
+        "documents with their chunks and embeddings, one per line, as UIUC.chat exports them"
     }
 
     fn notes(&self) -> &'static str {
         "`contexts` (or `chunks`) are the chunks, each with `text`, `pagenumber`, `timestamp`, `chunk_index` and \
-         `embedding`; whatever else is there is kept. `embedding_model` names who made the embeddings."
+         `embedding`; all other fields are kept. `embedding_model` names the model that made the embeddings."
     }
 
     fn recognises(&self, sniff: &Sniff<'_>) -> bool {

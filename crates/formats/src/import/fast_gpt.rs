@@ -38,10 +38,10 @@ impl ImportFormat for FastGpt {
 
     fn notes(&self) -> &'static str {
         "Dump the collection with `mongodump` or `mongoexport --collection=chatitems`, or save the pages of \
-         `/api/core/chat/getPaginationRecords`. Rows are joined by `chatId` and ordered by time; a page without it is one chat. \
-         Reasoning, tools with their responses, and files become reasoning, calls with results, and parts; likes and dislikes \
-         are feedback. The trace of the workflow (`responseData`) is kept as metadata. Tables of exported logs (CSV) are not read. \
-         Written from FastGPT's code, as no file was at hand."
+         `/api/core/chat/getPaginationRecords`. Rows are joined by `chatId` and ordered by time; a page without it is \
+         one chat. Reasoning, tools with their responses, and files become reasoning, calls with results, and parts; \
+         likes and dislikes are feedback. The trace of the workflow (`responseData`) is kept as metadata. Tables of \
+         exported logs (CSV) are not read. Written from FastGPT's code; no real file was available."
     }
 
     fn recognises(&self, sniff: &Sniff<'_>) -> bool {

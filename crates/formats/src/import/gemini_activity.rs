@@ -23,11 +23,12 @@ impl ImportFormat for GeminiActivity {
     }
 
     fn notes(&self) -> &'static str {
-        "At takeout.google.com, choose My Activity, of it only Gemini Apps, and JSON as its format (not HTML). Each prompt \
-         with its answer is a conversation of its own: the export does not say which of them belong together. Answers are HTML, \
-         as the export has them. Activities without a prompt (such as feedback given) are refused with that reason. A prompt is \
-         told by the English word `Prompted` in front of it; in other languages the whole title is the question. Written from \
-         public code that reads such files: no export was at hand."
+        "At takeout.google.com, select My Activity, in it only Gemini Apps, and JSON as the format (not HTML). Each \
+         prompt with its answer is a conversation of its own: the export does not say which of them belong together. \
+         Answers are HTML, as the export has them. Activities without a prompt (such as feedback given) are refused \
+         with that reason. A prompt is recognized by the English word `Prompted` in front of it; in other languages, \
+         the whole title is the question. Written from public code that reads such files; no real export was \
+         available."
     }
 
     fn recognises(&self, sniff: &Sniff<'_>) -> bool {

@@ -35,10 +35,10 @@ impl ImportFormat for Glaive {
     }
 
     fn notes(&self) -> &'static str {
-        "`glaiveai/glaive-function-calling-v2` (`system`, `chat`) and version 1 (`sample`). `<functioncall>` becomes a call, \
-         whose arguments may be in single quotes, and `FUNCTION RESPONSE` its result; `<|endoftext|>` is dropped. Functions \
-         that are defined in the system's text become tools, and the words before them stay. A call that cannot be read is not \
-         understood. Written from the datasets' cards, as no file was at hand."
+        "`glaiveai/glaive-function-calling-v2` (`system`, `chat`) and version 1 (`sample`). `<functioncall>` becomes a \
+         call, whose arguments may be in single quotes, and `FUNCTION RESPONSE` its result; `<|endoftext|>` is \
+         dropped. Functions that are defined in the system's text become tools, and the words before them stay. A call \
+         that cannot be read is not understood. Written from the datasets' cards; no real file was available."
     }
 
     fn recognises(&self, sniff: &Sniff<'_>) -> bool {

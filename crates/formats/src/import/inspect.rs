@@ -30,10 +30,10 @@ impl ImportFormat for Inspect {
     }
 
     fn notes(&self) -> &'static str {
-        "`inspect eval` writes its logs below `logs/`; give them to Retort as they are. Every sample of every epoch is a \
-         conversation with its calls, results, errors and reasoning; the tools are those of its first call of a model. \
-         Scores, targets, events and the store are kept. Texts that the log keeps apart (`attachment://`) are put back. \
-         Summaries, reductions and the header of an archive hold no conversations."
+        "`inspect eval` writes its logs below `logs/`; give them to Retort as they are. Every sample of every epoch is \
+         a conversation with its calls, results, errors and reasoning; the tools are those of its first call of a \
+         model. Scores, targets, events and the store are kept. Texts that the log stores separately (`attachment://`) \
+         are put back. Summaries, reductions and the header of an archive contain no conversations."
     }
 
     fn recognises(&self, sniff: &Sniff<'_>) -> bool {

@@ -36,10 +36,10 @@ impl ImportFormat for LangGraph {
 
     fn notes(&self) -> &'static str {
         "Save what `GET /threads/ID/state`, `…/history` or `POST /threads/search` gives, or write states of \
-         `graph.get_state_history(config)` as JSON, one a line or in a list. Messages are read as LangChain writes them. The \
-         states of one thread repeat the history so far: they are one conversation, known by the thread's id. What the state \
-         holds beside the messages is kept as metadata. Written from LangGraph's reference, as no file was at hand. Streams of \
-         events are not read."
+         `graph.get_state_history(config)` as JSON, one per line or in a list. Messages are read as LangChain writes \
+         them. The states of one thread repeat the history so far: they are one conversation, identified by the \
+         thread's id. What the state holds beside the messages is kept as metadata. Written from LangGraph's \
+         reference; no real file was available. Streams of events are not read."
     }
 
     fn recognises(&self, sniff: &Sniff<'_>) -> bool {

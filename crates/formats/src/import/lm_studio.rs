@@ -29,10 +29,10 @@ impl ImportFormat for LmStudio {
     }
 
     fn notes(&self) -> &'static str {
-        "LM Studio keeps a file for each conversation in `~/.lmstudio/conversations`: give it the folder. Versions of a message \
-         are sibling rounds, of which the selected one is shown. Thinking blocks become the reasoning, calls and results \
-         messages, the system prompt a system message. Statistics of the generation are kept as metadata. Written from public code \
-         that reads such files, as no specification is public: no file was at hand."
+        "LM Studio keeps a file for each conversation in `~/.lmstudio/conversations`: give Retort the folder. Versions \
+         of a message are sibling rounds; the selected one is shown. Thinking blocks become the reasoning, calls and \
+         results messages, the system prompt a system message. Statistics of the generation are kept as metadata. \
+         Written from public code that reads such files, as no specification is public; no real file was available."
     }
 
     fn recognises(&self, sniff: &Sniff<'_>) -> bool {

@@ -28,12 +28,13 @@ impl ImportFormat for LobeChat {
     }
 
     fn notes(&self) -> &'static str {
-        "In LobeChat, Settings → Data Storage → Export (or a session's menu → Export as JSON) saves one file; backups of the \
-         browser's database (`state`) and of PGlite and servers (`data`) are read. The messages of one topic, or of a \
-         session without a topic, are a conversation, whose title is the topic's; the system role of the session's agent \
-         becomes a system message. Regenerated answers are sibling rounds where messages name their parents. `tools` become calls, \
-         plugin messages results, files and pictures parts without their bytes. Settings, plugins, files and embeddings are \
-         dropped. Written from LobeChat's code: no backup was at hand."
+        "In LobeChat, Settings → Data Storage → Export (or a session's menu → Export as JSON) saves one file; backups \
+         of the browser's database (`state`) and of PGlite and servers (`data`) are read. The messages of one topic, \
+         or of a session without a topic, are a conversation, whose title is the topic's; the system role of the \
+         session's agent becomes a system message. Regenerated answers are sibling rounds where messages name their \
+         parents. `tools` become calls, plugin messages results, files and pictures parts without their bytes. \
+         Settings, plugins, files and embeddings are dropped. Written from LobeChat's code; no real backup was \
+         available."
     }
 
     fn recognises(&self, sniff: &Sniff<'_>) -> bool {
