@@ -22,12 +22,13 @@ impl ImportFormat for McpAgentGraph {
     }
 
     fn about(&self) -> &'static str {
-        "mcp-agent-graph's documents: chat, agent and graph conversations, metadata and runs joined or apart"
+        "mcp-agent-graph's documents: chat, agent and graph conversations, with metadata and runs in one document or \
+         in separate ones"
     }
 
     fn notes(&self) -> &'static str {
-        "Documents of `conversations` with `agent_run` or `graph_run` joined in one, or apart: in one stream, in \
-         two files, with one `_id` or, without ids, with one file name (`data/x.json`, `metadata/x.json`)."
+        "Documents of `conversations` with `agent_run` or `graph_run`, joined in one document or separate: in one \
+         stream, in two files, with one `_id` or, without ids, with one file name (`data/x.json`, `metadata/x.json`)."
     }
 
     fn recognises(&self, sniff: &Sniff<'_>) -> bool {

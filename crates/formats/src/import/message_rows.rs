@@ -91,7 +91,7 @@ impl ImportFormat for MessageRows {
     }
 
     fn about(&self) -> &'static str {
-        "one message a row, with a `conversation_id`, `session_id` or the like that joins them"
+        "one message per row, with a `conversation_id`, `session_id` or the like that joins them"
     }
 
     fn notes(&self) -> &'static str {

@@ -28,7 +28,7 @@ impl ImportFormat for MlFlow {
     }
 
     fn notes(&self) -> &'static str {
-        "Write traces as JSON with `mlflow.get_trace(id).to_json()`, one a line, or export the table that \
+        "Write traces as JSON with `mlflow.get_trace(id).to_json()`, one per line, or export the table that \
          `mlflow.search_traces()` gives. A trace is a run of an application, its spans are nodes, assessments are \
          feedback; expectations are the ground truth. The session (`mlflow.trace.session`) makes conversations, by the \
          same rule as with `otlp`."

@@ -24,10 +24,10 @@ impl ImportFormat for NextChat {
     }
 
     fn notes(&self) -> &'static str {
-        "In NextChat, Settings → Local data → Export saves one file. What a session's mask says first stands in front of its \
-         messages; tools that ran become calls and results; an answer marked as an error is never trained on. The summary of \
-         what was said so far (`memoryPrompt`) is kept as metadata, settings and masks are dropped. Written from NextChat's code: \
-         no backup was at hand."
+        "In NextChat, Settings → Local data → Export saves one file. The messages of a session's mask come before its \
+         own messages; tools that ran become calls and results; an answer marked as an error is never trained on. The \
+         summary of what was said so far (`memoryPrompt`) is kept as metadata, settings and masks are dropped. Written \
+         from NextChat's code; no real backup was available."
     }
 
     fn recognises(&self, sniff: &Sniff<'_>) -> bool {

@@ -24,13 +24,13 @@ impl ImportFormat for Oasst {
     }
 
     fn about(&self) -> &'static str {
-        "OpenAssistant's message trees: `prompt` with `replies`, or a message a row with its `message_tree_id`"
+        "OpenAssistant's message trees: `prompt` with `replies`, or one message per row with its `message_tree_id`"
     }
 
     fn notes(&self) -> &'static str {
-        "Every message is a round of the tree; of the replies to one the best ranked is on the path. Rows of a message each \
-         (`oasst1`, `oasst2` on the Hub) are joined by their `message_tree_id`; a message whose parent is missing is not \
-         understood."
+        "Every message is a round of the tree; of several replies, the best-ranked one is on the active path. Rows \
+         with one message each (`oasst1`, `oasst2` on the Hub) are joined by their `message_tree_id`; a message whose \
+         parent is missing is not understood."
     }
 
     fn recognises(&self, sniff: &Sniff<'_>) -> bool {

@@ -54,9 +54,9 @@ impl ImportFormat for OpenHands {
     }
 
     fn notes(&self) -> &'static str {
-        "OpenHands saves a trajectory as a JSON list of events (`save_trajectory_path`), its resolver as `output.jsonl`. \
-         Messages, the model's answers with their calls, and what came of each are kept; where an event does not hold the \
-         model's answer, its action is the call. Changes of state are kept under `events`."
+        "OpenHands saves a trajectory as a JSON list of events (`save_trajectory_path`), its resolver as \
+         `output.jsonl`. Messages, the model's answers with their calls, and the results are kept; if an event does \
+         not contain the model's answer, its action is the call. Changes of state are kept under `events`."
     }
 
     fn recognises(&self, sniff: &Sniff<'_>) -> bool {

@@ -31,20 +31,19 @@ impl ImportFormat for Otlp {
     }
 
     fn notes(&self) -> &'static str {
-        "Requests of OTLP, in JSON, one a file or one a line, or in protobuf, one a file or each behind its length, as \
-         exporters and the Collector's file exporter (`format: json` or `proto`) write them, with their logs \
-         (`resourceLogs`) where events carry the messages; spans as the SDKs for Python and JavaScript, \
-         Phoenix (`/v1/projects/…/spans`) and Logfire write them. The spans of a trace may be in any order and in any \
-         number of files, and repeated: a trace is a run of an application (`service.name`), and its spans are nodes, \
-         nested, with kind, model, input, output, tokens, cost, status and error. Attributes of OpenTelemetry's GenAI \
+        "Requests of OTLP, in JSON, one per file or one per line, or in protobuf, one per file or each preceded by its \
+         length, as exporters and the Collector's file exporter (`format: json` or `proto`) write them, with their \
+         logs (`resourceLogs`) where events carry the messages; spans as the SDKs for Python and JavaScript, Phoenix \
+         (`/v1/projects/…/spans`) and Logfire write them. The spans of a trace may be in any order and in any number \
+         of files, and repeated: a trace is a run of an application (`service.name`), and its spans are nodes, nested, \
+         with kind, model, input, output, tokens, cost, status and error. Attributes of OpenTelemetry's GenAI \
          conventions (`gen_ai.input.messages`, events, `gen_ai.prompt`), OpenInference, OpenLLMetry \
-         (`gen_ai.prompt.0.role`, `traceloop.*`), Vercel's AI SDK (`ai.*`), Logfire, Langfuse and MLflow are understood; \
-         the others stay in the node's `metadata`. \
-         The traces of a session (`session.id`, `gen_ai.conversation.id`, …), or one trace without a session, are a \
-         conversation as well. Its messages come from the model calls: of calls inside one another the innermost \
-         counts, and only without any the outermost agents. What a call repeats is not added again; another answer to \
-         the same question is a branch; calls inside a tool are the task of a sub-agent; results of tools that no call \
-         repeats come from the spans of the tools."
+         (`gen_ai.prompt.0.role`, `traceloop.*`), Vercel's AI SDK (`ai.*`), Logfire, Langfuse and MLflow are \
+         understood; the others stay in the node's `metadata`. The traces of a session (`session.id`, \
+         `gen_ai.conversation.id`, …), or one trace without a session, are a conversation as well. Its messages come \
+         from the model calls: of calls inside one another the innermost counts, and only without any the outermost \
+         agents. What a call repeats is not added again; another answer to the same question is a branch; calls inside \
+         a tool are the task of a sub-agent; results of tools that no call repeats come from the spans of the tools."
     }
 
     fn recognises(&self, sniff: &Sniff<'_>) -> bool {

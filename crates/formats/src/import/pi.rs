@@ -28,11 +28,11 @@ impl ImportFormat for Pi {
     }
 
     fn notes(&self) -> &'static str {
-        "Pi keeps its sessions below `~/.pi/agent/sessions`, OpenClaw below `~/.openclaw/agents`; give the folder to Retort \
-         as it is. Versions 1 to 3 are read; branches are sibling rounds. Calls, results, errors, thinking, models and \
-         tokens are kept. Summaries of compactions and branches follow what they sum up. A command that the person ran \
-         is told as Pi tells it to the model. What a branched session repeats of the one before is context \
-         (`train: false`)."
+        "Pi keeps its sessions below `~/.pi/agent/sessions`, OpenClaw below `~/.openclaw/agents`; give the folder to \
+         Retort as it is. Versions 1 to 3 are read; branches are sibling rounds. Calls, results, errors, thinking, \
+         models and tokens are kept. Summaries of compactions and branches follow what they sum up. A command that the \
+         person ran is written as Pi shows it to the model. What a branched session repeats from the earlier one is \
+         context (`train: false`)."
     }
 
     fn recognises(&self, sniff: &Sniff<'_>) -> bool {

@@ -29,11 +29,11 @@ impl ImportFormat for Poe {
     }
 
     fn notes(&self) -> &'static str {
-        "Poe offers no export of chats. Who runs a bot on it gets the conversation with each request (`type: query`): log the \
-         requests as JSON Lines and give them to Retort. Later requests of a conversation continue earlier ones, and the last is \
-         kept. A request has no answer to its own question; the next one has. Likes and dislikes become feedback, attachments \
-         parts, and the text that Poe took out of them text of the question. Requests of other types are passed over. Written \
-         from Poe's specification of the protocol."
+        "Poe offers no export of chats. The server of a bot gets the conversation with each request (`type: query`): \
+         log the requests as JSON Lines and give them to Retort. Later requests of a conversation continue earlier \
+         ones, and the last is kept. A request has no answer to its own question; the next one has. Likes and dislikes \
+         become feedback, attachments parts, and the text that Poe extracted from them becomes part of the question. \
+         Requests of other types are passed over. Written from Poe's specification of the protocol."
     }
 
     fn recognises(&self, sniff: &Sniff<'_>) -> bool {

@@ -44,15 +44,17 @@ impl ImportFormat for Preference {
     }
 
     fn about(&self) -> &'static str {
-        "preference data: `chosen` and `rejected` as lists of messages, transcripts or texts beside a question; pairs of answers"
+        "preference data: `chosen` and `rejected` as lists of messages, transcripts, or texts with a question; pairs \
+         of answers"
     }
 
     fn notes(&self) -> &'static str {
         "Preference data in this shape, and in those of `openai` or `sharegpt`: the `chosen` answer follows the \
-         question, the `rejected` one is its sibling, labelled so and never learnt. KTO's `label: false` labels \
-         the conversation. Transcripts (`\\n\\nHuman: … \\n\\nAssistant: …`, as in HH-RLHF) are read as their messages. Of two \
-         answers that are compared (`response_a` and `response_b`, `conversation_a` and `conversation_b`), `winner` says \
-         which is preferred; where it does not, both are siblings and neither is learnt."
+         question, the `rejected` one is its sibling, labeled as such and never trained on. KTO's `label: false` \
+         labels the conversation. Transcripts (`\\n\\nHuman: … \\n\\nAssistant: …`, as in HH-RLHF) are read as their \
+         messages. Of two answers that are compared (`response_a` and `response_b`, `conversation_a` and \
+         `conversation_b`), `winner` says which is preferred; if it does not, both are siblings and neither is trained \
+         on."
     }
 
     fn recognises(&self, sniff: &Sniff<'_>) -> bool {

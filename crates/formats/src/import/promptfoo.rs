@@ -27,11 +27,11 @@ impl ImportFormat for Promptfoo {
     }
 
     fn notes(&self) -> &'static str {
-        "A result is a conversation: the rendered prompt, as messages where it is a list of them, and the output, as calls where it \
-         is a list of them. The score, whether it passed and the reason are feedback; the provider is the model. An \
-         output that failed has its error. Variables, the test case and the rest of the response are kept as metadata. \
-         `promptfoo export eval ID` gives the same file. Written from promptfoo's documentation and types, as no file was at \
-         hand."
+        "A result is a conversation: the rendered prompt, as messages where it is a list of them, and the output, as \
+         calls where it is a list of them. The score, whether it passed and the reason are feedback; the provider is \
+         the model. An output that failed has its error. Variables, the test case and the rest of the response are \
+         kept as metadata. `promptfoo export eval ID` gives the same file. Written from promptfoo's documentation and \
+         types; no real file was available."
     }
 
     fn recognises(&self, sniff: &Sniff<'_>) -> bool {
