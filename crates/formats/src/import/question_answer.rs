@@ -29,13 +29,13 @@ impl ImportFormat for QuestionAnswer {
     }
 
     fn notes(&self) -> &'static str {
-        "Columns are known by their names, whatever their case: `instruction`, `question`, `prompt`, `query`, … for what is \
-         asked, `output`, `response`, `completion`, `answer`, … for the answer, `reasoning` or `Complex_CoT` for what was \
-         thought before it. `input` or `context` follows the instruction on a line of its own. `system` becomes a system \
-         message, `history` (pairs, or messages) earlier rounds. A row may hold a list of pairs instead (`conversation` of \
-         `human` and `assistant`, `data` of texts by turns), and a `prompt` that is a transcript (`Human: …`, \
-         `Assistant:`) is read as its messages. Tables in CSV and XLSX are read the same way. KTO's `label` labels the \
-         conversation. Other columns are kept as metadata."
+        "Columns are recognized by their names, in upper or lower case: `instruction`, `question`, `prompt`, `query`, \
+         … for what is asked, `output`, `response`, `completion`, `answer`, … for the answer, `reasoning` or \
+         `Complex_CoT` for the reasoning before it. `input` or `context` follows the instruction on a line of its own. \
+         `system` becomes a system message, `history` (pairs, or messages) earlier rounds. A row may hold a list of \
+         pairs instead (`conversation` of `human` and `assistant`, `data` of texts by turns), and a `prompt` that is a \
+         transcript (`Human: …`, `Assistant:`) is read as its messages. Tables in CSV and XLSX are read the same way. \
+         KTO's `label` labels the conversation. Other columns are kept as metadata."
     }
 
     fn recognises(&self, sniff: &Sniff<'_>) -> bool {

@@ -34,15 +34,16 @@ impl ImportFormat for Recorded {
     }
 
     fn about(&self) -> &'static str {
-        "recorded exchanges with model APIs: `request` and `response` with their bodies, cassettes of them"
+        "recorded exchanges with model APIs: `request` and `response` with their bodies, or cassettes of them"
     }
 
     fn notes(&self) -> &'static str {
-        "`{request: {uri, body}, response: {body}}`, as recorders of tests and proxies write it, or a cassette with a list of \
-         `interactions`. Bodies are objects, JSON text, server-sent events or a list of the pieces of a stream, which are put \
-         together. Exchanges of a cassette that a later one repeats and continues make one conversation; a request that names \
-         the response before it (`previous_response_id`) goes on from it. Requests that ask no model (files, embeddings, \
-         counts of tokens) and what was answered on the way are kept as metadata, under `exchanges`."
+        "`{request: {uri, body}, response: {body}}`, as recorders of tests and proxies write it, or a cassette with a \
+         list of `interactions`. Bodies are objects, JSON text, server-sent events or a list of the pieces of a \
+         stream, which are put together. Exchanges of a cassette that a later one repeats and continues make one \
+         conversation; a request that names the previous response (`previous_response_id`) continues it. Requests that \
+         call no model (files, embeddings, token counts) and intermediate responses are kept as metadata, under \
+         `exchanges`."
     }
 
     fn recognises(&self, sniff: &Sniff<'_>) -> bool {

@@ -39,10 +39,11 @@ impl ImportFormat for Requests {
     }
 
     fn notes(&self) -> &'static str {
-        "`request_body` and `response_body` (Helicone), Bedrock's log of model invocations, batches with `body` or `params`, `input` and `output`, Google's \
-         `contents`; bodies may be JSON text, and responses server-sent events or a list of the pieces of a stream. The \
-         lines of a batch and those of its results are joined by their `custom_id`, in whichever order they come. A \
-         response alone (a stored completion, a line of results without its batch) is an answer without a question."
+        "`request_body` and `response_body` (Helicone), Bedrock's log of model invocations, batches with `body` or \
+         `params`, `input` and `output`, Google's `contents`; bodies may be JSON text, and responses server-sent \
+         events or a list of the pieces of a stream. The lines of a batch and those of its results are joined by their \
+         `custom_id`, in any order. A response alone (a stored completion, a line of results without its batch) is an \
+         answer without a question."
     }
 
     fn recognises(&self, sniff: &Sniff<'_>) -> bool {

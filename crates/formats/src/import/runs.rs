@@ -62,20 +62,20 @@ impl ImportFormat for Runs {
     }
 
     fn about(&self) -> &'static str {
-        "runs of copilots and webhook recipes, one a line, with their nodes; trace documents"
+        "runs of copilots and webhook recipes with their nodes, one per line; trace documents"
     }
 
     fn notes(&self) -> &'static str {
-        "Executions of a copilot (`copilot_id`) or a webhook recipe (`recipe_id`), or `source` and `source_id`, \
-         by `request_id`. Beside it `question` (or `input_message`), `inputs`, `answer`, `error`, `status`, \
-         `files`, `contexts`, `nodes`, `feedback`, `ground_truth`, `version`, `thread`, `owner`, `started_at` (or \
-         `created_at`), `finished_at`. Nodes stand in a list, under their names, or inside one another (`nodes`, \
-         `children`); each has `node`, `kind`, `prompt`, `variables`, `input`, `output`, `status`, `error`, times \
-         and tokens. `files.documents` and traces `{data: [{process, details: {prompt: {input, output}}}]}` are \
-         read, beside a run or alone. States such as `completed`, `inProcess` or `error` are understood; a word \
-         of the source that is not Retort's own stays with the metadata. A run is not wholly understood where its \
-         state is a word that nobody knows, where unknown fields hold messages or passages, or where they hold \
-         text and the run lacks a question, an answer or an error. What is under `metadata` is exempt."
+        "Executions of a copilot (`copilot_id`) or a webhook recipe (`recipe_id`), or `source` and `source_id`, by \
+         `request_id`. Other fields: `question` (or `input_message`), `inputs`, `answer`, `error`, `status`, `files`, \
+         `contexts`, `nodes`, `feedback`, `ground_truth`, `version`, `thread`, `owner`, `started_at` (or \
+         `created_at`), `finished_at`. Nodes are in a list, under their names, or nested (`nodes`, `children`); each \
+         has `node`, `kind`, `prompt`, `variables`, `input`, `output`, `status`, `error`, times and tokens. \
+         `files.documents` and traces `{data: [{process, details: {prompt: {input, output}}}]}` are read, with a run \
+         or alone. States such as `completed`, `inProcess` or `error` are understood; other words of the source are \
+         kept as metadata. A run is not fully understood if its state is an unknown word, if unknown fields contain \
+         messages or passages, or if they contain text and the run has no question, answer or error. Fields under \
+         `metadata` are exempt."
     }
 
     fn recognises(&self, sniff: &Sniff<'_>) -> bool {

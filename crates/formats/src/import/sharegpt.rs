@@ -20,13 +20,13 @@ impl ImportFormat for ShareGpt {
     }
 
     fn about(&self) -> &'static str {
-        "ShareGPT: `conversations` of `from` and `value`, with `tools` as JSON text or list"
+        "ShareGPT: `conversations` of `from` and `value`, with `tools` as JSON text or a list"
     }
 
     fn notes(&self) -> &'static str {
-        "`human`/`gpt`/`function_call`/`observation`/`tool`/`system`, or `role` and `content`; `tools` as list or \
-         as JSON text. The rows of Retort's own `standard` format are read too, each as a conversation of its own \
-         (`id#round` for a graph's); `extra` stays with the metadata."
+        "`human`/`gpt`/`function_call`/`observation`/`tool`/`system`, or `role` and `content`; `tools` as a list or as \
+         JSON text. The rows of Retort's own `standard` format are read too, each as a conversation of its own \
+         (`id#round` for a graph's); `extra` is kept as metadata."
     }
 
     fn recognises(&self, sniff: &Sniff<'_>) -> bool {

@@ -23,14 +23,15 @@ impl ImportFormat for SillyTavern {
     }
 
     fn about(&self) -> &'static str {
-        "SillyTavern's files of chats, a message a line"
+        "SillyTavern's chat files, one message per line"
     }
 
     fn notes(&self) -> &'static str {
-        "SillyTavern keeps chats in `data/USER/chats/CHARACTER/*.jsonl`: give it the folder, or export a chat as JSONL under \
-         Manage chat files. The lines of one file are a conversation. Swipes are sibling rounds, of which the selected one is \
-         shown; reasoning is kept. Messages hidden from the model (`is_system`) are never learnt. The character's card, \
-         world info and the author's note are not in these files. Written from SillyTavern's code: no chat was at hand."
+        "SillyTavern keeps chats in `data/USER/chats/CHARACTER/*.jsonl`: give Retort the folder, or export a chat as \
+         JSONL under Manage chat files. The lines of one file are a conversation. Swipes are sibling rounds; the \
+         selected one is shown. Reasoning is kept. Messages hidden from the model (`is_system`) are never trained on. \
+         The character's card, world info and the author's note are not in these files. Written from SillyTavern's \
+         code; no real chat was available."
     }
 
     fn recognises(&self, sniff: &Sniff<'_>) -> bool {

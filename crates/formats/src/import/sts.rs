@@ -14,7 +14,7 @@ impl ImportFormat for Sts {
     }
 
     fn about(&self) -> &'static str {
-        "Session traces of the Hugging Face Hub: a line about the session, then a message a line"
+        "Session traces of the Hugging Face Hub: a line about the session, then one message per line"
     }
 
     fn notes(&self) -> &'static str {

@@ -40,8 +40,8 @@ impl ImportFormat for SweAgent {
     }
 
     fn notes(&self) -> &'static str {
-        "`history` becomes the conversation; `trajectory`, which tells the same by steps, `info` and `replay_config` are \
-         kept. Demonstrations that were shown to the model are not to be learnt (`train: false`)."
+        "`history` becomes the conversation; `trajectory`, which has the same content step by step, `info` and \
+         `replay_config` are kept. Demonstrations that were shown to the model are not trained on (`train: false`)."
     }
 
     fn recognises(&self, sniff: &Sniff<'_>) -> bool {

@@ -32,11 +32,12 @@ impl ImportFormat for Threads {
     }
 
     fn notes(&self) -> &'static str {
-        "Save the pages of `GET /v1/threads/ID/messages`, and of `…/runs` and `…/runs/ID/steps` with them: objects one a line or \
-         lists as the API gives them, in any order and in any number of files. They are joined by `thread_id` and ordered by time. \
-         Steps become calls with what came of them, a run's instructions a system message, its tools the tools; citations stay \
-         with the text. Jan keeps a folder a thread in `jan/threads`, `thread.json` and `messages.jsonl`: give it the folder. \
-         Written from the API's reference and Jan's code."
+        "Save the pages of `GET /v1/threads/ID/messages`, and of `…/runs` and `…/runs/ID/steps` with them: objects, \
+         one per line, or lists as the API returns them, in any order and in any number of files. They are joined by \
+         `thread_id` and ordered by time. Steps become calls with their results, a run's instructions a system \
+         message, its tools the tools; citations stay with the text. Jan keeps one folder per thread in `jan/threads`, \
+         with `thread.json` and `messages.jsonl`: give Retort the folder. Written from the API's reference and Jan's \
+         code."
     }
 
     fn recognises(&self, sniff: &Sniff<'_>) -> bool {

@@ -24,9 +24,9 @@ impl ImportFormat for ToolBench {
     }
 
     fn notes(&self) -> &'static str {
-        "The path that led to the answer becomes the conversation: `train_messages` tells it anew for each step, and the \
-         last and longest is read. The tree of the search, with what led nowhere, is kept. Where there was no answer, the \
-         question alone is read."
+        "The path that led to the answer becomes the conversation: `train_messages` repeats it for each step, and the \
+         last and longest version is read. The search tree, with its dead ends, is kept. If there was no answer, only \
+         the question is read."
     }
 
     fn recognises(&self, sniff: &Sniff<'_>) -> bool {

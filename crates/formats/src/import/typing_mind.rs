@@ -21,9 +21,9 @@ impl ImportFormat for TypingMind {
     }
 
     fn notes(&self) -> &'static str {
-        "In TypingMind, Settings → App Data & Storage → Export saves one file. The system message of a chat's parameters is \
-         put in front of its messages. Folders, prompts, characters and settings are dropped. Written from the code of Big-AGI, which \
-         imports such files: no export was at hand."
+        "In TypingMind, Settings → App Data & Storage → Export saves one file. The system message of a chat's \
+         parameters is put in front of its messages. Folders, prompts, characters and settings are dropped. Written \
+         from the code of Big-AGI, which imports such files; no real export was available."
     }
 
     fn recognises(&self, sniff: &Sniff<'_>) -> bool {

@@ -29,8 +29,8 @@ impl ImportFormat for UiucChat {
     }
 
     fn notes(&self) -> &'static str {
-        "The prompt becomes a system message; tools that ran become calls and results; contexts may stand on \
-         either message."
+        "The prompt becomes a system message; tools that ran become calls and results; contexts may be on either \
+         message."
     }
 
     fn recognises(&self, sniff: &Sniff<'_>) -> bool {

@@ -30,14 +30,14 @@ impl ImportFormat for Weave {
     }
 
     fn notes(&self) -> &'static str {
-        "In Weave, Traces → Export gives all rows as JSONL or JSON; the service's `/calls/stream_query` answers with the \
-         same lines, and `call.to_dict()` of the SDK gives the same fields. Export calls at all levels, not only those at \
-         the top, and include feedback. A trace is a run of the project, its calls are nodes; what a call is comes from \
-         `attributes.weave.kind`, or else from the name of the operation of an integration (`openai.chat.completions.create`). \
-         Notes, reactions and scores are feedback; a thread (`thread_id`) makes a conversation, by the same rule as with \
-         `otlp`. Tokens and costs that a call sums up of the calls inside it stay in its `metadata`. Objects that Weave \
-         keeps apart (`weave:///…`) are not in an export; their references are kept. Written from the documentation and \
-         the classes of the Python package `weave` 0.54."
+        "In Weave, Traces → Export gives all rows as JSONL or JSON; the service's `/calls/stream_query` answers with \
+         the same lines, and `call.to_dict()` of the SDK gives the same fields. Export calls at all levels, not only \
+         those at the top, and include feedback. A trace is a run of the project, its calls are nodes; what a call is \
+         comes from `attributes.weave.kind`, or else from the name of the operation of an integration \
+         (`openai.chat.completions.create`). Notes, reactions and scores are feedback; a thread (`thread_id`) makes a \
+         conversation, by the same rule as with `otlp`. Tokens and costs that a call sums up of the calls inside it \
+         stay in its `metadata`. Objects that Weave stores separately (`weave:///…`) are not in an export; their \
+         references are kept. Written from the documentation and the classes of the Python package `weave` 0.54."
     }
 
     fn recognises(&self, sniff: &Sniff<'_>) -> bool {

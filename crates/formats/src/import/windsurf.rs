@@ -41,14 +41,14 @@ impl ImportFormat for Windsurf {
     }
 
     fn about(&self) -> &'static str {
-        "Windsurf's transcripts of Cascade: JSONL files with a step a line, as its hooks get them"
+        "Windsurf's transcripts of Cascade: JSONL files with one step per line, as its hooks get them"
     }
 
     fn notes(&self) -> &'static str {
-        "Hooks of Windsurf get the path of a transcript: keep these files. What was typed is a question, responses of the planner are \
-         answers, and every other step is a call with what came of it: fields such as `output`, `content` and \
-         `exit_code` are the result, the others the arguments. Steps have no ids and no times. Written from a shared transcript, as no \
-         specification is public."
+        "Hooks of Windsurf get the path of a transcript: keep these files. What was typed is a question, responses of \
+         the planner are answers, and every other step is a call with its result: fields such as `output`, `content` \
+         and `exit_code` are the result, the others the arguments. Steps have no ids and no times. Written from a \
+         shared transcript, as no specification is public."
     }
 
     fn recognises(&self, sniff: &Sniff<'_>) -> bool {

@@ -49,15 +49,15 @@ impl ImportFormat for Wrapped {
     }
 
     fn about(&self) -> &'static str {
-        "items of the other formats in a list inside an object, as `{\"data\": […]}`"
+        "items of the other formats in a list inside an object, such as `{\"data\": […]}`"
     }
 
     fn notes(&self) -> &'static str {
-        "Lists under `data`, `items`, `rows`, `records`, `results`, `examples`, `conversations`, `train`, `test` and the like, \
-         as APIs and exporters wrap them; the datasets server's `{\"rows\": [{\"row\": …}]}` too. Each element is read by the \
-         format that knows it, and messages in rows are joined inside the list. One such object is an item, so it is bounded \
-         in size as every item is; larger files are better unwrapped first. An object that holds more than such lists and a few words is \
-         not read; counts and names of pages are dropped."
+        "Lists under `data`, `items`, `rows`, `records`, `results`, `examples`, `conversations`, `train`, `test` and \
+         the like, as APIs and exporters wrap them; the datasets server's `{\"rows\": [{\"row\": …}]}` too. Each \
+         element is read by the format that knows it, and messages in rows are joined inside the list. One such object \
+         is an item, so the size limit of items applies to it; unwrap larger files first. An object that holds more \
+         than such lists and a few words is not read; counts and names of pages are dropped."
     }
 
     fn recognises(&self, sniff: &Sniff<'_>) -> bool {

@@ -21,9 +21,10 @@ impl ImportFormat for XLam {
     }
 
     fn notes(&self) -> &'static str {
-        "`Salesforce/xlam-function-calling-60k` and sets made like it (APIGen, irrelevance sets). The query is the question, \
-         the calls of `answers` are the answer; a row without any has only the question. Definitions of tools are kept as the \
-         set has them: xLAM lists parameters without a JSON schema. Written from the dataset's card, as no file was at hand."
+        "`Salesforce/xlam-function-calling-60k` and sets made like it (APIGen, irrelevance sets). The query is the \
+         question, the calls of `answers` are the answer; a row without any has only the question. Definitions of \
+         tools are kept as the set has them: xLAM lists parameters without a JSON schema. Written from the dataset's \
+         card; no real file was available."
     }
 
     fn recognises(&self, sniff: &Sniff<'_>) -> bool {
