@@ -88,9 +88,9 @@ impl DataFormat for Alpaca {
     }
 
     fn card_notes(&self, _options: &ShapeOptions, _flat: bool) -> String {
-        "LLaMA-Factory reads the folder through `dataset_info.json`. `history` holds the questions and answers before \
-         `instruction`, in pairs; `input` is always empty. `ids.txt` names the item of each record, a line each; \
-         `extra.jsonl` keeps what a row does not hold."
+        "LLaMA-Factory reads the folder through `dataset_info.json`. `history` has the questions and answers before \
+         `instruction`, in pairs; `input` is always empty. `ids.txt` names the item of each record, one per line; \
+         `extra.jsonl` has what a row cannot hold."
             .into()
     }
 

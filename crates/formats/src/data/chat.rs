@@ -47,11 +47,11 @@ impl DataFormat for Chat {
 
     fn card_notes(&self, options: &ShapeOptions, _flat: bool) -> String {
         let mut notes = String::from(
-            "Each row holds `messages` and `tools` (null where there are none) as chat templates of Hugging Face read them: the \
-         arguments of calls are objects, and reasoning is in a field of its own. There is no mark for a single answer, so \
-         conversations with an answer that must not be learnt are left out; `prompt-completion` with `--rows per-answer` \
-         keeps them. Most templates write only the reasoning of the last answer. `ids.txt` names the item of each record, a \
-         line each; `extra.jsonl` keeps what a row does not hold.",
+            "Each row holds `messages` and `tools` (null if there are none) as Hugging Face's chat templates read \
+         them: the arguments of calls are objects, and reasoning is in a field of its own. There is no mark for a \
+         single answer, so conversations with an answer that must not be trained on are left out; `prompt-completion` \
+         with `--rows per-answer` keeps them. Most templates render only the reasoning of the last answer. `ids.txt` \
+         names the item of each record, one per line; `extra.jsonl` has what a row cannot hold.",
         );
         if self.writes_files(options) {
             notes.push_str(IMAGES_NOTE);

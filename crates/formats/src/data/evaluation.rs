@@ -212,14 +212,14 @@ impl DataFormat for Evaluation {
             (Evaluator::Inspect, false) => "Inspect loads it with `json_dataset`.",
             (Evaluator::Inspect, true) => "Inspect loads it with `csv_dataset`.",
             (Evaluator::Promptfoo, _) => {
-                "promptfoo loads it with `tests: file://…`. It compares the recorded answer (`providerOutput`) with the \
-                 reference and calls no model."
+                "promptfoo loads it with `tests: file://…`. It compares the recorded answer (`providerOutput`) with \
+                 the reference and calls no model."
             }
             (Evaluator::OpenAiEvals, _) => "OpenAI Evals takes it as the data source of an eval.",
         };
         format!(
-            "A row is one answer. {how} The input is the last question, with the conversation before it where there is one. \
-             The reference is what a person said the answer should have been, where someone did. A score is a number."
+            "A row is one answer. {how} The input is the last question, with the conversation before it if there is \
+             one. The reference is the expected answer that a person gave, if there is one. A score is a number."
         )
     }
 

@@ -52,7 +52,7 @@ impl DataFormat for Kto {
     }
 
     fn about(&self) -> &'static str {
-        "answers labelled good or bad, for KTO: TRL or LLaMA-Factory (`--layout`)"
+        "answers labeled good or bad, for KTO: TRL or LLaMA-Factory (`--layout`)"
     }
 
     fn items(&self) -> &'static [ItemKind] {
@@ -120,8 +120,8 @@ impl DataFormat for Kto {
             (Layout::Trl | Layout::OpenAi, true) => IMAGES_NOTE,
         };
         format!(
-            "Each row holds one answer and whether it is good (`label`). {layout} `ids.txt` names the conversation of each row \
-             and, behind `#`, the answer by its number; `extra.jsonl` keeps what a row does not hold.{images}"
+            "Each row holds one answer and whether it is good (`label`). {layout} `ids.txt` names the conversation of \
+             each row and, after `#`, the number of the answer; `extra.jsonl` has what a row cannot hold.{images}"
         )
     }
 

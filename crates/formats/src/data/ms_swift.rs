@@ -63,9 +63,10 @@ impl DataFormat for MsSwift {
     }
 
     fn card_notes(&self, _options: &ShapeOptions, _flat: bool) -> String {
-        "`swift sft --dataset FILE` trains on the data file. `loss` false marks answers that are context only; `tools` is the \
-         JSON text of the definitions. ms-swift has no field for reasoning: `--reasoning think` writes it in front of the \
-         answer. `ids.txt` names the item of each record, a line each; `extra.jsonl` keeps what a row does not hold."
+        "`swift sft --dataset FILE` trains on the data file. `loss` false marks answers that are context only; `tools` \
+         is the JSON text of the definitions. ms-swift has no field for reasoning: `--reasoning think` writes it in \
+         front of the answer. `ids.txt` names the item of each record, one per line; `extra.jsonl` has what a row \
+         cannot hold."
             .into()
     }
 

@@ -65,15 +65,15 @@ impl DataFormat for OpenAi {
 
     fn card_notes(&self, options: &ShapeOptions, _flat: bool) -> String {
         let mut notes = String::from(
-            "Each row holds `messages` and, where there are any, `tools`, and nothing else. `ids.txt` names the conversation \
-         of each record, a line each; `extra.jsonl` keeps what a row may not hold, such as reasoning. `weight` 0 marks \
-         answers that are context only; leave them out of the loss where a trainer does not know it.",
+            "Each row has `messages` and, if there are any, `tools`, and nothing else. `ids.txt` names the \
+         conversation of each record, one per line; `extra.jsonl` has what a row may not hold, such as reasoning. \
+         `weight` 0 marks answers that are context only; if your trainer does not know it, mask these answers.",
         );
         if options.attachments == Attachments::Keep {
             notes.push_str(
-                "\n\nThe content of messages is a list of parts; images are in parts `image_url`, as URLs or with their \
-                 bytes in a data URL. OpenAI takes files of up to 50,000 rows with images, and skips images of people and \
-                 of CAPTCHAs.",
+                "\n\nThe content of messages is a list of parts; images are in parts `image_url`, as URLs or with \
+                 their bytes in a data URL. OpenAI accepts files of up to 50,000 rows with images, and skips images of \
+                 people and of CAPTCHAs.",
             );
         }
         notes

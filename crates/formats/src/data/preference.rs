@@ -161,9 +161,9 @@ impl DataFormat for Preference {
             (Layout::Trl | Layout::OpenAi, true) => IMAGES_NOTE,
         };
         format!(
-            "Each row holds two answers to one question, of which one is known to be better. {layout} `ids.txt` names the \
-             conversation of each row and, behind `#`, the worse answer by its number; `extra.jsonl` keeps what a row does \
-             not hold.{images}"
+            "Each row has two answers to one question, one of them known to be better. {layout} `ids.txt` names the \
+             conversation of each row and, after `#`, the number of the worse answer; `extra.jsonl` has what a row \
+             cannot hold.{images}"
         )
     }
 
@@ -305,7 +305,7 @@ fn check_pair(alike: usize, counts: [usize; 2]) -> Result<(), LeftOut> {
         }
         _ => {
             let detail =
-                format!("the answers differ from their last {chosen} and {rejected} messages on");
+                format!("the answers differ in their last {chosen} and {rejected} messages");
             Err(LeftOut::new(Reason::SeveralMessages, detail))
         }
     }

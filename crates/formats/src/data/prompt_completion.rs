@@ -51,9 +51,10 @@ impl DataFormat for PromptCompletion {
 
     fn card_notes(&self, options: &ShapeOptions, _flat: bool) -> String {
         let mut notes = String::from(
-            "Each row holds `prompt`, `completion` and `tools` (null where there are none) as TRL reads them. The arguments of \
-         calls are objects in JSON Lines, and in Parquet JSON that `datasets` 4.7 and later, which TRL needs, gives as \
-         objects. `ids.txt` names the item of each record, a line each; `extra.jsonl` keeps what a row does not hold.",
+            "Each row has `prompt`, `completion` and `tools` (null if there are none) as TRL reads them. The arguments \
+         of calls are objects in JSON Lines; in Parquet they are JSON, which `datasets` 4.7 and later (TRL needs it) \
+         returns as objects. `ids.txt` names the item of each record, one per line; `extra.jsonl` has what a row \
+         cannot hold.",
         );
         if self.writes_files(options) {
             notes.push_str(IMAGES_NOTE);

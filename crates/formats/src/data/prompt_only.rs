@@ -56,9 +56,10 @@ impl DataFormat for PromptOnly {
 
     fn card_notes(&self, options: &ShapeOptions, _flat: bool) -> String {
         let mut notes = String::from(
-            "Each row holds a `prompt` as a list of messages. Trainers hand the other columns to reward functions: `answer` is what \
-         was answered (the JSON text of its calls if it called tools), `ground_truth` what should have been, and `label`, \
-         `rating` and `comment` what people thought of the answer. `ids.txt` names the item of each row, a line each.",
+            "Each row holds a `prompt` as a list of messages. Trainers pass the other columns to reward functions: \
+         `answer` is the recorded answer (the JSON text of its calls if it called tools), `ground_truth` the expected \
+         one, and `label`, `rating` and `comment` are people's judgements of the answer. `ids.txt` names the item of \
+         each row, one per line.",
         );
         if self.writes_files(options) {
             notes.push_str(IMAGES_NOTE);

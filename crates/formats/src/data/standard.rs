@@ -164,23 +164,24 @@ impl DataFormat for Standard {
 
     fn card_notes(&self, options: &ShapeOptions, flat: bool) -> String {
         if flat {
-            return "CSV is for spreadsheets. The flat columns `instruction`, `input`, `output` and `system` can be trained \
-                    on through `dataset_info.json`, which is left out where cells were guarded for spreadsheets; calls of tools inside a history are then text that is not trained. \
-                    For training take JSON Lines or Parquet."
+            return "CSV is for spreadsheets. LLaMA-Factory can train on the flat columns `instruction`, `input`, \
+                    `output` and `system` through `dataset_info.json`, which is left out if cells were guarded for \
+                    spreadsheets; tool calls inside a history are then plain text that is not trained on. For \
+                    training, use JSON Lines or Parquet."
                 .into();
         }
         let mut notes = String::from(
             "LLaMA-Factory reads the folder through `dataset_info.json`. `messages` holds the roles `system`, `user`, \
              `assistant`, `function_call` and `tool`; the content of a `function_call` is the JSON text of a list of \
-             calls. `extra` holds as JSON text what the columns cannot.",
+             calls. `extra` has, as JSON text, what the columns cannot hold.",
         );
         if self.writes_files(options) {
             notes.push_str(MEDIA_NOTE);
         }
         if options.tools == ToolsAs::Array {
             notes.push_str(
-                "\n\n`tools` is a bare array here, which LLaMA-Factory does not take, and where definitions differ in \
-                 shape `load_dataset` refuses the file. As text (the default) it trains everywhere.",
+                "\n\n`tools` is a JSON array here. LLaMA-Factory does not accept that, and `load_dataset` refuses the \
+                 file if definitions differ in shape. As text (the default), every trainer reads it.",
             );
         }
         notes
