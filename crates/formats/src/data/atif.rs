@@ -62,9 +62,9 @@ impl DataFormat for Atif {
 
     fn card_notes(&self, options: &ShapeOptions, _flat: bool) -> String {
         let mut notes = String::from(
-            "Each line is a trajectory in ATIF 1.8: the steps of the system, the user and the agent, the results of calls in the \
-         step that made them, and sub-agents in `subagent_trajectories`. Steps with `is_copied_context` must not be trained \
-         on. What ATIF has no field for is under `retort` in `extra`.",
+            "Each line is a trajectory in ATIF 1.8: the steps of the system, the user and the agent, the results of \
+         calls in the step that made the calls, and sub-agents in `subagent_trajectories`. Steps with \
+         `is_copied_context` must not be trained on. What ATIF has no field for is under `retort` in `extra`.",
         );
         if self.writes_files(options) {
             notes.push_str(

@@ -180,7 +180,7 @@ impl Media {
         let mut all = counts.iter().zip(&self.0).zip(Medium::ALL);
         let ((_, _), medium) = all.find(|((count, places), _)| **count != places.len())?;
         let mark = medium.mark();
-        let detail = format!("its text has `{mark}` where nothing is shown");
+        let detail = format!("its text has `{mark}` where there is no attachment");
         Some(LeftOut::new(Reason::NeedsAttachment, detail))
     }
 }
@@ -440,10 +440,10 @@ impl<'g> Showing<'g> {
         match found.media_type.as_deref() {
             Some(media_type) if types.contains(&media_type) => Ok(()),
             None if is_on_web && found.medium == Medium::Image => Ok(()),
-            Some(media_type) if found.medium == Medium::Image => Err(format!(
-                "an image of the type `{media_type}`, for which the format has no place"
-            )),
-            _ => Err(format!("{}, for which the format has no place", found.medium.word())),
+            Some(media_type) if found.medium == Medium::Image => {
+                Err(format!("an image of the type `{media_type}`, which the format cannot hold"))
+            }
+            _ => Err(format!("{}, which the format cannot hold", found.medium.word())),
         }
     }
 }

@@ -84,7 +84,7 @@ impl DataFormat for Chunks {
             let width = chunk.embedding.as_ref().map_or(0, |one| one.vector.width());
             if context.options.embeddings == Embeddings::F32 && width > 32 {
                 let why =
-                    LeftOut::new(Reason::EmbeddingTooWide, "32 bits would round it; ask for 64");
+                    LeftOut::new(Reason::EmbeddingTooWide, "32 bits would round it; use 64 bits");
                 left_out.push(RecordLeftOut { part, why });
                 continue;
             }

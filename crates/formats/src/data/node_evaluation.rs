@@ -65,7 +65,7 @@ impl DataFormat for NodeEvaluation {
 
     fn card_notes(&self, _options: &ShapeOptions, _flat: bool) -> String {
         "A row is an execution of the node that succeeded or failed; `execution` counts them within a run, from 1. The \
-         columns behind `input` are the variables of its prompt. `latency_ms` is in milliseconds."
+         columns after `input` are the variables of its prompt. `latency_ms` is in milliseconds."
             .into()
     }
 

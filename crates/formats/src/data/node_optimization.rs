@@ -56,8 +56,8 @@ impl DataFormat for NodeOptimization {
 
     fn card_notes(&self, _options: &ShapeOptions, _flat: bool) -> String {
         "A row is an execution of the node that succeeded or failed; `execution` counts them within a run, from 1. \
-         `variables` is the JSON text of what the prompt's variables stood for. `score`, `feedback` and `comment` are \
-         what a person thought of the node's output or, where `feedback_on` says `run`, of the whole run's answer; \
+         `variables` is the JSON text of the values of the prompt's variables. `score`, `feedback` and `comment` are a \
+         person's judgement of the node's output or, if `feedback_on` is `run`, of the answer of the whole run; \
          `latency_ms` is in milliseconds."
             .into()
     }

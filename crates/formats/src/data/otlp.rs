@@ -42,8 +42,9 @@ impl DataFormat for Otlp {
     }
 
     fn card_notes(&self, _options: &ShapeOptions, _flat: bool) -> String {
-        "A line is a run: a request of OpenTelemetry's protocol in JSON, which a collector takes at `/v1/traces`. Its spans \
-         are the nodes. The run's project and files, expected answers, and passages that no node gave are left out."
+        "A line is a run: a request of OpenTelemetry's protocol in JSON, which a collector accepts at `/v1/traces`. \
+         Its spans are the nodes. The run's project and files, expected answers, and passages that no node returned \
+         are left out."
             .into()
     }
 

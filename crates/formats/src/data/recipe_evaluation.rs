@@ -53,8 +53,7 @@ impl DataFormat for RecipeEvaluation {
 
     fn card_notes(&self, _options: &ShapeOptions, _flat: bool) -> String {
         "A row is a run that succeeded or failed. Runs of several versions with one `input` can be compared. \
-         `ground_truth` is what a person said the answer should have been, where someone did. `latency_ms` is in \
-         milliseconds."
+         `ground_truth` is the expected answer that a person gave, if there is one. `latency_ms` is in milliseconds."
             .into()
     }
 

@@ -363,7 +363,7 @@ pub(super) fn examine<'c>(
     };
     let mut hopeless = turns.hopeless();
     if draft.conversation.label == Some(Label::Rejected) && !draft.is_judged {
-        let why = || LeftOut::new(Reason::NotToLearn, "the conversation is labelled as rejected");
+        let why = || LeftOut::new(Reason::NotToLearn, "the conversation is labeled as rejected");
         hopeless = hopeless.or_else(|| Some(why()));
     }
     if needs_attachments && lists_attachments(draft.conversation) {

@@ -90,9 +90,9 @@ impl DataFormat for Runs {
     }
 
     fn card_notes(&self, _options: &ShapeOptions, _flat: bool) -> String {
-        "A row is a run, as it was read; `nodes` holds the nodes that it passed, in their order, each with the position \
-         of the node that it ran inside (`parent`). Inputs, outputs and metadata are any JSON: in JSON Lines they stand \
-         as such, in CSV and Parquet as JSON text, which readers that infer types need."
+        "A row is a run, as it was read; `nodes` has the nodes that ran, in order, each with the position of the node \
+         inside which it ran (`parent`). Inputs, outputs and metadata can be any JSON: in JSON Lines they are JSON \
+         values, in CSV and Parquet JSON text, because readers there need one type per column."
             .into()
     }
 

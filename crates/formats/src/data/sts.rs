@@ -46,8 +46,9 @@ impl DataFormat for Sts {
     }
 
     fn card_notes(&self, _options: &ShapeOptions, _flat: bool) -> String {
-        "Each file in `sessions` is one session: a line about it, then a line for each message. The Hub shows them as sessions, \
-         and `datasets` makes a row of each if `teich` is installed. The data file lists them with their ids."
+        "Each file in `sessions` is one session: a line about it, then a line for each message. The Hub shows them as \
+         sessions, and `datasets` reads each as a row if `teich` is installed. The data file lists them with their \
+         ids."
             .to_owned()
     }
 

@@ -134,8 +134,8 @@ fn why_not_to_learn(message: &Message<'_>) -> Option<LeftOut> {
         return Some(LeftOut::new(Reason::CutOffAnswer, detail));
     }
     let detail = match (message.train, message.label) {
-        (Some(false), _) => "an answer marked as not to be learnt",
-        (_, Some(Label::Rejected)) => "an answer labelled as rejected",
+        (Some(false), _) => "an answer marked as not to train on",
+        (_, Some(Label::Rejected)) => "an answer labeled as rejected",
         _ => return None,
     };
     Some(LeftOut::new(Reason::NotToLearn, detail))

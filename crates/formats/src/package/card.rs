@@ -145,13 +145,14 @@ fn counts(manifest: &Manifest, out: &mut String) {
     let lists: [(&str, &[Finding]); 4] = [
         (&of_written, &manifest.records.left_out_by_reason),
         ("Repaired", &manifest.records.repaired_by_kind),
-        ("Written, but trainers would refuse", &manifest.records.would_be_refused),
+        ("Written, but trainers would reject them", &manifest.records.would_be_refused),
         ("Notes", &manifest.records.warnings),
     ];
     for (title, findings) in lists {
         list(title, findings, out);
     }
-    out.push_str("`manifest.json` is the receipt, with checksums; `rejects.jsonl`, where present, names what was left out and why; `findings.jsonl`, where present, lists each repair and warning.\n\n");
+    out.push_str("`manifest.json` is the receipt, with checksums; `rejects.jsonl`, if present, names what was left out \
+                  and why; `findings.jsonl`, if present, lists each repair and warning.\n\n");
 }
 
 fn outputs(manifest: &Manifest, out: &mut String) {

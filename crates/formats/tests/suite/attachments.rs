@@ -158,11 +158,11 @@ fn nothing_that_answers_what_the_row_does_not_show_is_learnt() {
                 say("user", json!([picture(HELLO), text("what is <image> in HTML?")])),
                 say("assistant", "a")
             ]),
-            "`<image>` where nothing is shown",
+            "`<image>` where there is no attachment",
         ),
         (
             json!([say("user", "q"), say("assistant", "write <video>")]),
-            "`<video>` where nothing is shown",
+            "`<video>` where there is no attachment",
         ),
     ] {
         for format in ["standard", "ms-swift"] {
