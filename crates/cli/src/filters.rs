@@ -369,7 +369,8 @@ mod tests {
         section::<RunFilter>(&mut page);
         page.push_str(
             "\n`--copilot ID`, `--recipe ID` and `--application ID` are short for `--source` with one of these words and \
-             `--source-id ID`.\n",
+             `--source-id ID`.\nFor runs, `source` says what ran. The import format of a conversation is `format`; \
+             `retort documents show`, `retort documents\noriginal` and `retort share make` call it `--source`.\n",
         );
         section::<DocumentFilter>(&mut page);
         page

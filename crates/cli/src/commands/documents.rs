@@ -68,7 +68,7 @@ struct Show {
     #[arg(value_name = "ID")]
     id: String,
 
-    /// Import format, if documents of several formats have this id.
+    /// Import format of the document, if documents of several formats have this id.
     #[arg(long, value_name = "FORMAT")]
     source: Option<String>,
 
@@ -90,7 +90,7 @@ struct Original {
     #[arg(value_name = "ID")]
     id: String,
 
-    /// Import format, if documents of several formats have this id.
+    /// Import format of the document, if documents of several formats have this id.
     #[arg(long, value_name = "FORMAT")]
     source: Option<String>,
 

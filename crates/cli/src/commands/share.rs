@@ -51,7 +51,7 @@ struct Make {
     #[arg(value_name = "CONVERSATION")]
     conversation: String,
 
-    /// Import format, if conversations of several formats have this id.
+    /// Import format of the conversation (`--format` in filters), if conversations of several formats have this id.
     #[arg(long, value_name = "FORMAT")]
     source: Option<String>,
 
