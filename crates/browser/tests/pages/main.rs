@@ -567,7 +567,7 @@ async fn a_person_is_erased_by_an_owner_who_sees_first_what_would_go() {
         browser.press("form.card button.first").await;
         browser.until("Download the signed receipt").await;
         let body = browser.body().await;
-        assert!(body.contains("Completed. Begun") && body.contains("5 of 5"), "{body}");
+        assert!(body.contains("Completed. Started") && body.contains("5 of 5"), "{body}");
         browser.press(".actions a.first").await;
         let receipt = browser.downloaded("erasure-1.json").await;
         let receipt: Value = serde_json::from_slice(&receipt).unwrap();

@@ -47,7 +47,7 @@ struct Asked {
 }
 
 async fn settings(State(app): State<App>, visit: Visit, Query(asked): Query<Asked>) -> Response {
-    let done = asked.connected.then(|| "You can now sign in with your organisation.".to_owned());
+    let done = asked.connected.then(|| "You can now sign in with your organization.".to_owned());
     page(&app, &visit, done, None)
 }
 

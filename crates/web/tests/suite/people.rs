@@ -432,7 +432,7 @@ async fn a_sign_in_that_proves_no_address_is_connected_by_who_is_here() {
                 .get(location, &ann)
                 .await
                 .text()
-                .contains("You can now sign in with your organisation")
+                .contains("You can now sign in with your organization")
         );
 
         let reply = through_provider(server).await;
