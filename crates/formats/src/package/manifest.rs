@@ -317,7 +317,7 @@ pub struct ReadCounts {
 pub struct InputCount {
     /// Its name, without the folders above it.
     pub name: String,
-    /// The import format; none if nothing was recognised in it.
+    /// The import format; none if nothing was recognized in it.
     pub format: Option<String>,
     /// Items in it.
     pub items: u64,
