@@ -62,7 +62,7 @@ struct Deleting {
 struct Following {
     /// Its source, where the id alone is not enough.
     source: Option<String>,
-    /// The number of the round that is followed; the one that is shown, if not said.
+    /// The number of the round to append to. Default: the one that is shown.
     after: Option<u32>,
 }
 

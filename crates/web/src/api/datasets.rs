@@ -38,14 +38,14 @@ pub fn routes() -> OpenApiRouter<App> {
 #[serde(deny_unknown_fields, default)]
 #[into_params(parameter_in = Query)]
 struct Whose {
-    /// Those of everyone in the project, for its owners; else one's own.
+    /// Everyone's in the project, for its owners. Default: your own.
     everyone: Option<bool>,
     /// Anyone's that hold something that a person of this name owns, imported or held; for owners of the project.
     person: Option<String>,
-    /// At most so many: 1 to 1000, 1000 if not said.
+    /// Maximum number: 1 to 1000. Default: 1000.
     #[param(minimum = 1, maximum = 1000)]
     limit: Option<usize>,
-    /// Behind this dataset: `next` of the page before.
+    /// After this dataset: `next` of the previous page.
     after: Option<i64>,
 }
 

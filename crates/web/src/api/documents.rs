@@ -49,7 +49,7 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(download_original, keep_original))
 }
 
-/// Of which import format.
+/// The import format.
 #[derive(Clone, Debug, Default, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields, default)]
 #[into_params(parameter_in = Query)]
@@ -78,7 +78,7 @@ struct ChunkQuery {
     source: Option<String>,
     /// Behind how many chunks: `next` of the chunks before.
     after: u64,
-    /// At most so many: 1 to 100, 20 if not said.
+    /// Maximum number: 1 to 100. Default: 20.
     #[param(minimum = 1, maximum = 100)]
     limit: Option<usize>,
     /// Whether to include the embeddings.

@@ -32,7 +32,7 @@ pub fn routes() -> OpenApiRouter<App> {
 #[serde(deny_unknown_fields, default)]
 #[into_params(parameter_in = Query)]
 struct Behind {
-    /// Behind this erasure: `next` of the page before.
+    /// After this erasure: `next` of the previous page.
     after: Option<i64>,
 }
 

@@ -72,7 +72,8 @@ async fn start_export(
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct Counting {
-    /// `exact` or `near` duplicates; `none` if not said, unless the options of the export leave them out.
+    /// Which duplicates to count: `exact`, `near` or `none`. Default: those that the options of the export leave out,
+    /// otherwise `none`.
     #[serde(default)]
     duplicates: Option<String>,
 }
@@ -106,7 +107,7 @@ struct WholeProject {
     /// Name of the dataset: 1 to 64 characters.
     #[schema(max_length = 64, min_length = 1)]
     dataset_name: String,
-    /// `jsonl`, `csv` or `parquet`; `jsonl` if not said.
+    /// `jsonl`, `csv` or `parquet`. Default: `jsonl`.
     #[serde(default)]
     file_format: Option<String>,
 }

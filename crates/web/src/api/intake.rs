@@ -23,9 +23,9 @@ pub struct Intake {
     pub from: Option<String>,
     /// Owner of items that name none; without it, they have no owner.
     pub owner: Option<String>,
-    /// Keeps the ids of these items apart from others: an id becomes `NAMESPACE/ID`.
+    /// Prefixes ids, in case they collide with others: an id becomes `NAMESPACE/ID`.
     pub namespace: Option<String>,
-    /// Replace what is there under an id, even another conversation.
+    /// Replace what is stored under an id, even if it is a different conversation.
     pub replace: bool,
     /// Put pictures, sound and other files that are in the same archive as the histories into the conversations that show
     /// them, up to 20 MB for each conversation.

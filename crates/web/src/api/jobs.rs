@@ -19,12 +19,12 @@ const JOBS: usize = 50;
 #[serde(deny_unknown_fields, default)]
 #[into_params(parameter_in = Query)]
 pub struct Most {
-    /// At most so many: 1 to 1000, 50 if not said.
+    /// Maximum number: 1 to 1000. Default: 50.
     #[param(minimum = 1, maximum = 1000)]
     pub limit: Option<usize>,
-    /// Those of everyone in the project, for its owners; else one's own.
+    /// Everyone's in the project, for its owners. Default: your own.
     pub everyone: Option<bool>,
-    /// Behind this job: `next` of the page before.
+    /// After this job: `next` of the previous page.
     pub after: Option<i64>,
 }
 

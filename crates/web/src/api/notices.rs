@@ -33,7 +33,7 @@ pub fn routes() -> OpenApiRouter<App> {
 #[serde(deny_unknown_fields, default)]
 #[into_params(parameter_in = Query)]
 struct Behind {
-    /// Those behind this one; without it, the last 100.
+    /// Those after this one. Default: the last 100.
     after: Option<i64>,
 }
 

@@ -25,7 +25,7 @@ const PAGE: usize = 50;
 pub struct Page {
     /// Where the page begins: `next` of the page before.
     after: Option<String>,
-    /// Items on the page: 1 to 1000, 50 if not said.
+    /// Items per page: 1 to 1000. Default: 50.
     #[param(minimum = 1, maximum = 1000)]
     limit: Option<usize>,
 }

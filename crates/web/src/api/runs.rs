@@ -34,7 +34,7 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(show_flow))
 }
 
-/// Of which copilot or recipe.
+/// The copilot or recipe.
 #[derive(Clone, Debug, Default, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields, default)]
 #[into_params(parameter_in = Query)]
@@ -50,7 +50,7 @@ pub(super) struct Of {
 #[serde(deny_unknown_fields, default)]
 #[into_params(parameter_in = Query)]
 struct Which {
-    /// `copilot` or `recipe`; both, if not said.
+    /// `copilot` or `recipe`. Default: both.
     source: Option<String>,
 }
 

@@ -33,7 +33,7 @@ pub fn routes() -> OpenApiRouter<App> {
 #[serde(deny_unknown_fields, default)]
 #[into_params(parameter_in = Query)]
 struct Whose {
-    /// Those of everyone in the project, for its owners; else one's own.
+    /// Everyone's in the project, for its owners. Default: your own.
     everyone: Option<bool>,
 }
 

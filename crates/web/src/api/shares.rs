@@ -30,7 +30,7 @@ pub fn routes() -> OpenApiRouter<App> {
 #[serde(deny_unknown_fields, default)]
 #[into_params(parameter_in = Query)]
 struct Behind {
-    /// Behind this link: `next` of the page before.
+    /// After this link: `next` of the previous page.
     after: Option<i64>,
 }
 

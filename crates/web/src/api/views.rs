@@ -25,7 +25,7 @@ pub fn routes() -> OpenApiRouter<App> {
 #[serde(deny_unknown_fields, default)]
 #[into_params(parameter_in = Query)]
 struct Which {
-    /// Only the view of that name: the caller's, else one that is shared.
+    /// Only the view with this name: yours, or else a shared one.
     name: Option<String>,
 }
 
