@@ -128,7 +128,7 @@ pub struct Config {
     serve: ServeConfig,
 }
 
-/// What the file may say of a destination of schedules.
+/// The settings of a destination of schedules.
 #[derive(Debug, Default, Deserialize, PartialEq, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct DestinationConfig {
@@ -139,7 +139,7 @@ struct DestinationConfig {
     options: BTreeMap<String, String>,
 }
 
-/// What the file may say of a program that redaction rules may name.
+/// The settings of a program that redaction rules may name.
 #[derive(Debug, Default, Deserialize, PartialEq, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct RecogniserConfig {
@@ -148,7 +148,7 @@ struct RecogniserConfig {
     processes: Option<usize>,
 }
 
-/// What the file may say of the server.
+/// The settings of the server.
 #[derive(Debug, Default, Deserialize, PartialEq, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ServeConfig {

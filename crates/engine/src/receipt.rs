@@ -36,7 +36,7 @@ pub struct Origin {
     pub outputs: Option<Outputs>,
     /// What records were measured with.
     pub measured: BTreeMap<String, String>,
-    /// The benchmarks whose text was looked for.
+    /// The benchmarks whose text was searched for.
     pub decontamination: Option<Decontamination>,
 }
 

@@ -157,7 +157,7 @@ const OTHERS: &str = "(others)";
 /// Where items that were written come from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Origins {
-    /// Messages of assistants by the model that wrote them; an empty name counts those of no named model.
+    /// Messages of assistants by the model that wrote them; the empty name counts those whose model is not named.
     pub models: BTreeMap<String, u64>,
     /// Conversations by the code of their language, where it is certain.
     pub languages: BTreeMap<String, u64>,

@@ -581,7 +581,7 @@ pub struct RecordNotes {
     pub unrepaired: Vec<Noted<Repair>>,
     /// Why a trainer would refuse it for good, where the check is off.
     pub unfit: Option<Reason>,
-    /// What people should know.
+    /// Notes.
     pub warnings: Vec<Noted<Warning>>,
     /// The part of the item that the record is, if not the whole.
     pub part: Option<String>,

@@ -26,22 +26,22 @@ pub struct Mapping {
     /// What an item is: `conversation`, or `run`.
     #[serde(default)]
     kind: MappedKind,
-    /// The table of a database that it reads; none is all of them.
+    /// The table of a database to read. Default: all tables.
     table: Option<String>,
     /// Where the list of messages is.
     messages: Option<Path>,
     /// Where a message has its fields.
     #[serde(default)]
     message: BTreeMap<String, Path>,
-    /// Messages that are fields of the item.
+    /// Messages that are columns of the item.
     #[serde(default)]
     columns: Vec<Column>,
-    /// How rows that are a message each belong together.
+    /// How rows with one message each are joined.
     rows: Option<Joined>,
     /// The item's own fields.
     #[serde(default)]
     fields: BTreeMap<String, Path>,
-    /// The roles of the source's words for them.
+    /// The source's words for the roles.
     #[serde(default)]
     roles: BTreeMap<String, MappedRole>,
 }
@@ -76,7 +76,7 @@ struct Column {
 struct Joined {
     /// What the rows of one conversation have in common.
     key: Path,
-    /// A number or a time by which they follow one another.
+    /// A number or a time that orders them.
     order: Option<Path>,
 }
 
@@ -150,8 +150,8 @@ impl Mapping {
     }
 }
 
-/// Where a value is: keys and places in lists, `a.b[0].c`. A key with a dot or a bracket is written in quotes. A text on
-/// the way that is JSON is what it holds.
+/// Where a value is: keys and positions in lists, such as `a.b[0].c`. Write a key with a dot or a bracket in quotes. If
+/// a text on the path is JSON, the path continues inside it.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(try_from = "String")]
 #[schema(value_type = String)]

@@ -48,7 +48,7 @@ pub enum List {
     Repaired,
     /// With the check off: what a trainer would refuse.
     WouldBeRefused,
-    /// What people should know.
+    /// Notes.
     Warning,
     /// What was redacted, by rules.
     Redacted,

@@ -16,7 +16,7 @@ pub struct Manifest {
     pub retort_version: String,
     /// Name of the dataset.
     pub dataset_name: String,
-    /// The moment whose state was exported: the newest change of the input, where that is known.
+    /// The time whose state was exported: the newest change of the input, if it is known.
     pub snapshot: Option<String>,
     /// The window of the history that it covers, if it is one of a series that a schedule exports.
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -24,7 +24,7 @@ pub struct Manifest {
     /// The windows that it covers, if it was merged from the packages of a series.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub series: Option<SeriesMerged>,
-    /// What it was made for.
+    /// The purpose that it was made for.
     #[serde(default)]
     pub purpose: String,
     /// The node of the runs that it was made from.
@@ -40,28 +40,28 @@ pub struct Manifest {
     pub check: String,
     /// The other options, by name.
     pub options: std::collections::BTreeMap<String, String>,
-    /// What was to be exported.
+    /// What was selected.
     pub selection: FilterAsked,
     /// What was read.
     pub read: ReadCounts,
-    /// What became of the conversations: `selected = written + left_out`.
+    /// How many conversations were written and left out: `selected = written + left_out`.
     #[serde(skip_serializing_if = "Counts::is_nothing", default)]
     pub conversations: Counts,
-    /// The same of runs.
+    /// The same for runs.
     #[serde(skip_serializing_if = "Counts::is_nothing", default)]
     pub runs: Counts,
-    /// The same of documents.
+    /// The same for documents.
     #[serde(skip_serializing_if = "Counts::is_nothing", default)]
     pub documents: Counts,
-    /// What became of the records.
+    /// How many records were written, repaired and left out.
     pub records: RecordCounts,
-    /// What redaction found and replaced, if it was asked for.
+    /// What redaction found and replaced, if it was on.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub redaction: Option<RedactionCounts>,
-    /// The benchmarks whose text was looked for, if there were any.
+    /// The benchmarks whose text was searched for, if there were any.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub decontamination: Option<Decontamination>,
-    /// Where the items that were written come from, if papers were asked for.
+    /// Where the items that were written come from, if papers were written.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub origins: Option<OriginsTold>,
     /// The outputs, if there are several.
@@ -72,11 +72,11 @@ pub struct Manifest {
     /// Tools that were renamed, up to a bound.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub renamed_tools: Vec<Renamed>,
-    /// The files of the package, without this one.
+    /// The files of the package, except this one.
     pub files: Vec<DataFile>,
 }
 
-/// One of a series of windows of the history; each begins where the one before it ended.
+/// A window in a series; each begins where the previous one ended.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct WindowTold {
     /// Name of the schedule.
@@ -107,7 +107,7 @@ pub struct WindowSpan {
     pub late: u64,
 }
 
-/// The windows of a series that were merged to one dataset, which has the last state of each item.
+/// The windows of a series that were merged into one dataset, which has the last state of each item.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SeriesMerged {
     /// Name of the schedule.
@@ -124,8 +124,8 @@ pub struct SeriesMerged {
     pub changes_to: i64,
     /// Records of earlier states, which a later window replaced.
     pub replaced: u64,
-    /// Papers of the windows that the dataset does not have: they say who wrote all answers of a window, and no window says
-    /// that of its single records.
+    /// Papers of the windows that the dataset does not have: they describe each window as a whole, not its single
+    /// records.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub papers_left_out: Vec<String>,
 }
@@ -141,9 +141,9 @@ pub struct RedactionCounts {
     /// The programs of the user's own rules.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub programs: Vec<RedactionProgram>,
-    /// A hash of all rules and of their programs. Two datasets with the same one were searched for the same.
+    /// A hash of all rules and of their programs. Datasets with the same hash were searched for the same things.
     pub rules_sha256: String,
-    /// What was done with it, unless a rule says otherwise.
+    /// What was done with matches, unless a rule says otherwise.
     pub action: String,
     /// What was found, by the name of the rule.
     pub found: Vec<RedactedCount>,
@@ -154,7 +154,7 @@ pub struct RedactionCounts {
 pub struct RedactionProgram {
     /// The name of the rule.
     pub rule: String,
-    /// What was run, without folders.
+    /// The program, without its folder.
     pub program: String,
     /// A hash of its command and of the files that the command names.
     pub sha256: String,
@@ -171,10 +171,10 @@ pub struct RedactedCount {
     pub items: u64,
 }
 
-/// The benchmarks whose text was looked for.
+/// The benchmarks whose text was searched for.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Decontamination {
-    /// Words in a row that an item and a benchmark have in common.
+    /// How many words in a row an item and a benchmark have in common.
     pub words: u64,
     /// What was done with such items: `leave-out` or `report`.
     pub action: String,
@@ -187,7 +187,7 @@ pub struct Decontamination {
 /// Where the items that were written come from.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct OriginsTold {
-    /// Messages of assistants by the model that wrote them; an empty name counts those of no named model.
+    /// Messages of assistants by the model that wrote them; the empty name counts those whose model is not named.
     pub models: Vec<ModelCount>,
     /// Conversations by their language, where it is certain.
     pub languages: Vec<LanguageCount>,
@@ -228,7 +228,7 @@ pub struct BenchmarkCount {
     pub sha256: String,
     /// Examples in it.
     pub examples: u64,
-    /// Of them, those that are too short to be looked for.
+    /// How many of them are too short to be searched for.
     #[serde(skip_serializing_if = "is_nought", default)]
     pub too_short: u64,
 }
@@ -245,13 +245,13 @@ pub struct Renamed {
 /// The filter, as it was given.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct FilterAsked {
-    /// Deleted conversations that the filter left out only because it did not ask for them.
+    /// Deleted conversations that match the filter except that it does not select deleted ones.
     #[serde(skip_serializing_if = "is_nought", default)]
     pub deleted_left_out: u64,
-    /// Items that the filter matches, but that are not in the sample.
+    /// Items that match the filter but are not in the sample.
     #[serde(skip_serializing_if = "is_nought", default)]
     pub not_sampled: u64,
-    /// The fields that were set, as a filter is serialised.
+    /// The fields that were set, as a filter is serialized.
     #[serde(flatten)]
     pub fields: serde_json::Map<String, serde_json::Value>,
 }
@@ -325,23 +325,23 @@ pub struct InputCount {
     pub refused: u64,
 }
 
-/// What became of the selected items of one kind.
+/// How many selected items of one kind were written and left out.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Counts {
-    /// Those that were selected.
+    /// Selected.
     pub selected: u64,
-    /// Those from which at least one record was written.
+    /// Items from which at least one record was written.
     pub written: u64,
-    /// Those from which nothing was written.
+    /// Items from which nothing was written.
     pub left_out: u64,
-    /// Those left out, by reason.
+    /// Left out, by reason.
     pub left_out_by_reason: Vec<Finding>,
 }
 
 /// A dataset in several outputs.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct SplitCounts {
-    /// What is never divided between two outputs: `conversation`, `user`, `family` or `duplicates`.
+    /// What is never split over two outputs: `conversation`, `user`, `family` or `duplicates`.
     pub group_by: String,
     /// The outputs.
     pub outputs: Vec<OutputCounts>,
@@ -357,11 +357,11 @@ pub struct SplitCounts {
 pub struct OutputCounts {
     /// Its name.
     pub name: String,
-    /// Its share of all groups, as asked.
+    /// Its requested share of all groups.
     pub share: String,
     /// Groups from which something was written to it.
     pub groups: u64,
-    /// What became of the items that belong to it: `selected = written + left_out`.
+    /// How many of its items were written and left out: `selected = written + left_out`.
     #[serde(flatten)]
     pub items: Counts,
     /// Records in it.
@@ -370,24 +370,25 @@ pub struct OutputCounts {
     pub files: Vec<String>,
 }
 
-/// What became of the records.
+/// How many records were written, repaired and left out.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct RecordCounts {
     /// Those written.
     pub written: u64,
-    /// Those left out of items that were written.
+    /// Records left out of items that were written.
     pub left_out_by_reason: Vec<Finding>,
-    /// Those written that were repaired.
+    /// Written records that were repaired.
     pub repaired: u64,
     /// What was repaired, by kind; a record may be counted under several kinds.
     pub repaired_by_kind: Vec<Finding>,
-    /// With the check off: what trainers would refuse, by the repair that it needs, or by the reason why nothing would help.
+    /// With the check off: what trainers would reject, by the repair that it needs, or by the reason why it cannot be
+    /// repaired.
     pub would_be_refused: Vec<Finding>,
-    /// What people should know.
+    /// Notes.
     pub warnings: Vec<Finding>,
     /// How long they are.
     pub lengths: Lengths,
-    /// How long they are as a model sees them, where that was measured.
+    /// How long they are as a model sees them, if that was measured.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub seen_lengths: Option<SeenBy>,
 }
@@ -399,13 +400,13 @@ pub struct SeenBy {
     pub unit: String,
     /// Of all records together.
     pub total: u64,
-    /// How much of that is learnt.
+    /// How much of that is trained on.
     pub learnt: u64,
-    /// The length that half of the records do not exceed.
+    /// The median.
     pub p50: u64,
-    /// That 90 percent do not exceed.
+    /// The 90th percentile.
     pub p90: u64,
-    /// That 99 percent do not exceed.
+    /// The 99th percentile.
     pub p99: u64,
     /// Of the longest.
     pub longest: u64,
@@ -437,7 +438,7 @@ pub struct Finding {
 pub struct Column {
     /// Its name.
     pub name: String,
-    /// Its type, as `text`, `list<text>`, `struct<…>`, `json`.
+    /// Its type, such as `text`, `list<text>`, `struct<…>` or `json`.
     #[serde(rename = "type")]
     pub kind: String,
     /// Whether it may be absent.

@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 pub struct PaperNotes {
     /// What the dataset is, in a few sentences.
     pub description: Option<String>,
-    /// Its licence: an SPDX identifier or a URL.
+    /// Its license: an SPDX identifier or a URL.
     pub license: Option<String>,
     /// Its page on the web.
     pub url: Option<String>,
@@ -20,7 +20,7 @@ pub struct PaperNotes {
     pub published: Option<String>,
     /// Who made it.
     pub creator: Option<String>,
-    /// Whom to ask about it.
+    /// Who to ask about it.
     pub contact: Option<String>,
     /// How to cite it.
     pub citation: Option<String>,
@@ -33,26 +33,26 @@ pub struct PaperNotes {
     pub source: Vec<SourceNote>,
 }
 
-/// What a user wrote on a source.
+/// The user's notes on a source.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SourceNote {
-    /// What it is called.
+    /// Its name.
     pub name: Option<String>,
-    /// The inputs that came from it, by their names in the receipt; `*` matches any characters. Without any, all that no
-    /// other source names.
+    /// The inputs that came from it, by their names in the receipt; `*` matches any characters. Default: all inputs
+    /// that no other source names.
     #[serde(default)]
     pub inputs: Vec<String>,
     /// What kind of source it is.
     #[serde(default)]
     pub category: SourceCategory,
-    /// Its licence, or on what ground it is used.
+    /// Its license, or the legal ground for using it.
     pub license: Option<String>,
     /// Its page on the web.
     pub url: Option<String>,
     /// When it was collected.
     pub collected: Option<String>,
-    /// What else is to be said of it.
+    /// Further notes on it.
     pub note: Option<String>,
 }
 
