@@ -74,7 +74,7 @@ impl Service {
         match self.audit_limits.add(writer, what, now, self.settings.quotas.audit_per_day) {
             Fate::Written => {}
             Fate::FirstCounted => {
-                let object = "too many entries: from here on they are counted";
+                let object = "too many entries; further ones are only counted";
                 return Ok(self.store.add_audit(&NewAudit { object, ..entry.clone() }, now)?);
             }
             Fate::Counted => return Ok(()),

@@ -30,7 +30,7 @@ fn a_person_fills_no_more_of_the_log_than_their_quota_and_the_rest_is_counted() 
     invite(&office, &ann, 50);
     let said = said_of(&office, "ann");
     assert_eq!(said.len(), 11, "{said:?}");
-    assert_eq!(said[10], "invite too many entries: from here on they are counted");
+    assert_eq!(said[10], "invite too many entries; further ones are only counted");
 
     // Neither others nor someone who opens the store directly are affected.
     invite(&office, &ben, 5);

@@ -332,7 +332,7 @@ async fn the_refusals_of_one_person_do_not_fill_the_audit_log() {
                 objects.partition(|object| object.contains("counted"));
             (others.len(), counts)
         };
-        let begun = "too many entries: from here on they are counted";
+        let begun = "too many entries; further ones are only counted";
         assert_eq!(refused().await, (60, vec![begun.to_owned()]));
         server.clock.advance(Duration::from_secs(60));
         let (written, said) = refused().await;
