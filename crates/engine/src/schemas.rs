@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 /// All of them.
 pub const FILES: &[FileSchema] = &[FileSchema {
     name: "redaction-rules",
-    about: "rules of one's own for `--redact FILE.toml`",
+    about: "your own rules for `--redact FILE.toml`",
     schema: redaction_rules,
 }];
 

@@ -140,7 +140,7 @@ fn a_wrong_mapping_is_refused_with_what_is_wrong() {
     let place = Place::new();
     place.file("in.jsonl", chats(1));
     for (map, words) in [
-        ("messages = 'a..b'", "is no path"),
+        ("messages = 'a..b'", "is not a path"),
         ("messages = 'a'", "[message] must say where `role` and `text` are"),
         ("[fields]\nid = 'x'", "needs one of `messages`"),
         (

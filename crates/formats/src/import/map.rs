@@ -167,7 +167,7 @@ impl TryFrom<String> for Path {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
-        let fail = || format!("`{text}` is no path; write it like `a.b[0].c`");
+        let fail = || format!("`{text}` is not a path; write it like `a.b[0].c`");
         let mut steps = Vec::new();
         let mut rest = text.as_str();
         while !rest.is_empty() {
@@ -233,7 +233,7 @@ impl ImportFormat for Mapped {
     }
 
     fn about(&self) -> &'static str {
-        "a mapping of one's own, given with `--map`"
+        "your own mapping, given with `--map`"
     }
 
     fn notes(&self) -> &'static str {
@@ -273,7 +273,7 @@ impl ImportFormat for Mapped {
         notes.count(&parser);
         let Some(first) = items.first().filter(|raw| fields::kind(raw) == Some(Kind::Object))
         else {
-            return Err(ItemError::new(Refusal::UnknownShape, 0, "an item that is no object"));
+            return Err(ItemError::new(Refusal::UnknownShape, 0, "an item that is not an object"));
         };
         match self.0.kind {
             MappedKind::Run => self.run(first, notes),
@@ -530,9 +530,10 @@ pub fn suggest(items: &[String]) -> String {
 
     let values: Vec<Value> =
         items.iter().filter_map(|item| serde_json::from_str(item).ok()).collect();
-    let mut map = String::from("# A first mapping, to be looked over: see docs/mapping.md.\n");
+    let mut map =
+        String::from("# A draft of a mapping; check it before you use it: see docs/mapping.md.\n");
     let Some(first @ Value::Object(own)) = values.iter().find(|value| value.is_object()) else {
-        map.push_str("# The items are no objects, which a mapping cannot read.\n");
+        map.push_str("# The items are not objects, so a mapping cannot read them.\n");
         return map;
     };
     fn speaks(value: &Value) -> Option<(&str, &str)> {
@@ -619,7 +620,7 @@ pub fn suggest(items: &[String]) -> String {
                 None => {
                     let _ = write!(
                         map,
-                        "\n# Where is what the {role} says?\n# [[columns]]\n# role = '{role}'\n# path = ''\n"
+                        "\n# Where is the text of the {role}?\n# [[columns]]\n# role = '{role}'\n# path = ''\n"
                     );
                 }
             }

@@ -124,7 +124,7 @@ impl Query {
         let operator = OPERATORS.iter().find(|(word, _)| *word == written.value);
         if let Some((word, instead)) = operator.filter(|_| !written.is_quoted) {
             return Err(format!(
-                "`{word}` is no operator: {instead}; to search for the word, put it in quotes"
+                "`{word}` is not an operator: {instead}; to search for the word, put it in quotes"
             ));
         }
         let (words, is_start) = words_sought(written.value);
@@ -326,7 +326,7 @@ mod tests {
             ("turns:many", "is not a range of whole numbers"),
             ("type:poem", "unknown type of conversation"),
             ("turns:1 turns:2", "`turns:` is given twice"),
-            ("a OR b", "`OR` is no operator: for alternatives"),
+            ("a OR b", "`OR` is not an operator: for alternatives"),
             ("!!", "`!!` has no letters or digits"),
             ("-", "`-` has no letters or digits"),
             ("ab*", "`ab*` needs at least 3 letters"),
