@@ -96,7 +96,7 @@ fn read<'a>(
 ) -> Result<Conversation<'a>, ItemError> {
     let steps = map
         .take(&["steps"], fields::list)
-        .ok_or_else(|| ItemError::new(Refusal::BadField, 0, "the `steps` are no list"))?;
+        .ok_or_else(|| ItemError::new(Refusal::BadField, 0, "the `steps` are not a list"))?;
     let mut conversation = Conversation { kind: Held::Agent, ..Conversation::default() };
     // Ids and names of models stay where they were, so that a trajectory can be written as it was.
     let ids = IDS.iter().filter_map(|name| map.peek(name).and_then(fields::id));

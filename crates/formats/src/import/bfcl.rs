@@ -286,7 +286,7 @@ fn model_of(entry: Entry<'_>) -> Option<&str> {
 }
 
 fn unknown() -> ItemError {
-    ItemError::new(Refusal::BadField, 0, "a turn of `question` is no list of messages")
+    ItemError::new(Refusal::BadField, 0, "a turn of `question` is not a list of messages")
 }
 
 /// Whether its `question` is a list of turns, each a list of messages.

@@ -41,7 +41,7 @@ pub(super) fn each_message<'a>(
             let text = parser.string()?.into_cow().into_owned();
             let mut inner = Parser::lenient(&text);
             if !text.trim_start().starts_with('[') {
-                return Err(ItemError::new(Refusal::BadField, at, "the messages are no list"));
+                return Err(ItemError::new(Refusal::BadField, at, "the messages are not a list"));
             }
             let mut take = |message: Message<'_>| take(message.into_owned());
             each_of_list(&mut inner, known, notes, &mut take)
@@ -50,7 +50,7 @@ pub(super) fn each_message<'a>(
             notes.count(&inner);
             Ok(())
         }
-        _ => Err(ItemError::new(Refusal::BadField, parser.at(), "the messages are no list")),
+        _ => Err(ItemError::new(Refusal::BadField, parser.at(), "the messages are not a list")),
     }
 }
 
@@ -68,7 +68,7 @@ fn each_of_list<'a>(
             return Err(ItemError::new(
                 Refusal::BadField,
                 parser.at(),
-                "a message that is no object",
+                "a message that is not an object",
             ));
         }
         // Most say this and no more.

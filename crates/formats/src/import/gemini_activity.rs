@@ -46,7 +46,7 @@ impl ImportFormat for GeminiActivity {
         let told = title.decoded();
         let prompt = told.strip_prefix("Prompted").map(str::trim_start).map(str::to_owned);
         if answers.is_empty() && prompt.is_none() {
-            return Err(unknown("an activity that is no prompt"));
+            return Err(unknown("an activity that is not a prompt"));
         }
         let created_at = map.take(&["time"], fields::time);
         let question: Text<'a> = prompt.map_or_else(|| title.clone(), Text::from);

@@ -67,7 +67,7 @@ impl ImportFormat for LobeChat {
         let mut groups: HashMap<Key, Vec<(usize, FieldMap<'a>)>> = HashMap::new();
         for (at, raw) in list.iter().enumerate() {
             let Some(map) = FieldMap::of(raw, notes) else {
-                let why = format!("messages[{at}] is no object");
+                let why = format!("messages[{at}] is not an object");
                 return Err(ItemError::new(Refusal::BadField, 0, why));
             };
             let key = ["sessionId", "topicId", "threadId"].map(|name| {

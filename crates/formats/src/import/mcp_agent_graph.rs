@@ -133,7 +133,7 @@ impl<'a> Read<'a> {
             return Err(ItemError::new(
                 Refusal::UnknownShape,
                 parser.at(),
-                "a document that is no object",
+                "a document that is not an object",
             ));
         }
         let conversation = &mut self.conversation;
@@ -194,7 +194,7 @@ impl<'a> Read<'a> {
 }
 
 fn rounds<'a>(parser: &mut Parser<'a>, notes: &mut Notes) -> Result<Vec<Round<'a>>, ItemError> {
-    list(parser, notes, "the rounds are no list", |parser, position, notes| {
+    list(parser, notes, "the rounds are not a list", |parser, position, notes| {
         let mut round =
             Round { number: u32::try_from(position + 1).unwrap_or(u32::MAX), ..Round::default() };
         let mark = notes.mark();
@@ -236,7 +236,7 @@ fn round_field<'a>(
 }
 
 fn tasks<'a>(parser: &mut Parser<'a>, notes: &mut Notes) -> Result<Vec<Task<'a>>, ItemError> {
-    list(parser, notes, "the tasks are no list", |parser, position, notes| {
+    list(parser, notes, "the tasks are not a list", |parser, position, notes| {
         let mut task = Task::default();
         let mark = notes.mark();
         each_field(parser, notes, |parser, key, notes| {

@@ -94,7 +94,7 @@ fn conversation<'a>(
     let chat = row.take(&["chat"], fields::object_within);
     let mark = notes.mark();
     let mut chat = match &chat {
-        Some(raw) => FieldMap::of(raw, notes).ok_or_else(|| unknown("`chat` is no object"))?,
+        Some(raw) => FieldMap::of(raw, notes).ok_or_else(|| unknown("`chat` is not an object"))?,
         None => std::mem::take(&mut row),
     };
     if !chat.has(&["history", "messages"]) {

@@ -58,7 +58,7 @@ pub(super) fn each_line<'a>(
 }
 
 fn unknown(at: usize) -> ItemError {
-    ItemError::new(Refusal::UnknownShape, at, "a line of a session that is no object")
+    ItemError::new(Refusal::UnknownShape, at, "a line of a session that is not an object")
 }
 
 /// Why a session that says nothing is refused.

@@ -248,7 +248,7 @@ pub(super) fn each<'a>(
         let mark = notes.mark();
         let Some(map) = FieldMap::of(raw, notes) else {
             if says(raw, Least::Word) {
-                let why = format!("{name}[{at}] is no object");
+                let why = format!("{name}[{at}] is not an object");
                 return Err(ItemError::new(Refusal::BadField, 0, why));
             }
             continue;

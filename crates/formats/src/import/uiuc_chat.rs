@@ -181,7 +181,7 @@ impl<'a> Read<'a> {
 
     fn convo(&mut self, parser: &mut Parser<'a>, notes: &mut Notes) -> Result<(), ItemError> {
         if parser.kind()? != JsonKind::Object {
-            return Err(ItemError::new(Refusal::BadField, parser.at(), "`convo` is no object"));
+            return Err(ItemError::new(Refusal::BadField, parser.at(), "`convo` is not an object"));
         }
         let conversation = &mut self.conversation;
         let mut has_messages = false;

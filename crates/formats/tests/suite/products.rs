@@ -588,7 +588,7 @@ fn geminis_activity_is_a_prompt_with_its_answer() {
     assert_eq!(paths(&conversation), [""; 0]);
     let text = activity("Gave feedback: Good response", json!([])).to_string();
     let error = recognise(&Sniff::of(&text)).unwrap().read_all(&text, &mut Notes::default());
-    assert_eq!(error.unwrap_err().message, "an activity that is no prompt");
+    assert_eq!(error.unwrap_err().message, "an activity that is not a prompt");
 }
 
 /// Where the fixtures are of which format, how many conversations are in each, and the keys under which what was said is.
