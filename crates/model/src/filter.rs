@@ -99,8 +99,8 @@ mod tests {
     #[test]
     fn what_a_filter_does_not_take_is_named() {
         for (json, expect) in [
-            (r#"{"serch":["a"]}"#, "unknown field `serch`; did you mean `search`?, expected one"),
-            (r#"{"poem":1}"#, "unknown field `poem`, expected one of `search`"),
+            (r#"{"serch":["a"]}"#, "unknown field `serch`; did you mean `search`? (known fields"),
+            (r#"{"poem":1}"#, "unknown field `poem` (known fields: `search`"),
             (r#"{"type":"chat"}"#, "`type` is a list"),
             (r#"{"type":["poem"]}"#, "unknown type of conversation `poem`"),
             (r#"{"type":[1]}"#, "`type` is a text"),

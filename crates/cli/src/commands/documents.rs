@@ -305,7 +305,7 @@ impl Purge {
         }
         if meant > 0 {
             let question = format!(
-                "{} will be permanently deleted; datasets that contain them stay",
+                "{} will be permanently deleted; datasets made from them stay",
                 several(meant, "document")
             );
             confirm(&question, self.yes)?;

@@ -40,7 +40,7 @@ fn with_schema(name: &str) -> Result<String, String> {
         Some((.., schema)) => Ok(format!("{schema:#}\n")),
         None => {
             let names: Vec<_> = all.iter().map(|(name, ..)| *name).collect();
-            Err(format!("no schema for `{name}`; there is one for {}", names.join(", ")))
+            Err(format!("no schema for `{name}`; use one of {}", names.join(", ")))
         }
     }
 }

@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use clap::Args;
 use retort_formats::judgements::Rows;
 use retort_model::bounds::IDS_LISTED;
+use retort_service::io_reason;
 use retort_web::wire::Judged;
 
 use super::{FOUND, Failure, print};
@@ -46,7 +47,9 @@ impl Judge {
         for path in &self.files {
             let input: Box<dyn BufRead> = match path == Path::new("-") {
                 true => Box::new(stdin().lock()),
-                false => Box::new(BufReader::new(File::open(path).map_err(|why| told(path, why))?)),
+                false => Box::new(BufReader::new(File::open(path).map_err(|why| {
+                    format!("cannot read `{}`: {}", path.display(), io_reason(&why))
+                })?)),
             };
             judge(&client, path, input, &mut all)?;
         }

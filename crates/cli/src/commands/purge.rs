@@ -36,7 +36,7 @@ impl Purge {
         let number = known(&client, &selection)?;
         if number > 0 && !how.is_dry {
             let question = format!(
-                "{} will be permanently deleted; datasets that contain them stay",
+                "{} will be permanently deleted; datasets made from them stay",
                 several(number, "conversation")
             );
             confirm(&question, self.yes)?;

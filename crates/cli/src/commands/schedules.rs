@@ -221,7 +221,7 @@ impl When {
 impl Add {
     fn schedule(self, client: &Client) -> Result<wire::NewSchedule, Failure> {
         if self.when.cron.is_none() && self.when.every_hours.is_none() {
-            return Err(misuse("say when it runs: `--cron '0 2 * * *'` or `--every-hours 6`"));
+            return Err(misuse("say when it runs, with `--cron '0 2 * * *'` or `--every-hours 6`"));
         }
         let selection = self.view.selection(client, self.filtering.0)?;
         let options = self.records.0.and(self.model.0).and(self.package.0);

@@ -378,11 +378,7 @@ fn what_was_deleted_is_restored_as_it_was() {
 fn what_is_purged_is_gone_and_asked_for_before() {
     let place = varied();
     let ran = place.refused(&["purge", "c1", "c4"], "2 conversations will be permanently deleted");
-    assert!(
-        ran.err.contains("datasets that contain them stay; confirm with `--yes`"),
-        "{}",
-        ran.err
-    );
+    assert!(ran.err.contains("datasets made from them stay; confirm with `--yes`"), "{}", ran.err);
     assert_eq!(place.listed(&[]).len(), 5);
     assert_eq!(place.ok(&["purge", "c1", "c4", "--yes"]).err, "purged 2 of 2 conversations\n");
     place.refused(&["show", "c1"], "there is no conversation `c1`");

@@ -241,7 +241,7 @@ pub(super) fn unknown(name: &str, known: impl Iterator<Item = &'static str>) -> 
     let near = nearest(name, known.iter().copied());
     let hint = near.map(|one| format!("; did you mean `{one}`?")).unwrap_or_default();
     let names: Vec<_> = known.iter().map(|one| format!("`{one}`")).collect();
-    format!("unknown field `{name}`{hint}, expected one of {}", names.join(", "))
+    format!("unknown field `{name}`{hint} (known fields: {})", names.join(", "))
 }
 
 /// Whether two names have the same letters in another order.
