@@ -41,7 +41,7 @@ function send(file, line) {
         : "Uploaded, waiting for the server";
     });
     const fail = (text) => done({ jobs: [], troubles: [text] });
-    request.addEventListener("error", () => fail("The connection broke. Try again."));
+    request.addEventListener("error", () => fail("The connection was lost. Try again."));
     request.addEventListener("load", () => {
       try {
         const said = JSON.parse(request.responseText);

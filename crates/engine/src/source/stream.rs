@@ -87,7 +87,7 @@ pub enum PassedOver {
 
 named!(
     PassedOver,
-    "reason to pass over a file",
+    "reason to skip a file",
     NotAHistory = "not-a-history",
     NotSupported = "not-supported",
     Hidden = "hidden",

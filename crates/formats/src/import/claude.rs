@@ -35,7 +35,7 @@ impl ImportFormat for Claude {
          answer with calls becomes a message for each time that the model spoke, with the results between them; \
          thinking is the reasoning; text extracted from attached files is part of the question, other files are parts \
          without their bytes. Edited questions and answers are sibling rounds. `users.json`, `projects.json` and \
-         `memories.json` are passed over."
+         `memories.json` are skipped."
     }
 
     fn recognises(&self, sniff: &Sniff<'_>) -> bool {

@@ -42,8 +42,8 @@ impl ImportFormat for CursorChats {
          with their results and errors, pictures, models and tokens are kept; the code and files that Cursor attached \
          to a question are kept as metadata. A chat whose list names a bubble that the database no longer has is not \
          understood; bubbles that are in no list, such as those of answers that were undone, are kept as metadata. \
-         Chats of versions before 0.40, which are in the databases of the workspaces, are passed over. Written from \
-         public code that reads such databases, as no specification is public; no real file was available."
+         Chats of versions before 0.40, which are in the databases of the workspaces, are skipped. Written from public \
+         code that reads such databases, as no specification is public; no real file was available."
     }
 
     fn recognises(&self, sniff: &Sniff<'_>) -> bool {

@@ -35,8 +35,8 @@ impl ImportFormat for Droid {
     }
 
     fn notes(&self) -> &'static str {
-        "Droid keeps its sessions below `~/.factory/sessions`; give the folder to Retort as it is (the settings beside a \
-         session are passed over). Calls, results, errors and thinking are kept; lists of things to do are kept under \
+        "Droid keeps its sessions below `~/.factory/sessions`; give the folder to Retort as it is (the settings beside \
+         a session are skipped). Calls, results, errors and thinking are kept; lists of things to do are kept under \
          `events`. The summary of a compaction follows what it sums up."
     }
 

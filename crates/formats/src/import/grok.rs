@@ -30,7 +30,7 @@ impl ImportFormat for Grok {
          `prod-grok-backend.json` from it. Regenerated answers are sibling rounds. The thinking trace, or else the \
          texts of the steps, become the reasoning, search results contexts, files and pictures parts without their \
          bytes. Everything else in a response is kept as metadata. The rest of the archive (sign-ins, billing) is \
-         passed over. Written from shared exports, as no specification is public."
+         skipped. Written from shared exports, as no specification is public."
     }
 
     fn recognises(&self, sniff: &Sniff<'_>) -> bool {

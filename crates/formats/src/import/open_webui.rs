@@ -32,15 +32,16 @@ impl ImportFormat for OpenWebUi {
     }
 
     fn notes(&self) -> &'static str {
-        "In Open WebUI, Settings → Data Controls → Export Chats; an admin exports everybody's under Admin Panel → Settings \
-         → Database, and ratings under Admin Panel → Evaluations → Feedbacks → Export. One chat's export, the bare `chat` \
-         object, the database `webui.db`, and rows of its tables `chat` and `feedback` as JSON or CSV are read, too.\n\nRegenerated answers, answers \
-         of several models and edits are sibling rounds. Reasoning, calls, their results and code that ran are taken from \
-         `output`, or else from the HTML blocks in an answer's text. Retrieved `sources` are contexts, files parts without \
-         their bytes, ratings feedback; the system prompt of a chat becomes a system message. A feedback export gives the \
-         chat of its snapshot; without a snapshot, a rating is refused. Suggested follow-ups, status messages and the text \
-         before an edit are kept as metadata. The list `messages` beside `history`, which holds the shown path again, is \
-         dropped; the table `chat_message`, which repeats the chats, is passed over. Written from Open WebUI's code and from shared exports."
+        "In Open WebUI, Settings → Data Controls → Export Chats; an admin exports everybody's under Admin Panel → \
+         Settings → Database, and ratings under Admin Panel → Evaluations → Feedbacks → Export. One chat's export, the \
+         bare `chat` object, the database `webui.db`, and rows of its tables `chat` and `feedback` as JSON or CSV are \
+         read, too.\n\nRegenerated answers, answers of several models and edits are sibling rounds. Reasoning, calls, \
+         their results and code that ran are taken from `output`, or else from the HTML blocks in an answer's text. \
+         Retrieved `sources` are contexts, files parts without their bytes, ratings feedback; the system prompt of a \
+         chat becomes a system message. A feedback export gives the chat of its snapshot; without a snapshot, a rating \
+         is refused. Suggested follow-ups, status messages and the text before an edit are kept as metadata. The list \
+         `messages` beside `history`, which holds the shown path again, is dropped; the table `chat_message`, which \
+         repeats the chats, is skipped. Written from Open WebUI's code and from shared exports."
     }
 
     fn recognises(&self, sniff: &Sniff<'_>) -> bool {

@@ -33,7 +33,7 @@ impl ImportFormat for Poe {
          log the requests as JSON Lines and give them to Retort. Later requests of a conversation continue earlier \
          ones, and the last is kept. A request has no answer to its own question; the next one has. Likes and dislikes \
          become feedback, attachments parts, and the text that Poe extracted from them becomes part of the question. \
-         Requests of other types are passed over. Written from Poe's specification of the protocol."
+         Requests of other types are skipped. Written from Poe's specification of the protocol."
     }
 
     fn recognises(&self, sniff: &Sniff<'_>) -> bool {

@@ -84,7 +84,7 @@ impl SchedulePlan {
             ));
         }
         if self.timing.settle_minutes > MOST_SETTLE_MINUTES {
-            return refused(format!("a period settles in at most {MOST_SETTLE_MINUTES} minutes"));
+            return refused(format!("the settling time is at most {MOST_SETTLE_MINUTES} minutes"));
         }
         if self.timing.settle_minutes > 0 && self.timing.window != WindowKind::Period {
             return refused("only the window `period` takes a settling time".into());
@@ -96,7 +96,9 @@ impl SchedulePlan {
             ));
         }
         if matches!(self.keep, Some(Keep::Datasets(0) | Keep::Days(0))) {
-            return refused("keep at least one dataset, or those of one day".into());
+            return refused(
+                "keep at least one dataset, or the datasets of at least one day".into(),
+            );
         }
         Ok(())
     }
