@@ -15,7 +15,7 @@ pub struct Audited {
     pub id: i64,
     /// When.
     pub at: Option<String>,
-    /// Who; null if they did not say, or said wrong.
+    /// Who; null if they were not signed in.
     pub person: Option<String>,
     /// What they did.
     pub action: String,
@@ -23,7 +23,7 @@ pub struct Audited {
     pub object: String,
     /// Whether they were refused.
     pub refused: bool,
-    /// From which address of the network.
+    /// The network address that the request came from.
     pub address: Option<String>,
     /// The request's id.
     pub request: Option<String>,
@@ -44,12 +44,12 @@ impl From<&AuditEntry> for Audited {
     }
 }
 
-/// A page of the audit log, the newest first.
+/// A page of the audit log, newest first.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct AuditPage {
     /// The entries.
     pub entries: Vec<Audited>,
-    /// What `after` is for the next page; null on the last.
+    /// The value of `after` for the next page; null on the last page.
     pub next: Option<i64>,
 }
 
@@ -66,11 +66,11 @@ pub struct AuditQuery {
     pub from: Option<String>,
     /// Before this date or moment.
     pub before: Option<String>,
-    /// Only who was refused.
+    /// Only refused actions.
     pub refused: bool,
-    /// Behind this entry: `next` of the page before.
+    /// After this entry: `next` of the previous page.
     pub after: Option<i64>,
-    /// Entries on the page: 1 to 1000, 100 if not said.
+    /// Entries per page: 1 to 1000. Default: 100.
     #[param(minimum = 1, maximum = 1000)]
     pub limit: Option<usize>,
 }

@@ -17,7 +17,7 @@ pub struct Conversation {
     pub id: String,
     /// The import format that it was read with; ids are one of a kind within it.
     pub source: String,
-    /// E-mail or name of who held it; null if unknown.
+    /// E-mail address or name of its owner; null if unknown.
     pub owner: Option<String>,
     /// Who imported it; null if that was not recorded.
     #[serde(default)]
@@ -31,7 +31,7 @@ pub struct Conversation {
     pub status: String,
     /// Its title, cut to 1,000 characters.
     pub title: Option<String>,
-    /// The beginning of the first question, in lists, where it has no title.
+    /// The beginning of the first question, in lists, if it has no title.
     #[serde(default)]
     pub question: Option<String>,
     /// Its first 100 tags, each cut to 200 characters.
@@ -55,7 +55,7 @@ pub struct Conversation {
     /// The highest score of an answer.
     #[serde(default)]
     pub score: Option<f64>,
-    /// The language, as far as it can be told.
+    /// The language, if it could be detected.
     #[serde(default)]
     pub language: Option<String>,
     /// Bytes of its canonical line.
@@ -94,7 +94,7 @@ impl From<&Summary> for Conversation {
 pub struct ConversationPage {
     /// The conversations.
     pub conversations: Vec<Conversation>,
-    /// What `after` is for the next page; null on the last.
+    /// The value of `after` for the next page; null on the last page.
     pub next: Option<String>,
 }
 
@@ -110,7 +110,7 @@ pub struct Count {
 pub struct ConversationFacets {
     /// How many conversations were counted.
     pub counted: u64,
-    /// Whether more match than were counted: then the newest were.
+    /// Whether more match than were counted; then the newest were counted.
     pub has_more: bool,
     /// The fields that have values.
     pub fields: Vec<ConversationFacet>,
@@ -121,7 +121,7 @@ pub struct ConversationFacets {
 pub struct ConversationFacet {
     /// The field of the filter, or `month`.
     pub field: String,
-    /// The values, the most frequent ones first; ranges and months in order.
+    /// The values, most frequent first; ranges and months in order.
     pub values: Vec<ConversationFacetValue>,
 }
 
@@ -132,7 +132,7 @@ pub struct ConversationFacetValue {
     pub value: String,
     /// How many of the counted conversations have it.
     pub count: u64,
-    /// What to add to `search` to find those that have it.
+    /// The condition to add to `search` to find them.
     pub query: String,
 }
 
@@ -151,12 +151,12 @@ impl From<retort_service::Facets> for ConversationFacets {
     }
 }
 
-/// A conversation whole.
+/// A complete conversation.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct WholeConversation {
     /// As lists show it.
     pub summary: Conversation,
-    /// Everything that is kept of it, in Retort's canonical form.
+    /// Everything that is stored of it, in Retort's canonical form.
     #[schema(value_type = Object)]
     pub conversation: Box<serde_json::value::RawValue>,
 }
@@ -183,18 +183,18 @@ pub fn order(name: Option<&str>) -> Result<Option<Order>, Problem> {
     name.map(|name| Order::by_name(name).ok_or_else(unknown)).transpose()
 }
 
-/// What is to be changed of a conversation. What is left out stays.
+/// What to change in a conversation. Missing fields stay unchanged.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Change {
-    /// Another title; empty takes it away.
+    /// A new title; empty removes it.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(max_length = 1000)]
     pub title: Option<String>,
-    /// Tags that are to be there.
+    /// Tags to add.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub add_tags: Vec<String>,
-    /// Tags that are not to be there.
+    /// Tags to remove.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub remove_tags: Vec<String>,
     /// `active`, `favorite` or `deleted`.
@@ -204,7 +204,7 @@ pub struct Change {
     /// Whether it is marked as a favorite; on one that is deleted, the mark shows when it is restored.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub favorite: Option<bool>,
-    /// Whether it is deleted; one that is restored has the mark that it had.
+    /// Whether it is deleted; if it is restored, it keeps its mark.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deleted: Option<bool>,
 }
@@ -216,10 +216,10 @@ pub struct ChangeMany {
     /// Which.
     #[schema(value_type = filter::Conversations)]
     pub selection: ConversationFilter,
-    /// What is to be changed; or `purge`.
+    /// What to change; or `purge`.
     #[serde(default)]
     pub change: Change,
-    /// Deletes them for good instead. Only ids are purged, not what a filter matches.
+    /// Deletes them permanently instead. Works with ids only, not with a filter.
     #[serde(default)]
     pub purge: bool,
 }
@@ -227,6 +227,6 @@ pub struct ChangeMany {
 /// How many conversations were changed.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct Changed {
-    /// How many were changed; the others were so already.
+    /// How many were changed; the others already were as requested.
     pub changed: u64,
 }

@@ -14,9 +14,9 @@ pub struct Dataset {
     pub id: i64,
     /// Its name.
     pub name: String,
-    /// Why it was made.
+    /// The purpose that it was exported for.
     pub purpose: String,
-    /// The node that it is of.
+    /// The node that it belongs to.
     pub node: Option<String>,
     /// The shape of its records.
     pub data_format: String,
@@ -26,9 +26,9 @@ pub struct Dataset {
     pub records: u64,
     /// Bytes of all its files.
     pub bytes: u64,
-    /// Who made it.
+    /// Who created it.
     pub creator: String,
-    /// When it was made, RFC 3339.
+    /// When it was created, RFC 3339.
     pub created_at: Option<String>,
     /// The job that made it.
     pub job: i64,
@@ -52,16 +52,16 @@ impl From<&retort_service::Dataset> for Dataset {
     }
 }
 
-/// Datasets, the newest first.
+/// Datasets, newest first.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct Datasets {
     /// The datasets.
     pub datasets: Vec<Dataset>,
-    /// What `after` is for the next page; null on the last.
+    /// The value of `after` for the next page; null on the last page.
     pub next: Option<i64>,
 }
 
-/// Another name.
+/// A new name.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Rename {

@@ -15,7 +15,7 @@ pub struct Document {
     pub id: String,
     /// The import format.
     pub source: String,
-    /// Its name as people know it.
+    /// Its display name.
     pub readable_filename: Option<String>,
     /// Where it came from.
     pub url: Option<String>,
@@ -23,13 +23,13 @@ pub struct Document {
     pub base_url: Option<String>,
     /// Where the source keeps the original.
     pub s3_path: Option<String>,
-    /// When it was taken in at the source, RFC 3339.
+    /// When it was added to its source, RFC 3339.
     pub created_at: Option<String>,
     /// How many chunks it has.
     pub chunks: u64,
     /// What its embeddings have in common.
     pub embeddings: EmbeddingStats,
-    /// The original file, if it lies here.
+    /// The original file, if it is stored.
     pub original: Option<Original>,
     /// Bytes of its canonical line.
     pub bytes: u64,
@@ -44,7 +44,7 @@ pub struct EmbeddingStats {
     pub least_dimension: u64,
     /// How many the longest has.
     pub most_dimension: u64,
-    /// Bits of a number that hold all of them, 32 or 64; 0 without any.
+    /// Bits per number that hold all of them, 32 or 64; 0 if there are none.
     pub width: u32,
     /// The model that made them, if all name the same.
     pub model: Option<String>,
@@ -107,13 +107,13 @@ impl From<&DocumentSummary> for Document {
 /// A page of documents.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct DocumentPage {
-    /// The documents, the newest first.
+    /// The documents, newest first.
     pub documents: Vec<Document>,
-    /// What `after` is for the next page; null on the last.
+    /// The value of `after` for the next page; null on the last page.
     pub next: Option<String>,
 }
 
-/// How many documents there are, and what they are like.
+/// How many documents there are, and how large they are.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct DocumentStats {
     /// How many.
@@ -127,7 +127,7 @@ pub struct DocumentStats {
 pub struct Chunks {
     /// The chunks, in order.
     pub chunks: Vec<Chunk>,
-    /// What `after` is for the next ones; null behind the last.
+    /// The value of `after` for the next ones; null after the last.
     pub next: Option<u64>,
 }
 
@@ -153,7 +153,7 @@ pub struct Chunk {
 }
 
 impl Chunks {
-    /// At most so many behind the first `after`.
+    /// At most this many after the first `after`.
     pub fn of(document: &Kept<'_>, after: usize, most: usize, embeddings: bool) -> Self {
         let raw = |raw: &Option<RawJson<'_>>| {
             raw.as_ref().and_then(|raw| serde_json::from_str(raw.as_str()).ok())
@@ -181,7 +181,7 @@ impl Chunks {
     }
 }
 
-/// Documents that are to be gone for good.
+/// Documents to delete permanently.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PurgeDocuments {

@@ -14,7 +14,7 @@ pub struct ErasurePerson {
     pub person: String,
 }
 
-/// What a person has in the project.
+/// What belongs to a person in the project.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct ErasurePreview {
     /// Conversations that they own, or that they imported and that name no owner.
@@ -40,7 +40,7 @@ pub struct AffectedDatasetPreview {
     pub id: i64,
     /// Its name.
     pub name: String,
-    /// Who made it.
+    /// Who created it.
     pub creator: String,
     /// `rebuild`, or `delete` if nothing would be left in it.
     pub action: String,
@@ -77,16 +77,16 @@ impl From<&AffectedDataset> for AffectedDatasetPreview {
     }
 }
 
-/// An erasure of everything of a person, which it does not name.
+/// An erasure of everything that belongs to a person, who is not named.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Erasure {
     /// Its number.
     pub id: i64,
     /// `running` until the datasets are rebuilt, then `completed`.
     pub state: String,
-    /// What keeps it from being completed.
+    /// Why it is not completed.
     pub error: Option<String>,
-    /// Who asked for it.
+    /// Who created it.
     pub creator: String,
     /// When it began.
     pub created_at: Option<String>,
@@ -121,9 +121,9 @@ pub struct ErasedDataset {
     pub items: u64,
     /// Items that were left out.
     pub items_erased: u64,
-    /// The export that makes it again.
+    /// The export that rebuilds it.
     pub job: Option<i64>,
-    /// The number of the dataset that took its place.
+    /// The number of the dataset that replaced it.
     pub rebuilt_as: Option<i64>,
 }
 
@@ -164,7 +164,7 @@ impl TryFrom<&StoredErasure> for Erasure {
     }
 }
 
-/// A page of erasures, the newest first.
+/// A page of erasures, newest first.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct Erasures {
     /// The erasures.

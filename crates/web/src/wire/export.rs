@@ -16,7 +16,7 @@ fn is_unfiltered(filter: &ConversationFilter) -> bool {
     *filter == ConversationFilter::default()
 }
 
-/// An export that is asked for.
+/// An export to create.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Export {
     /// Name of the dataset: 1 to 64 characters.
@@ -24,10 +24,10 @@ pub struct Export {
     /// Which conversations.
     #[serde(default, skip_serializing_if = "is_unfiltered")]
     pub selection: ConversationFilter,
-    /// Which runs; then it is an export of runs, not of conversations.
+    /// Selects runs instead of conversations.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub runs: Option<RunFilter>,
-    /// Which documents; then it is an export of documents, for owners and admins alone.
+    /// Selects documents, for owners and admins only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub documents: Option<DocumentFilter>,
     /// What is made of them.

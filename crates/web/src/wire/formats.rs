@@ -17,11 +17,11 @@ pub struct Format {
 /// All formats.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct Formats {
-    /// Shapes of histories that can be read.
+    /// Import formats.
     pub import: Vec<Format>,
-    /// Shapes of records.
+    /// Data formats.
     pub data: Vec<Format>,
-    /// Kinds of files.
+    /// File formats.
     pub file: Vec<Format>,
     /// What a check does.
     pub checks: BTreeMap<String, String>,

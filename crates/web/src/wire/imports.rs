@@ -5,37 +5,37 @@ use retort_service::{ImportReport, Taken};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// What was taken in.
+/// What was imported.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct ImportResult {
     /// Items that were read: new + updated + same + older + repeated + foreign + erased + refused.
     pub read: u64,
-    /// Conversations that were not there.
+    /// New conversations.
     pub new: u64,
-    /// Those that took the place of an earlier state.
+    /// Items that replaced an earlier state.
     pub updated: u64,
-    /// Those that were there just so.
+    /// Unchanged items.
     pub same: u64,
-    /// Those of which there is a newer state.
+    /// Items of which the store has a newer state.
     pub older: u64,
-    /// Those whose id came before in the same request, and that were no newer.
+    /// Items whose id occurred earlier in the same request, and that were not newer.
     pub repeated: u64,
-    /// Those of another person, where the caller may bring in only their own.
+    /// Items that belong to someone else, if the caller may only import their own.
     pub foreign: u64,
-    /// Those that were left out because they were erased before, alone or with everything of their person.
+    /// Items that were left out because they, or everything that belongs to their owner, had been erased.
     #[serde(default)]
     pub erased: u64,
     /// Items that could not be read, or whose id another conversation has.
     pub refused: u64,
-    /// Where they stand, and what is wrong with them.
+    /// Where they are, and what is wrong with them.
     pub refusals: Vec<String>,
-    /// What people should know of how the items were read, such as `not-understood`.
+    /// Notes on how the items were read, such as `not-understood`.
     #[serde(default)]
     pub warnings: Vec<Found>,
     /// Files of an archive that were not read, by reason.
     #[serde(default)]
     pub passed_over: Vec<Found>,
-    /// Whether it was only looked at what would happen.
+    /// Whether nothing was changed (dry run).
     #[serde(default)]
     pub dry_run: bool,
     /// The conversations.
@@ -59,14 +59,15 @@ impl From<Finding> for Found {
     }
 }
 
-/// A conversation that came in.
+/// An imported conversation.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct ImportedItem {
     /// Its id.
     pub id: String,
     /// The import format.
     pub source: String,
-    /// `new`, `updated`, `same`, `older`, `repeated`, `foreign`, `erased`, or `conflict` where another conversation has the id.
+    /// `new`, `updated`, `same`, `older`, `repeated`, `foreign`, `erased`, or `conflict` if another conversation has
+    /// the id.
     pub outcome: String,
 }
 

@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 use super::fields::moment;
 use super::words;
 
-/// Done of how many.
+/// Items done so far, and in total.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Done {
     /// Done.
@@ -17,7 +17,7 @@ pub struct Done {
     pub total: u64,
 }
 
-/// An import or export, as it stands.
+/// An import or export with its progress.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Job {
     /// Its number.
@@ -30,22 +30,22 @@ pub struct Job {
     pub state: String,
     /// The dataset's name, or what is imported.
     pub name: String,
-    /// Who asked for it.
+    /// Who created it.
     pub creator: String,
-    /// When it was asked for; an export exports the state of this moment.
+    /// When it was created; an export contains the state of this moment.
     pub created_at: Option<String>,
-    /// When a worker first took it.
+    /// When a worker first started it.
     pub started_at: Option<String>,
     /// When it ended.
     pub finished_at: Option<String>,
-    /// The worker that holds it, or held it last; null for members, who need not know where it runs.
+    /// The worker that runs it, or ran it last; null for members.
     pub worker: Option<String>,
     /// What an export is of: `conversation`, `run` or `document`; null for an import.
     #[schema(value_type = Option<words::ItemKind>)]
     pub of: Option<String>,
-    /// Workers that took it since it last came forward.
+    /// Workers that have started it since its last progress.
     pub attempts: u64,
-    /// Whether it is to end.
+    /// Whether it is being cancelled.
     pub cancelled: bool,
     /// Why it failed, or why it made no dataset.
     pub error: Option<String>,
@@ -53,7 +53,7 @@ pub struct Job {
     pub items: Done,
     /// Bytes read.
     pub bytes: Done,
-    /// Records written, or items taken in.
+    /// Records written, or items imported.
     pub records: u64,
     /// The number of the dataset that it made.
     pub dataset: Option<i64>,
@@ -63,7 +63,7 @@ pub struct Job {
     /// The number of the schedule that asked for it.
     #[serde(default)]
     pub schedule: Option<i64>,
-    /// What came of it.
+    /// The result.
     #[schema(value_type = Option<Object>)]
     pub report: Option<serde_json::Value>,
 }
@@ -97,12 +97,12 @@ impl From<&StoreJob> for Job {
 }
 
 impl Job {
-    /// Whether nothing more happens by itself.
+    /// Whether the job has ended.
     pub fn is_ended(&self) -> bool {
         self.state.parse::<JobState>().is_ok_and(JobState::is_ended)
     }
 
-    /// Whether it did what was asked, even if it left something out.
+    /// Whether it succeeded, even if it left something out.
     pub fn is_completed(&self) -> bool {
         [JobState::Completed, JobState::CompletedWithSkips]
             .iter()
@@ -115,21 +115,21 @@ impl Job {
     }
 }
 
-/// What a followed job sends, as server-sent events.
+/// The server-sent events of a job.
 #[derive(ToSchema)]
 #[allow(dead_code, reason = "only described")]
 pub struct Event {
-    /// `progress` each time it has moved, `end` when it has ended.
+    /// `progress` each time it has changed, `end` when it has ended.
     event: String,
     /// The job as JSON.
     data: String,
 }
 
-/// Jobs, the newest first.
+/// Jobs, newest first.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct Jobs {
     /// The jobs.
     pub jobs: Vec<Job>,
-    /// What `after` is for the next page; null on the last.
+    /// The value of `after` for the next page; null on the last page.
     pub next: Option<i64>,
 }

@@ -4,14 +4,14 @@ use retort_service::JudgementReport;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// What became of judgements: read = changed + same + unknown + refused.
+/// The result of adding judgements: read = changed + same + unknown + refused.
 #[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
 pub struct Judged {
     /// Rows that were read.
     pub read: u64,
     /// Rows that said something new.
     pub changed: u64,
-    /// Rows that said what was known already, or nothing.
+    /// Rows that said nothing new.
     pub same: u64,
     /// Rows about runs and conversations that do not exist.
     pub unknown: u64,
@@ -54,7 +54,7 @@ pub struct JudgeOne {
     #[serde(deserialize_with = "given")]
     #[schema(value_type = Option<String>)]
     pub comment: Option<Option<String>>,
-    /// What the answer should have been.
+    /// The expected answer.
     #[serde(deserialize_with = "given")]
     #[schema(value_type = Option<String>)]
     pub ground_truth: Option<Option<String>>,
@@ -62,7 +62,7 @@ pub struct JudgeOne {
     #[serde(deserialize_with = "given")]
     #[schema(value_type = Option<bool>)]
     pub train: Option<Option<bool>>,
-    /// A better answer, which is added beside the one that it corrects.
+    /// A corrected answer, which is added as an alternative to the one that it corrects.
     #[serde(deserialize_with = "given")]
     #[schema(value_type = Option<String>)]
     pub corrected_answer: Option<Option<String>>,
