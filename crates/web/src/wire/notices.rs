@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 use super::fields::moment;
 use super::words;
 
-/// A webhook to be made.
+/// A webhook to add.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewWebhook {
@@ -30,21 +30,21 @@ pub struct Webhook {
     pub id: i64,
     /// Where notices are posted.
     pub url: String,
-    /// When it was made.
+    /// When it was created.
     pub created_at: Option<String>,
     /// Hours for which a notice's link to the dataset works; null if notices have no link.
     #[serde(default)]
     pub link_hours: Option<u64>,
-    /// The schedule whose runs alone are posted; null if all your exports are.
+    /// The schedule whose runs are posted; null for all your exports.
     #[serde(default)]
     pub schedule: Option<i64>,
-    /// What notices are signed with, when it is made and never again.
+    /// The secret that notices are signed with; only returned when the webhook is added.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub secret: Option<String>,
 }
 
 impl Webhook {
-    /// A webhook, with its secret if it was made just now.
+    /// A webhook, with its secret if it was just added.
     pub fn new(webhook: &retort_service::Webhook, is_new: bool) -> Self {
         Self {
             id: webhook.id,
@@ -64,14 +64,14 @@ pub struct Webhooks {
     pub webhooks: Vec<Webhook>,
 }
 
-/// How far a notice is on its way.
+/// How far the delivery of a notice is.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct Delivery {
     /// The notice.
     pub notice: i64,
     /// Attempts so far.
     pub attempts: u64,
-    /// When the next is made; null once it arrived or was given up.
+    /// When the next attempt is made; null once it arrived or was given up.
     pub next_at: Option<String>,
     /// The status that the last was answered with.
     pub status: Option<i64>,
@@ -91,7 +91,7 @@ impl From<&retort_service::DeliveryState> for Delivery {
     }
 }
 
-/// The last notices to a webhook.
+/// The latest notices to a webhook.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct Deliveries {
     /// The notices.
@@ -117,7 +117,7 @@ pub struct Notice {
     /// Name of the schedule that asked for it.
     #[serde(default)]
     pub schedule: Option<String>,
-    /// Why that schedule was disabled then.
+    /// Why that schedule was disabled.
     #[serde(default)]
     pub schedule_disabled: Option<String>,
 }
@@ -137,7 +137,7 @@ impl From<&retort_service::Notice> for Notice {
     }
 }
 
-/// Exports that ended, the oldest first.
+/// Exports that ended, oldest first.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct Notices {
     /// The notices.

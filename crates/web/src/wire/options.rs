@@ -13,7 +13,7 @@ use crate::problem::Problem;
 pub struct Options(pub ExportOptions);
 
 impl Options {
-    /// A whole project's history, with its retrieved passages; JSON Lines if no kind of file is said.
+    /// A project's complete history, with retrieved passages; JSON Lines by default.
     ///
     /// # Errors
     /// A kind of file that there is not.

@@ -27,11 +27,11 @@ pub struct Secret {
     pub secret: String,
 }
 
-/// A password to be set.
+/// A new password.
 #[derive(Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewPassword {
-    /// The one they have, if they have one.
+    /// Their current password, if they have one.
     #[serde(default)]
     pub current: Option<String>,
     /// The new one: 10 characters or more.
@@ -43,9 +43,9 @@ pub struct NewPassword {
 pub struct Session {
     /// Whose it is.
     pub person: String,
-    /// What the header `X-CSRF-Token` holds with each request that changes something.
+    /// The value of the header `X-CSRF-Token` for each request that changes something.
     pub csrf: String,
-    /// When it ends by itself.
+    /// When it expires.
     pub expires_at: String,
 }
 
@@ -72,11 +72,11 @@ pub struct Me {
     pub scopes: Vec<String>,
     /// Their projects.
     pub projects: Vec<Project>,
-    /// What the header `X-CSRF-Token` holds with each request that changes something; null without a cookie.
+    /// The value of the header `X-CSRF-Token` for each request that changes something; null without a cookie.
     pub csrf: Option<String>,
 }
 
-/// A project, and what the caller is in it.
+/// A project, and the caller's role in it.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct Project {
     /// Its name.
@@ -138,7 +138,7 @@ impl From<retort_service::Ended> for Ended {
     }
 }
 
-/// One's own account to be deleted.
+/// Your account to delete.
 #[derive(Default, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct DeleteAccount {
@@ -203,7 +203,7 @@ pub struct Member {
     pub since: Option<String>,
     /// Whether their account is disabled.
     pub disabled: bool,
-    /// Whether someone vouched that the name is theirs: only then they see the items that it owns.
+    /// Whether an admin confirmed the name: only then do they see the items that it owns.
     pub proved: bool,
     /// When they last signed in.
     pub seen_at: Option<String>,
@@ -230,7 +230,7 @@ pub struct Members {
     pub members: Vec<Member>,
 }
 
-/// Another role.
+/// A new role.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Role {
@@ -249,14 +249,14 @@ impl Role {
     }
 }
 
-/// An invitation to be made.
+/// An invitation to create.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Invite {
     /// Role that the invited person gets: `owner`, `admin` or `member`.
     #[schema(value_type = words::ProjectRole)]
     pub role: String,
-    /// Whom it is for; null means anyone with the link.
+    /// Who it is for; null means anyone with the link.
     #[serde(default)]
     pub name: Option<String>,
 }
@@ -269,24 +269,24 @@ pub struct Invitation {
     /// Role that the invited person gets.
     #[schema(value_type = words::ProjectRole)]
     pub role: String,
-    /// Whom it is for; null means anyone with the link.
+    /// Who it is for; null means anyone with the link.
     pub name: Option<String>,
-    /// Who made it.
+    /// Who created it.
     pub creator: String,
-    /// When it was made.
+    /// When it was created.
     pub created_at: Option<String>,
-    /// When it can be used no longer.
+    /// When it expires.
     pub expires_at: Option<String>,
-    /// The secret of its link, when it is made and never again.
+    /// The secret of its link; only returned when it is created.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub secret: Option<String>,
-    /// The path of the page that takes it, when it is made.
+    /// The path of the page that accepts it; only returned when it is created.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
 }
 
 impl Invitation {
-    /// An invitation, with its secret if it was made just now.
+    /// An invitation, with its secret if it was just created.
     pub fn new(invitation: &retort_service::Invitation, secret: Option<String>) -> Self {
         Self {
             id: invitation.id,
@@ -316,7 +316,7 @@ pub fn share_path(secret: &str) -> String {
     format!("/s/{secret}")
 }
 
-/// Invitations that can be used.
+/// Invitations that can be accepted.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct Invitations {
     /// The invitations.
@@ -329,23 +329,23 @@ pub struct Invitations {
 pub struct Accept {
     /// The secret of its link.
     pub secret: String,
-    /// What the new person is called, where the invitation does not say.
+    /// The name of the new person, if the invitation does not give one.
     #[serde(default)]
     pub name: Option<String>,
     /// Their password: 10 characters or more.
     pub password: String,
 }
 
-/// A token to be made.
+/// A token to create.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewToken {
-    /// What it is called.
+    /// Its name.
     pub name: String,
-    /// What it lets its bearer do: `read`, `write`, `export`, `share`, `manage`.
+    /// What it allows: `read`, `write`, `export`, `share`, `manage`.
     #[schema(value_type = Vec<words::Scope>)]
     pub scopes: Vec<String>,
-    /// Days until it ends: 1 to 366.
+    /// Days until it expires: 1 to 366.
     #[schema(minimum = 1, maximum = 366)]
     pub days: u64,
 }
@@ -367,26 +367,26 @@ impl NewToken {
 pub struct Token {
     /// Its number.
     pub id: i64,
-    /// What it is called.
+    /// Its name.
     pub name: String,
     /// Whose it is.
     pub person: String,
-    /// What it lets its bearer do.
+    /// What it allows.
     #[schema(value_type = Vec<words::Scope>)]
     pub scopes: Vec<String>,
-    /// When it was made.
+    /// When it was created.
     pub created_at: Option<String>,
     /// When it ends.
     pub expires_at: Option<String>,
     /// When it was last used.
     pub seen_at: Option<String>,
-    /// The token itself, when it is made and never again.
+    /// The token itself; only returned when it is created.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token: Option<String>,
 }
 
 impl Token {
-    /// A token, with its secret if it was made just now.
+    /// A token, with its secret if it was just created.
     pub fn new(token: &retort_service::Token, secret: Option<String>) -> Self {
         Self {
             id: token.id,
@@ -401,7 +401,7 @@ impl Token {
     }
 }
 
-/// Tokens, the newest first.
+/// Tokens, newest first.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct Tokens {
     /// The tokens.

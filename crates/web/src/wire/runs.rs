@@ -16,29 +16,29 @@ pub struct Run {
     pub source: String,
     /// Id of the copilot or recipe; request ids are one of a kind within it.
     pub source_id: String,
-    /// Its name, as it was last told.
+    /// Its name, as last reported.
     pub source_name: Option<String>,
     /// Its version.
     pub version: Option<String>,
-    /// E-mail or name of who started it; null if unknown.
+    /// E-mail address or name of the person who started it; null if unknown.
     pub owner: Option<String>,
     /// Who imported it; null if that was not recorded.
     #[serde(default)]
     pub importer: Option<String>,
-    /// The conversation that it belongs to, in the source's words.
+    /// The conversation that it belongs to, as the source names it.
     pub thread: Option<String>,
     /// `success`, `failure`, `running` or `cancelled`.
     #[schema(value_type = super::words::RunStatus)]
     pub status: String,
-    /// The first 160 characters of what was asked.
+    /// The first 160 characters of the question.
     pub question: Option<String>,
-    /// The first 160 characters of what was answered.
+    /// The first 160 characters of the answer.
     pub answer: Option<String>,
-    /// The first 160 characters of why it failed.
+    /// The first 160 characters of the error.
     pub error: Option<String>,
     /// How many files belong to it.
     pub files: u64,
-    /// How many nodes it passed.
+    /// How many nodes ran.
     pub nodes: u64,
     /// Whether someone judged it.
     pub has_feedback: bool,
@@ -81,23 +81,23 @@ impl From<&RunSummary> for Run {
 /// A page of runs.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct RunPage {
-    /// The runs, the most recent first.
+    /// The runs, most recent first.
     pub runs: Vec<Run>,
-    /// What `after` is for the next page; null on the last.
+    /// The value of `after` for the next page; null on the last page.
     pub next: Option<String>,
 }
 
-/// A run whole.
+/// A complete run.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct WholeRun {
     /// As lists show it.
     pub summary: Run,
-    /// Everything that is kept of it, in Retort's canonical form: with prompts, inputs and outputs of every node.
+    /// Everything that is stored of it, in Retort's canonical form, with prompts, inputs and outputs of every node.
     #[schema(value_type = Object)]
     pub run: Box<serde_json::value::RawValue>,
 }
 
-/// Runs that are to be gone for good.
+/// Runs to delete permanently.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PurgeRuns {
@@ -106,21 +106,21 @@ pub struct PurgeRuns {
     pub selection: RunFilter,
 }
 
-/// How many are gone for good.
+/// How many were permanently deleted.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct Purged {
     /// How many.
     pub purged: u64,
 }
 
-/// A copilot or recipe, as its runs tell of it.
+/// A copilot or recipe, as its runs describe it.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct Flow {
     /// `copilot` or `recipe`.
     pub source: String,
     /// Its id.
     pub id: String,
-    /// Its name, as it was last told.
+    /// Its name, as last reported.
     pub name: Option<String>,
     /// How many runs there are.
     pub runs: u64,
@@ -143,29 +143,29 @@ impl From<&StoreFlow> for Flow {
     }
 }
 
-/// Copilots and recipes, the last used first.
+/// Copilots and recipes, most recently used first.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct Flows {
     /// At most 1000.
     pub flows: Vec<Flow>,
 }
 
-/// A copilot or recipe with what it is made of.
+/// A copilot or recipe with its versions and nodes.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct WholeFlow {
     /// As lists show it.
     #[serde(flatten)]
     pub flow: Flow,
-    /// Its versions, the most frequent first.
+    /// Its versions, most frequent first.
     pub versions: Vec<FlowVersion>,
-    /// Its nodes, the most frequent first.
+    /// Its nodes, most frequent first.
     pub nodes: Vec<FlowNode>,
 }
 
 /// A version of a copilot or recipe.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct FlowVersion {
-    /// Its name; null where runs tell none.
+    /// Its name; null if no run names it.
     pub version: Option<String>,
     /// How many runs it has.
     pub runs: u64,
@@ -179,7 +179,7 @@ pub struct FlowNode {
     /// `model-call`, `retrieval`, `tool`, `agent` or `other`.
     #[schema(value_type = super::words::NodeKind)]
     pub kind: String,
-    /// How many runs passed it.
+    /// How many runs executed it.
     pub runs: u64,
 }
 
@@ -202,14 +202,14 @@ impl From<&(StoreFlow, FlowParts)> for WholeFlow {
     }
 }
 
-/// What the runs of a filter were like over time.
+/// Volume, failures and latency of the matching runs over time.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct RunStats {
-    /// How many runs are told of.
+    /// How many runs are described.
     pub runs: u64,
-    /// Whether these are all, or the most recent of more.
+    /// Whether these are all matching runs, or only the most recent ones.
     pub whole: bool,
-    /// Whose beginning is not known: they are in no bar.
+    /// Runs without a start time; they are in no bar.
     pub undated: u64,
     /// How they ended.
     pub statuses: std::collections::BTreeMap<String, u64>,
@@ -217,11 +217,11 @@ pub struct RunStats {
     pub latency: Option<Latency>,
     /// Seconds that one bar spans.
     pub step_seconds: u64,
-    /// From the first run to the last, at most 60, also those in which there was none.
+    /// From the first run to the last, at most 60, including those without runs.
     pub bars: Vec<RunBar>,
 }
 
-/// The runs that began in one span of time.
+/// The runs that began in one time span.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct RunBar {
     /// Where the span begins, RFC 3339.
@@ -237,11 +237,11 @@ pub struct RunBar {
 /// How long runs took, in milliseconds, each within two percent.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct Latency {
-    /// Half of them took no longer.
+    /// The median.
     pub p50_ms: u64,
-    /// Nineteen of twenty took no longer.
+    /// The 95th percentile.
     pub p95_ms: u64,
-    /// All but one of a hundred took no longer.
+    /// The 99th percentile.
     pub p99_ms: u64,
 }
 

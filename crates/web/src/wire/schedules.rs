@@ -16,7 +16,7 @@ use crate::problem::Problem;
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SchedulePlan {
-    /// What is exported. `dataset_name` has `{date}`, `{time}` or `{n}` (a number) in it.
+    /// What is exported. `dataset_name` may contain `{date}`, `{time}` or `{n}` (a number).
     pub export: Export,
     /// Cron expression with five fields, by the clock of the time zone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -33,7 +33,7 @@ pub struct SchedulePlan {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<super::words::ScheduleWindow>)]
     pub window: Option<String>,
-    /// Minutes after the end of a period that a run waits for what arrives late. Default: 0.
+    /// Minutes that a run waits for late arrivals after the end of a period. Default: 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 0, maximum = 44640)]
     pub settle_minutes: Option<u32>,
@@ -48,10 +48,10 @@ pub struct SchedulePlan {
     /// Name of the destination that the datasets are delivered to (`GET /destinations`). Default: they stay in the store.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub destination: Option<String>,
-    /// Folders in the destination, with `{date}`, `{time}` or `{n}` in them. The dataset's own folder comes below.
+    /// Folders in the destination, which may contain `{date}`, `{time}` or `{n}`. The folder of the dataset is inside.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prefix: Option<String>,
-    /// Whether a folder `date=YYYY-MM-DD` stands above that of the dataset. Default: `false`.
+    /// Whether the dataset's folder is inside a folder `date=YYYY-MM-DD`. Default: `false`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by_date: Option<bool>,
 }
@@ -152,7 +152,7 @@ impl Export {
     }
 }
 
-/// A schedule to be added.
+/// A schedule to add.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewSchedule {
@@ -170,7 +170,7 @@ pub struct Schedule {
     pub id: i64,
     /// Its name.
     pub name: String,
-    /// Its owner, in whose name it runs.
+    /// Its owner; it runs as this person.
     pub owner: String,
     /// `active`, `paused` or `disabled`.
     #[schema(value_type = super::words::ScheduleState)]
@@ -185,7 +185,7 @@ pub struct Schedule {
     pub next_at: Option<String>,
     /// How many datasets it made.
     pub delivered: u64,
-    /// How many runs failed since the last one that did not.
+    /// How many runs have failed since the last successful one.
     pub failures: u64,
     /// The number of the job that is under way.
     pub job: Option<i64>,
@@ -222,7 +222,7 @@ impl From<&Scheduled> for Schedule {
     }
 }
 
-/// Schedules, the oldest first.
+/// Schedules, oldest first.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct Schedules {
     /// The schedules.
@@ -236,7 +236,7 @@ pub struct ScheduleRun {
     pub job: Option<Job>,
 }
 
-/// The last runs of a schedule, the newest first.
+/// The latest runs of a schedule, newest first.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct ScheduleRuns {
     /// The jobs.
@@ -250,7 +250,7 @@ pub struct Destinations {
     pub destinations: Vec<String>,
 }
 
-/// A dataset of a schedule that was delivered, or waits for that.
+/// A dataset of a schedule that was delivered, or is waiting to be.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct DatasetDelivery {
     /// The number of the run that made the dataset.
@@ -263,7 +263,7 @@ pub struct DatasetDelivery {
     pub path: Option<String>,
     /// When it was delivered, RFC 3339; null if it waits.
     pub delivered_at: Option<String>,
-    /// When it is tried next.
+    /// When it will be retried.
     pub next_at: Option<String>,
     /// How many attempts failed in a row.
     pub failures: u64,
@@ -286,7 +286,7 @@ impl From<&ScheduleDelivery> for DatasetDelivery {
     }
 }
 
-/// The last deliveries of a schedule, the newest first.
+/// The latest deliveries of a schedule, newest first.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct DatasetDeliveries {
     /// The deliveries.
@@ -315,9 +315,9 @@ pub struct SeriesWindow {
     pub changes_after: i64,
     /// Number of the last change in the window.
     pub changes_to: i64,
-    /// Start of the period, which belongs to it, RFC 3339.
+    /// Start of the period (inclusive), RFC 3339.
     pub from: Option<String>,
-    /// End of the period, which does not belong to it.
+    /// End of the period (exclusive).
     pub before: Option<String>,
     /// How many items of earlier periods arrived late.
     pub late: u64,

@@ -9,19 +9,19 @@ use super::people::share_path;
 use super::words;
 use crate::problem::Problem;
 
-/// A public link to be made.
+/// A public link to create.
 #[derive(Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct NewShare {
     /// The conversation's id.
     pub conversation: String,
-    /// Its source, where the id alone is not enough.
+    /// Its source, if the id alone is ambiguous.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
-    /// When the link ends by itself.
+    /// When the link expires.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<String>,
-    /// What opens it besides the link.
+    /// The password of the link.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub password: Option<String>,
     /// Whether system prompts are shown.
@@ -65,14 +65,14 @@ pub struct Share {
     pub conversation: String,
     /// The conversation's title.
     pub title: Option<String>,
-    /// The path of the public page, when the link is made and never again.
+    /// The path of the public page; only returned when the link is created.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
-    /// Who made it, or last kept it open.
+    /// Who created it, or last reopened it.
     pub creator: String,
-    /// Whether it leads nowhere, as its maker lost the role that let them make it.
+    /// Whether it is closed because its creator lost the necessary role.
     pub closed: bool,
-    /// Whether it takes a password.
+    /// Whether it needs a password.
     pub has_password: bool,
     /// Whether system prompts are shown.
     pub system: bool,
@@ -83,9 +83,9 @@ pub struct Share {
     /// Whether secrets and personal data are shown as they are. Otherwise they are masked.
     #[serde(default)]
     pub unredacted: bool,
-    /// When it was made.
+    /// When it was created.
     pub created_at: Option<String>,
-    /// When it ends by itself.
+    /// When it expires.
     pub expires_at: Option<String>,
 }
 
@@ -117,12 +117,12 @@ impl Share {
     }
 }
 
-/// A page of links, the newest first.
+/// A page of links, newest first.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct Shares {
     /// The links.
     pub shares: Vec<Share>,
-    /// What `after` is for the next page; null on the last.
+    /// The value of `after` for the next page; null on the last page.
     pub next: Option<i64>,
 }
 
@@ -146,7 +146,7 @@ pub struct SharedConversation {
     pub files: Vec<SharedFile>,
 }
 
-/// A file that is in a shared conversation.
+/// A file of a shared conversation.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct SharedFile {
     /// Its name.
@@ -155,6 +155,6 @@ pub struct SharedFile {
     pub media_type: String,
     /// Its bytes.
     pub bytes: u64,
-    /// Where it is downloaded.
+    /// The path of its download.
     pub path: String,
 }

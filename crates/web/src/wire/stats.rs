@@ -9,16 +9,16 @@ use utoipa::ToSchema;
 
 use super::fields::moment;
 
-/// What is in the items that a selection has, and in those that a dataset of them has.
+/// What the selected items contain, and the items that a dataset of them would contain.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct Stats {
     /// In the items that are selected.
     pub selected: Contents,
-    /// In the items of which a dataset has something, with what redaction replaces.
+    /// In the items that a dataset would contain, after redaction.
     pub written: Contents,
     /// Records of the dataset.
     pub records: u64,
-    /// Items of which a dataset has nothing, by reason.
+    /// Items that a dataset would leave out, by reason.
     pub left_out: BTreeMap<String, u64>,
     /// Items that could not be read.
     pub refused: u64,
@@ -57,18 +57,18 @@ impl From<DuplicateCounts> for Duplicates {
     }
 }
 
-/// What is in items. Of names that there are many of, the first 1,000 are counted apart.
+/// What items contain. At most 1,000 different names are counted separately.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct Contents {
     /// Items that were read.
     pub items: u64,
-    /// How many of them were wholly understood.
+    /// How many of them were fully understood.
     pub understood: u64,
     /// Items by kind.
     pub kinds: BTreeMap<String, u64>,
     /// Rounds of conversations, and nodes of runs.
     pub rounds: u64,
-    /// Conversations with other answers or edits beside the path that is shown.
+    /// Conversations with other answers or edits besides the path that is shown.
     pub branched: u64,
     /// Messages of users.
     pub turns: u64,
@@ -84,7 +84,7 @@ pub struct Contents {
     pub calls: BTreeMap<String, u64>,
     /// Results of calls.
     pub results: u64,
-    /// Calls that no result names.
+    /// Calls without a result.
     pub calls_without_result: u64,
     /// Definitions of tools.
     pub tools: u64,
@@ -94,7 +94,7 @@ pub struct Contents {
     pub failed: u64,
     /// Models, with the rounds that name them, or else the conversations.
     pub models: BTreeMap<String, u64>,
-    /// Conversations by the code of their language, where it is sure.
+    /// Conversations by the code of their language, if it is certain.
     pub languages: BTreeMap<String, u64>,
     /// Items by the month in which they began, as `2026-11`.
     pub months: BTreeMap<String, u64>,
@@ -106,7 +106,7 @@ pub struct Contents {
     pub undated: u64,
     /// Messages in each conversation, nodes in each run, chunks in each document.
     pub messages_each: Lengths,
-    /// Characters in each item.
+    /// Characters per item.
     pub characters_each: Lengths,
     /// What was not understood, by its path without numbers.
     pub not_understood: BTreeMap<String, NotUnderstood>,
@@ -154,11 +154,11 @@ impl From<&ItemStats> for Contents {
 /// Tokens as sources counted them.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct UsedTokens {
-    /// Conversations that tell tokens.
+    /// Conversations that report tokens.
     pub conversations: u64,
-    /// Tokens of prompts.
+    /// Prompt tokens.
     pub input: u64,
-    /// Tokens of answers.
+    /// Answer tokens.
     pub output: u64,
 }
 
@@ -167,11 +167,11 @@ pub struct UsedTokens {
 pub struct Lengths {
     /// Of all together.
     pub total: u64,
-    /// What half of them do not exceed.
+    /// The median.
     pub median: u64,
-    /// What 90 percent do not exceed.
+    /// The 90th percentile.
     pub p90: u64,
-    /// What 99 percent do not exceed.
+    /// The 99th percentile.
     pub p99: u64,
     /// Of the longest.
     pub longest: u64,
@@ -187,7 +187,7 @@ impl From<&SeenLengths> for Lengths {
 /// Something that was not understood.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct NotUnderstood {
-    /// How often it is there.
+    /// How often it occurs.
     pub count: u64,
     /// The id of the first item with it.
     pub first: String,

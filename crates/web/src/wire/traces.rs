@@ -16,7 +16,7 @@ pub struct ExportTraceResponse {
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PartialSuccess {
-    /// How many spans are refused for good, as a text of digits.
+    /// How many spans are refused permanently, as decimal text.
     pub rejected_spans: String,
     /// Why.
     pub error_message: String,

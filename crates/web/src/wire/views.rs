@@ -21,18 +21,18 @@ pub struct View {
     pub id: i64,
     /// Its name.
     pub name: String,
-    /// Who made it.
+    /// Who created it.
     pub creator: String,
-    /// Whether it is for everyone in the project.
+    /// Whether it is shared with the project.
     pub shared: bool,
     /// What it shows.
     #[schema(value_type = filter::Conversations)]
     pub filter: ConversationFilter,
-    /// How its list is sorted, if that was chosen.
+    /// How its list is sorted, if that was set.
     #[serde(default)]
     #[schema(value_type = Option<ConversationOrder>)]
     pub sort: Option<String>,
-    /// The columns that the list on the pages has beside the title, if they were chosen.
+    /// The columns that the list on the pages has besides the title, if they were set.
     #[serde(default)]
     pub columns: Option<Vec<String>>,
 }
@@ -46,7 +46,7 @@ impl From<retort_service::View> for View {
     }
 }
 
-/// A filter to keep under a name.
+/// A filter to save under a name.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewView {
@@ -56,14 +56,14 @@ pub struct NewView {
     #[serde(default)]
     #[schema(value_type = filter::Conversations)]
     pub filter: ConversationFilter,
-    /// Whether it is for everyone in the project.
+    /// Whether it is shared with the project.
     #[serde(default)]
     pub shared: bool,
-    /// How its list is sorted; newest first, if not said.
+    /// How its list is sorted. Default: newest first.
     #[serde(default)]
     #[schema(value_type = Option<ConversationOrder>)]
     pub sort: Option<String>,
-    /// The columns that the list on the pages has beside the title; the usual ones, if not said.
+    /// The columns that the list on the pages has besides the title. Default: the usual ones.
     #[serde(default)]
     pub columns: Option<Vec<String>>,
 }
