@@ -36,7 +36,9 @@ impl Migrate {
         } else if from == to {
             eprintln!("the store already has the newest schema, {to}");
         } else if self.dry_run {
-            eprintln!("the store has schema {from}, and would get {to}; nothing was changed (`--dry-run`)");
+            eprintln!(
+                "the store has schema {from}, and would get {to}; nothing was changed (`--dry-run`)"
+            );
         } else {
             eprintln!("upgraded the store from schema {from} to {to}");
         }
