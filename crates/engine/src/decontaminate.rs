@@ -497,7 +497,7 @@ mod tests {
     #[test]
     fn a_file_without_anything_to_look_for_is_refused() {
         for (name, text, why) in [
-            ("a.txt", "too short\n", "no text of 8 words"),
+            ("a.txt", "too short\n", "no text of at least 8 words"),
             ("a.json", "[]", "unpacked"),
             ("a.jsonl", "{\"a\": nothing}\n", "a.jsonl"),
         ] {

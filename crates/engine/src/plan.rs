@@ -296,7 +296,7 @@ mod tests {
         let plan = |purpose, node| plan(purpose, node).check().map_err(|error| error.to_string());
         assert_eq!(plan(Purpose::ExportDataset, None), Ok(()));
         let error = plan(Purpose::ExportDataset, Some("n")).unwrap_err();
-        assert!(error.contains("`export-dataset` takes no node"), "{error}");
+        assert!(error.contains("the purpose `export-dataset` has no node"), "{error}");
         let error = plan(Purpose::FineTuning, None).unwrap_err();
         assert!(error.contains("`history` is not made for the purpose `fine-tuning`"), "{error}");
         assert!(error.contains("`standard`, `openai`"), "{error}");

@@ -250,7 +250,7 @@ fn openai_rows_show_no_more_than_openai_takes() {
         (json!(vec![picture("https://x.org/a"); 11]), "more than 10 images"),
         (
             json!([{"type": "input_audio", "input_audio": {"data": "aGVsbG8=", "format": "wav"}}]),
-            "sound, for which",
+            "sound, which the format cannot hold",
         ),
     ] {
         let (rows, _, found) = kept(&question(input), "openai", &[]);
