@@ -57,7 +57,10 @@ fn a_purpose_takes_its_formats_and_its_node_and_nothing_else() {
     let with = |more: &[&'static str]| [&convert[..], more].concat();
     place.refused(&with(&["--purpose", "node-evaluation"]), "`node-evaluation` needs a node");
     place.refused(&with(&["--to", "node-optimization"]), "`node-optimization` needs a node");
-    place.refused(&with(&["--to", "runs", "--node", "answer"]), "the purpose `export-dataset` has no node");
+    place.refused(
+        &with(&["--to", "runs", "--node", "answer"]),
+        "the purpose `export-dataset` has no node",
+    );
     place.refused(
         &with(&["--to", "runs", "--purpose", "fine-tuning"]),
         "`runs` is not made for the purpose `fine-tuning`",

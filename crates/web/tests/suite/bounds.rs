@@ -299,7 +299,10 @@ async fn one_person_has_so_many_jobs_at_a_time() {
             assert_eq!(import(&ann).await.status, 202);
         }
         let problem = import(&ann).await.refused(429, "rate-limited");
-        assert!(problem["detail"].as_str().unwrap().starts_with("you already have 2 imports"), "{problem}");
+        assert!(
+            problem["detail"].as_str().unwrap().starts_with("you already have 2 imports"),
+            "{problem}"
+        );
         assert_eq!(import(&bob).await.status, 202);
 
         let export = |number: usize| {
