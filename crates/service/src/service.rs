@@ -10,10 +10,10 @@ use retort_store::{Project, QueueStats, Store};
 use crate::audit_limits::AuditLimits;
 use crate::caller::Caller;
 use crate::clock::Clock;
+use crate::comparisons::KeptComparisons;
 use crate::error::Error;
 use crate::lease::Pulse;
 use crate::settings::{Quotas, Settings};
-use crate::versions::KeptComparisons;
 
 /// A store, a place for datasets, and a worker.
 pub struct Service {
