@@ -498,7 +498,7 @@ mod tests {
     fn a_file_without_anything_to_look_for_is_refused() {
         for (name, text, why) in [
             ("a.txt", "too short\n", "no text of at least 8 words"),
-            ("a.json", "[]", "unpacked"),
+            ("a.json", "[]", "not compressed"),
             ("a.jsonl", "{\"a\": nothing}\n", "a.jsonl"),
         ] {
             let error = benchmarks(&[(name, text.to_owned())]).err().unwrap().to_string();

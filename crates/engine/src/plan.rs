@@ -298,7 +298,7 @@ mod tests {
         let error = plan(Purpose::ExportDataset, Some("n")).unwrap_err();
         assert!(error.contains("the purpose `export-dataset` has no node"), "{error}");
         let error = plan(Purpose::FineTuning, None).unwrap_err();
-        assert!(error.contains("`history` is not made for the purpose `fine-tuning`"), "{error}");
+        assert!(error.contains("`history` does not fit the purpose `fine-tuning`"), "{error}");
         assert!(error.contains("`standard`, `openai`"), "{error}");
     }
 }

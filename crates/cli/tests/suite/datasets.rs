@@ -156,7 +156,7 @@ fn jobs_wait_for_a_worker_and_are_cancelled_and_tried_again() {
     place.ok(&["export", "-q", "--detach", "three"]);
     place.ok(&["jobs", "cancel", "5"]);
     place.ok(&["datasets", "rename", "two", "three"]);
-    place.refused(&["jobs", "retry", "5"], "the name `three` is in use by now");
+    place.refused(&["jobs", "retry", "5"], "the name `three` is now in use");
     let watched = place.printed(&["jobs", "watch", "2", "--json"]);
     assert_eq!(watched[0]["state"], "completed");
     place.refused(&["jobs", "watch", "77"], "there is no job `77`");

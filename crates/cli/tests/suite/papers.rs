@@ -113,7 +113,7 @@ fn a_signed_statement_holds_for_the_package_as_it_was_signed() {
         place.ok(&["sign", package, "--key", "key.pem"]);
         let statement = format!("{package}.statement.json");
         let first = place.bytes(&statement);
-        place.refused(&["sign", package, "--key", "key.pem"], "is there");
+        place.refused(&["sign", package, "--key", "key.pem"], "already exists");
         place.ok(&["sign", package, "--key", "key.pem", "--force"]);
         assert_eq!(place.bytes(&statement), first);
         let told = place.ok(&["verify", package, "--key", "key.pem"]);

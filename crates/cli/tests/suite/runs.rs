@@ -63,7 +63,7 @@ fn a_purpose_takes_its_formats_and_its_node_and_nothing_else() {
     );
     place.refused(
         &with(&["--to", "runs", "--purpose", "fine-tuning"]),
-        "`runs` is not made for the purpose `fine-tuning`",
+        "`runs` does not fit the purpose `fine-tuning`",
     );
     place.refused(
         &with(&["--to", "node-evaluation", "--node", "gone"]),

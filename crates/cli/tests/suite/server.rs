@@ -491,7 +491,7 @@ fn links_tokens_and_members_are_managed_both_ways() {
     served.refused(&served.token, &["members", "set", "bob", "member"], "not in the project");
     served.place.ok(&["members", "set", "bob", "member"]);
     served.there(&["members", "remove", "bob"]);
-    served.refused(&served.token, &["members", "remove", "local"], "no owner");
+    served.refused(&served.token, &["members", "remove", "local"], "needs an owner");
 
     let link =
         served.there(&["share", "make", "tagged", "--expires", "2100-01-01", "--system"]).out;
