@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::support::*;
 use retort_formats::data::{self, ShapeOptions, by_name};
 use retort_model::bounds::COLUMN_NAME;
-use retort_model::{Item, ItemKind, Purpose};
+use retort_model::{Item, ItemKind, Purpose, Time};
 use serde_json::{Value, json};
 
 const RUNS: &str = include_str!("../data/runs.jsonl");
@@ -265,6 +265,38 @@ fn a_node_is_optimized_with_what_was_thought_of_it() {
     );
 }
 
+/// Formats of rows that say which answer is better, or whether one is good.
+const NEED_JUDGEMENTS: [&str; 2] = ["preference", "kto"];
+
+#[test]
+fn preferences_among_answers_of_runs_are_those_of_people() {
+    let (rows, left_out) = made("preference");
+    assert!(rows.is_empty());
+    let reasons: Vec<_> = left_out.iter().filter(|one| one.ends_with("no-pair")).collect();
+    assert_eq!(
+        reasons,
+        ["r01: no-pair", "r02: no-pair", "r03: no-pair", "r07: no-pair", "r08: no-pair"]
+    );
+    let shaped = shape_item(&corrected(), "preference", options("preference"));
+    let row: Value = serde_json::from_str(&shaped.text).unwrap();
+    assert_eq!(row["chosen"], json!([say("assistant", CORRECTION)]));
+    assert_eq!(row["rejected"], json!([say("assistant", "You have 30 days.")]));
+    let shaped = shape_item(&corrected(), "kto", options("kto"));
+    let labels: Vec<_> = shaped.rows.iter().map(|row| &row["label"]).collect();
+    assert_eq!(labels, [false, true]);
+}
+
+const CORRECTION: &str = "You have 30 days, and 5 more from the age of 50.";
+
+/// The first run, with a better answer that a person wrote.
+fn corrected() -> Item<'static> {
+    let mut item = read_item(RUNS.lines().next().unwrap());
+    let Item::Run(run) = &mut item else { unreachable!("it is a run") };
+    let at = Time::parse("2025-01-02T00:00:00Z").unwrap();
+    assert!(run.correct(("ann", at), Some(CORRECTION)));
+    item
+}
+
 #[test]
 fn models_are_tuned_on_what_succeeded() {
     let expect = [
@@ -275,7 +307,8 @@ fn models_are_tuned_on_what_succeeded() {
         "r10: no-input",
     ];
     for format in data::FORMATS {
-        let takes_runs = format.items().contains(&ItemKind::Run);
+        let takes_runs =
+            format.items().contains(&ItemKind::Run) && !NEED_JUDGEMENTS.contains(&format.name());
         if format.purposes().contains(&Purpose::FineTuning) && takes_runs {
             let (rows, left_out) = made(format.name());
             assert_eq!(
@@ -364,10 +397,12 @@ fn the_page_of_purposes_shows_what_is_made() {
             continue;
         };
         shown.push(data_format.to_owned());
-        let run: Item<'_> = read_item(RUNS.lines().next().unwrap());
+        let run: Item<'_> = match NEED_JUDGEMENTS.contains(&data_format) {
+            true => corrected(),
+            false => read_item(RUNS.lines().next().unwrap()),
+        };
         let shaped = shape_item(&run, data_format, options(data_format));
-        let row = serde_json::from_str::<Value>(&shaped.text).unwrap();
-        assert!(row.is_object());
+        assert!(!shaped.rows.is_empty() && shaped.rows.iter().all(Value::is_object));
         fresh.push_str(&format!("```json\n{}```\n", shaped.text));
         for line in lines.by_ref() {
             if line == "```" {
