@@ -59,7 +59,7 @@ fn what_is_no_store_is_refused() {
     let path = folder.path().join("letter.txt");
     std::fs::write(&path, "Dear store, ".repeat(1000)).unwrap();
     let error = Store::open(path.to_str().unwrap(), "i").err().expect("no store").to_string();
-    assert!(error.contains("letter.txt") && error.contains("no store"), "{error}");
+    assert!(error.contains("letter.txt") && error.contains("not a Retort store"), "{error}");
     assert_eq!(std::fs::read(&path).unwrap().len(), 12_000);
     let missing = folder.path().join("missing.db");
     let error = Store::open_existing(missing.to_str().unwrap()).err().expect("nothing").to_string();
