@@ -144,6 +144,18 @@ impl Browser {
         panic!("`{words}` never came; there is: {}", self.body().await);
     }
 
+    /// Waits until an expression of the page's script is true.
+    pub async fn until_true(&self, expression: &str) {
+        let script = format!("return {expression}");
+        for _ in 0..200 {
+            if self.client.execute(&script, Vec::new()).await.is_ok_and(|is_true| is_true == true) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("`{expression}` never was true");
+    }
+
     /// The file that was downloaded under that name.
     pub async fn downloaded(&self, name: &str) -> Vec<u8> {
         let path = self.downloads.path().join(name);

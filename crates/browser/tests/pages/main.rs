@@ -896,8 +896,11 @@ async fn everything_is_reached_by_keyboard_and_progress_is_announced() {
         browser.press("button[value=all]").await;
         browser.until("3 selected").await;
         browser.go("/export").await;
+        browser.until("3 selected").await;
         browser.type_key(TAB).await;
+        browser.until_true("document.activeElement.className === 'skip'").await;
         browser.type_key(ENTER).await;
+        browser.until_true("location.hash !== ''").await;
         let mut stops = 0;
         let script = "return document.activeElement.value";
         while browser.client.execute(script, Vec::new()).await.unwrap() != "export" {
