@@ -399,6 +399,8 @@ def raises(kind, act, words):
 
 def main():
     failed = 0
+    # A shell that runs this in the background has it ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     tests = [(name, test) for name, test in globals().items() if name.startswith("test_")]
     for name, test in tests:
         with tempfile.TemporaryDirectory() as folder:
