@@ -3,6 +3,7 @@
 README.md says what is checked. Real histories made by others come from the folder in RETORT_REAL_DATA, if it is set.
 """
 
+import collections
 import contextlib
 import io
 import json
@@ -25,6 +26,8 @@ import training
 
 NAME = "checked"
 RUN_BY_SPREADSHEETS = ("=", "+", "-", "@", "\t", "\r")
+# Of each group of real histories, unless all are asked for: all take longer than everything else together.
+FILES_OF_A_GROUP = 2
 HISTORY_ENDINGS = (".json", ".jsonl", ".ndjson", ".gz", ".zst", ".zip")
 passed, failed = 0, 0
 
@@ -362,6 +365,20 @@ def check_history_of_others(binary, work, formats, number, source):
     return printed.getvalue(), passed, failed
 
 
+def histories_of_others(retort, real):
+    """Files with conversations to train on: of each group the first few, or all of them if RETORT_CONSUMERS_ALL is set."""
+    most = sys.maxsize if os.environ.get("RETORT_CONSUMERS_ALL") else FILES_OF_A_GROUP
+    files = sorted(path for path in real.rglob("*") if path.is_file() and path.suffix in HISTORY_ENDINGS)
+    groups, usable = collections.Counter(), []
+    for path in files:
+        group = path.relative_to(real).parts[0]
+        if groups[group] < most and retort.can_use(path):
+            groups[group] += 1
+            usable.append(path)
+    print(f"real histories: {len(usable)} files of {len(groups)} groups; all of them with RETORT_CONSUMERS_ALL=1")
+    return usable
+
+
 def check_histories_of_others(binary, work, formats, sources):
     """As many at once as there are cores; printed in the order of their names."""
     global passed, failed
@@ -392,10 +409,7 @@ def main():
     check_training(retort, examples.parents[1], examples / "support-chats.jsonl")
     real = os.environ.get("RETORT_REAL_DATA")
     if real:
-        files = sorted(path for path in Path(real).rglob("*") if path.is_file() and path.suffix in HISTORY_ENDINGS)
-        usable = [path for path in files if retort.can_use(path)]
-        print(f"real histories: {len(usable)} of {len(files)} files hold conversations to train on")
-        check_histories_of_others(binary, work, formats, usable)
+        check_histories_of_others(binary, work, formats, histories_of_others(retort, Path(real)))
     else:
         print("passed over: real histories (RETORT_REAL_DATA is not set)")
     print(f"{passed} passed, {failed} failed")

@@ -294,7 +294,7 @@ def kto_tags(rows):
 def arguments_are_objects(rows):
     """What TRL hands to a chat template: of a text the template would write the JSON text, in quotes."""
     for index, row in enumerate(rows):
-        for message in row["prompt"] + row["completion"]:
+        for message in row["messages"] if "messages" in row else row["prompt"] + row["completion"]:
             for call in message["tool_calls"] or []:
                 if not isinstance(call["function"]["arguments"], dict):
                     yield f"row {index}: arguments are {call['function']['arguments']!r:.60}"
