@@ -19,6 +19,7 @@ use bytes::Bytes;
 use reqwest::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, ETAG, RETRY_AFTER};
 use reqwest::{Body, Client, Method, RequestBuilder, Response, StatusCode};
 use retort_formats::package::{MANIFEST, Manifest};
+use retort_model::with_causes;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -183,6 +184,11 @@ fn failed(what: impl Into<String>, reason: impl Into<String>) -> Error {
     Error::Destination { what: what.into(), reason: reason.into() }
 }
 
+/// Why a file of the package cannot be pushed.
+fn unread(path: &str) -> impl Fn(io::Error) -> Error {
+    move |error| failed(format!("read `{path}`"), io_reason(&error))
+}
+
 impl Hub {
     /// The Hub at `endpoint`, with a token that may write. Redirects are not followed, so that the token goes nowhere else.
     ///
@@ -316,7 +322,7 @@ impl Hub {
         for file in committed {
             let mut content = Vec::new();
             let read = package.file(&file.path).and_then(|mut open| open.read_to_end(&mut content));
-            read.map_err(|error| failed(format!("read `{}`", file.path), io_reason(&error)))?;
+            read.map_err(unread(&file.path))?;
             pushed.sent += 1;
             pushed.sent_bytes += file.bytes;
             operations.push(json!({"key": "file", "value": {
@@ -340,7 +346,7 @@ impl Hub {
             let read = package
                 .file(&file.path)
                 .and_then(|open| open.take(SAMPLE_BYTES).read_to_end(&mut sample));
-            read.map_err(|error| failed(format!("read `{}`", file.path), io_reason(&error)))?;
+            read.map_err(unread(&file.path))?;
             let sample = STANDARD.encode(&sample);
             asked.push(json!({"path": file.path, "size": file.bytes, "sample": sample}));
         }
@@ -439,9 +445,7 @@ impl Hub {
             }
             Ok(request.header(CONTENT_LENGTH, file.bytes))
         };
-        let answer = self.send_again(what, || {
-            attempt().map_err(|error| failed(format!("read `{}`", file.path), io_reason(&error)))
-        })?;
+        let answer = self.send_again(what, || attempt().map_err(unread(&file.path)))?;
         self.body(what, answer).map(drop)
     }
 
@@ -472,7 +476,7 @@ impl Hub {
                 open.seek(SeekFrom::Start(index as u64 * piece))?;
                 open.take(piece).read_to_end(&mut bytes)
             });
-            read.map_err(|error| failed(format!("read `{}`", file.path), io_reason(&error)))?;
+            read.map_err(unread(&file.path))?;
             let bytes = Bytes::from(bytes);
             let answer =
                 self.send(&what, || self.request(Method::PUT, &url).body(bytes.clone()))?;
@@ -607,10 +611,9 @@ fn files_of(package: &mut Package) -> Result<Vec<Pushing>, Error> {
         sha256: file.sha256.clone(),
     });
     let mut files: Vec<_> = listed.collect();
-    let fail = |error: io::Error| failed(format!("read `{MANIFEST}`"), io_reason(&error));
     let bytes = package.file(MANIFEST).and_then(|mut file| file.seek(SeekFrom::End(0)));
     let sha256 = package.manifest_sha256().to_owned();
-    files.push(Pushing { path: MANIFEST.into(), bytes: bytes.map_err(fail)?, sha256 });
+    files.push(Pushing { path: MANIFEST.into(), bytes: bytes.map_err(unread(MANIFEST))?, sha256 });
     Ok(files)
 }
 
@@ -642,15 +645,4 @@ async fn read_bounded(mut answer: Response) -> Result<String, String> {
         read.extend_from_slice(&more);
     }
     Ok(String::from_utf8_lossy(&read).into_owned())
-}
-
-/// An error with its causes, which say more than it does.
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        text = format!("{text}: {inner}");
-        cause = inner.source();
-    }
-    text
 }

@@ -17,8 +17,8 @@ use object_store::path::Path as ObjectPath;
 use object_store::prefix::PrefixStore;
 use object_store::{ObjectStore, ObjectStoreExt, ObjectStoreScheme, RetryConfig, WriteMultipart};
 use retort_formats::file::ReadSeek;
-use retort_model::Time;
 use retort_model::bounds::{OBJECT_PART_BYTES, OBJECT_PARTS_IN_FLIGHT, OBJECT_READ_BYTES};
+use retort_model::{Time, with_causes};
 use tokio::runtime::Runtime;
 use url::Url;
 
@@ -37,15 +37,7 @@ pub struct Objects {
 }
 
 fn failed(doing: &'static str, object: &str, error: &object_store::Error) -> Error {
-    let mut reason = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(inner) = cause {
-        let more = inner.to_string();
-        if !reason.contains(&more) {
-            reason = format!("{reason}: {more}");
-        }
-        cause = inner.source();
-    }
+    let mut reason = with_causes(error);
     if reason.contains("URL scheme is not allowed") {
         reason.push_str("; an endpoint without TLS takes `AWS_ALLOW_HTTP=true`");
     }

@@ -6,6 +6,7 @@
 mod access;
 pub mod bounds;
 pub mod canonical;
+mod causes;
 mod conversation;
 pub mod display;
 mod document;
@@ -33,6 +34,7 @@ mod time;
 mod words;
 
 pub use access::{Action, Grant, Grants, ProjectRole};
+pub use causes::with_causes;
 pub use conversation::{Conversation, Kind, Parent, Round, Status, Task, Usage};
 pub use document::{Chunk, Document, Embedding, EmbeddingStats, Vector};
 pub use features::{Features, Rating, RunFeatures};

@@ -1,5 +1,6 @@
 //! What can go wrong with a store.
 
+use retort_model::with_causes;
 use rusqlite::ErrorCode;
 
 /// Why the store could not do what it was asked.
@@ -123,18 +124,4 @@ impl From<postgres::Error> for Error {
             _ => Self::Sql(server.message().to_owned()),
         }
     }
-}
-
-/// The error with what is behind it: on its own it says little.
-pub(crate) fn with_causes(error: &postgres::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(inner) = cause {
-        let more = inner.to_string();
-        if !text.contains(&more) {
-            text = format!("{text}: {more}");
-        }
-        cause = inner.source();
-    }
-    text
 }
