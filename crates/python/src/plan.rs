@@ -1,6 +1,6 @@
 //! Arguments of Python as the engine's plans.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyString};
@@ -73,6 +73,13 @@ pub fn plan(
     let dataset = &mut plan.dataset;
     dataset.open_files(&dataset.paths(), now()).map_err(|error| raised(py, &error))?;
     Ok(ConvertPlan { from, output, ..plan })
+}
+
+/// Gets the redaction of a plan ready, with the key of a file or a new one. A script may run any program for it.
+pub fn redact(py: Python<'_>, plan: &mut ConvertPlan, key: Option<&Path>) -> PyResult<()> {
+    retort_engine::allow_all_programs();
+    let is_part = plan.part.is_some();
+    plan.dataset.redaction.prepare_from(key, is_part).map_err(|error| raised(py, &error))
 }
 
 fn import_format(name: &str) -> PyResult<&'static dyn ImportFormat> {

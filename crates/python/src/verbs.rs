@@ -15,7 +15,7 @@ use retort_model::DatasetName;
 
 use crate::dataset::{Dataset, loads};
 use crate::error::{RetortError, raised, usage};
-use crate::plan::{Source, options as parse_options, plan};
+use crate::plan::{Source, options as parse_options, plan, redact};
 use crate::running::run;
 
 /// Reads histories and writes a dataset package.
@@ -66,12 +66,7 @@ pub fn convert<'py>(
         Some(part) => Some(AskedPart { part: part.parse().map_err(usage)?, repeats }),
         None => None,
     };
-    let is_part = plan.part.is_some();
-    retort_engine::allow_all_programs();
-    plan.dataset
-        .redaction
-        .prepare_from(redact_key.as_deref(), is_part)
-        .map_err(|error| raised(py, &error))?;
+    redact(py, &mut plan, redact_key.as_deref())?;
     let mut rejects: Box<dyn Write + Send> = match rejects {
         Some(path) => Box::new(BufWriter::new(File::create(path)?)),
         None => Box::new(io::sink()),
@@ -114,11 +109,7 @@ pub fn hash_of_parts(
     plan.selection.limit = limit;
     plan.strict = strict;
     plan.part = Some(AskedPart { part: "1/1".parse().map_err(usage)?, repeats: None });
-    retort_engine::allow_all_programs();
-    plan.dataset
-        .redaction
-        .prepare_from(redact_key.as_deref(), true)
-        .map_err(|error| raised(py, &error))?;
+    redact(py, &mut plan, redact_key.as_deref())?;
     run(py, None, |_, stopped| retort_engine::hash_of_parts(&plan, stopped))
 }
 
@@ -160,11 +151,7 @@ pub fn preview<'py>(
 ) -> PyResult<Bound<'py, PyList>> {
     let name = "preview".parse().map_err(usage)?;
     let mut plan = plan(py, source, format, name, &parse_options(options)?, PathBuf::new())?;
-    retort_engine::allow_all_programs();
-    plan.dataset
-        .redaction
-        .prepare_from(redact_key.as_deref(), false)
-        .map_err(|error| raised(py, &error))?;
+    redact(py, &mut plan, redact_key.as_deref())?;
     let preview =
         run(py, None, |_, stopped| retort_engine::preview(&plan, stopped, &mut io::sink()))?;
     let loads = loads(py)?;
@@ -222,8 +209,7 @@ pub fn inspect<'py>(
     plan.namespace = namespace;
     plan.selection.limit = limit;
     plan.threads = bounded_threads(threads);
-    retort_engine::allow_all_programs();
-    plan.dataset.redaction.prepare_from(None, false).map_err(|error| raised(py, &error))?;
+    redact(py, &mut plan, None)?;
     let inspection = run(py, None, |_, stopped| retort_engine::inspect(&plan, stopped))?;
     loads(py)?.call1((inspection.to_json().to_string(),))
 }
