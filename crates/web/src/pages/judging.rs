@@ -61,13 +61,10 @@ async fn begin(State(app): State<App>, visit: Visit, Query(begun): Query<Begun>)
     let queue = queue_of(&begun.queue).unwrap_or(Queue::Mine);
     let list = begun.filtering.query();
     let next = app.call(move |service| service.next_to_judge(&visit.caller, &filter, queue, None));
-    match next.await {
-        Ok(found) => {
-            let to = found.next.map(|one| path_in(Some(queue), &one.id, &one.source, &list));
-            see_other(&to.unwrap_or_else(|| done("/export", &list)), None)
-        }
-        Err(problem) => trouble(&problem),
-    }
+    led(next.await.map(|found| {
+        let to = found.next.map(|one| path_in(Some(queue), &one.id, &one.source, &list));
+        to.unwrap_or_else(|| done("/export", &list))
+    }))
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -98,7 +95,12 @@ async fn begin_runs(
         let to = next.map(|one| run_in(Some(queue), &one, &list));
         Ok(to.unwrap_or_else(|| done(&flows::path(source, &flow), &list)))
     });
-    match next.await {
+    led(next.await)
+}
+
+/// Leads to the page that comes next.
+fn led(to: Result<String, Problem>) -> Response {
+    match to {
         Ok(to) => see_other(&to, None),
         Err(problem) => trouble(&problem),
     }
@@ -226,10 +228,7 @@ async fn judge(
         });
         Ok(next.unwrap_or_else(|| done("/export", &form.from)))
     });
-    match judged.await {
-        Ok(to) => see_other(&to, None),
-        Err(problem) => trouble(&problem),
-    }
+    led(judged.await)
 }
 
 async fn judge_run(
@@ -262,8 +261,5 @@ async fn judge_run(
         });
         Ok(next.unwrap_or_else(|| done(&flows::path(source, &flow), &form.from)))
     });
-    match judged.await {
-        Ok(to) => see_other(&to, None),
-        Err(problem) => trouble(&problem),
-    }
+    led(judged.await)
 }
