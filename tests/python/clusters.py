@@ -157,7 +157,7 @@ def killed_workers(folder, export, source, is_worker):
 
 
 def killed_driver(folder, name, source):
-    """The driver is killed once a part is there; an export that is started again goes on with it."""
+    """The driver is killed once a part exists; an export that is started again uses that part."""
     to = Path(folder) / "resumed"
     work = to.with_name(to.name + ".parts")
     command = [sys.executable, __file__, "--driver", name, str(source), str(to)]

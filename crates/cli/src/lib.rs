@@ -95,7 +95,7 @@ enum Command {
 /// Something failed.
 const FAILED: u8 = 1;
 
-/// The arguments do not go together, as `clap` says of those that it refuses.
+/// Wrong usage: the exit code of `clap`, too.
 const MISUSED: u8 = 2;
 
 /// A bug in Retort: what `sysexits.h` calls an internal software error.
@@ -109,7 +109,7 @@ const SERVER_OPTIONS: [(&str, &str); 4] = [
     ("insecure", "--insecure"),
 ];
 
-/// Runs the command that the arguments ask for, of which the first is the program's name, and returns its exit code. Wrong
+/// Runs the command that the arguments ask for, and returns its exit code. The first argument is the program's name. Wrong
 /// usage and `--help` end the process.
 pub fn main(args: &[OsString]) -> ExitCode {
     // Who asks for JSON gets errors as JSON, too.

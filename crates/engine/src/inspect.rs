@@ -68,7 +68,7 @@ pub fn first_texts(plan: &ConvertPlan, most: usize) -> Result<Vec<String>, Error
     Ok(texts)
 }
 
-/// The format of items of which nothing is known, so that tables with any columns are read.
+/// A format that accepts any item, so that tables with any columns are read.
 struct AnyItem;
 
 impl ImportFormat for AnyItem {

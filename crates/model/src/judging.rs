@@ -268,7 +268,7 @@ impl<'a> Judged<'a> for Run<'a> {
         let Judgement { rating, label, comment, .. } = counts;
         self.feedback = Feedback { rating, label, comment }.if_any();
         let text = |raw: RawJson<'a>| raw.as_text().unwrap_or_else(|| raw.as_str().to_owned());
-        // Whoever corrects an answer says what it should have been, unless they say something else of it.
+        // A correction also says what the answer should have been, unless its author gives another reference.
         let last = self.judgements.iter().rev();
         let mut last = last.filter(|one| one.ground_truth.is_some() || one.corrected.is_some());
         let corrected = last.next().filter(|one| one.ground_truth.is_none());

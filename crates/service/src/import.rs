@@ -94,7 +94,7 @@ pub struct ImportReport {
     pub updated: u64,
     /// Those that were there just so.
     pub same: u64,
-    /// Those of which the store has a newer state.
+    /// Those that the store has in a newer state.
     pub older: u64,
     /// Those whose id came before in this import, and that were no newer.
     pub repeated: u64,

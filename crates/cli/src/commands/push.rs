@@ -22,10 +22,10 @@ const CONNECT: Duration = Duration::from_secs(30);
 
 /// Push a package to a dataset on the Hugging Face Hub.
 ///
-/// All files go there in one commit, and the repository is created if it is missing. What the Hub has already is not sent
-/// again, so a push that broke off can be repeated. Files that only the previous package had are removed.
+/// All files go there in one commit, and the repository is created if it is missing. What the Hub already has is not sent
+/// again, so you can repeat a push that was interrupted. Files that only the previous package had are removed.
 ///
-/// The token is that of HF_TOKEN, or of `hf auth login`.
+/// The token comes from HF_TOKEN or `hf auth login`.
 #[derive(Args)]
 pub struct Push {
     /// Folder or archive of the package.
@@ -67,7 +67,7 @@ pub struct HowPushed {
     #[arg(long, requires = "push")]
     public: bool,
 
-    /// Push it although no `--redact` removed secrets or personal data.
+    /// Push a dataset from which `--redact` did not remove secrets or personal data.
     #[arg(long, requires = "push")]
     not_redacted: bool,
 
@@ -92,7 +92,7 @@ impl Push {
 }
 
 impl PushArgs {
-    /// Whether something is to be pushed.
+    /// Whether to push anything.
     pub fn is_any(&self) -> bool {
         self.push.is_some()
     }
@@ -120,7 +120,7 @@ impl HowPushed {
     fn check(&self, is_redacted: bool) -> Result<(), Failure> {
         if !is_redacted && !self.not_redacted {
             return Err(misuse(
-                "nothing was redacted in this dataset: make it with `--redact secrets,pii`, for example, or add \
+                "nothing was redacted in this dataset: create it with `--redact secrets,pii`, for example, or add \
                  `--not-redacted` to push it as it is",
             ));
         }

@@ -177,7 +177,9 @@ impl SortedRecords {
         let bytes = bytes.saturating_add(8 * self.columns.len()) as u64;
         self.room = self.room.checked_sub(bytes).ok_or_else(|| {
             let most = self.most / 1_000_000;
-            Error::Choice(format!("the records of both have more than {most} MB, unpacked"))
+            Error::Choice(format!(
+                "the records of both are larger than {most} MB when decompressed"
+            ))
         })?;
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! Sessions of agents whose files tell of one another.
+//! Sessions of agents whose files refer to one another.
 
 use std::fs;
 

@@ -2,7 +2,7 @@
 //! code (`evalstate/fast-agent`: `mcp/prompt_message_extended.py`, `session/snapshot.py`).
 //!
 //! A message has content in MCP's parts, calls and results by their ids beside it, and channels with what a provider sent
-//! next to the answer. `session.json` in the same folder tells of the session and names each agent's history.
+//! next to the answer. `session.json` in the same folder describes the session and names each agent's history.
 
 use retort_json::{Kind, RawJson, Text};
 use retort_model::{Conversation, Kind as Held, Message, Role, ToolCall, Usage};
@@ -110,8 +110,8 @@ fn is_session(sniff: &Sniff<'_>) -> bool {
     sniff.has("session_id") && sniff.kind(&["continuation", "agents"]) == Some(Kind::Object)
 }
 
-/// Of each agent of a session, the file of its history and what `session.json` tells of it: the session with the name of the
-/// agent and what that has beside the other agents.
+/// For each agent of a session, the file of its history and what `session.json` says about it: the session, the name of the
+/// agent, and what no other agent has.
 fn agents(session: &str) -> Option<Vec<(String, RawJson<'static>)>> {
     let mut session = fields::map(&RawJson::owned(session).ok()?)?.owned();
     let mut state = session.take(&["continuation"], fields::map)?;
@@ -162,7 +162,7 @@ fn conversation<'a>(
     Ok(conversation)
 }
 
-/// Adds what `session.json` tells of a history.
+/// Adds what `session.json` says about a history.
 fn tell<'a>(conversation: &mut Conversation<'a>, mut agent: FieldMap<'a>) {
     let session = agent.take_id(&["session_id"]).unwrap_or_default();
     let name = agent.take(&[AGENT], RawJson::text).unwrap_or_default();
@@ -313,7 +313,7 @@ fn results<'a>(map: &mut FieldMap<'a>, notes: &mut Notes) -> Result<Vec<Segment<
     Ok(results)
 }
 
-/// Tells of channels that are neither fast-agent's own nor a provider's.
+/// Notes channels that are neither fast-agent's own nor a provider's.
 fn unknown_channels(channels: &FieldMap<'_>, notes: &mut Notes) {
     for (name, raw) in channels.fields() {
         let word = name.decoded();

@@ -72,7 +72,7 @@ def work_folder(to, work):
 
 
 def made_work_folder(to, work, name, force, options):
-    """As `work_folder`, made before there are files to read, once it is known that nothing else is to be refused."""
+    """Like `work_folder`, for an export whose files do not exist yet; refuses first what can be refused without them."""
     with tempfile.TemporaryDirectory() as folder:
         empty = Path(folder) / "rows.jsonl"
         empty.touch()

@@ -167,7 +167,7 @@ pub(super) struct Judging {
     pub(super) hidden: Vec<(&'static str, String)>,
     /// How many are left in the queue that one goes through.
     pub(super) left: Option<String>,
-    /// The answer of which everything is shown, as forms name it.
+    /// The answer that is shown with its form, as forms name it.
     pub(super) open: Option<String>,
     /// What the last answer is called, if it can be judged; empty if it cannot.
     pub(super) last: &'static str,
@@ -193,7 +193,7 @@ impl Judging {
         self.anchor.clone_from(&last.anchor);
     }
 
-    /// Takes the answer of which everything is shown, if this is it; `labels` gives those that were used.
+    /// Takes the answer that is shown with its form, if this is it; `labels` gives those that were used.
     pub(super) fn take_open(
         &mut self,
         judge: &mut Judge,

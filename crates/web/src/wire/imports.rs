@@ -16,7 +16,7 @@ pub struct ImportResult {
     pub updated: u64,
     /// Unchanged items.
     pub same: u64,
-    /// Items of which the store has a newer state.
+    /// Items that the store has in a newer state.
     pub older: u64,
     /// Items whose id occurred earlier in the same request, and that were not newer.
     pub repeated: u64,
