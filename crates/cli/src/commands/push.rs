@@ -1,4 +1,4 @@
-//! `retort push`, and `--push` of the commands that make packages.
+//! `retort push`, and the option `--push` of the commands that make packages.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -14,16 +14,16 @@ use serde_json::json;
 use super::{Failure, STOPPED, misuse, print_json, stop_flag};
 use crate::display::{bytes, several};
 
-/// Before a request is sent again.
+/// Pause before a failed request is sent again.
 const WAIT: Duration = Duration::from_secs(1);
 
-/// To connect.
+/// Time limit for connecting.
 const CONNECT: Duration = Duration::from_secs(30);
 
 /// Push a package to a dataset on the Hugging Face Hub.
 ///
-/// All files go there in one commit, and the repository is created if it is missing. What the Hub already has is not sent
-/// again, so you can repeat a push that was interrupted. Files that only the previous package had are removed.
+/// All files are pushed in one commit. The repository is created if it does not exist. Files that the Hub already has
+/// are not sent again, so you can repeat an interrupted push. Files that only the previous package had are removed.
 ///
 /// The token comes from HF_TOKEN or `hf auth login`.
 #[derive(Args)]
@@ -31,7 +31,7 @@ pub struct Push {
     /// Folder or archive of the package.
     package: PathBuf,
 
-    /// The dataset.
+    /// The dataset on the Hub.
     #[arg(id = "push", value_name = "hf://datasets/ORG/NAME")]
     repository: HubRepository,
 
@@ -47,7 +47,7 @@ pub struct Push {
     how: HowPushed,
 }
 
-/// Where a package goes once it is made.
+/// Whether and where to push a package once it is made.
 #[derive(Args)]
 #[command(next_help_heading = "Hugging Face Hub")]
 pub struct PushArgs {
@@ -63,15 +63,15 @@ pub struct PushArgs {
 #[derive(Args)]
 #[command(next_help_heading = "Hugging Face Hub")]
 pub struct HowPushed {
-    /// Let everyone read the dataset; otherwise it is private.
+    /// Let everyone read the dataset. Without this, it is private.
     #[arg(long, requires = "push")]
     public: bool,
 
-    /// Push a dataset from which `--redact` did not remove secrets or personal data.
+    /// Push a dataset even if it was made without `--redact`.
     #[arg(long, requires = "push")]
     not_redacted: bool,
 
-    /// Address of the Hub.
+    /// URL of the Hub.
     #[arg(
         long,
         env = "HF_ENDPOINT",
@@ -97,12 +97,12 @@ impl PushArgs {
         self.push.is_some()
     }
 
-    /// Refuses before the work what would be refused after it.
+    /// Refuses before the export begins what the push would refuse after it.
     pub fn check(&self, is_redacted: bool) -> Result<(), Failure> {
         if self.is_any() { self.how.check(is_redacted) } else { Ok(()) }
     }
 
-    /// Pushes a package, if that was asked for.
+    /// Pushes a package if `--push` was given.
     pub fn run(
         &self,
         package: &mut Package,
@@ -120,7 +120,7 @@ impl HowPushed {
     fn check(&self, is_redacted: bool) -> Result<(), Failure> {
         if !is_redacted && !self.not_redacted {
             return Err(misuse(
-                "nothing was redacted in this dataset: create it with `--redact secrets,pii`, for example, or add \
+                "this dataset is not redacted: make it with `--redact secrets,pii`, for example, or add \
                  `--not-redacted` to push it as it is",
             ));
         }
@@ -155,12 +155,12 @@ impl HowPushed {
             let there = several(pushed.there, "file");
             match &pushed.commit {
                 Some(commit) => eprintln!(
-                    "pushed     {} ({} of {}, {there} already there; commit {commit})",
+                    "pushed     {} (sent {} in {}, {there} already there; commit {commit})",
                     pushed.url,
                     bytes(pushed.sent_bytes),
                     several(pushed.sent, "file"),
                 ),
-                None => eprintln!("pushed     {} (this dataset is already there)", pushed.url),
+                None => eprintln!("unchanged  {} (this package is already there)", pushed.url),
             }
         }
         Ok(ExitCode::SUCCESS)
@@ -176,13 +176,13 @@ impl HowPushed {
         });
         if endpoint.scheme() != "https" && !is_here {
             return Err(misuse(format!(
-                "the token would cross the network unencrypted to `{endpoint}`; use https"
+                "the token would be sent unencrypted to `{endpoint}`; use https"
             )));
         }
         let mut client = reqwest::Client::builder()
             .tls_backend_preconfigured(retort_service::client_tls())
             .user_agent(concat!("retort/", env!("CARGO_PKG_VERSION")))
-            // A token goes to the Hub and to no other.
+            // The token must go to no host but the Hub.
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(CONNECT);
         if is_here {
@@ -192,7 +192,7 @@ impl HowPushed {
     }
 }
 
-/// The token for the Hub, where its own programs look for it.
+/// The token for the Hub, from the places where the Hub's own tools look for it.
 fn token() -> Result<String, Failure> {
     let variable = |name: &str| env::var(name).ok().filter(|value| !value.is_empty());
     if let Some(token) = variable("HF_TOKEN") {

@@ -124,9 +124,9 @@ fn nobody_publishes_by_mistake() {
     let (place, hub) = (Place::new(), FakeHub::new());
     history(&place, 3);
     place.ok(&["convert", "in.jsonl", "-q", "-o", "p"]);
-    refused(&place, &hub, &["push", "p", ADDRESS], 2, "nothing was redacted");
+    refused(&place, &hub, &["push", "p", ADDRESS], 2, "is not redacted");
     let convert = ["convert", "in.jsonl", "-q", "-o", "q", "--push", ADDRESS];
-    refused(&place, &hub, &convert, 2, "nothing was redacted");
+    refused(&place, &hub, &convert, 2, "is not redacted");
     assert!(!place.path("q").exists(), "it is refused before the work");
     hub.create(NAME, false);
     let anyway = ["push", "p", ADDRESS, "--not-redacted"];
