@@ -1,8 +1,8 @@
 //! Datasets on the Hugging Face Hub, through its HTTP API.
 //!
-//! The Hub says which files it keeps as Git LFS objects (`preupload`). Of those, the LFS batch call names the ones that are
-//! missing, with the addresses to upload them to; what an earlier push has uploaded is therefore not sent again. In the end,
-//! one commit names all files at once, and removes those that only the previous receipt lists. So the repository never shows
+//! The Hub says which files it keeps as Git LFS objects (`preupload`). The LFS batch call returns the ones that are
+//! missing, with the URLs to upload them to, so files that an earlier push uploaded are not sent again. In the end, a
+//! single commit adds all files and removes those that only the previous receipt lists, so the repository never shows
 //! half a dataset. See <https://huggingface.co/docs/hub/api> and the [batch API of Git
 //! LFS](https://github.com/git-lfs/git-lfs/blob/main/docs/api/batch.md).
 
@@ -30,16 +30,16 @@ use crate::error::{Error, io_reason};
 use crate::package::Package;
 use crate::storage::hex;
 
-/// What the addresses of datasets begin with.
+/// The beginning of every dataset's address.
 const SCHEME: &str = "hf://datasets/";
 
 /// The branch that is written.
 const BRANCH: &str = "main";
 
-/// Of each file, the Hub looks at the beginning to decide how it is kept.
+/// Bytes from the beginning of each file that the Hub looks at to decide how to keep it.
 const SAMPLE_BYTES: u64 = 512;
 
-/// The largest file that goes into the commit itself, which is held in memory. The Hub accepts no larger ones.
+/// The largest file that is sent in the commit itself, which is held in memory. The Hub accepts no larger ones there.
 const COMMITTED_BYTES: u64 = 10 << 20;
 
 /// Files in one call of `preupload` or of the LFS batch, as the Hub's own client sends them.
@@ -48,17 +48,17 @@ const FILES_AT_ONCE: usize = 256;
 /// Bytes that are read from a file at once.
 const READ_AT_ONCE: usize = 1 << 20;
 
-/// The largest piece of a file that is uploaded in pieces. It is held in memory, as a failed piece is sent again.
+/// The largest piece of a file that is uploaded in pieces. A piece is held in memory, so that it can be sent again.
 const PIECE_BYTES: u64 = 256 << 20;
 
-/// Longest text of an answer that is read, and of an error that is shown.
+/// The longest response that is read, and the longest error in it that is shown.
 const ANSWER_BYTES: usize = 64 << 20;
 const REASON_CHARS: usize = 300;
 
-/// How often a request is sent that fails for a reason that may pass.
+/// How often a request is tried if it fails for a temporary reason.
 const ATTEMPTS: u32 = 5;
 
-/// The type of what Git LFS sends and answers.
+/// The media type of Git LFS's requests and responses.
 const LFS: &str = "application/vnd.git-lfs+json";
 
 /// A dataset's repository on the Hub.
@@ -69,7 +69,7 @@ pub struct HubRepository {
 }
 
 impl HubRepository {
-    /// Whether the text is an address on the Hub, right or wrong.
+    /// Whether the text is meant as an address on the Hub, valid or not.
     pub fn is_address(text: &str) -> bool {
         text.starts_with("hf://")
     }
@@ -125,7 +125,7 @@ pub struct Hub {
     runtime: Runtime,
     endpoint: Url,
     token: String,
-    /// How long to wait before a request is sent again; each time twice as long.
+    /// How long to wait before a failed request is sent again; doubled each time.
     wait: Duration,
 }
 
@@ -190,10 +190,11 @@ fn unread(path: &str) -> impl Fn(io::Error) -> Error {
 }
 
 impl Hub {
-    /// The Hub at `endpoint`, with a token that may write. Redirects are not followed, so that the token goes nowhere else.
+    /// The Hub at `endpoint`, with a token that may write. Redirects are not followed, so that the token goes nowhere
+    /// else.
     ///
     /// # Errors
-    /// No client can be made.
+    /// The thread that sends the requests cannot be set up.
     pub fn new(
         client: Client,
         endpoint: Url,
@@ -207,11 +208,12 @@ impl Hub {
         Ok(Self { client, runtime, endpoint, token, wait })
     }
 
-    /// Pushes a package in one commit, to a private repository unless `is_public`. A repository that is missing is created.
+    /// Pushes a package in one commit, to a private repository unless `is_public`. Creates the repository if it is
+    /// missing.
     ///
     /// # Errors
-    /// The Hub refuses or cannot be reached; the repository is public without `is_public`; a file of the package cannot be
-    /// read or has changed. What was uploaded remains there and is not sent again.
+    /// The Hub refuses or cannot be reached; the repository is public without `is_public`; a file of the package cannot
+    /// be read or has changed. What was uploaded remains there and is not sent again.
     pub fn push(
         &self,
         package: &mut Package,
@@ -250,7 +252,7 @@ impl Hub {
         Ok(pushed)
     }
 
-    /// Creates the repository if it is not there. One that is there must be as private as was asked for.
+    /// Creates the repository if it does not exist. An existing one must be private unless `is_public`.
     fn create(&self, repository: &HubRepository, is_public: bool) -> Result<(), Error> {
         let what = format!("create the dataset `{repository}` on the Hub");
         let body = json!({
@@ -273,8 +275,8 @@ impl Hub {
         let seen: Seen = self.json(&what, answer)?;
         if !seen.private && !is_public {
             return Err(Error::Choice(format!(
-                "the dataset `{repository}` on the Hub is public, so everyone could read it; make it private there, or add \
-                 `--public`"
+                "the dataset `{repository}` on the Hub is public, so everyone could read it; make it private there, or \
+                 add `--public`"
             )));
         }
         Ok(())
@@ -291,7 +293,7 @@ impl Hub {
         }
     }
 
-    /// Uploads what the Hub has to have before the commit, and adds the operations of the commit.
+    /// Uploads the files that the Hub must have before the commit, and adds the operations of the commit.
     fn upload(
         &self,
         package: &mut Package,
@@ -309,7 +311,7 @@ impl Hub {
             if stopped.load(Ordering::Relaxed) {
                 return Err(Error::Stopped);
             }
-            // Of two files with one content, one is enough.
+            // Files with the same content are sent once.
             if let Some(actions) = missing.remove(&file.sha256) {
                 self.send_object(package, file, &actions)?;
                 pushed.sent += 1;
@@ -358,7 +360,7 @@ impl Hub {
         Ok(kept.map(|file| file.path).collect())
     }
 
-    /// The objects that the Hub does not have, each with what is to be done.
+    /// The objects that the Hub does not have, each with the actions that upload it.
     fn missing(
         &self,
         repository: &HubRepository,
@@ -417,7 +419,7 @@ impl Hub {
         Ok(())
     }
 
-    /// Uploads a file in one request, whose address carries its own permission.
+    /// Uploads a file in one request, to a URL that needs no token.
     fn send_whole(
         &self,
         what: &str,
@@ -449,7 +451,7 @@ impl Hub {
         self.body(what, answer).map(drop)
     }
 
-    /// Uploads a file in pieces, each to an address of its own, and then says that they are complete.
+    /// Uploads a file in pieces, each to a URL of its own, and then tells the Hub that all are there.
     fn send_pieces(
         &self,
         package: &mut Package,
@@ -466,7 +468,7 @@ impl Hub {
         addresses.sort_unstable();
         let expected = if piece == 0 { 0 } else { file.bytes.div_ceil(piece) };
         if piece > PIECE_BYTES || addresses.len() as u64 != expected {
-            return Err(failed(what, "the Hub asks for pieces that do not make up the file"));
+            return Err(failed(what, "the Hub asks for pieces that do not fit the file"));
         }
         let mut parts = Vec::new();
         for (index, (number, address)) in addresses.into_iter().enumerate() {
@@ -548,7 +550,7 @@ impl Hub {
         self.send_again(what, || Ok(request()))
     }
 
-    /// Sends a request, again if it fails for a reason that may pass.
+    /// Sends a request, and repeats it if it fails for a temporary reason.
     fn send_again(
         &self,
         what: &str,
@@ -570,7 +572,7 @@ impl Hub {
         }
     }
 
-    /// The text of an answer, if it is no refusal.
+    /// The text of a response, or an error if the Hub refused the request.
     fn body(&self, what: &str, answer: Response) -> Result<String, Error> {
         let status = answer.status();
         let text = self.runtime.block_on(read_bounded(answer));
@@ -585,11 +587,11 @@ impl Hub {
         let told = serde_json::from_str(&text).map_or(text, |refusal: Refusal| refusal.error);
         let told: String = told.chars().take(REASON_CHARS).collect();
         let advice = match status {
-            StatusCode::UNAUTHORIZED => "; is HF_TOKEN a token of this Hub that has not expired?",
+            StatusCode::UNAUTHORIZED => "; check that the token is for this Hub and not expired",
             StatusCode::FORBIDDEN => "; the token needs write access to this repository",
             _ => "",
         };
-        Err(failed(what, format!("the Hub answers {status}: {}{advice}", told.trim())))
+        Err(failed(what, format!("the Hub answered {status}: {}{advice}", told.trim())))
     }
 
     fn json<T: serde::de::DeserializeOwned>(
@@ -617,7 +619,7 @@ fn files_of(package: &mut Package) -> Result<Vec<Pushing>, Error> {
     Ok(files)
 }
 
-/// A number that may be written as a text.
+/// A number, also if it is written as text.
 fn number_of(value: &Value) -> Option<u64> {
     value.as_u64().or_else(|| value.as_str()?.parse().ok())
 }
@@ -628,7 +630,7 @@ fn is_passing(status: StatusCode) -> bool {
         || matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT)
 }
 
-/// How long the server asks to wait, within reason.
+/// How long the server asks to wait, at most five minutes.
 fn asked_wait(answer: &Response) -> Option<Duration> {
     let seconds: u64 = answer.headers().get(RETRY_AFTER)?.to_str().ok()?.parse().ok()?;
     Some(Duration::from_secs(seconds.min(300)))
