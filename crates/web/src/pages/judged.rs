@@ -1,4 +1,4 @@
-//! What people said of an answer, and what the caller may say of it, as the pages of conversations and runs show it.
+//! The judgements of an answer, and the buttons and the form to judge it, for the pages of conversations and runs.
 
 use retort_json::RawJson;
 use retort_model::{Judgement, Label, Message, MessagePosition, Role, Run};
@@ -9,7 +9,7 @@ use super::display::moment;
 /// Characters of an expected answer that are shown beside a judgement.
 const TRUTH: usize = 200;
 
-/// Ratings to choose from in the form: their JSON, and their words.
+/// The ratings that the form offers: their JSON, and their words.
 const RATINGS: [(&str, &str); 8] = [
     ("", "No rating"),
     ("true", "Good"),
@@ -21,23 +21,23 @@ const RATINGS: [(&str, &str); 8] = [
     ("5", "5"),
 ];
 
-/// What the caller may say of an answer.
+/// The buttons to judge an answer.
 pub(super) struct Judge {
-    /// The answer, as forms name it: positions of round and message, and how it begins.
+    /// The answer, as forms name it: the positions of its round and message, and a hash of its beginning.
     pub(super) at: String,
     /// The same as an anchor.
     pub(super) anchor: String,
-    /// The address of the page with all that can be said of it; none if that is shown.
+    /// The URL of the page with the whole form; none if the form is shown.
     pub(super) more: Option<String>,
-    /// What the caller said already.
+    /// The caller's judgement so far.
     pub(super) is_good: bool,
     pub(super) is_bad: bool,
     pub(super) is_unlearnt: bool,
-    /// All that can be said of it.
+    /// The whole form, if it is shown.
     pub(super) form: Option<JudgeForm>,
 }
 
-/// All that can be said of an answer, with what the caller said already.
+/// The whole form to judge an answer, with the caller's judgement so far.
 pub(super) struct JudgeForm {
     /// The ratings: value, words, and whether it is the caller's.
     pub(super) ratings: Vec<(String, String, bool)>,
@@ -48,9 +48,9 @@ pub(super) struct JudgeForm {
     pub(super) is_unlearnt: bool,
     /// Whether the answer is the caller's own correction.
     pub(super) is_own: bool,
-    /// Labels to choose from.
+    /// The labels that are suggested.
     pub(super) labels: Vec<String>,
-    /// Whether one goes through a queue, so that another conversation comes next.
+    /// Whether this is in a queue, so that another item comes next.
     pub(super) goes_on: bool,
 }
 
@@ -58,7 +58,7 @@ pub(super) struct JudgeForm {
 struct Answer<'a> {
     judgements: &'a [Judgement<'a>],
     place: MessagePosition,
-    /// A hash of how it begins.
+    /// A hash of its beginning.
     beginning: u64,
     /// Its text, or the caller's correction of it.
     text: String,
@@ -67,8 +67,8 @@ struct Answer<'a> {
 }
 
 impl Judge {
-    /// Of an answer at that place. `name` is the caller's; `open` says of which answer everything is shown; `more` makes
-    /// the address at which that is another one's.
+    /// The buttons for a message at a position; none if it is not an answer. `name` is the caller's name, `open` the
+    /// answer whose form is shown, and `more` returns the URL of the page that shows the form of another answer.
     pub(super) fn of(
         message: &Message<'_>,
         place: MessagePosition,
@@ -86,7 +86,7 @@ impl Judge {
         (message.role == Role::Assistant).then(|| Self::of_answer(&answer(), name, open, more))
     }
 
-    /// Of the answer of a run.
+    /// The buttons for the answer of a run.
     pub(super) fn of_run(
         run: &Run<'_>,
         name: &str,
@@ -159,32 +159,32 @@ impl JudgeForm {
     }
 }
 
-/// What a page says around the judgements of its answers.
+/// What a page needs to judge its answers.
 #[derive(Default)]
 pub(super) struct Judging {
-    /// Where the form of the judgement goes to, and what it holds beside that.
+    /// Where the form is sent, and its hidden fields.
     pub(super) action: String,
     pub(super) hidden: Vec<(&'static str, String)>,
-    /// How many are left in the queue that one goes through.
+    /// How many are left in the queue; none outside a queue.
     pub(super) left: Option<String>,
-    /// The answer that is shown with its form, as forms name it.
+    /// The answer whose form is shown, as forms name it.
     pub(super) open: Option<String>,
     /// What the last answer is called, if it can be judged; empty if it cannot.
     pub(super) last: &'static str,
-    /// What the caller said of the last answer, if it is on the page.
+    /// The caller's judgement of the last answer, if it is on the page.
     pub(super) is_good: bool,
     pub(super) is_bad: bool,
     pub(super) is_unlearnt: bool,
-    /// The address of everything that can be said of it.
+    /// The URL of the page with its whole form.
     pub(super) more: Option<String>,
     /// Where it is on the page; empty if it is not.
     pub(super) anchor: String,
-    /// The address of what was judged just before; empty if nothing was.
+    /// The URL of the item that was judged last; empty if there is none.
     pub(super) before: String,
 }
 
 impl Judging {
-    /// Takes what the caller said of the last answer.
+    /// Adds the caller's judgement of the last answer.
     pub(super) fn take_last(&mut self, last: &Judge) {
         self.is_good = last.is_good;
         self.is_bad = last.is_bad;
@@ -193,7 +193,7 @@ impl Judging {
         self.anchor.clone_from(&last.anchor);
     }
 
-    /// Takes the answer that is shown with its form, if this is it; `labels` gives those that were used.
+    /// Completes the form of this answer if it is shown; `labels` returns the labels that were used before.
     pub(super) fn take_open(
         &mut self,
         judge: &mut Judge,
@@ -212,7 +212,7 @@ impl Judging {
     }
 }
 
-/// Who said what: the source first, then people by the time.
+/// Who said what: the source first, then people by time.
 pub(super) fn said_of(judgements: &[Judgement<'_>]) -> Vec<(String, String)> {
     let who = |one: &Judgement<'_>| match (&one.by, one.at) {
         (Some(by), at) => format!("{} · {}", by.decoded(), moment(at)),

@@ -1,4 +1,4 @@
-//! Judging: what a form says of an answer, and the way through a list of conversations or runs to judge.
+//! Judging: reads the form with a judgement, and leads through a queue of conversations or runs.
 
 use axum::extract::State;
 use axum::response::Response;
@@ -36,7 +36,7 @@ pub(super) fn routes() -> Router<App> {
     conversations.merge(copilots).merge(recipes).merge(applications)
 }
 
-/// Where the way leads once nothing of the list at that path is left.
+/// The URL of the list at a path, once nothing in it is left to judge.
 fn done(path: &str, list: &str) -> String {
     match list {
         "" => format!("{path}?judged_all=1"),
@@ -52,7 +52,7 @@ struct Begun {
     filtering: FilterForm<ConversationFilter>,
 }
 
-/// Goes to the first conversation of a list that is left to judge.
+/// Redirects to the first conversation of a list that is left to judge.
 async fn begin(State(app): State<App>, visit: Visit, Query(begun): Query<Begun>) -> Response {
     let filter = match begun.filtering.filter() {
         Ok(filter) => filter,
@@ -75,7 +75,7 @@ struct RunsBegun {
     filtering: FilterForm<RunFilter>,
 }
 
-/// Goes to the first run of a history that is left to judge.
+/// Redirects to the first run of a history that is left to judge.
 async fn begin_runs(
     State(app): State<App>,
     Extension(source): Extension<RunSource>,
@@ -98,7 +98,7 @@ async fn begin_runs(
     led(next.await)
 }
 
-/// Leads to the page that comes next.
+/// Redirects to a page.
 fn led(to: Result<String, Problem>) -> Response {
     match to {
         Ok(to) => see_other(&to, None),
@@ -106,7 +106,7 @@ fn led(to: Result<String, Problem>) -> Response {
     }
 }
 
-/// What a form says of an answer.
+/// The form with a judgement.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Said {
@@ -115,7 +115,7 @@ struct Said {
     queue: String,
     leaf: String,
     after: String,
-    /// What is to be done, and with which answer: `good:3:1:HASH`; without one, with the last answer.
+    /// The action, and the answer: `good:3:1:HASH`. If no answer is named, it is the last one.
     act: String,
     rating: String,
     label: String,
@@ -125,10 +125,10 @@ struct Said {
     answer: Option<String>,
 }
 
-/// To save everything that is said, and go on.
+/// The action that saves the whole form and goes on to the next item.
 const NEXT: &str = "next";
 
-/// A text of a form with its lines as they were.
+/// The text of a form field with the line ends that were typed: browsers send `\r\n`.
 fn lines(text: &str) -> String {
     text.replace("\r\n", "\n")
 }
@@ -157,7 +157,7 @@ impl Said {
                 ground_truth: Some(Some(lines(&self.truth))),
                 train: Some(self.unlearnt.as_ref().map(|_| false)),
             },
-            _ => return Err(Problem::bad_request("choose what to say")),
+            _ => return Err(Problem::bad_request("the form has no known action")),
         };
         let corrected = self
             .answer
@@ -167,14 +167,13 @@ impl Said {
         Ok(OneJudgement { says, corrected, ..OneJudgement::default() })
     }
 
-    /// Whether the way goes on to what is left: after a rating of the last answer, but of what is said of one of several
-    /// answers only if asked.
+    /// Whether the next item of the queue follows: always after a rating of the last answer, otherwise only on request.
     fn goes_on(&self, one: &OneJudgement, place: Option<MessagePosition>) -> bool {
         let is_rated = one.says.rating.as_ref().is_some_and(Option::is_some);
         place.is_none() && is_rated || self.act.starts_with(NEXT)
     }
 
-    /// What it says, and whether that is of the last answer.
+    /// The judgement, and the position of the answer; none for the last answer.
     fn read(&self) -> Result<(OneJudgement, Option<MessagePosition>), Problem> {
         let mut parts = self.act.split(':');
         let one = self.says(parts.next().unwrap_or_default())?;
@@ -183,7 +182,7 @@ impl Said {
             return Ok((OneJudgement { target: JudgementTarget::LastAnswer, ..one }, None));
         };
         let number = |text: &str| {
-            text.parse().map_err(|_| Problem::bad_request("the form names no message"))
+            text.parse().map_err(|_| Problem::bad_request("the form does not name a message"))
         };
         let place = MessagePosition { round: number(round)?, message: number(message)? };
         let read = u64::from_str_radix(read, 16).ok();

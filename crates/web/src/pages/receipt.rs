@@ -1,4 +1,4 @@
-//! Receipts: what became of the items of an export, number by number, each with the list of what it counts.
+//! Receipts: what happened to the items of an export, number by number, each with the list of the items that it counts.
 
 use askama::Template;
 use axum::Router;
@@ -44,15 +44,15 @@ fn in_words(kind: &str) -> String {
     words.map_or_else(|_| kind.replace('-', " "), str::to_owned)
 }
 
-/// A line of what a check or an export found.
+/// A line in the results of a check or an export.
 pub(super) struct Found {
     pub(super) words: String,
     pub(super) number: String,
-    /// How it weighs: `good`, `warn`, `bad`, or nothing.
+    /// How serious it is: `good`, `warn`, `bad`, or nothing.
     pub(super) weight: &'static str,
-    /// Where the records are that it counts; empty if nowhere.
+    /// The URL of the list of what it counts; empty if there is none.
     pub(super) link: String,
-    /// The first of them, by address and id, where no list has them all.
+    /// The first of them, with URL and id, if there is no list of all.
     pub(super) examples: Vec<(String, String)>,
 }
 
@@ -69,7 +69,7 @@ impl Found {
         Self { link, ..self }
     }
 
-    /// With the first of its items, if they are conversations and no list has them.
+    /// Adds the first of its items as examples, if they are conversations and there is no list of them.
     fn such_as(mut self, item: Option<ItemKind>, ids: &[String]) -> Self {
         if self.link.is_empty() && item == Some(ItemKind::Conversation) {
             let first = ids.iter().take(EXAMPLES);
@@ -79,7 +79,7 @@ impl Found {
     }
 }
 
-/// What a check says of conversations, line by line.
+/// The results of a check, line by line.
 pub(super) fn found(account: &Account) -> Vec<Found> {
     let item = Some(ItemKind::Conversation);
     let written = format!("{}s written", capital(account.noun()));
@@ -106,7 +106,7 @@ pub(super) fn found(account: &Account) -> Vec<Found> {
     lines
 }
 
-/// What a receipt says, line by line; `id` is that of the dataset.
+/// A receipt, line by line; `id` is the dataset's.
 pub(super) fn receipt(id: i64, manifest: &Manifest) -> Vec<Found> {
     let records = &manifest.records;
     // Packages of earlier releases have no list of findings.
@@ -123,7 +123,7 @@ pub(super) fn receipt(id: i64, manifest: &Manifest) -> Vec<Found> {
     let not_sampled = manifest.selection.not_sampled;
     if not_sampled > 0 {
         let link = format!("/datasets/{id}/items?list=not-sampled");
-        lines.push(Found::new("Not in the sample, not selected", not_sampled, "").at(link));
+        lines.push(Found::new("Not in the sample", not_sampled, "").at(link));
     }
     let shown = format!("/datasets/{id}#records");
     for (kind, counts) in manifest.counts() {
@@ -139,7 +139,7 @@ pub(super) fn receipt(id: i64, manifest: &Manifest) -> Vec<Found> {
             );
         }
     }
-    // Findings do not say of which kind of item they are.
+    // Findings do not have the kind of their item.
     let kinds: Vec<_> = manifest.counts().map(|(kind, _)| kind).collect();
     let only = if let [only] = *kinds { Some(only) } else { None };
     let findings = [
@@ -166,8 +166,8 @@ pub(super) fn receipt(id: i64, manifest: &Manifest) -> Vec<Found> {
     lines
 }
 
-/// The list of the conversations that are deleted and that the selection of a dataset means otherwise; empty if it was no
-/// filter.
+/// The URL of the list of deleted conversations that the selection of a dataset otherwise matches; empty if the
+/// selection was not a filter.
 fn deleted_list(manifest: &Manifest) -> String {
     let fields = serde_json::Value::Object(manifest.selection.fields.clone());
     let Ok(filter) = serde_json::from_value::<ConversationFilter>(fields) else {
@@ -200,12 +200,12 @@ struct ItemRow {
     part: String,
     reason: String,
     detail: String,
-    /// Where it is before and after a repair; empty if it was not repaired.
+    /// The URL of the page that shows it before and after its repair; empty if it was not repaired.
     repair: String,
 }
 
 impl ItemRow {
-    /// Of an item that a dataset was made of.
+    /// The row of an item that a dataset was made from.
     fn of_item(one: &FrozenItem) -> Self {
         let reason = if one.has_record { "Written" } else { "Not written" };
         Self {
@@ -218,7 +218,7 @@ impl ItemRow {
         }
     }
 
-    /// Of a line of the dataset with that number.
+    /// The row of a line of `rejects.jsonl` or `findings.jsonl`.
     fn of(line: &str, dataset: i64) -> Self {
         let line: Line = serde_json::from_str(line).unwrap_or_default();
         let kinds = [
@@ -248,7 +248,7 @@ impl ItemRow {
     }
 }
 
-/// Where an item is shown.
+/// The page of an item.
 fn path_of(kind: ItemKind, id: &str) -> String {
     match kind {
         ItemKind::Conversation => conversation(id),
@@ -264,7 +264,7 @@ struct CountedPage {
     id: i64,
     name: String,
     title: &'static str,
-    /// What was asked for, in words.
+    /// What the page lists, in words.
     about: String,
     rows: Vec<ItemRow>,
     paging: Paging,
@@ -335,7 +335,7 @@ async fn findings(
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct SoughtItems {
-    /// `not-sampled`, or nothing for those that were selected.
+    /// `not-sampled`, or nothing for the selected items.
     list: String,
     after: Option<i64>,
 }
@@ -360,9 +360,9 @@ async fn items(
     };
     let (title, about, query) = match not_sampled {
         true => {
-            ("Not in the sample", "Matched by the selection", vec![("list", NOT_SAMPLED.into())])
+            ("Not in the sample", "Selected, but not drawn", vec![("list", NOT_SAMPLED.into())])
         }
-        false => ("Selected", "What the dataset was made of", Vec::new()),
+        false => ("Selected", "Items that the dataset was made from", Vec::new()),
     };
     let listing = Listing { id, title, about: about.into(), path: "items", query };
     let next = next.and_then(|next| usize::try_from(next).ok());
@@ -378,10 +378,10 @@ async fn items(
     show(StatusCode::OK, &page)
 }
 
-/// The list of what a sample left out.
+/// The name of the list of items that are not in the sample.
 const NOT_SAMPLED: &str = "not-sampled";
 
-/// One side of a repair: the records, each with its turns and whether the other side has none like it.
+/// One side of a repair: the turns of its records, and for each turn whether it is missing on the other side.
 struct Side {
     title: &'static str,
     records: Vec<Vec<(Turn, bool)>>,
@@ -430,7 +430,7 @@ async fn repair(
     seen.await.unwrap_or_else(|problem| trouble(&problem))
 }
 
-/// The turns of records, each with whether none of the other side's is the same.
+/// The turns of records, each with whether it is missing on the other side.
 fn marked(records: Vec<&Record>, others: &[Record]) -> Vec<Vec<(Turn, bool)>> {
     let mark = |turn: &Turn| {
         let is_there = others.iter().flat_map(|one| &one.turns).any(|other| other == turn);
@@ -439,7 +439,7 @@ fn marked(records: Vec<&Record>, others: &[Record]) -> Vec<Vec<(Turn, bool)>> {
     records.into_iter().map(|record| record.turns.iter().map(mark).collect()).collect()
 }
 
-/// What a page lists of a dataset.
+/// Which list of a dataset a page shows.
 struct Listing {
     id: i64,
     title: &'static str,
@@ -449,7 +449,7 @@ struct Listing {
 }
 
 impl Listing {
-    /// The address of the first page.
+    /// The URL of the first page.
     fn address(&self) -> String {
         let mut query = url::form_urlencoded::Serializer::new(String::new());
         query.extend_pairs(&self.query);

@@ -502,7 +502,7 @@ async fn what_a_receipt_repaired_and_noted_is_listed_record_by_record() {
         assert!(listed.replace("&#38;", "&").contains(&repair), "{listed}");
         let page = server.get(&repair, &ann).await.text();
         let (before, after) = page.split_once("<h2>After</h2>").unwrap();
-        assert!(before.contains("And now?") && before.contains("not after the repair"), "{page}");
+        assert!(before.contains("And now?") && before.contains("changed or removed"), "{page}");
         assert!(!after.contains("And now?") && after.contains("Is &#60;image&#62; here?"), "{page}");
         let bob = server.session(&server.bob).await;
         assert_eq!(server.get(&repair, &bob).await.status, 404);
