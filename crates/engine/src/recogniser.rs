@@ -1,11 +1,11 @@
-//! Programs that find what redaction rules replace, as processes that answer one text after another in JSON Lines.
+//! Runs the programs that find spans for redaction rules: processes that answer one text after another in JSON Lines.
 //!
-//! A process reads a line `{"id": 1, "text": "…"}` and writes a line `{"id": 1, "spans": [{"start": 0, "end": 3}]}`, whose
-//! places count Unicode characters. It is given the next text when it has answered. So there is at most one answer under way in
-//! each process, and one that comes out of order has the wrong id. Two threads a process write to it and read from it, so that a
-//! process that neither reads nor answers is noticed in time.
+//! A process reads a line `{"id": 1, "text": "…"}` and writes a line `{"id": 1, "spans": [{"start": 0, "end": 3}]}`,
+//! where positions count Unicode characters. It gets the next text only after its answer, so at most one answer per
+//! process is outstanding, and an answer out of order has the wrong id. For each process, one thread writes to it and
+//! another reads from it, so that a process that neither reads nor answers is noticed in time.
 //!
-//! Whatever goes wrong is a failure for good, of all processes of the rule: the export that uses it stops.
+//! Any error is final and fails all processes of the rule: the export that uses it stops.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
@@ -30,16 +30,16 @@ const START: Duration = Duration::from_secs(120);
 /// Bytes of one answer: a hundred thousand spans of one text.
 const ANSWER_BYTES: u64 = 8 << 20;
 
-/// How often a thread that waits looks whether another failed or the work was stopped.
+/// How often a waiting thread checks whether another one failed or the work was stopped.
 pub(crate) const LOOK: Duration = Duration::from_millis(50);
 
 /// How long the processes of a program may take to end once they get no more texts.
 const END: Duration = Duration::from_secs(2);
 
-/// Why there are no answers once the work that needs them was stopped.
+/// The failure of all programs after the work that needs them was stopped.
 const STOPPED: &str = "was stopped";
 
-/// Texts up to this length whose spans are kept, and how many: keys and names come again and again.
+/// The longest texts whose spans are cached, and how many are: keys and names come again and again.
 const KNOWN_BYTES: usize = 64;
 const KNOWN: usize = 10_000;
 
@@ -52,30 +52,30 @@ struct Allowed {
 
 static ALLOWED: RwLock<Allowed> = RwLock::new(Allowed { any: false, configured: BTreeMap::new() });
 
-/// Lets rules of this process run any program. Without it, rules, which may come from others, can only name programs of
-/// the configuration.
+/// Lets rules in this process run any program. Otherwise, rules can only name programs of the configuration, because
+/// other people may have written them.
 pub fn allow_all_programs() {
     ALLOWED.write().unwrap_or_else(PoisonError::into_inner).any = true;
 }
 
-/// Has this process run a program of its configuration for the rules that name it.
+/// Lets rules in this process run the programs of its configuration, by name.
 pub fn allow_programs(configured: &BTreeMap<String, RecogniserProgram>) {
     let mut allowed = ALLOWED.write().unwrap_or_else(PoisonError::into_inner);
     allowed.configured.extend(configured.clone());
 }
 
-/// What runs the programs of rules: rules that name the same one share its processes, so that no number of rules runs more
-/// of them than it may have.
+/// The programs of all rules. Rules that name the same program share its processes, so that many rules do not run more
+/// processes than it may have.
 #[derive(Default)]
 pub(crate) struct Programs {
     begun: RefCell<Vec<(Named, Arc<dyn Recogniser>)>>,
 }
 
 impl Programs {
-    /// What runs the program of a rule.
+    /// The program of a rule, ready to run.
     ///
     /// # Errors
-    /// This process may not run it, or it cannot be read.
+    /// This process may not run it, or its file cannot be read.
     pub fn begin(&self, named: &Named) -> Result<Arc<dyn Recogniser>, String> {
         let mut begun = self.begun.borrow_mut();
         if let Some((_, runs)) = begun.iter().find(|(other, _)| other == named) {
@@ -93,7 +93,8 @@ fn program_of(named: &Named) -> Result<RecogniserProgram, String> {
     match named {
         Named::Command(program) if allowed.any => Ok(program.clone()),
         Named::Command(_) => Err(
-            "`program` works only in commands on files, such as `retort convert`; here, name a program of the server's configuration with `recogniser`"
+            "`program` works only in commands on files, such as `retort convert`; here, use `recogniser` with \
+             the name of a program in the server's configuration"
                 .into(),
         ),
         Named::Configured(name) => allowed.configured.get(name).cloned().ok_or_else(|| {
@@ -106,7 +107,7 @@ fn program_of(named: &Named) -> Result<RecogniserProgram, String> {
 #[derive(Debug)]
 struct Program {
     command: Vec<String>,
-    /// Whether what it writes to standard error is shown: it may quote a text, so not where others read the log.
+    /// Whether its standard error is shown. It may quote texts, so it is hidden where other people read the log.
     is_heard: bool,
     name: String,
     sha256: String,
@@ -125,7 +126,7 @@ struct Pool {
 }
 
 impl Drop for Program {
-    /// Ends the processes: closes all their inputs, then kills those that do not exit in time.
+    /// Closes the inputs of all processes, then kills those that do not exit in time.
     fn drop(&mut self) {
         let pool = self.pool.get_mut().unwrap_or_else(PoisonError::into_inner);
         pool.free.iter_mut().for_each(|running| running.to = None);
@@ -160,7 +161,7 @@ impl Program {
         })
     }
 
-    /// A process that waits for a text: a new one while there may be more, else the first that is free.
+    /// A process for the next text: a free one, or a new one if there may be more; otherwise waits for one to be free.
     fn take(&self) -> Result<Running, String> {
         let mut pool = self.pool.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
@@ -233,7 +234,7 @@ impl Recogniser for Program {
     }
 }
 
-/// A hash of a command, with the contents of the files that it names.
+/// A hash of a command that includes the contents of the files that it names.
 fn hash_of(command: &[String]) -> Result<String, String> {
     let mut hasher = Sha256::new();
     for part in command {
@@ -267,7 +268,7 @@ fn hash_file(path: &Path, hasher: &mut Sha256) -> io::Result<()> {
 #[derive(Debug)]
 struct Running {
     child: Child,
-    /// Lines for the thread that writes them; none when no more come.
+    /// Sends lines to the thread that writes them; none to end the input.
     to: Option<SyncSender<Vec<u8>>>,
     from: Receiver<Result<Vec<u8>, String>>,
     /// The id of the next text.
@@ -281,7 +282,7 @@ impl Running {
         let mut begun = Command::new(program);
         begun.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped());
         begun.stderr(if is_heard { Stdio::inherit() } else { Stdio::null() });
-        // Tokens and passwords of Retort's own.
+        // Some hold Retort's own tokens and passwords.
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("RETORT_") {
                 begun.env_remove(name);
@@ -304,7 +305,7 @@ impl Running {
         Ok(Self { child, to: Some(to), from, next: 1 })
     }
 
-    /// The spans of a text. It is not waited for once there is a failure elsewhere.
+    /// The spans of a text. Stops waiting when there is a failure elsewhere.
     fn ask(
         &mut self,
         text: &str,
@@ -344,7 +345,7 @@ impl Running {
         }
     }
 
-    /// How it ended.
+    /// How the process ended, for the message.
     fn ended(&mut self) -> String {
         for _ in 0..END.as_millis() / LOOK.as_millis() {
             match self.child.try_wait() {
@@ -356,7 +357,7 @@ impl Running {
         "closed its output before it answered".into()
     }
 
-    /// Whether it still runs and says nothing, after its input has ended.
+    /// Whether it still runs and writes nothing, after its input was closed.
     fn is_ending(&mut self) -> bool {
         matches!(self.child.try_wait(), Ok(None)) && self.from.try_recv().is_err()
     }
@@ -401,11 +402,12 @@ struct Span {
     end: usize,
 }
 
-/// The spans of an answer, in bytes of its text. What it says is not repeated in errors, as it may quote the text.
+/// The spans of an answer, in bytes of its text. Errors do not repeat the answer, which may quote the text.
 fn spans_of(answer: &[u8], id: u64, text: &str) -> Result<Vec<Range<usize>>, String> {
     let read: Answer = serde_json::from_slice(answer).map_err(|error| {
         format!(
-            "gave an answer that is not a line such as {{\"id\": {id}, \"spans\": [{{\"start\": 0, \"end\": 3}}]}} (column {})",
+            "gave an answer that is not a line such as {{\"id\": {id}, \"spans\": [{{\"start\": 0, \"end\": 3}}]}} \
+             (column {})",
             error.column()
         )
     })?;
@@ -445,7 +447,7 @@ mod tests {
     fn a_program_that_answers_without_reading_is_refused() {
         let program =
             shell(r#"n=1; while :; do echo "{\"id\":$n,\"spans\":[]}"; n=$((n+1)); done"#);
-        // More than a pipe holds: the first is being written, the second waits, and for the third there is no room.
+        // More than a pipe holds: the first is being written, the second waits, and there is no room for the third.
         let text = "a".repeat(1 << 20);
         let failed = (0..3).find_map(|_| program.spans(&text).err());
         assert_eq!(failed.as_deref(), Some("`sh` answered without reading its input"));

@@ -1,5 +1,5 @@
-//! Rules whose spans are found by a user's program. This crate does not run programs: the caller that applies the rules
-//! passes in the code that runs them.
+//! Rules whose spans a user's program finds. This crate does not run programs: the caller that applies the rules passes
+//! in the code that runs them.
 
 use std::fmt::Debug;
 use std::ops::Range;
@@ -8,44 +8,44 @@ use std::sync::Arc;
 /// Default and maximum seconds that a program has for one text.
 const SECONDS: u64 = 10;
 const MOST_SECONDS: u64 = 600;
-/// Default and maximum processes of a program; bounded because each may hold a model.
+/// Default and maximum processes of a program; bounded because each may load a model.
 const PROCESSES: usize = 4;
 const MOST_PROCESSES: usize = 64;
-/// Arguments of a program, with its name.
+/// The most parts of a command: the program and its arguments.
 const ARGUMENTS: usize = 100;
 
-/// Finds spans in texts, the same in the same text.
+/// Finds spans in texts. The same text always has the same spans.
 pub trait Recogniser: Debug + Send + Sync {
-    /// The spans of a text that are to be replaced, in bytes at boundaries of characters. Once it failed, it always fails.
+    /// The spans of a text to replace, as byte ranges at character boundaries. After one failure, every call fails.
     ///
     /// # Errors
     /// Why it failed, without the text.
     fn spans(&self, text: &str) -> Result<Vec<Range<usize>>, String>;
 
-    /// Why it failed before; none if it did not.
+    /// Why it failed; none if it has not failed.
     fn failure(&self) -> Option<String>;
 
     /// Makes all calls fail from now on, so that threads waiting for an answer return.
     fn stop(&self);
 
-    /// What it runs, without folders.
+    /// The file name of its program, without folders.
     fn name(&self) -> &str;
 
-    /// A hash of what it runs.
+    /// A hash of its command and the files that the command names.
     fn sha256(&self) -> &str;
 }
 
-/// Makes what runs the program of a rule.
+/// Returns the recogniser that runs the program of a rule.
 pub type Begin<'b> = dyn Fn(&Named) -> Result<Arc<dyn Recogniser>, String> + 'b;
 
-/// A program with its arguments, and how much of the machine it may take.
+/// A program with its arguments and limits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecogniserProgram {
     /// The program, and its arguments.
     pub command: Vec<String>,
     /// Seconds for one text.
     pub seconds: u64,
-    /// How many of it may run at once.
+    /// How many processes of it may run at once.
     pub processes: usize,
 }
 
@@ -53,7 +53,7 @@ impl RecogniserProgram {
     /// A program, with the default of each limit that is not given.
     ///
     /// # Errors
-    /// Which of them is wrong, by the names that they have in files: `program`, `timeout_seconds`, `processes`.
+    /// Which value is wrong, by its name in files: `program`, `timeout_seconds` or `processes`.
     pub fn new(
         command: Vec<String>,
         seconds: Option<u64>,
@@ -62,16 +62,16 @@ impl RecogniserProgram {
         let is_named = command.first().is_some_and(|program| !program.trim().is_empty());
         if !is_named || command.len() > ARGUMENTS {
             return Err(format!(
-                "`program` is a list of a program and its arguments, at most {ARGUMENTS}"
+                "`program` must be a list of a program and its arguments, at most {ARGUMENTS}"
             ));
         }
         let seconds = seconds.unwrap_or(SECONDS);
         if !(1..=MOST_SECONDS).contains(&seconds) {
-            return Err(format!("`timeout_seconds` is 1 to {MOST_SECONDS}"));
+            return Err(format!("`timeout_seconds` must be 1 to {MOST_SECONDS}"));
         }
         let processes = processes.unwrap_or(PROCESSES);
         if !(1..=MOST_PROCESSES).contains(&processes) {
-            return Err(format!("`processes` is 1 to {MOST_PROCESSES}"));
+            return Err(format!("`processes` must be 1 to {MOST_PROCESSES}"));
         }
         Ok(Self { command, seconds, processes })
     }
@@ -80,20 +80,20 @@ impl RecogniserProgram {
 /// The program of a rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Named {
-    /// By its command, for rules that a user gives on the command line.
+    /// Given by its command, in rules that a user gives on the command line.
     Command(RecogniserProgram),
-    /// By a name in the configuration, which sets its limits.
+    /// Given by its name in the configuration, which sets its limits.
     Configured(String),
 }
 
-/// A program as a rule asks for it.
+/// The rule to replace what a program finds.
 #[derive(Clone, Debug)]
 pub struct ProgramRule {
-    /// What it runs.
+    /// The program.
     pub named: Named,
-    /// The hash that it must have, if the rule says one.
+    /// The hash that the program must have, if the rule gives one.
     pub sha256: Option<String>,
-    /// What runs it; none until the rules are applied.
+    /// The recogniser that runs it; none until the rules are applied.
     pub(crate) runs: Option<Arc<dyn Recogniser>>,
 }
 
