@@ -1,8 +1,9 @@
-//! fast-agent's histories: `history_AGENT.json` in a session's folder, and files that its commands save. Written from its
-//! code (`evalstate/fast-agent`: `mcp/prompt_message_extended.py`, `session/snapshot.py`).
+//! fast-agent's histories: `history_AGENT.json` in the folder of a session, and files that its commands save. Written
+//! from its code (`evalstate/fast-agent`: `mcp/prompt_message_extended.py`, `session/snapshot.py`).
 //!
-//! A message has content in MCP's parts, calls and results by their ids beside it, and channels with what a provider sent
-//! next to the answer. `session.json` in the same folder describes the session and names each agent's history.
+//! A message has its content as MCP parts, next to it calls and results by their ids, and channels with what the
+//! provider sent in addition to the answer. `session.json` in the same folder describes the session and names each
+//! agent's history.
 
 use retort_json::{Kind, RawJson, Text};
 use retort_model::{Conversation, Kind as Held, Message, Role, ToolCall, Usage};
@@ -23,13 +24,13 @@ pub(super) struct FastAgent;
 /// The file of a session.
 const SESSION: &str = "session.json";
 
-/// What the name of a history has where it is a copy of an earlier state.
+/// What the name of a history contains if it is a copy of an earlier state.
 const PREVIOUS: &str = "_previous";
 
-/// Under what a fragment of a session names the agent.
+/// The field of a session's fragment with the name of the agent.
 const AGENT: &str = "agent_name";
 
-/// The channel with the blocks of Anthropic's answer as they were sent.
+/// The channel with the blocks of Anthropic's answer as Anthropic sent them.
 const RAW_ANSWER: &str = "anthropic-assistant-raw-content";
 
 impl ImportFormat for FastAgent {
@@ -42,12 +43,13 @@ impl ImportFormat for FastAgent {
     }
 
     fn notes(&self) -> &'static str {
-        "fast-agent keeps a folder for each session below `.fast-agent/sessions` (or where `environment_dir` says); give the \
-         folder to Retort as it is. Each agent's history is a conversation, named `SESSION/AGENT`, with title, model and \
-         system prompt from `session.json`. Calls, results and reasoning are kept; an answer of Anthropic is read as it was \
-         sent, with the tools that ran on its side. Messages of prompt templates are context (`train: false`). Other channels \
-         are kept as metadata. `history_*_previous.json`, a copy of an earlier state, is read only if the history does not \
-         continue it. Written from fast-agent's code."
+        "fast-agent keeps a folder for each session below `.fast-agent/sessions` (or where `environment_dir` says). \
+         Import the folder as it is. Each agent's history is a conversation with the id `SESSION/AGENT`, and with \
+         title, model and system prompt from `session.json`. Calls, results and reasoning are kept. Answers from \
+         Anthropic are read as Anthropic sent them, with the tools that ran on its servers. Messages from prompt \
+         templates are context (`train: false`). Other channels are kept as metadata. `history_*_previous.json` is a \
+         copy of an earlier state, and is read only if the history does not continue it. Written from fast-agent's \
+         code."
     }
 
     fn recognises(&self, sniff: &Sniff<'_>) -> bool {
@@ -94,7 +96,7 @@ impl ImportFormat for FastAgent {
         let said = map.peek("messages").and_then(fields::list).unwrap_or_default();
         items.push(conversation(map, &raw, agent.clone(), notes)?);
         for (raw, map) in histories {
-            // An earlier state, which the current one continues as a rule.
+            // An earlier state, which the current one usually continues.
             let before = map.peek("messages").and_then(fields::list).unwrap_or_default();
             if !said.starts_with(&before) {
                 let mut earlier = conversation(map, &raw, agent.clone(), notes)?;
@@ -110,8 +112,8 @@ fn is_session(sniff: &Sniff<'_>) -> bool {
     sniff.has("session_id") && sniff.kind(&["continuation", "agents"]) == Some(Kind::Object)
 }
 
-/// For each agent of a session, the file of its history and what `session.json` says about it: the session, the name of the
-/// agent, and what no other agent has.
+/// For each agent of a session, the file of its history and what `session.json` says about it: the session, and the
+/// agent's name and own fields.
 fn agents(session: &str) -> Option<Vec<(String, RawJson<'static>)>> {
     let mut session = fields::map(&RawJson::owned(session).ok()?)?.owned();
     let mut state = session.take(&["continuation"], fields::map)?;
@@ -152,7 +154,7 @@ fn conversation<'a>(
         conversation.metadata = map.rest();
         notes.unplaced_fields(&conversation.metadata, &[], Least::Prose);
     } else {
-        // A message alone, as recordings of answers are.
+        // A single message, as in recordings of answers.
         steps.push(step(raw, notes)?);
     }
     session::finish(&mut conversation, steps)?;
@@ -177,7 +179,7 @@ fn tell<'a>(conversation: &mut Conversation<'a>, mut agent: FieldMap<'a>) {
     conversation.metadata.extend(agent.rest());
 }
 
-/// Fields of messages that say nothing more than is read.
+/// Fields of messages that add nothing to what is read.
 const KNOWN: [&str; 3] = ["phase", "channels", "tool_calls"];
 
 fn step<'a>(raw: &RawJson<'a>, notes: &mut Notes) -> Result<Step<'a>, ItemError> {
@@ -208,7 +210,7 @@ fn step<'a>(raw: &RawJson<'a>, notes: &mut Notes) -> Result<Step<'a>, ItemError>
     let content = map.take(&["content"], fields::json);
     if answer(&channels, &mut segments, notes)? {
         channels.take(&[RAW_ANSWER], fields::json);
-        // The blocks have the calls, and these say how they were made.
+        // The blocks contain the calls; these requests add how they were made.
         if let Some(raw) = requests {
             map.put("tool_calls", raw);
         }
@@ -246,13 +248,13 @@ fn texts(channels: &FieldMap<'_>, name: &str) -> Vec<String> {
     blocks.into_iter().filter_map(|mut block| block.take(&["text"], RawJson::as_text)).collect()
 }
 
-/// What a channel says, if it says anything.
+/// The text of a channel; none if it is empty.
 fn said(channels: &FieldMap<'_>, name: &str) -> Option<Text<'static>> {
     let text = texts(channels, name).join("\n");
     (!text.is_empty()).then(|| text.into())
 }
 
-/// Reads an answer of Anthropic from its blocks; false if they are not there.
+/// Reads an answer of Anthropic from its blocks; false if there are none.
 fn answer<'a>(
     channels: &FieldMap<'_>,
     segments: &mut Vec<Segment<'a>>,
@@ -269,7 +271,7 @@ fn answer<'a>(
     Ok(true)
 }
 
-/// Calls by their ids, as MCP's requests.
+/// Calls, which are MCP requests by their ids.
 fn calls<'a>(requests: &RawJson<'a>, notes: &mut Notes) -> Vec<ToolCall<'a>> {
     let mut calls = Vec::new();
     for (id, raw) in fields::map(requests).unwrap_or_default().rest() {
@@ -290,7 +292,7 @@ fn calls<'a>(requests: &RawJson<'a>, notes: &mut Notes) -> Vec<ToolCall<'a>> {
     calls
 }
 
-/// Results by the ids of their calls, as MCP has them.
+/// Results, which are MCP results by the ids of their calls.
 fn results<'a>(map: &mut FieldMap<'a>, notes: &mut Notes) -> Result<Vec<Segment<'a>>, ItemError> {
     let mut results = Vec::new();
     for (id, raw) in map.take(&["tool_results"], fields::map).unwrap_or_default().rest() {
@@ -299,7 +301,7 @@ fn results<'a>(map: &mut FieldMap<'a>, notes: &mut Notes) -> Result<Vec<Segment<
             notes.unplaced("", &raw);
             continue;
         };
-        // What a program reads of it, which says the same as the content.
+        // The result for programs, which says the same as the content.
         let structured = result.take(&["structuredContent", "structured_content"], fields::json);
         let about = result.take(&["_meta", "meta"], fields::json);
         result.put("tool_call_id", RawJson::string(&id.decoded()));

@@ -1,7 +1,8 @@
-//! Requests that Poe sends to bots, as the servers of bots log them. Reference: the Poe protocol specification
+//! Requests that Poe sends to bots, as bot servers log them. Reference: the Poe protocol specification
 //! (`creator.poe.com/docs/poe-protocol-specification`) and the types of `fastapi_poe`.
 //!
-//! A request for an answer repeats the conversation so far, so the requests of a conversation are its growing states.
+//! Every request for an answer repeats the conversation so far, so later requests of a conversation contain earlier
+//! ones.
 
 use retort_json::{Kind, RawJson, Text};
 use retort_model::{Content, Conversation, Message, Part, Role};
@@ -16,7 +17,7 @@ use super::unplaced::{Least, short};
 /// The format.
 pub(super) struct Poe;
 
-/// Fields of messages that say nothing more than is read.
+/// Fields of messages that add nothing to what is read.
 const KNOWN: [&str; 5] = ["content_type", "message_id", "sender_id", "parameters", "metadata"];
 
 impl ImportFormat for Poe {
@@ -25,15 +26,15 @@ impl ImportFormat for Poe {
     }
 
     fn about(&self) -> &'static str {
-        "requests that Poe sends to bots: `query` with the conversation so far, as servers of bots log them"
+        "requests that Poe sends to bots: `query` with the conversation so far, as bot servers log them"
     }
 
     fn notes(&self) -> &'static str {
-        "Poe offers no export of chats. The server of a bot gets the conversation with each request (`type: query`): \
-         log the requests as JSON Lines and give them to Retort. Later requests of a conversation continue earlier \
-         ones, and the last is kept. A request has no answer to its own question; the next one has. Likes and dislikes \
-         become feedback, attachments parts, and the text that Poe extracted from them becomes part of the question. \
-         Requests of other types are skipped. Written from Poe's specification of the protocol."
+        "Poe has no export of chats, but it sends the conversation so far to the bot's server with each request \
+         (`type: query`). Log the requests as JSON Lines and import the log. Later requests of a conversation \
+         continue earlier ones, and the last one is kept. The answer to a question is only in the next request. Likes \
+         and dislikes become feedback, attachments become parts, and the text that Poe extracted from them becomes \
+         part of the question. Requests of other types are skipped. Written from Poe's protocol specification."
     }
 
     fn recognises(&self, sniff: &Sniff<'_>) -> bool {

@@ -1,7 +1,8 @@
 //! Results of tau2-bench: simulations of an agent with a simulated user. Reference: `data_model/simulation.py` and
 //! `message.py` of `sierra-research/tau2-bench`.
 //!
-//! The user may have tools, too; the agent sees neither their calls nor the results, so these are not messages here.
+//! The simulated user may have tools, too. The agent sees neither their calls nor the results, so they do not become
+//! messages.
 
 use retort_json::{Kind, RawJson};
 use retort_model::{Conversation, Kind as Held, Role};
@@ -17,7 +18,7 @@ use super::unplaced::Least;
 /// The format.
 pub(super) struct Tau2;
 
-/// Fields of messages that say nothing more than is read: what the API of the model answered, and facts about speech.
+/// Fields of messages that add nothing to what is read: the response of the model's API, and facts about speech.
 const KNOWN: [&str; 8] = [
     "requestor",
     "raw_data",
@@ -29,7 +30,7 @@ const KNOWN: [&str; 8] = [
     "source",
 ];
 
-/// Fields of simulations about how they were run and judged.
+/// Fields about how a simulation was run and judged.
 const ABOUT: [&str; 12] = [
     "reward_info",
     "review",
@@ -55,11 +56,12 @@ impl ImportFormat for Tau2 {
     }
 
     fn notes(&self) -> &'static str {
-        "The JSON files that `tau2 run` saves. Each simulation is a conversation with its calls, results, errors and tokens; the \
-         policy of the domain is the system message, without the words that tau2 puts around it. Calls of the simulated user's \
-         own tools and their results are kept under `user_tools`, as the agent does not see them. The task and its reward are \
-         kept as metadata; what the API of the model answered (`raw_data`) repeats the message and is dropped. Simulations of \
-         speech that have only `ticks` are not read. Written from the code of tau2-bench."
+        "The JSON files that `tau2 run` saves. Each simulation is a conversation with its calls, results, errors and \
+         token counts. The policy of the domain becomes the system message, without the text that tau2 adds around \
+         it. Calls of the simulated user's own tools, and their results, are kept under `user_tools`, because the \
+         agent does not see them. The task and its reward are kept as metadata. The raw response of the model's API \
+         (`raw_data`) repeats the message and is dropped. Speech simulations that have only `ticks` are not read. \
+         Written from the code of tau2-bench."
     }
 
     fn recognises(&self, sniff: &Sniff<'_>) -> bool {
@@ -121,7 +123,7 @@ fn simulated<'a>(mut map: FieldMap<'a>, notes: &mut Notes) -> Result<Conversatio
     Ok(conversation)
 }
 
-/// A message; several, where the results of several calls are in one.
+/// A message, or several if it contains the results of several calls.
 fn several<'a>(raw: &RawJson<'a>) -> Vec<RawJson<'a>> {
     let results = fields::map(raw).and_then(|mut map| map.take(&["tool_messages"], fields::list));
     results.unwrap_or_else(|| vec![raw.clone()])
@@ -152,7 +154,7 @@ fn step<'a>(
     let whole = map.rest_object().unwrap_or_else(|| object_of([]));
     let mut messages = chat::message_of(&whole, None, &KNOWN, notes)?;
     for message in &mut messages {
-        // What is called without a word has an empty text in some versions.
+        // In some versions, an answer that has only calls has an empty text.
         if message.role == Role::Assistant && !message.tool_calls.is_empty() {
             message.content = message.content.take().filter(|_| !message.words().is_empty());
         }

@@ -1,8 +1,8 @@
-//! Traces of verifiers and prime-rl: `traces.jsonl`, a rollout a line. Reference: `verifiers/v1/trace.py` and `graph.py` of
-//! `PrimeIntellect-ai/verifiers`.
+//! Traces of verifiers and prime-rl: `traces.jsonl`, one rollout per line. Reference: `verifiers/v1/trace.py` and
+//! `graph.py` of `PrimeIntellect-ai/verifiers`.
 //!
-//! A trace is a tree of messages, each with the place of the one before it: what an agent rewrote or tried again is a
-//! branch. Only what was sampled from the model is trained on.
+//! A trace is a tree of messages, each with the index of its parent. What an agent rewrote or tried again is a branch.
+//! Only answers that were sampled from the model are trained on.
 
 use retort_json::{Kind, RawJson, Text};
 use retort_model::{Conversation, Kind as Held, Role};
@@ -19,7 +19,7 @@ use super::unplaced::Least;
 /// The format.
 pub(super) struct Verifiers;
 
-/// Fields of messages that say nothing more than is read.
+/// Fields of messages that add nothing to what is read.
 const KNOWN: [&str; 1] = ["provider_state"];
 
 /// Fields of nodes about tokens.
@@ -36,7 +36,7 @@ const TOKENS: [&str; 10] = [
     "kept_tokens",
 ];
 
-/// Fields of traces that hold no messages, or those of the task.
+/// Fields of traces that contain no messages, or only those of the task.
 const ABOUT: [&str; 12] = [
     "version",
     "verifiers",
@@ -58,15 +58,16 @@ impl ImportFormat for Verifiers {
     }
 
     fn about(&self) -> &'static str {
-        "traces of verifiers and prime-rl: `traces.jsonl`, a rollout per line"
+        "traces of verifiers and prime-rl: `traces.jsonl`, one rollout per line"
     }
 
     fn notes(&self) -> &'static str {
-        "verifiers 1 writes a trace per rollout: a tree of messages, whose branches are sibling rounds. Calls, results, reasoning, \
-         tools, models, tokens and how answers ended are kept; rewards, metrics and the task are metadata. Answers that were not \
-         sampled from the model (`sampled: false`), and those of an agent that is not trainable, are context (`train: false`). Ids, \
-         masks and probabilities of tokens are dropped. The rows of earlier versions (`prompt` and `completion`) are read as \
-         `prompt-completion`. Written from the code of verifiers."
+        "verifiers 1 writes one trace per rollout: a tree of messages, whose branches become sibling rounds. Calls, \
+         results, reasoning, tools, models, token counts and finish reasons are kept; rewards, metrics and the task \
+         become metadata. Answers that were not sampled from the model (`sampled: false`), and those of an agent that \
+         is not trainable, are context (`train: false`). Token ids, masks and probabilities are dropped. Rows from \
+         earlier versions (`prompt` and `completion`) are read as `prompt-completion`. Written from the code of \
+         verifiers."
     }
 
     fn recognises(&self, sniff: &Sniff<'_>) -> bool {
@@ -148,7 +149,7 @@ fn step<'a>(
     Ok(Step { links, messages, ..Step::default() })
 }
 
-/// Adds what is known of the calls of models to the answers that they gave.
+/// Adds model, token counts and finish reason of the model calls to the answers that they gave.
 fn add_calls<'a>(map: &FieldMap<'a>, steps: &mut [Step<'a>]) {
     for mut call in map.peek("calls").and_then(fields::maps).unwrap_or_default() {
         let node = call.take(&["node"], fields::count).and_then(|at| usize::try_from(at).ok());
