@@ -159,7 +159,7 @@ def test_wrong_arguments_are_usage_errors(folder):
     out = Path(folder) / "x"
     raises(retort.UsageError, lambda: retort.convert(path, out, data_format="opnai"), "opnai")
     raises(retort.UsageError, lambda: retort.convert(path, out, colour="red"), "colour")
-    raises(retort.UsageError, lambda: retort.read(path, format="csvv"), "known are")
+    raises(retort.UsageError, lambda: retort.read(path, format="csvv"), "known formats")
     missing = Path(folder) / "missing"
     error = raises(retort.RetortError, lambda: retort.read(missing), "missing")
     assert Path(error.path) == missing and error.line is None, (error.path, error.line)

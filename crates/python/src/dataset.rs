@@ -1,4 +1,4 @@
-//! Datasets on disk as Python sees them: records to iterate over, a receipt, an Arrow stream.
+//! Datasets on disk as Python objects: records to iterate over, a receipt, an Arrow stream.
 
 use std::fs::File;
 use std::path::PathBuf;
@@ -20,7 +20,7 @@ use crate::error::{RetortError, raised, usage};
 pub struct Dataset {
     path: PathBuf,
     manifest: Manifest,
-    /// Where it is, if it goes with this object.
+    /// The folder of the package, if it is removed with this object.
     _temporary: Option<tempfile::TempDir>,
 }
 
@@ -44,13 +44,13 @@ impl Dataset {
 
 #[pymethods]
 impl Dataset {
-    /// Opens a package that is there already.
+    /// Opens an existing package.
     #[new]
     fn new(py: Python<'_>, path: PathBuf) -> PyResult<Self> {
         Self::open(py, path, None)
     }
 
-    /// Where the package is.
+    /// The path of the package.
     #[getter]
     fn path(&self) -> PathBuf {
         self.path.clone()
@@ -92,7 +92,7 @@ impl Dataset {
     }
 
     /// The records as an Arrow stream, for a dataset in a folder whose file format is `parquet`. Nothing is copied
-    /// between Retort and the library that takes it.
+    /// between Retort and the library that reads the stream.
     #[pyo3(signature = (requested_schema = None))]
     fn __arrow_c_stream__<'py>(
         &self,
@@ -104,7 +104,7 @@ impl Dataset {
         if self.manifest.file_format != "parquet" || !self.path.is_dir() {
             return Err(usage(
                 "only a dataset in a folder with `file_format=\"parquet\"` has an Arrow stream; \
-                 iterate over the others, or read their files",
+                 iterate over other datasets, or read their files",
             ));
         }
         let files: Vec<_> = self.data_files().map(|name| self.path.join(name)).collect();
@@ -117,14 +117,14 @@ impl Dataset {
 
 type Rows = Box<dyn Iterator<Item = std::io::Result<String>> + Send>;
 
-/// Records of a dataset, each a dict.
+/// The records of a dataset, each a dict.
 #[pyclass(module = "retort")]
 pub struct Records {
     package: Package,
     manifest: Manifest,
     /// The files still to be read, the last one first.
     files: Vec<String>,
-    /// The rows of the file that is read; only one thread has them at a time.
+    /// The rows of the current file. The mutex makes this `Sync`, which Python classes must be.
     rows: Mutex<Option<Rows>>,
     loads: Py<PyAny>,
 }

@@ -12,10 +12,10 @@ create_exception!(
     retort,
     RetortError,
     PyException,
-    "Retort could not do what was asked. `path` is the file that it is about, and `line` the line of a chat template; \
-     both are None where there is none."
+    "Retort failed. `path` is the file that the error is about, and `line` the line of a chat template; each is None \
+     if there is none."
 );
-create_exception!(retort, UsageError, PyValueError, "An argument or option is not valid.");
+create_exception!(retort, UsageError, PyValueError, "An argument or option is invalid.");
 
 create_exception!(
     retort,
@@ -24,7 +24,7 @@ create_exception!(
     "Ids are repeated in several parts. `parts` lists those that have to be made again, with `repeats=decisions`."
 );
 
-/// The exception for an error of the engine: a user's mistake is a `UsageError`, all else a `RetortError`.
+/// The exception for an error of the engine: `UsageError` for a user's mistake, `RetortError` for anything else.
 pub fn raised(py: Python<'_>, error: &Error) -> PyErr {
     match error {
         Error::RepeatedIds { parts, decisions } => {
@@ -45,7 +45,7 @@ pub fn raised(py: Python<'_>, error: &Error) -> PyErr {
     }
 }
 
-/// The exception for what a chat template raises.
+/// The exception for an error that a chat template raises.
 pub fn at_line(py: Python<'_>, error: &TemplateError) -> PyErr {
     let raised = RetortError::new_err(error.to_string());
     raised.value(py).setattr("line", error.line).err().unwrap_or(raised)
@@ -67,7 +67,7 @@ fn path_of(error: &Error) -> Option<&Path> {
     }
 }
 
-/// The exception for an argument that is not valid.
+/// The exception for an invalid argument.
 pub fn usage(why: impl std::fmt::Display) -> PyErr {
     UsageError::new_err(why.to_string())
 }

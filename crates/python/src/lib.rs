@@ -1,4 +1,4 @@
-//! The Python module `retort`: the engine's verbs, with histories and datasets as Python and Arrow see them.
+//! The Python module `retort`: the engine's functions, with histories and datasets as Python and Arrow objects.
 //!
 //! Rules live in the engine and the formats; this crate only translates values, errors, progress and signals.
 
@@ -13,7 +13,7 @@ mod verbs;
 use mimalloc::MiMalloc;
 use pyo3::prelude::*;
 
-/// As in the program `retort`. Python's own memory is not affected.
+/// The same allocator as in the program `retort`. Python's own memory is not affected.
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 

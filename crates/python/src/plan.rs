@@ -1,4 +1,4 @@
-//! Arguments of Python as the engine's plans.
+//! Translates Python arguments into the engine's plans.
 
 use std::path::{Path, PathBuf};
 
@@ -28,7 +28,7 @@ impl Source {
     }
 }
 
-/// What time it is, for templates that print the date.
+/// The current time, for templates that print the date.
 pub fn now() -> Time {
     #[allow(clippy::disallowed_methods, reason = "the module is a door, and reads the clock")]
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
@@ -42,7 +42,7 @@ pub fn now() -> Time {
 pub fn options(given: Option<&Bound<'_, PyDict>>) -> PyResult<ExportOptions> {
     let mut options = ExportOptions::default();
     for (name, value) in given.into_iter().flatten() {
-        // As Python writes names that are words of its own, such as `for_`.
+        // Names that are Python keywords end in an underscore, such as `for_`.
         let name: String = name.extract()?;
         let name = name.strip_suffix('_').unwrap_or(&name);
         let text = if value.is_none() {
@@ -59,7 +59,7 @@ pub fn options(given: Option<&Bound<'_, PyDict>>) -> PyResult<ExportOptions> {
     Ok(options)
 }
 
-/// A plan that reads `source`, writes to `output`, and has the defaults of the command line.
+/// A plan that reads `source` and writes to `output`, with the defaults of the command line.
 pub fn plan(
     py: Python<'_>,
     source: Source,
@@ -75,7 +75,8 @@ pub fn plan(
     Ok(ConvertPlan { from, output, ..plan })
 }
 
-/// Gets the redaction of a plan ready, with the key of a file or a new one. A script may run any program for it.
+/// Prepares the redaction of a plan, with the key in a file or a new one. Rules may run any program,
+/// because the caller is a script.
 pub fn redact(py: Python<'_>, plan: &mut ConvertPlan, key: Option<&Path>) -> PyResult<()> {
     retort_engine::allow_all_programs();
     let is_part = plan.part.is_some();
@@ -85,6 +86,6 @@ pub fn redact(py: Python<'_>, plan: &mut ConvertPlan, key: Option<&Path>) -> PyR
 fn import_format(name: &str) -> PyResult<&'static dyn ImportFormat> {
     import::by_name(name).ok_or_else(|| {
         let names: Vec<_> = import::FORMATS.iter().map(|format| format.name()).collect();
-        usage(format!("unknown import format `{name}`; known are {}", names.join(", ")))
+        usage(format!("unknown import format `{name}`; known formats: {}", names.join(", ")))
     })
 }

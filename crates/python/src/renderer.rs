@@ -1,4 +1,4 @@
-//! Records as a model sees them.
+//! Shows how a model sees records.
 
 use std::path::PathBuf;
 
@@ -11,7 +11,7 @@ use crate::dataset::loads;
 use crate::error::{at_line, raised, usage};
 use crate::plan::now;
 
-/// A chat template, and a tokenizer if one is given. Called with a record, it returns how the model sees it.
+/// A chat template, with a tokenizer if one was given. Call it with a record to see the record as the model does.
 #[pyclass(module = "retort", frozen)]
 pub struct Renderer {
     view: ModelView,
@@ -20,9 +20,9 @@ pub struct Renderer {
 
 /// Reads the chat template of a model, and returns a function that shows how the model sees a record.
 ///
-/// `template` is a `.jinja` file, a `tokenizer_config.json` or the folder of a model, with `#NAME` for one of several
-/// templates; `tokenizer` is a `tokenizer.json`, the folder of a model, `"o200k"` or `"cl100k"`. Without a tokenizer,
-/// characters are counted. `data_format` is the one of the records.
+/// `template` is a `.jinja` file, a `tokenizer_config.json` or the folder of a model; add `#NAME` to select one of
+/// several templates. `tokenizer` is a `tokenizer.json`, the folder of a model, `"o200k"` or `"cl100k"`. Without a
+/// tokenizer, characters are counted. `data_format` is the data format of the records.
 #[pyfunction]
 #[pyo3(signature = (template, tokenizer=None, *, data_format="standard"))]
 #[allow(clippy::needless_pass_by_value, reason = "Python gives values")]
@@ -44,9 +44,10 @@ pub fn render(
 
 #[pymethods]
 impl Renderer {
-    /// How the model sees a record, a dict: its `text` with all special tokens; `learnt`, the spans of characters that the
-    /// model is trained on, or `None` where the template does not tell; `length` and `learnt_length` in `unit`, `"tokens"`
-    /// or `"characters"`. Of a preference pair, it is the better answer.
+    /// Returns how the model sees a record, as a dict: the `text` with all special tokens; `learnt`, the spans of
+    /// characters that the model is trained on, or `None` if the template does not mark them; and `length` and
+    /// `learnt_length`, counted in `unit`, which is `"tokens"` or `"characters"`. For a preference pair, this is the
+    /// chosen answer.
     ///
     /// Raises `RetortError` with the `line` of the template if the template refuses the record.
     fn __call__<'py>(

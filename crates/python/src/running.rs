@@ -1,4 +1,4 @@
-//! Runs the engine beside the interpreter: without its lock, with progress, and stopped by `KeyboardInterrupt`.
+//! Runs the engine next to the interpreter: without its lock, with progress, and until `KeyboardInterrupt`.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
@@ -10,7 +10,7 @@ use retort_engine::pipeline::{Observer, Progress};
 
 use crate::error::raised;
 
-/// How often signals are looked for and progress is reported.
+/// How often signals are checked and progress is reported.
 const LOOK: Duration = Duration::from_millis(100);
 
 #[derive(Default)]
@@ -26,8 +26,8 @@ impl Observer for Watch {
     }
 }
 
-/// Does the work on a thread of its own. Meanwhile `progress` is called with the bytes that were read and the bytes that
-/// there are. A signal, or an exception in `progress`, stops the work and is raised.
+/// Does the work on its own thread. Meanwhile, `progress` is called with the bytes read so far and the total. A signal,
+/// or an exception in `progress`, stops the work and is raised.
 pub fn run<T: Send>(
     py: Python<'_>,
     progress: Option<&Bound<'_, PyAny>>,

@@ -22,11 +22,11 @@ use crate::running::run;
 ///
 /// `source` is a path or a list of paths: files, folders, archives. `to` is the folder of the package, or an archive if
 /// it ends in `.zip`. `options` are those of `retort.options()`, such as `data_format="openai"`. `rejects` is a file
-/// that gets a line of JSON for each item that could not be read or was left out. `redact_key` is a file with the key of
-/// pseudonyms for `redact`. `progress(read_bytes, total_bytes)`
-/// is called now and then.
+/// that gets a line of JSON for each item that could not be read or was left out. `redact_key` is a file with the key
+/// of pseudonyms for `redact`. `progress(read_bytes, total_bytes)` is called from time to time.
 ///
-/// With `part="2/7"` it makes one part of the export in the folder `to`, for `retort.merge`, and returns its path.
+/// With `part="2/7"`, it makes one part of the export in the folder `to`, for `retort.merge`, and returns the folder's
+/// path.
 #[pyfunction]
 #[pyo3(signature = (source, to, *, format=None, name=None, namespace=None, limit=None, threads=None, force=false, strict=false, part=None, repeats=None, rejects=None, redact_key=None, progress=None, **options))]
 #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
@@ -81,8 +81,8 @@ pub fn convert<'py>(
     Ok(Bound::new(py, Dataset::open(py, report.output, None)?)?.into_any())
 }
 
-/// Checks that an export can be made in parts, and returns a hash of everything that their bytes depend on. Parts in a
-/// folder that is named by it can be used again.
+/// Checks that an export can be made in parts, and returns a hash of everything that the bytes of the parts depend on.
+/// If the name of a folder has this hash, the parts in it can be used again.
 #[pyfunction]
 #[pyo3(signature = (source, to, name, *, force=false, format=None, namespace=None, limit=None, strict=false, redact_key=None, **options))]
 #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
@@ -160,8 +160,8 @@ pub fn preview<'py>(
     PyList::new(py, records?)
 }
 
-/// Merges the parts that `convert(part=…)` made into one package, byte for byte the one that `convert` makes without
-/// parts.
+/// Merges the parts that `convert(part=…)` made into one package. It is byte for byte the same as `convert` makes
+/// without parts.
 #[pyfunction]
 #[pyo3(signature = (parts, to, *, force=false, threads=None, progress=None))]
 pub fn merge(
@@ -178,12 +178,12 @@ pub fn merge(
         run(py, progress, |observer, stopped| retort_engine::merge(&plan, observer, stopped))?;
     match merged {
         Merged::Package(report) => Dataset::open(py, report.output, None),
-        Merged::Parts { .. } => Err(usage("some of the parts are missing")),
+        Merged::Parts { .. } => Err(usage("some parts are missing")),
     }
 }
 
-/// Reads a package whole and compares it with its receipt: every file's bytes and hash, all counts. Returns what
-/// differs, as pairs of a file's name and a sentence; an empty list means that it is as it was written.
+/// Reads a whole package and compares it with its receipt: the bytes and hash of every file, and all counts. Returns
+/// the differences, as pairs of a file name and a sentence; an empty list means that the package matches its receipt.
 #[pyfunction]
 pub fn verify(py: Python<'_>, path: PathBuf) -> PyResult<Vec<(String, String)>> {
     let verified =
@@ -191,8 +191,8 @@ pub fn verify(py: Python<'_>, path: PathBuf) -> PyResult<Vec<(String, String)>> 
     Ok(verified.differences.into_iter().map(|one| (one.file, one.what)).collect())
 }
 
-/// Reads files to their end and returns what they contain, and what a dataset made from them would leave out and why, as
-/// the dict that `retort inspect --json` prints. Nothing is written.
+/// Reads whole files and returns what they contain, and what a dataset made from them would leave out and why. It is
+/// the same as `retort inspect --json` prints, as a dict. Nothing is written.
 #[pyfunction]
 #[pyo3(signature = (source, *, format=None, namespace=None, limit=None, threads=None, **options))]
 pub fn inspect<'py>(
@@ -214,10 +214,10 @@ pub fn inspect<'py>(
     loads(py)?.call1((inspection.to_json().to_string(),))
 }
 
-/// Compares two packages by the ids of their records, and returns what `retort diff --json` prints as a dict: counts of
-/// records that moved, were added, are gone or changed, each with the reason, and where the receipts differ.
+/// Compares two packages by the ids of their records, and returns as a dict what `retort diff --json` prints: how many
+/// records moved, were added, are gone or changed, each with the reason, and where the receipts differ.
 ///
-/// `list` is a file that gets a line of JSON for each record that is not the same.
+/// `list` is a file that gets a line of JSON for each record that differs.
 #[pyfunction]
 #[pyo3(signature = (before, after, *, list=None))]
 pub fn diff<'py>(
@@ -242,7 +242,7 @@ pub fn diff<'py>(
     loads(py)?.call1((text,))
 }
 
-/// The import, data and file formats, each with a sentence on what it is.
+/// The import, data and file formats, each with a description.
 #[pyfunction]
 pub fn formats(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
     let all = PyDict::new(py);
@@ -255,7 +255,7 @@ pub fn formats(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
     Ok(all)
 }
 
-/// The options of `convert` and `preview`: for each its description, default, and values.
+/// The options of `convert` and `preview`, each with its description, default and values.
 #[pyfunction]
 pub fn options(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
     let all = PyDict::new(py);
