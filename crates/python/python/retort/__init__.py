@@ -8,8 +8,9 @@
     dataset = retort.convert("history/", "train", data_format="openai", check="reject")
     print(dataset.receipt["conversations"])
 
-`retort.options()` lists the options of `convert` and `preview`; `retort.formats()` what can be read and written.
-Adapters for Spark and Ray are in `retort.spark` and `retort.ray`; they import nothing until they are used.
+`retort.options()` lists the options of `convert` and `preview`, `retort.formats()` the formats that can be read and
+written. Exports with Spark and Ray are in `retort.spark` and `retort.ray`, which import those libraries only when they
+are used.
 """
 
 from ._retort import (

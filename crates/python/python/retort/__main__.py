@@ -7,7 +7,7 @@ from ._retort import command
 
 
 def main():
-    # Python's own handler would only note the signal and wait for the command to end.
+    # Python's own handler would only set a flag until the command ends.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     sys.exit(command(["retort", *sys.argv[1:]]))
 

@@ -1,8 +1,8 @@
-"""Exports that are cut into parts, which something else runs anywhere: one place for what Spark and Ray share.
+"""Exports in parts, which a cluster makes: the code that Spark and Ray share.
 
-Whatever a task writes gets its final name only when it is complete, and the name is made of a hash of what it was made
-from. So a task that runs twice, or at the same time as another attempt, finds or leaves the same files, and an export that
-is started again goes on where it was killed.
+The output of a task gets its final name only when it is complete, and the name has a hash of what it was made from. So
+a task that runs twice, or at the same time as another attempt, leaves the same files, and an export that was killed
+continues when it is started again.
 """
 
 import hashlib
@@ -16,7 +16,10 @@ from ._retort import Dataset, RepeatedIds, UsageError, convert, hash_of_parts, m
 
 
 def publish(own, final, proof):
-    """Gives what an attempt wrote its final name, unless another attempt was first. `proof` is there once it is whole."""
+    """Renames an attempt's output to its final name, unless another attempt was first.
+
+    `proof` is a file that exists only in complete output.
+    """
     try:
         os.rename(own, final)
     except OSError:
@@ -26,7 +29,7 @@ def publish(own, final, proof):
 
 
 def make_part(source, folder, key, number, count, repeats, name, options):
-    """Makes one part, unless it is there from before. Returns its folder."""
+    """Makes one part, unless it exists already. Returns its folder."""
     final = Path(folder) / f"part-{number:06}-of-{count:06}-{key[:32]}"
     if repeats:
         decided = hashlib.sha256(Path(repeats).read_bytes()).hexdigest()
@@ -40,15 +43,17 @@ def make_part(source, folder, key, number, count, repeats, name, options):
 
 
 def stage(lines, folder, partition=lambda: 0):
-    """Writes the lines of one partition to a file that is named by their hash. Returns its path, or "" without lines.
+    """Writes the lines of one partition to a file that is named by their hash.
 
-    `partition` returns its number once the lines were read.
+    Returns its path, or "" if there are no lines.
+    `partition` returns the number of the partition, and is called after the lines were read.
     """
     own = Path(folder) / f"attempt-{uuid.uuid4().hex}"
     hashed, count = hashlib.sha256(), 0
     with own.open("wb") as file:
         for line in lines:
-            # A line of JSON Lines has no line feed; in JSON it may only be white space.
+            # JSON Lines allows no line breaks within a line; in JSON they can only be white space, so a space is the
+            # same.
             line = line.replace("\r", " ").replace("\n", " ").encode() + b"\n"
             hashed.update(line)
             file.write(line)
@@ -58,7 +63,8 @@ def stage(lines, folder, partition=lambda: 0):
         return ""
     final = own.with_name(f"rows-{partition():06}-{hashed.hexdigest()[:32]}.jsonl")
     if final.exists():
-        # It keeps the time of the first attempt, by which the parts made of it are found again.
+        # The file keeps the time of the first attempt: the names of parts depend on it, so finished ones are found
+        # again.
         own.unlink()
     else:
         os.replace(own, final)
@@ -66,13 +72,13 @@ def stage(lines, folder, partition=lambda: 0):
 
 
 def work_folder(to, work):
-    """The folder for what tasks write, which is removed once the package is there."""
+    """The folder for the output of tasks, which is removed once the package is complete."""
     to = Path(to)
     return Path(work) if work else to.with_name(to.name + ".parts")
 
 
 def made_work_folder(to, work, name, force, options):
-    """Like `work_folder`, for an export whose files do not exist yet; refuses first what can be refused without them."""
+    """Like `work_folder`, for an export whose files do not exist yet. Checks first what can be checked without them."""
     with tempfile.TemporaryDirectory() as folder:
         empty = Path(folder) / "rows.jsonl"
         empty.touch()
@@ -95,14 +101,14 @@ def staged(paths):
 
 
 def export(run, source, to, count, work, name, force, options):
-    """Makes all parts by `run`, which maps a function over numbers somewhere, and merges them into one package.
+    """Makes all parts with `run`, which maps a function over numbers on a cluster, and merges them into one package.
 
-    The package is byte for byte the one that `retort.convert` makes of `source` in one process.
+    The package is byte for byte the same as `retort.convert` makes from `source` in one process.
     """
     to = Path(to)
     name = name or to.stem
     work = work_folder(to, work)
-    # Refuses what does not merge before anything is made.
+    # Refuses options that do not work in parts before anything is made.
     key = hash_of_parts(source, to, name, force=force, **_without_threads(options))
     work.mkdir(parents=True, exist_ok=True)
     options = {"threads": 1, **options}

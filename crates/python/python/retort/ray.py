@@ -5,9 +5,9 @@
     retort.ray.export("/data/history", "/data/train", parts=64, data_format="openai")
     retort.ray.export(ray.data.read_parquet("/data/chats"), "/data/train", column="body")
 
-Files, parts and the package are in folders that all nodes see under one path. Each task makes one part in one thread; the
-caller merges them. A task that fails or runs twice changes nothing, and an export whose driver was killed goes on if it is
-started again.
+Files, parts and the package must be in folders that all nodes see under the same path. Each task makes one part in one
+thread; the caller merges them. It does no harm if a task fails or runs twice, and an export whose driver was killed
+continues when you start it again.
 """
 
 import json
@@ -21,14 +21,14 @@ __all__ = ["export"]
 def export(source, to, *, column=None, parts=None, work=None, name=None, force=False, **options):
     """Exports `source` to the package `to` and returns it as a `retort.Dataset`.
 
-    `source` is a path or a list of paths to anything that Retort reads, such as JSON Lines, text or Parquet; the package is
-    then byte for byte the one that `retort.convert` makes in one process. Or it is a `ray.data.Dataset` with its own
-    filters. Each of its rows is read as a JSON object with the names of the columns, or, with `column`, as the text in that
-    column.
+    `source` is a path or a list of paths to anything that Retort reads, such as JSON Lines, text or Parquet; the
+    package is then byte for byte the same as `retort.convert` makes in one process. Or it is a `ray.data.Dataset` with
+    its own filters. Each of its rows becomes a JSON object with the column names as keys or, with `column`, is the JSON
+    text in that column.
 
-    `parts` is how many parts there are (by default as many as the cluster has CPUs), `work` the folder for them (by default
-    beside `to`). `options` are those of `retort.convert`. Options that need all items at once, such as `dedup`, are refused
-    before anything is read. Ray is started on this machine if it does not run yet.
+    `parts` is the number of parts (by default, the number of CPUs in the cluster), `work` the folder for them (by
+    default next to `to`). `options` are those of `retort.convert`. Options that need all items at once, such as
+    `dedup`, are refused before anything is read. Ray is started on this machine if it is not running.
     """
     import ray
 
@@ -39,7 +39,7 @@ def export(source, to, *, column=None, parts=None, work=None, name=None, force=F
         source = _stage(source, column, made_work_folder(to, work, name, force, options))
 
     def run(make, numbers):
-        # A worker that dies is no failure of the task.
+        # If a worker dies, the task is retried.
         task = ray.remote(num_cpus=1, max_retries=-1)(make)
         return ray.get([task.remote(number) for number in numbers])
 
@@ -47,7 +47,7 @@ def export(source, to, *, column=None, parts=None, work=None, name=None, force=F
 
 
 def _stage(dataset, column, folder):
-    """Lets tasks write the blocks of a dataset to files of JSON Lines."""
+    """Writes the blocks of a dataset to JSON Lines files, in tasks."""
     import ray
 
 

@@ -5,9 +5,9 @@
     retort.spark.export(spark, "/data/history", "/data/train", parts=64, data_format="openai")
     retort.spark.export(spark, spark.table("chats").where("day >= '2026-01-01'"), "/data/train")
 
-Files, parts and the package are in folders that the driver and all executors see under one path. Each task makes one part
-in one thread; the driver merges them. A task that fails or runs twice changes nothing, and an export whose driver was
-killed goes on if it is started again. Works with Spark, Spark Connect and Sail.
+Files, parts and the package must be in folders that the driver and all executors see under the same path. Each task
+makes one part in one thread; the driver merges them. It does no harm if a task fails or runs twice, and an export whose
+driver was killed continues when you start it again. This works with Spark, Spark Connect and Sail.
 """
 
 import os
@@ -23,15 +23,15 @@ def export(
 ):
     """Exports `source` to the package `to` and returns it as a `retort.Dataset`.
 
-    `source` is a path or a list of paths to anything that Retort reads, such as JSON Lines, text or Parquet; the package is
-    then byte for byte the one that `retort.convert` makes in one process. Or it is a DataFrame, of a table for instance,
-    with Spark's own filters. Each of its rows is read as a JSON object with the names of the columns, or, with `column`, as
-    the text in that column. `id` names the column with the ids of conversations: Spark then shuffles all rows of one id
-    into one partition, so that the driver has few repeated ids left to decide on.
+    `source` is a path or a list of paths to anything that Retort reads, such as JSON Lines, text or Parquet; the
+    package is then byte for byte the same as `retort.convert` makes in one process. Or it is a DataFrame, such as a
+    table with Spark's own filters. Each of its rows becomes a JSON object with the column names as keys or, with
+    `column`, is the JSON text in that column. `id` names the column with the ids of conversations: Spark then shuffles
+    all rows of one id into one partition, so that the driver has fewer repeated ids to handle.
 
-    `parts` is how many parts there are (by default as many as Spark runs tasks at a time), `work` the folder for them (by
-    default beside `to`). `options` are those of `retort.convert`. Options that need all items at once, such as `dedup`, are
-    refused before anything is read.
+    `parts` is the number of parts (by default, the number of tasks that Spark runs at a time), `work` the folder for
+    them (by default next to `to`). `options` are those of `retort.convert`. Options that need all items at once, such
+    as `dedup`, are refused before anything is read.
     """
     count = parts or _parallelism(spark)
     if hasattr(source, "mapInArrow"):
@@ -58,12 +58,12 @@ def _parallelism(spark):
     try:
         return max(spark.sparkContext.defaultParallelism, 1)
     except Exception:
-        # Spark Connect and Sail do not tell.
+        # Spark Connect and Sail have no `sparkContext`.
         return os.cpu_count() or 1
 
 
 def _stage(frame, column, id, count, folder):
-    """Lets the executors write the rows of a DataFrame to files of JSON Lines."""
+    """Writes the rows of a DataFrame to JSON Lines files, on the executors."""
     from pyspark.sql import functions
 
     if id:
