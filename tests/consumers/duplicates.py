@@ -1,11 +1,12 @@
-"""Whether `--dedup near` leaves out what it should, by comparing sets of words that are made here, not by Retort.
+"""Checks that `--dedup near` leaves out the right conversations, by comparing sets of words without Retort's code.
 
     duplicates.py RETORT WORK [COUNT]
 
-Writes COUNT conversations (3,000 if not given) with planted copies, edits, beginnings and chains of edits, all with one long
-system prompt. Of what Retort keeps, no two may be at least 0.9 similar (Jaccard, of five words in a row), nor may one be
-the beginning of another. Of what it leaves out, each must be at least 0.9 similar to the kept one that it names, or its
-beginning. All pairs are compared: two sets that are at least 0.9 similar share one of the rarest tenth of their members.
+Writes COUNT conversations (by default 3,000) with planted copies, edits, beginnings and chains of edits, all with the
+same long system prompt. No two conversations that Retort keeps may be 0.9 or more similar (Jaccard index of runs of
+five words), and none may be the beginning of another. Each one that it leaves out must be 0.9 or more similar to the
+kept one that the detail names, or be its beginning. This covers all pairs: two sets that are 0.9 or more similar share
+one of the rarest tenth of their members.
 """
 
 import collections
