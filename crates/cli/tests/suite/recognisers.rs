@@ -218,7 +218,8 @@ fn exports_of_a_store_run_the_programs_of_the_configuration_alone() {
     };
     let ran = export(&keep, "own");
     assert!(
-        ran.code == Some(2) && ran.err.contains("name a program of the server's configuration"),
+        ran.code == Some(2)
+            && ran.err.contains("the name of a program in the server's configuration"),
         "{}",
         ran.err
     );
