@@ -4,13 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use retort_formats::import::split::{Batch, Splitter};
-use retort_formats::import::{ImportFormat, ItemError, Items, Notes, Sniff};
 
 use crate::convert::Found;
 use crate::convert_plan::ConvertPlan;
 use crate::error::Error;
 use crate::pipeline::{ItemStats, More, Nobody, SourceCount, Totals, run, survey_with_stats};
-use crate::source::{Inputs, Stream};
+use crate::source::{Inputs, Stream, Wanted};
 
 /// What inputs hold.
 #[derive(Debug, Default)]
@@ -45,52 +44,26 @@ pub fn first_texts(plan: &ConvertPlan, most: usize) -> Result<Vec<String>, Error
     let mut texts = Vec::new();
     let read = Arc::default();
     for file in &inputs.files {
-        let more =
-            file.each_stream(&inputs, (Some(&AnyItem), None), &read, &mut |name, stream| {
-                let Stream::Items(input) = stream else { return Ok(true) };
-                let fail = |source| Error::Unpack { name: name.label.clone(), source };
-                let mut splitter = Splitter::bounded(input, inputs.options.max_item);
-                while let Some(batch) = splitter.next(Batch::default()).map_err(fail)? {
-                    for span in batch.items.iter().filter(|span| span.fault.is_none()) {
-                        if texts.len() == most {
-                            return Ok(false);
-                        }
-                        let text = String::from_utf8_lossy(batch.item(span));
-                        texts.push(text.into_owned());
+        let more = file.each_stream(&inputs, (Wanted::Any, None), &read, &mut |name, stream| {
+            let Stream::Items(input) = stream else { return Ok(true) };
+            let fail = |source| Error::Unpack { name: name.label.clone(), source };
+            let mut splitter = Splitter::bounded(input, inputs.options.max_item);
+            while let Some(batch) = splitter.next(Batch::default()).map_err(fail)? {
+                for span in batch.items.iter().filter(|span| span.fault.is_none()) {
+                    if texts.len() == most {
+                        return Ok(false);
                     }
+                    let text = String::from_utf8_lossy(batch.item(span));
+                    texts.push(text.into_owned());
                 }
-                Ok(true)
-            })?;
+            }
+            Ok(true)
+        })?;
         if !more {
             break;
         }
     }
     Ok(texts)
-}
-
-/// A format that accepts any item, so that tables with any columns are read.
-struct AnyItem;
-
-impl ImportFormat for AnyItem {
-    fn name(&self) -> &'static str {
-        "any"
-    }
-
-    fn about(&self) -> &'static str {
-        "items of any kind"
-    }
-
-    fn notes(&self) -> &'static str {
-        ""
-    }
-
-    fn recognises(&self, _sniff: &Sniff<'_>) -> bool {
-        true
-    }
-
-    fn parse<'a>(&self, _text: &'a str, _notes: &mut Notes) -> Result<Items<'a>, ItemError> {
-        Ok(Items::default())
-    }
 }
 
 /// Reads the inputs of a plan to their end and counts what they hold, and what the plan would leave out and why.

@@ -20,5 +20,5 @@ mod workbook;
 pub use self::attached::AttachedFiles;
 pub use self::bytes::{is_packed, refusal_of};
 pub use self::inputs::{Input, Inputs, NamedInputs, files_of};
-pub use self::stream::{PassedOver, ReadOptions, SourceName, Stream};
+pub use self::stream::{PassedOver, ReadOptions, SourceName, Stream, Wanted};
 pub use self::together::{Together, files_together};

@@ -16,7 +16,7 @@ use super::spill::Batches;
 
 use crate::error::Error;
 use crate::panics::point;
-use crate::source::{Inputs, PassedOver, SourceName, Stream, refusal_of};
+use crate::source::{Inputs, PassedOver, SourceName, Stream, Wanted, refusal_of};
 
 /// Items that are looked at to find out the format of a stream, in each batch until it is found.
 const ITEMS_SNIFFED: usize = 16;
@@ -76,9 +76,9 @@ impl Feed for InputsFeed<'_> {
                 Whose::Later => return Ok(()),
             }
             point("open");
-            let (inputs, from) = (self.inputs, self.from);
+            let (inputs, wanted) = (self.inputs, Wanted::of(self.from));
             let more =
-                file.each_stream(inputs, (from, side), &read_bytes, &mut |name, stream| {
+                file.each_stream(inputs, (wanted, side), &read_bytes, &mut |name, stream| {
                     self.stream(name, stream, to)
                 })?;
             if !more {

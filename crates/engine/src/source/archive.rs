@@ -24,7 +24,7 @@ use zip::CompressionMethod;
 
 use super::beside::Beside;
 use super::bytes::{Bounded, Budget, SQLITE_MAGIC, damaged, of_zip};
-use super::inputs::{ItemFiles, sides_among};
+use super::inputs::ItemFiles;
 use super::open::{Opener, Start, StreamInfo, temporary, to_temporary_file};
 use super::sqlite::{LOG, is_log, log_of};
 use super::stream::PassedOver;
@@ -61,7 +61,7 @@ impl Opener<'_> {
         };
         refuse_overlaps(&mut entries);
         let names: Vec<_> = entries.iter().map(|entry| entry.name.as_str()).collect();
-        let sides = sides_among(self.from, &names);
+        let sides = self.wanted.sides_among(&names);
         // What is read with items comes before them.
         entries.sort_by_cached_key(|entry| (!sides.is_read(&entry.name), entry.name.clone()));
         let index_of =

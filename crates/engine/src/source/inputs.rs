@@ -9,7 +9,7 @@ use std::sync::atomic::AtomicU64;
 use std::time::UNIX_EPOCH;
 
 use retort_formats::data;
-use retort_formats::import::{self, ImportFormat, Refusal, Side, Sides};
+use retort_formats::import::{self, ImportFormat, Refusal, Side};
 use retort_formats::package::{CARD, DataFile, MANIFEST, Manifest, SERIES_ENDING};
 use retort_model::bounds::{FOLDER_DEPTH, REQUEST_UNPACKED_BYTES};
 use retort_model::{Tally, Time};
@@ -17,7 +17,7 @@ use retort_model::{Tally, Time};
 use super::beside::Beside;
 use super::bytes::Budget;
 use super::open::{Expected, Opener, StreamInfo, expected_by_name};
-use super::stream::{PassedOver, ReadOptions, SourceName, Stream};
+use super::stream::{PassedOver, ReadOptions, SourceName, Stream, Wanted};
 use crate::disk::temporary_file;
 use crate::error::Error;
 
@@ -164,7 +164,7 @@ impl Inputs {
         from: Option<&'static dyn ImportFormat>,
     ) -> Vec<(&InputFile, Option<Side>)> {
         let labels: Vec<_> = self.files.iter().map(|file| file.label.as_str()).collect();
-        let sides = sides_among(from, &labels);
+        let sides = Wanted::of(from).sides_among(&labels);
         let mut files: Vec<_> =
             self.files.iter().map(|file| (file, sides.of(&file.label))).collect();
         files.sort_by_key(|(_, side)| !matches!(side, Some(Side::Read(_))));
@@ -434,14 +434,6 @@ impl Inputs {
     }
 }
 
-/// The side files among files of these names, of the format that was named or of any.
-pub(super) fn sides_among(from: Option<&'static dyn ImportFormat>, names: &[&str]) -> Sides {
-    match &from {
-        Some(format) => Sides::among(std::slice::from_ref(format), names),
-        None => Sides::among(import::FORMATS, names),
-    }
-}
-
 /// The folder of a path, with its links resolved.
 fn folder_of(path: &Path) -> PathBuf {
     path.parent().and_then(|folder| folder.canonicalize().ok()).unwrap_or_default()
@@ -529,12 +521,17 @@ pub fn files_of(
         }
         if file.expected == Expected::Odd || side.is_some() {
             let mut why = None;
-            file.each_stream(&found, (from, side), &Arc::default(), &mut |_, stream| {
-                if let Stream::PassedOver(reason) = stream {
-                    why = Some(reason);
-                }
-                Ok(false)
-            })?;
+            file.each_stream(
+                &found,
+                (Wanted::of(from), side),
+                &Arc::default(),
+                &mut |_, stream| {
+                    if let Stream::PassedOver(reason) = stream {
+                        why = Some(reason);
+                    }
+                    Ok(false)
+                },
+            )?;
             if let Some(why) = why {
                 passed_over.add(why, &file.label);
                 continue;
@@ -561,12 +558,11 @@ impl InputFile {
     }
 
     /// Hands each stream of the file to `take`, which may say that no more are wanted. `read_bytes` goes up with what
-    /// is read from the disk; `from` is the import format, where it was named, and `side` what formats declare the file
-    /// to be.
+    /// is read from the disk; `side` is what formats declare the file to be.
     pub fn each_stream(
         &self,
         inputs: &Inputs,
-        (from, side): (Option<&'static dyn ImportFormat>, Option<Side>),
+        (wanted, side): (Wanted, Option<Side>),
         read_bytes: &Arc<AtomicU64>,
         take: &mut dyn FnMut(SourceName, Stream<'_>) -> Result<bool, Error>,
     ) -> Result<bool, Error> {
@@ -574,7 +570,7 @@ impl InputFile {
         let budget = Arc::new(Budget::new(most));
         let options = inputs.options;
         let mut opener =
-            Opener { take, budget, all: read_bytes, options, from, beside: None, log: None };
+            Opener { take, budget, all: read_bytes, options, wanted, beside: None, log: None };
         let place = StreamInfo::new(&self.label, self.expected).declared(side);
         match &self.from {
             From::Unreadable(why) => opener.refuse(&place, Refusal::Unreadable, why.clone()),

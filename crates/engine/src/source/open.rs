@@ -11,7 +11,7 @@ use retort_formats::import::bson::Documents;
 use retort_formats::import::otlp_protobuf::Requests;
 use retort_formats::import::split::Splitter;
 use retort_formats::import::table::Table;
-use retort_formats::import::{ImportFormat, Refusal, Side, Sniff, recognise, with_text};
+use retort_formats::import::{ImportFormat, Refusal, Side, Sniff, with_text};
 use retort_model::bounds::{ARCHIVE_DEPTH, SNIFFED_BYTES};
 
 use super::beside::Beside;
@@ -19,7 +19,7 @@ use super::bytes::{
     Bounded, Budget, Counted, Kind, Lines, START_BYTES, Utf16, damaged, kind_of, mistaken_text,
     refusal_of, unpacked,
 };
-use super::stream::{PassedOver, ReadOptions, SourceName, Stream};
+use super::stream::{PassedOver, ReadOptions, SourceName, Stream, Wanted};
 use crate::error::Error;
 use crate::panics::caught;
 
@@ -30,7 +30,7 @@ pub(super) struct Opener<'o> {
     /// Bytes read from the disk, of all files.
     pub(super) all: &'o Arc<AtomicU64>,
     pub(super) options: ReadOptions,
-    pub(super) from: Option<&'static dyn ImportFormat>,
+    pub(super) wanted: Wanted,
     /// What the package keeps beside the rows.
     pub(super) beside: Option<Beside>,
     /// The write-ahead log of the database that is read next, where both are in an archive.
@@ -338,7 +338,12 @@ impl Opener<'_> {
             Err(error) => return self.fail(place, &error),
         };
         let text = with_text(&place.label, &start.bytes).filter(|(format, _)| {
-            !is_plain && self.from.is_none_or(|from| from.name() == format.name())
+            !is_plain
+                && match self.wanted {
+                    Wanted::Known => true,
+                    Wanted::Format(named) => named.name() == format.name(),
+                    Wanted::Any => false,
+                }
         });
         if let Some((_, files)) = text {
             let whole = BufReader::new(start.chain(input));
@@ -386,8 +391,8 @@ impl Opener<'_> {
         self.items(place, &mut Lines { rows, line: Cursor::default() })
     }
 
-    /// Whether one of the first items is of an import format; of the one that was named, whether there is an item, but
-    /// for side files.
+    /// Whether one of the first items is wanted; of the format that was named, whether there is an item, but for side
+    /// files.
     fn is_history(&self, place: &StreamInfo, start: &[u8]) -> bool {
         let Ok(Some(batch)) = Splitter::new(start).next(Default::default()) else { return false };
         let is_cut = start.len() >= SNIFFED_BYTES && batch.items.len() < 2;
@@ -399,11 +404,9 @@ impl Opener<'_> {
             match sniff.check() {
                 Ok(()) => {
                     nests
-                        && match self.from {
-                            Some(from) => {
-                                place.expected != Expected::Side || from.recognises(&sniff)
-                            }
-                            None => recognise(&sniff).is_some(),
+                        && match self.wanted {
+                            Wanted::Format(_) if place.expected != Expected::Side => true,
+                            wanted => wanted.knows(&sniff),
                         }
                 }
                 Err(_) => nests && is_cut,

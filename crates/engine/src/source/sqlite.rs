@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use retort_formats::import::{Entry, ImportFormat, Refusal, Sniff, recognise};
+use retort_formats::import::{Entry, Refusal, Sniff, recognise};
 use retort_json::{RawJson, write_string};
 use retort_model::bounds::{ITEM_BYTES, SNIFFED_BYTES};
 use rusqlite::config::DbConfig;
@@ -121,7 +121,7 @@ impl Opener<'_> {
             let Some(row) = rows.next()? else { return Ok((count > 0).then_some(false)) };
             let text = table.json(row);
             (count, bytes) = (count + 1, bytes + text.len());
-            if is_item(self.from, &Sniff::found(&text, Entry { path: &place.label })) {
+            if self.wanted.knows(&Sniff::found(&text, Entry { path: &place.label })) {
                 return Ok(Some(true));
             }
         }
@@ -259,13 +259,6 @@ fn key_of(connection: &Connection, table: &str) -> rusqlite::Result<Vec<String>>
     match names(unique, table)?.first() {
         Some(index) => names("SELECT name FROM pragma_index_info(?1) ORDER BY seqno", index),
         None => Ok(Vec::new()),
-    }
-}
-
-fn is_item(from: Option<&'static dyn ImportFormat>, sniff: &Sniff<'_>) -> bool {
-    match from {
-        Some(from) => from.recognises(sniff),
-        None => recognise(sniff).is_some(),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use retort_formats::import::{Entry, ImportFormat, Refusal};
+use retort_formats::import::{self, Entry, ImportFormat, Refusal, Sides, Sniff};
 use retort_model::bounds::{ITEM_BYTES, ZSTD_WINDOW_BYTES};
 use retort_model::named;
 use serde::{Deserialize, Serialize};
@@ -20,6 +20,42 @@ pub struct ReadOptions {
 impl Default for ReadOptions {
     fn default() -> Self {
         Self { max_window: ZSTD_WINDOW_BYTES, max_item: ITEM_BYTES }
+    }
+}
+
+/// Which items are read.
+#[derive(Clone, Copy)]
+pub enum Wanted {
+    /// Those that an import format knows.
+    Known,
+    /// Those of the format that was named.
+    Format(&'static dyn ImportFormat),
+    /// Any, so that tables with any columns are read, too.
+    Any,
+}
+
+impl Wanted {
+    /// Those of the format that was named, or all that are known.
+    pub fn of(from: Option<&'static dyn ImportFormat>) -> Self {
+        from.map_or(Self::Known, Self::Format)
+    }
+
+    /// Whether the item is wanted.
+    pub(super) fn knows(self, sniff: &Sniff<'_>) -> bool {
+        match self {
+            Self::Known => import::recognise(sniff).is_some(),
+            Self::Format(format) => format.recognises(sniff),
+            Self::Any => true,
+        }
+    }
+
+    /// The side files among files of these names.
+    pub(super) fn sides_among(self, names: &[&str]) -> Sides {
+        match &self {
+            Self::Known => Sides::among(import::FORMATS, names),
+            Self::Format(format) => Sides::among(std::slice::from_ref(format), names),
+            Self::Any => Sides::among(&[], names),
+        }
     }
 }
 
