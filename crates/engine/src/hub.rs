@@ -587,7 +587,9 @@ impl Hub {
         let told = serde_json::from_str(&text).map_or(text, |refusal: Refusal| refusal.error);
         let told: String = told.chars().take(REASON_CHARS).collect();
         let advice = match status {
-            StatusCode::UNAUTHORIZED => "; check that the token is for this Hub and not expired",
+            StatusCode::UNAUTHORIZED => {
+                "; check that the token in HF_TOKEN or its file is for this Hub and has not expired"
+            }
             StatusCode::FORBIDDEN => "; the token needs write access to this repository",
             _ => "",
         };
