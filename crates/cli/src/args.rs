@@ -31,7 +31,7 @@ pub struct InputArgs {
     #[arg(long, value_name = "FILE.toml", conflicts_with = "from", value_parser = mapping)]
     map: Option<&'static dyn ImportFormat>,
 
-    /// Largest window of a Zstandard stream to accept, in megabytes; reading needs as much memory [default: 134].
+    /// Largest window of a Zstandard or xz stream to accept, in megabytes; reading needs as much memory [default: 134].
     #[arg(long, value_name = "MB", hide_short_help = true, value_parser = whole::<u64, 1, 4096>)]
     max_window: Option<u64>,
 

@@ -165,6 +165,8 @@ fn every_packing_and_encoding_that_people_use_is_read() {
               9082052d0001635aa535e8e51fb6f37d010000000004595a";
     let bzip2 = "425a68393141592653597479448100002a5b80001010042010000a2ea7be4a20004868d440f51ea03ca3d41a9a64046260352a6312\
                  eaaf2c185292147bc3a6d44261639ea53c81617896caff069fc0c6070390813d49b0f558841e39aeaa0fc5dc914e14241d1e512040";
+    let lzma = "5d00008000ffffffffffffffff003d88892681935385d84561a9d4f6b83106ea19a983c5d62b96c3428da78122122067352bf2eec789c4\
+                5a102e4f77dda90b21cd80003ce50d645ae51fd95bc1ff55720da5934ee153ff12708000";
     let two = [line("a"), line("b")].concat();
     let tar = tar(&[("x/a.jsonl", &line("a")), ("x/b.jsonl.gz", &gzip(&line("b")))]);
     let utf16 = |mark: bool, big: bool| -> Vec<u8> {
@@ -176,6 +178,7 @@ fn every_packing_and_encoding_that_people_use_is_read() {
     };
     let cases: Vec<(&str, Vec<u8>, &[&str])> = vec![
         ("x.jsonl.xz", unhex(&xz.replace(' ', "")), &["x1"]),
+        ("x.jsonl.lzma", unhex(&lzma.replace(' ', "")), &["x1"]),
         ("x.jsonl.bz2", unhex(&bzip2.replace(' ', "")), &["x1"]),
         (
             "padded.jsonl.gz",
@@ -388,7 +391,7 @@ fn archives_are_bounded_as_a_whole() {
 }
 
 #[test]
-fn a_wide_window_of_zstandard_is_refused_with_what_helps_and_read_by_a_flag() {
+fn a_wide_window_is_refused_with_what_helps_and_read_by_a_flag() {
     // Report zstd-window-31.
     let place = Place::new();
     let mut encoder = zstd::stream::write::Encoder::new(Vec::new(), 1).unwrap();
@@ -401,6 +404,15 @@ fn a_wide_window_of_zstandard_is_refused_with_what_helps_and_read_by_a_flag() {
     let args = ["convert", "wide.jsonl.zst", "narrow.jsonl", "-o", "all", "--max-window", "269"];
     place.ok(&args);
     assert_eq!(place.json("all/manifest.json")["records"]["written"], 3);
+    // A dictionary of 512 MiB.
+    let xz = "fd377a585a000004e6d6b44602002101220000008240acdce0005900475d003d88892681935385d84561a9d4f6b83106ea19a983c5d6\
+              2b96c3428da78122122067352bf2eec789c45a102e4f77dda90b21cd80003ce50d645ae51fd95bc1ff55720da3820c000000c75f35c9\
+              9082052d0001635aa535e8e51fb6f37d010000000004595a";
+    place.file("wide.jsonl.xz", unhex(&xz.replace(' ', "")));
+    let ran = place.run(&["convert", "wide.jsonl.xz", "-o", "xz"]);
+    assert!(ran.err.contains("LZMA dictionary") && ran.err.contains("--max-window"), "{}", ran.err);
+    place.ok(&["convert", "wide.jsonl.xz", "-o", "xz", "--max-window", "537"]);
+    assert_eq!(place.json("xz/manifest.json")["records"]["written"], 1);
 }
 
 #[test]

@@ -146,6 +146,8 @@ pub(super) enum Packing {
     Zstd,
     Bzip2,
     Xz,
+    /// The format of `xz` before it had a magic number.
+    Lzma,
 }
 
 /// Bytes that tell what a file is: the first header of a tar archive.
@@ -170,6 +172,7 @@ pub(super) fn kind_of(start: &[u8]) -> Kind {
             Kind::Packed(Packing::Bzip2)
         }
         [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Kind::Packed(Packing::Xz),
+        _ if is_lzma(start) => Kind::Packed(Packing::Lzma),
         [b'P', b'K', 3 | 5, 4 | 6, ..] => Kind::Zip,
         [b'P', b'A', b'R', b'1', ..] => Kind::Parquet,
         [b'P', b'A', b'R', b'E', ..] => Kind::Foreign("an encrypted Parquet file"),
@@ -196,6 +199,15 @@ pub(super) fn kind_of(start: &[u8]) -> Kind {
         _ if is_tar(start) => Kind::Tar,
         _ => Kind::Text,
     }
+}
+
+/// Whether this is a header of LZMA with the usual properties: the dictionary is a power of two, and the length that of no
+/// text or not told.
+fn is_lzma(start: &[u8]) -> bool {
+    let Some((&[0x5d, a, b, c, d], rest)) = start.split_first_chunk() else { return false };
+    let Some(length) = rest.first_chunk() else { return false };
+    let length = u64::from_le_bytes(*length);
+    u32::from_le_bytes([a, b, c, d]).is_power_of_two() && (length == u64::MAX || length < 1 << 48)
 }
 
 /// What text is that somebody has in place of the file that they meant.
@@ -235,7 +247,15 @@ pub(super) fn unpacked<'r>(
         Packing::Gzip => Box::new(Gzip::new(BufReader::with_capacity(1 << 17, input))),
         Packing::Bzip2 => Box::new(bzip2::read::MultiBzDecoder::new(input)),
         Packing::Xz => {
-            Box::new(lzma_rust2::XzReader::new(BufReader::with_capacity(1 << 17, input), true))
+            let input = BufReader::with_capacity(1 << 17, input);
+            let inner = lzma_rust2::XzReader::new_mem_limit(input, true, lzma_kib(max_window));
+            Box::new(Dictionary { inner, max_window })
+        }
+        Packing::Lzma => {
+            let input = BufReader::with_capacity(1 << 17, input);
+            let inner = lzma_rust2::LzmaReader::new_mem_limit(input, lzma_kib(max_window), None);
+            let inner = inner.map_err(|error| too_wide(error, max_window))?;
+            Box::new(Dictionary { inner, max_window })
         }
         Packing::Zstd => {
             let window = window_of(start).unwrap_or_default();
@@ -254,6 +274,35 @@ pub(super) fn unpacked<'r>(
             Box::new(decoder)
         }
     })
+}
+
+/// Memory for a dictionary of so many bytes, and for what the decoder of LZMA needs besides.
+fn lzma_kib(window: u64) -> u32 {
+    u32::try_from((window >> 10) + 1024).unwrap_or(u32::MAX)
+}
+
+/// The error of a decoder of LZMA, where a dictionary is larger than is allowed.
+fn too_wide(error: io::Error, max_window: u64) -> io::Error {
+    if error.kind() != io::ErrorKind::OutOfMemory {
+        return error;
+    }
+    unsupported(format!(
+        "its LZMA dictionary takes more than the {} MiB that are allowed; allow more with `--max-window`, or compress it \
+         again with `xz -9`",
+        max_window >> 20
+    ))
+}
+
+/// A stream of LZMA.
+struct Dictionary<R> {
+    inner: R,
+    max_window: u64,
+}
+
+impl<R: Read> Read for Dictionary<R> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        self.inner.read(into).map_err(|error| too_wide(error, self.max_window))
+    }
 }
 
 /// The window of a Zstandard frame, in bytes (RFC 8878, 3.1.1.1.2); none where the frame says its size instead.

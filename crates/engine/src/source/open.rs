@@ -73,7 +73,7 @@ pub(super) struct StreamInfo {
 }
 
 /// Endings of histories, and of what packs them.
-const ENDINGS: [&str; 26] = [
+const ENDINGS: [&str; 27] = [
     "json",
     "jsonl",
     "ndjson",
@@ -94,6 +94,7 @@ const ENDINGS: [&str; 26] = [
     "zstd",
     "bz2",
     "xz",
+    "lzma",
     "zip",
     "tar",
     "tgz",
