@@ -14,6 +14,9 @@ use serde_json::json;
 
 const DRIVER: &str = "/usr/bin/chromedriver";
 
+/// How often a page is looked at, at least 50 ms apart, before it is said to hang: a busy machine takes long.
+const LOOKS: usize = 1200;
+
 /// A browser, and the process that drives it.
 pub struct Browser {
     /// What asks the driver.
@@ -53,7 +56,7 @@ impl Browser {
         capabilities.insert("goog:chromeOptions".into(), options);
         let url = format!("http://127.0.0.1:{port}");
         let mut client = None;
-        for _ in 0..200 {
+        for _ in 0..LOOKS {
             let mut builder = ClientBuilder::new(fantoccini_connector());
             match builder.capabilities(capabilities.clone()).connect(&url).await {
                 Ok(found) => {
@@ -133,7 +136,7 @@ impl Browser {
 
     /// Waits until the page says so.
     pub async fn until(&self, words: &str) {
-        for _ in 0..200 {
+        for _ in 0..LOOKS {
             if let Ok(body) = self.client.find(Locator::Css("body")).await
                 && body.text().await.is_ok_and(|text| text.contains(words))
             {
@@ -147,7 +150,7 @@ impl Browser {
     /// Waits until an expression of the page's script is true.
     pub async fn until_true(&self, expression: &str) {
         let script = format!("return {expression}");
-        for _ in 0..200 {
+        for _ in 0..LOOKS {
             if self.client.execute(&script, Vec::new()).await.is_ok_and(|is_true| is_true == true) {
                 return;
             }
@@ -159,7 +162,7 @@ impl Browser {
     /// The file that was downloaded under that name.
     pub async fn downloaded(&self, name: &str) -> Vec<u8> {
         let path = self.downloads.path().join(name);
-        for _ in 0..200 {
+        for _ in 0..LOOKS {
             if let Ok(bytes) = std::fs::read(&path) {
                 return bytes;
             }
