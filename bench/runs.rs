@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 
 use retort_model::{ItemKind, Purpose, RunFilter, RunSource, RunStatus, Time};
 use retort_service::{
-    Caller, Clock, DatasetPlan, ExportOptions, ExportRequest, Nobody, Quotas, Retention, Service,
-    Settings, Wanted,
+    Caller, Clock, DatasetPlan, ExportOptions, ExportRequest, Nobody, Quotas, Retention, RunOrder,
+    Service, Settings, Wanted,
 };
 
 const TIMES: usize = 21;
@@ -233,11 +233,13 @@ fn times(store: &str, project: &str) -> Result<(), Box<dyn Error>> {
         "first ms", "next ms", "count ms", "facts ms", "p99 ms", "found"
     );
     for (name, selection) in &filters {
-        let page = service.runs(&caller, selection, None, PAGE)?;
+        let order = RunOrder::Newest;
+        let page = service.runs(&caller, selection, order, None, PAGE)?;
         let found = service.count_runs(&caller, selection)?;
-        let first = timed(TIMES, || service.runs(&caller, selection, None, PAGE).map(drop))?;
-        let next =
-            timed(TIMES, || service.runs(&caller, selection, page.next.clone(), PAGE).map(drop))?;
+        let first = timed(TIMES, || service.runs(&caller, selection, order, None, PAGE).map(drop))?;
+        let next = timed(TIMES, || {
+            service.runs(&caller, selection, order, page.next.clone(), PAGE).map(drop)
+        })?;
         let count = timed(5, || service.count_runs(&caller, selection).map(drop))?;
         let facts = timed(5, || service.run_charts(&caller, selection).map(drop))?;
         println!(

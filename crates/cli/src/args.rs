@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use clap::builder::{NonEmptyStringValueParser, PossibleValuesParser};
+use clap::builder::{NonEmptyStringValueParser, PossibleValuesParser, TypedValueParser};
 
 use retort_formats::import;
 use retort_formats::import::ImportFormat;
 use retort_model::{ConversationFilter, DatasetName, Filter, Status, Time, bounds};
-use retort_service::{Clock, ConvertPlan, ExportOptions, Input, ReadOptions};
+use retort_service::{Clock, ConvertPlan, ExportOptions, Input, ListOrder, ReadOptions};
 
 use crate::changing::How;
 use crate::commands::{Failure, misuse};
@@ -86,6 +86,12 @@ pub fn page_length(
         let length = text.parse().ok().filter(|length| (1..=most).contains(length));
         length.ok_or_else(|| format!("a page has 1 to {most} {of_what}"))
     }
+}
+
+/// Parses the name of an order, whose names the help lists.
+pub fn order<O: ListOrder>() -> impl TypedValueParser<Value = O> {
+    let names = O::ALL.iter().map(|one| one.as_str());
+    PossibleValuesParser::new(names).map(|name| O::by_name(&name).unwrap_or_default())
 }
 
 impl InputArgs {

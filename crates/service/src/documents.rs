@@ -13,7 +13,7 @@ use retort_model::bounds::CITATIONS;
 use retort_model::{
     Action, Document, DocumentFilter, EmbeddingStats, Grant, ProjectRole, canonical,
 };
-use retort_store::{Cursor, DocumentPage, DocumentSummary, Original, Summary};
+use retort_store::{Cursor, DocumentOrder, DocumentPage, DocumentSummary, Original, Summary};
 
 use crate::caller::Caller;
 use crate::error::Error;
@@ -31,7 +31,7 @@ pub struct NewOriginal {
 }
 
 impl Service {
-    /// A page of the documents, the newest first.
+    /// A page of the documents.
     ///
     /// # Errors
     /// The caller is no admin; those of the store.
@@ -39,11 +39,27 @@ impl Service {
         &self,
         caller: &Caller,
         selection: &DocumentFilter,
+        order: DocumentOrder,
         after: Option<Cursor>,
         most: usize,
     ) -> Result<DocumentPage, Error> {
         sees_documents(caller)?;
-        Ok(self.store.documents(&caller.scope(), selection, after, most)?)
+        Ok(self.store.documents(&caller.scope(), selection, order, after, most)?)
+    }
+
+    /// The documents before and after one in the list that a filter makes in that order.
+    ///
+    /// # Errors
+    /// The caller is no admin; those of the store.
+    pub fn document_neighbours(
+        &self,
+        caller: &Caller,
+        filter: &DocumentFilter,
+        order: DocumentOrder,
+        one: &DocumentSummary,
+    ) -> Result<[Option<DocumentSummary>; 2], Error> {
+        sees_documents(caller)?;
+        Ok(self.store.document_neighbours(&caller.scope(), filter, order, one)?)
     }
 
     /// How many documents the selection means, and what their embeddings have in common.

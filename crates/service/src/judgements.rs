@@ -12,7 +12,7 @@ use retort_model::{
     Action, Conversation, ConversationFilter, Grant, Judged, Judging, Message, MessagePosition,
     Query, Role, RunFilter, RunSource, canonical, condition, fnv1a,
 };
-use retort_store::{Cursor, Order, RunSummary, Summary};
+use retort_store::{Cursor, Order, RunOrder, RunSummary, Summary};
 
 use crate::caller::Caller;
 use crate::error::Error;
@@ -276,8 +276,9 @@ impl Service {
     ) -> Result<QueueNext<RunSummary>, Error> {
         let rest = queue.rest_of_runs(filter, &caller.name);
         let left = self.count_runs(caller, &rest)?;
-        let next = queue.next(&caller.name, behind.map(Cursor::behind_run), |after, most| {
-            Ok(self.runs(caller, &rest, after, most)?.runs)
+        let behind = behind.map(|one| Cursor::behind(one, RunOrder::Newest));
+        let next = queue.next(&caller.name, behind, |after, most| {
+            Ok(self.runs(caller, &rest, RunOrder::Newest, after, most)?.runs)
         })?;
         Ok(QueueNext { next, left })
     }
@@ -308,7 +309,7 @@ impl Service {
             whole.messages().for_each(|message| add(&message.judgements));
         }
         let judged = RunFilter { judged: Some(true), ..RunFilter::default() };
-        let page = self.runs(caller, &judged, None, LABELS_FROM)?;
+        let page = self.runs(caller, &judged, RunOrder::Newest, None, LABELS_FROM)?;
         for one in page.runs.iter().filter(|one| one.size <= LABELS_BYTES) {
             let Some(line) = self.store.run_line(one, &mut unpacker)? else { continue };
             let text = String::from_utf8_lossy(&line);
@@ -391,7 +392,7 @@ impl Service {
                 place = whole.corrected_by(place, by).unwrap_or(place);
             }
             let round = whole.rounds.get_mut(place.round);
-            // A correction is taken back where it is, too.
+            // A correction is removed from the round that holds it.
             let number = round.as_ref().map(|round| round.corrects().unwrap_or(round.number));
             let Some(message) = round.and_then(|round| round.messages.get_mut(place.message))
             else {

@@ -131,9 +131,9 @@ pub use retort_formats::{data, file, import as sources, package, package::Manife
 /// What the store says of what it keeps.
 pub use retort_store::{
     AuditEntry, AuditFilter, Begun, Belongings, Cursor, Dataset, DatasetFile, Delivery,
-    DeliveryState, DocumentPage, DocumentSummary, Edit, Ended, Error as StoreError, Finding, Flow,
-    FlowParts, FrozenItem, Invitation, Job, JobProgress, Member, Notice, Order, Original, Page,
-    Person, Project, QueueStats, RunPage, RunSummary, Schedule, ScheduleDelivery, ScheduleStats,
-    Share, Stop, StoredErasure, Summary, Taken, Token, TraceStats, Wanted, Webhook, Without,
-    client_tls,
+    DeliveryState, DocumentOrder, DocumentPage, DocumentSummary, Edit, Ended, Error as StoreError,
+    Finding, Flow, FlowParts, FrozenItem, Invitation, Job, JobProgress, ListOrder, Member, Notice,
+    Order, Original, Page, Person, Project, QueueStats, RunOrder, RunPage, RunSummary, Schedule,
+    ScheduleDelivery, ScheduleStats, Share, Stop, StoredErasure, Summary, Taken, Token, TraceStats,
+    Wanted, Webhook, Without, client_tls,
 };

@@ -9,7 +9,9 @@ use retort_engine::pipeline::{Edits, Feed, Outlet, PackedBatch, Source, Unpacked
 use retort_engine::{Error as EngineError, STORE, SourceName};
 use retort_model::bounds::PAGE_ITEMS;
 use retort_model::{ItemFilter, ItemKind, LeftOut, Reason, Scope};
-use retort_store::{Cursor, DocumentSummary, Order, RunSummary, Store, Summary};
+use retort_store::{
+    Cursor, DocumentOrder, DocumentSummary, Order, RunOrder, RunSummary, Store, Summary,
+};
 
 use crate::browse::edits_of;
 use crate::error::Error;
@@ -51,11 +53,12 @@ impl<'f> ListedFeed<'f> {
                 (page.conversations.into_iter().map(Listed::conversation).collect(), page.next)
             }
             ItemFilter::Runs(selection) => {
-                let page = self.store.runs(self.scope, selection, after, most)?;
+                let page = self.store.runs(self.scope, selection, RunOrder::Newest, after, most)?;
                 (page.runs.into_iter().map(Listed::Run).collect(), page.next)
             }
             ItemFilter::Documents(selection) => {
-                let page = self.store.documents(self.scope, selection, after, most)?;
+                let order = DocumentOrder::Newest;
+                let page = self.store.documents(self.scope, selection, order, after, most)?;
                 (page.documents.into_iter().map(Listed::Document).collect(), page.next)
             }
         })

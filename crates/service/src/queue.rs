@@ -11,7 +11,7 @@ use retort_model::{
     Action, ConversationFilter, DatasetName, Grant, ItemFilter, JobKind, JobState, ProjectRole,
     RunFilter, Scope, Status, Time,
 };
-use retort_store::{Dataset, Job, NewExport, Order};
+use retort_store::{Dataset, DocumentOrder, Job, NewExport, Order};
 
 use crate::browse::with_next;
 use crate::caller::Caller;
@@ -146,7 +146,9 @@ impl Service {
             }
             ItemFilter::Runs(selection) => self.store.has_runs(&scope, selection)?,
             ItemFilter::Documents(selection) => {
-                !self.store.documents(&scope, selection, None, 1)?.documents.is_empty()
+                let order = DocumentOrder::Newest;
+                let first = self.store.documents(&scope, selection, order, None, 1)?;
+                !first.documents.is_empty()
             }
         };
         if is_any {

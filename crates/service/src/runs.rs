@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use retort_model::bounds::{CHART_BARS, RUNS_CHARTED};
 use retort_model::{Action, Grant, Run, RunFilter, RunSource, RunStatus, Time, canonical};
-use retort_store::{Cursor, Flow, FlowParts, RunPage, RunSummary};
+use retort_store::{Cursor, Flow, FlowParts, RunOrder, RunPage, RunSummary};
 
 use crate::browse::{REWRITES, keep_first_space, named};
 use crate::caller::Caller;
@@ -57,16 +57,32 @@ pub struct Latency {
 }
 
 impl Service {
-    /// A page of the runs, the most recent first.
+    /// A page of the runs.
     pub fn runs(
         &self,
         caller: &Caller,
         selection: &RunFilter,
+        order: RunOrder,
         after: Option<Cursor>,
         most: usize,
     ) -> Result<RunPage, Error> {
         caller.needs(Grant::Read)?;
-        Ok(self.store.runs(&caller.scope(), selection, after, most)?)
+        Ok(self.store.runs(&caller.scope(), selection, order, after, most)?)
+    }
+
+    /// The runs before and after one in the list that a filter makes in that order.
+    ///
+    /// # Errors
+    /// The caller may not read; those of the store.
+    pub fn run_neighbours(
+        &self,
+        caller: &Caller,
+        filter: &RunFilter,
+        order: RunOrder,
+        one: &RunSummary,
+    ) -> Result<[Option<RunSummary>; 2], Error> {
+        caller.needs(Grant::Read)?;
+        Ok(self.store.run_neighbours(&caller.scope(), filter, order, one)?)
     }
 
     /// How many runs the selection means.
@@ -114,7 +130,8 @@ impl Service {
             ids: [id.to_owned()].into(),
             ..RunFilter::default()
         };
-        let mut found = self.store.runs(&caller.scope(), &selection, None, SEVERAL)?.runs;
+        let order = RunOrder::Newest;
+        let mut found = self.store.runs(&caller.scope(), &selection, order, None, SEVERAL)?.runs;
         found.sort_by_key(|one| (one.member.is_some(), one.key));
         keep_first_space(caller, &mut found, |one| one.member.as_deref());
         match <[RunSummary; 1]>::try_from(found) {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use retort_model::bounds::PAGE_ITEMS;
 use retort_model::{Grant, Run, RunFilter, RunSource, RunStatus, canonical};
+use retort_store::RunOrder;
 
 use crate::caller::Caller;
 use crate::comparisons::{Compared, InputPair, VersionComparison, VersionRun, VersionSide};
@@ -124,7 +125,7 @@ impl Service {
         let mut answers = HashMap::new();
         let (mut after, mut bytes) = (None, 0);
         loop {
-            let page = self.store.runs(&scope, &filter, after, PAGE_ITEMS)?;
+            let page = self.store.runs(&scope, &filter, RunOrder::Newest, after, PAGE_ITEMS)?;
             for summary in &page.runs {
                 bytes += summary.size;
                 if side.read == COMPARED_RUNS || bytes > COMPARED_BYTES {

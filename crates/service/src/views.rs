@@ -2,7 +2,7 @@
 
 use retort_model::bounds::{VIEW_CHARACTERS, VIEW_COLUMNS, VIEWS_PER_PERSON};
 use retort_model::{Action, ConversationFilter, Grant, ProjectRole};
-use retort_store::{Order, SavedView, ShownView};
+use retort_store::{ListOrder, Order, SavedView, ShownView};
 
 use crate::caller::Caller;
 use crate::error::Error;

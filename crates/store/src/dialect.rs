@@ -112,7 +112,9 @@ impl Dialect {
                 [("{key}", "BIGINT PRIMARY KEY"), ("{bytes}", "BYTEA"), ("{clustered}", "")]
             }
         };
+        let name = "COALESCE(NULLIF(name, ''), NULLIF(s3_path, ''), NULLIF(url, ''), id)";
         let sql = sql.replace("{sorted_title}", &self.sorted_title("title"));
+        let sql = sql.replace("{sorted_name}", &self.sorted_title(name));
         words.iter().fold(sql, |sql, (word, meaning)| sql.replace(word, meaning))
     }
 

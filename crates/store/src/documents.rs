@@ -4,15 +4,17 @@ use retort_model::bounds::PAGE_ITEMS;
 use retort_model::{DocumentFilter, EmbeddingStats, ItemKind, Scope, Time};
 
 use crate::body::{PackedBody, Unpacker};
-use crate::columns::{PURGED, key_text, micros, moment, title_text, whole};
+use crate::columns::{PURGED, key_text, micros, title_text, whole};
 use crate::conversations::{Taken, drop_body, is_exporting};
-use crate::dialect::{Connection, Dialect, Row, Value};
+use crate::dialect::{Connection, Dialect, Value};
+use crate::document_summary::{DocumentSummary, Original, SUMMARY, read_summary};
 use crate::erasures::{Arriving, are_erased};
 use crate::error::Error;
 use crate::filter::{SEPARATOR, push_ids, push_range, push_texts, searchable};
 use crate::importer::Importer;
 use crate::items::{insert_bodies, is_named, purge_bodies, write_bodies};
-use crate::order::Cursor;
+use crate::order::{Cursor, Part, neighbours};
+use crate::orders::DocumentOrder;
 use crate::page::{page_of, room_of};
 use crate::statement::{Statement, insert};
 use crate::store::{CHANGED_NOW, next, take_turn};
@@ -51,61 +53,10 @@ pub struct IncomingDocument {
     pub repeated: bool,
 }
 
-/// The original file of a document.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Original {
-    /// Its SHA-256 in hexadecimal digits.
-    pub sha256: String,
-    /// Its name.
-    pub name: Option<String>,
-    /// Its media type.
-    pub media_type: Option<String>,
-    /// Its size.
-    pub bytes: u64,
-}
-
-/// A document as lists show it.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct DocumentSummary {
-    /// The store's number of it.
-    pub key: i64,
-    /// The source's id.
-    pub id: String,
-    /// The import format.
-    pub source: String,
-    /// Its name as people know it.
-    pub name: Option<String>,
-    /// Where it came from.
-    pub url: Option<String>,
-    /// The site that it came from.
-    pub base_url: Option<String>,
-    /// Where the source keeps the original.
-    pub s3_path: Option<String>,
-    /// When it was taken in at the source.
-    pub created_at: Option<Time>,
-    /// How many chunks it has.
-    pub chunks: u64,
-    /// What its embeddings have in common.
-    pub embeddings: EmbeddingStats,
-    /// The original file, if it lies here.
-    pub original: Option<Original>,
-    /// Bytes of its canonical line.
-    pub size: u64,
-}
-
-impl DocumentSummary {
-    /// What people call it: its name, else its path, address or id.
-    pub fn called(&self) -> &str {
-        let names = [&self.name, &self.s3_path, &self.url];
-        let found = names.into_iter().flatten().find(|name| !name.is_empty());
-        found.map_or(&self.id, String::as_str)
-    }
-}
-
 /// A page of documents.
 #[derive(Clone, Debug, Default)]
 pub struct DocumentPage {
-    /// The newest first.
+    /// Its documents.
     pub documents: Vec<DocumentSummary>,
     /// Where the next begins, if there is one.
     pub next: Option<Cursor>,
@@ -134,44 +85,6 @@ const COLUMNS: [&str; 21] = [
     "body",
     "importer",
 ];
-
-const SUMMARY: &str = "SELECT c.key, c.id, c.source, c.name, c.url, c.base_url, c.s3_path, c.created_at, c.chunks, \
-                       c.embedded, c.least_dimension, c.most_dimension, c.width, c.model, c.original, \
-                       c.original_name, c.original_type, c.original_bytes, c.size FROM document c WHERE ";
-
-fn read_summary(row: &Row<'_>) -> Result<DocumentSummary, Error> {
-    let count = |column| Ok::<_, Error>(row.int(column)?.unsigned_abs());
-    let dimension = |column| Ok::<_, Error>(usize::try_from(row.int(column)?).unwrap_or_default());
-    let original = match row.text_or_none(14)? {
-        Some(sha256) => Some(Original {
-            sha256,
-            name: row.text_or_none(15)?,
-            media_type: row.text_or_none(16)?,
-            bytes: row.int_or_none(17)?.unwrap_or_default().unsigned_abs(),
-        }),
-        None => None,
-    };
-    Ok(DocumentSummary {
-        key: row.int(0)?,
-        id: row.text(1)?,
-        source: row.text(2)?,
-        name: row.text_or_none(3)?,
-        url: row.text_or_none(4)?,
-        base_url: row.text_or_none(5)?,
-        s3_path: row.text_or_none(6)?,
-        created_at: moment(row.int(7)?),
-        chunks: count(8)?,
-        embeddings: EmbeddingStats {
-            embedded: count(9)?,
-            least_dimension: dimension(10)?,
-            most_dimension: dimension(11)?,
-            width: u32::try_from(row.int(12)?).unwrap_or_default(),
-            model: row.text_or_none(13)?,
-        },
-        original,
-        size: count(18)?,
-    })
-}
 
 /// A document that is there.
 struct Known {
@@ -212,26 +125,19 @@ impl crate::Store {
         })
     }
 
-    /// A page of the documents that scope and selection mean, the newest first; the selection's limit does not count
-    /// here.
+    /// A page of the documents that scope and selection mean, in that order; the selection's limit does not count here.
     pub fn documents(
         &self,
         scope: &Scope,
         selection: &DocumentFilter,
+        order: DocumentOrder,
         after: Option<Cursor>,
         most: usize,
     ) -> Result<DocumentPage, Error> {
         let most = most.clamp(1, PAGE_ITEMS);
         self.look(|connection| {
             let dialect = connection.dialect();
-            let mut statement = Statement::new(SUMMARY);
-            push_documents(&mut statement, dialect, scope, selection);
-            if let Some(after) = after {
-                statement.push(" AND (c.created_at < ").int(after.moment());
-                statement.push(" OR (c.created_at = ").int(after.moment());
-                statement.push(" AND c.key < ").int(after.key).push("))");
-            }
-            statement.push(" ORDER BY c.created_at DESC, c.key DESC").at_most(most + 1);
+            let statement = page(dialect, scope, selection, order, Part::Onward(after), most);
             let (documents, more) = page_of(connection, &statement, most, read_summary, |one| {
                 let original = one.original.as_ref();
                 let original = original.into_iter().flat_map(|file| [&file.name, &file.media_type]);
@@ -239,9 +145,38 @@ impl crate::Store {
                 let texts = texts.into_iter().chain([&one.embeddings.model]).chain(original);
                 room_of(texts.flatten().chain([&one.id]))
             })?;
-            let next = documents.last().filter(|_| more);
-            let next = next.map(|last| Cursor::at(micros(last.created_at), last.key));
+            let next = documents.last().filter(|_| more).map(|last| Cursor::behind(last, order));
             Ok(DocumentPage { documents, next })
+        })
+    }
+
+    /// The documents before and after one in the list that scope and selection mean, in that order.
+    pub fn document_neighbours(
+        &self,
+        scope: &Scope,
+        selection: &DocumentFilter,
+        order: DocumentOrder,
+        one: &DocumentSummary,
+    ) -> Result<[Option<DocumentSummary>; 2], Error> {
+        self.look(|connection| {
+            neighbours(one, order, |part| {
+                let statement = page(connection.dialect(), scope, selection, order, part, 0);
+                connection.row(&statement.sql, &statement.values(), read_summary)
+            })
+        })
+    }
+
+    /// The database's plan for a first page of documents, as text: for tests and measurements.
+    pub fn explain_documents(
+        &self,
+        scope: &Scope,
+        selection: &DocumentFilter,
+        order: DocumentOrder,
+    ) -> Result<Vec<String>, Error> {
+        self.read(|connection| {
+            let dialect = connection.dialect();
+            let page = page(dialect, scope, selection, order, Part::Onward(None), 1);
+            connection.explained(page)
         })
     }
 
@@ -448,6 +383,20 @@ impl crate::Store {
             Ok(())
         })
     }
+}
+
+fn page(
+    dialect: Dialect,
+    scope: &Scope,
+    selection: &DocumentFilter,
+    order: DocumentOrder,
+    part: Part,
+    most: usize,
+) -> Statement {
+    let mut statement = Statement::new(SUMMARY);
+    push_documents(&mut statement, dialect, scope, selection);
+    statement.in_order(dialect, order, part, most);
+    statement
 }
 
 /// Appends what scope and selection mean of the documents `c`, without the limit.

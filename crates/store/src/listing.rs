@@ -8,7 +8,8 @@ use crate::columns::PURGED;
 use crate::dialect::{Connection, Dialect};
 use crate::error::Error;
 use crate::filter::{SearchBy, push_conversations};
-use crate::order::{Cursor, Order};
+use crate::order::{Cursor, Part, neighbours};
+use crate::orders::Order;
 use crate::page::{page_of, room_of};
 use crate::statement::Statement;
 use crate::summary::{SUMMARY, Summary, read_summary};
@@ -39,7 +40,9 @@ impl crate::Store {
         let most = most.clamp(1, PAGE_ITEMS);
         self.look(|connection| {
             let by = page_search(connection, selection)?;
-            let statement = page(connection.dialect(), scope, selection, order, after, most, by);
+            let dialect = connection.dialect();
+            let part = (order, Part::Onward(after));
+            let statement = page(dialect, scope, selection, part, most, by);
             let (conversations, more) =
                 page_of(connection, &statement, most, read_summary, |one| {
                     let texts = [&one.title, &one.model, &one.owner, &one.importer, &one.member];
@@ -49,6 +52,23 @@ impl crate::Store {
             let last = conversations.last().filter(|_| more);
             let next = last.map(|last| Cursor::behind(last, order));
             Ok(Page { conversations, next })
+        })
+    }
+
+    /// The conversations before and after one in the list that scope and selection mean, in that order.
+    pub fn neighbours(
+        &self,
+        scope: &Scope,
+        selection: &ConversationFilter,
+        order: Order,
+        one: &Summary,
+    ) -> Result<[Option<Summary>; 2], Error> {
+        self.look(|connection| {
+            let (dialect, by) = (connection.dialect(), page_search(connection, selection)?);
+            neighbours(one, order, |part| {
+                let statement = page(dialect, scope, selection, (order, part), 0, by);
+                connection.row(&statement.sql, &statement.values(), read_summary)
+            })
         })
     }
 
@@ -138,13 +158,8 @@ impl crate::Store {
         self.read(|connection| {
             let by = page_search(connection, selection)?;
             let dialect = connection.dialect();
-            let mut page = page(dialect, scope, selection, order, None, 1, by);
-            let (words, column) = match dialect {
-                Dialect::Sqlite => ("EXPLAIN QUERY PLAN ", 3),
-                Dialect::Postgres => ("EXPLAIN ", 0),
-            };
-            page.sql.insert_str(0, words);
-            connection.rows(&page.sql, &page.values(), |row| row.text(column))
+            let first = Part::Onward(None);
+            connection.explained(page(dialect, scope, selection, (order, first), 1, by))
         })
     }
 }
@@ -177,13 +192,12 @@ fn page(
     dialect: Dialect,
     scope: &Scope,
     selection: &ConversationFilter,
-    order: Order,
-    after: Option<Cursor>,
+    (order, part): (Order, Part),
     most: usize,
     by: SearchBy,
 ) -> Statement {
     let mut statement = Statement::new(SUMMARY);
     push_conversations(&mut statement, dialect, scope, selection, by);
-    statement.in_order(dialect, order, after, most);
+    statement.in_order(dialect, order, part, most);
     statement
 }

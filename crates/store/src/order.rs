@@ -1,173 +1,102 @@
-//! The sort orders of lists, and cursors for the next page.
+//! What lists are sorted by, and cursors for the next page.
 //!
 //! Lists are read from an index and go on behind the last row of a page: by the value that they are sorted by, and among
-//! equal values by the store's number of the row.
+//! equal values by the store's number of the row. [`orders`](crate::orders) has the orders of each list.
 
 use crate::dialect::{Dialect, NO_TITLE, TITLE_SORTED};
+use crate::error::Error;
 use crate::statement::Statement;
-use crate::summary::Summary;
 
-/// By what a list of conversations is sorted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Order {
-    /// The newest first.
-    #[default]
-    Newest,
-    /// The oldest first.
-    Oldest,
-    /// The last changed first.
-    Changed,
-    /// The first changed first.
-    Unchanged,
-    /// By title, from A to Z; capital and small letters of ASCII are the same, and what has no title comes last.
-    Title,
-    /// By title, from Z to A.
-    TitleDown,
-    /// The most messages of the user first.
-    MostTurns,
-    /// The fewest messages of the user first.
-    FewestTurns,
-    /// The most tokens first, as the source counted them.
-    MostTokens,
-    /// The fewest tokens first.
-    FewestTokens,
-    /// The highest score of an answer first; what has no score comes last.
-    BestScore,
-    /// The reverse of [`Self::BestScore`]: what has no score comes first.
-    WorstScore,
-}
+/// The least number, for what is not known; no database takes a smaller literal.
+pub(crate) const LEAST: i64 = -i64::MAX;
 
-/// The least number, for what has no score; no database takes a smaller literal.
-const NO_SCORE: i64 = -i64::MAX;
+/// A sort order of the list of one kind of items.
+pub trait ListOrder: Copy + Default + PartialEq + std::fmt::Debug + Send + Sync + 'static {
+    /// What the list shows of an item.
+    type Item: ListItem;
 
-impl Order {
-    /// Those that people choose from.
-    pub const ALL: [Self; 11] = [
-        Self::Newest,
-        Self::Oldest,
-        Self::Changed,
-        Self::Unchanged,
-        Self::Title,
-        Self::TitleDown,
-        Self::MostTurns,
-        Self::FewestTurns,
-        Self::MostTokens,
-        Self::FewestTokens,
-        Self::BestScore,
-    ];
+    /// All of them.
+    const ALL: &'static [Self];
 
-    /// The name to say on the command line.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Newest => "newest",
-            Self::Oldest => "oldest",
-            Self::Changed => "changed",
-            Self::Unchanged => "unchanged",
-            Self::Title => "title",
-            Self::TitleDown => "title-down",
-            Self::MostTurns => "most-turns",
-            Self::FewestTurns => "fewest-turns",
-            Self::MostTokens => "most-tokens",
-            Self::FewestTokens => "fewest-tokens",
-            Self::BestScore => "best-score",
-            Self::WorstScore => "worst-score",
-        }
+    /// What the order is.
+    fn sort(self) -> Sort<Self::Item>;
+
+    /// The name to say in addresses and on the command line.
+    fn as_str(self) -> &'static str {
+        self.sort().name
     }
 
-    /// The one of that name, if people can choose it.
-    pub fn by_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|order| order.as_str() == name)
+    /// The one of that name.
+    fn by_name(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|order| order.as_str() == name)
     }
 
     /// What comes first, in words.
-    pub fn words(self) -> &'static str {
-        match self {
-            Self::Newest => "newest first",
-            Self::Oldest => "oldest first",
-            Self::Changed => "most recently changed first",
-            Self::Unchanged => "least recently changed first",
-            Self::Title => "title, A to Z",
-            Self::TitleDown => "title, Z to A",
-            Self::MostTurns => "most turns first",
-            Self::FewestTurns => "fewest turns first",
-            Self::MostTokens => "most tokens first",
-            Self::FewestTokens => "fewest tokens first",
-            Self::BestScore => "highest score first",
-            Self::WorstScore => "lowest score first",
-        }
+    fn words(self) -> &'static str {
+        self.sort().words
     }
 
     /// `ascending` or `descending`.
-    pub fn direction_words(self) -> &'static str {
-        if self.direction().1 == "ASC" { "ascending" } else { "descending" }
+    fn direction_words(self) -> &'static str {
+        if self.sort().is_ascending { "ascending" } else { "descending" }
+    }
+}
+
+/// An item of a list.
+pub trait ListItem {
+    /// The store's number of it.
+    fn key(&self) -> i64;
+}
+
+/// One order: its name, and what comes first.
+#[derive(Debug)]
+pub struct Sort<T> {
+    name: &'static str,
+    words: &'static str,
+    is_ascending: bool,
+    by: SortKey<T>,
+}
+
+impl<T> Sort<T> {
+    /// The smallest value first.
+    pub(crate) fn ascending(name: &'static str, words: &'static str, by: SortKey<T>) -> Self {
+        Self { name, words, is_ascending: true, by }
     }
 
-    /// The same list from its end.
-    pub fn reversed(self) -> Self {
-        match self {
-            Self::Newest => Self::Oldest,
-            Self::Oldest => Self::Newest,
-            Self::Changed => Self::Unchanged,
-            Self::Unchanged => Self::Changed,
-            Self::Title => Self::TitleDown,
-            Self::TitleDown => Self::Title,
-            Self::MostTurns => Self::FewestTurns,
-            Self::FewestTurns => Self::MostTurns,
-            Self::MostTokens => Self::FewestTokens,
-            Self::FewestTokens => Self::MostTokens,
-            Self::BestScore => Self::WorstScore,
-            Self::WorstScore => Self::BestScore,
-        }
+    /// The largest value first.
+    pub(crate) fn descending(name: &'static str, words: &'static str, by: SortKey<T>) -> Self {
+        Self { name, words, is_ascending: false, by }
     }
+}
 
+/// What is sorted by: a column or an expression, as the index has it, and the value that an item has there.
+#[derive(Debug)]
+pub(crate) enum SortKey<T> {
+    Number(&'static str, fn(&T) -> i64),
+    /// A title: capital and small letters of ASCII are the same, and what has none comes behind all others.
+    Title(&'static str, for<'t> fn(&'t T) -> Option<&'t str>),
+}
+
+impl<T> SortKey<T> {
     /// What is sorted by, as the index has it.
-    fn column(self, dialect: Dialect) -> String {
+    fn column(&self, dialect: Dialect) -> String {
         match self {
-            Self::Newest | Self::Oldest => "c.created_at".into(),
-            Self::Changed | Self::Unchanged => "c.updated_at".into(),
-            Self::Title | Self::TitleDown => dialect.sorted_title("c.title"),
-            Self::MostTurns | Self::FewestTurns => "c.turns".into(),
-            Self::MostTokens | Self::FewestTokens => "c.tokens".into(),
-            Self::BestScore | Self::WorstScore => format!("COALESCE(c.most_score, {NO_SCORE})"),
+            Self::Number(column, _) => (*column).to_owned(),
+            Self::Title(column, _) => dialect.sorted_title(column),
         }
     }
 
-    /// The comparison with which the list goes on, and the word for its direction.
-    fn direction(self) -> (&'static str, &'static str) {
+    /// The value of an item.
+    fn value(&self, one: &T) -> SortValue {
         match self {
-            Self::Oldest
-            | Self::Unchanged
-            | Self::Title
-            | Self::FewestTurns
-            | Self::FewestTokens
-            | Self::WorstScore => (">", "ASC"),
-            Self::Newest
-            | Self::Changed
-            | Self::TitleDown
-            | Self::MostTurns
-            | Self::MostTokens
-            | Self::BestScore => ("<", "DESC"),
-        }
-    }
-
-    /// The value that a conversation is sorted by.
-    fn value(self, one: &Summary) -> Place {
-        let whole = |number: u64| Place::Number(i64::try_from(number).unwrap_or(i64::MAX));
-        match self {
-            Self::Newest | Self::Oldest => Place::Number(crate::columns::micros(one.created_at)),
-            Self::Changed | Self::Unchanged => {
-                Place::Number(crate::columns::micros(one.updated_at))
-            }
-            Self::Title | Self::TitleDown => Place::Text(match &one.title {
+            Self::Number(_, number) => SortValue::Number(number(one)),
+            Self::Title(_, title) => SortValue::Text(match title(one) {
                 Some(title) => {
                     let sorted: String = title.chars().take(TITLE_SORTED).collect();
                     sorted.to_ascii_lowercase()
                 }
                 None => NO_TITLE.into(),
             }),
-            Self::MostTurns | Self::FewestTurns => whole(one.turns),
-            Self::MostTokens | Self::FewestTokens => whole(one.tokens),
-            Self::BestScore | Self::WorstScore => Place::Number(one.score.unwrap_or(NO_SCORE)),
         }
     }
 }
@@ -175,13 +104,13 @@ impl Order {
 /// Behind which row a list goes on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cursor {
-    pub(crate) at: Place,
-    pub(crate) key: i64,
+    at: SortValue,
+    key: i64,
 }
 
 /// The value of a row that a list is sorted by.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Place {
+enum SortValue {
     Number(i64),
     Text(String),
 }
@@ -190,30 +119,36 @@ pub(crate) enum Place {
 const OF_TEXT: char = 't';
 
 impl Cursor {
-    /// Behind this conversation in that order.
-    pub fn behind(one: &Summary, order: Order) -> Self {
-        Self { at: order.value(one), key: one.key }
+    /// Behind this item in that order.
+    pub fn behind<O: ListOrder>(one: &O::Item, order: O) -> Self {
+        Self { at: order.sort().by.value(one), key: one.key() }
     }
+}
 
-    /// Behind the row of that number, in a list by moments.
-    pub(crate) fn at(moment: i64, key: i64) -> Self {
-        Self { at: Place::Number(moment), key }
-    }
+/// The part of a list that is read.
+#[derive(Clone, Debug)]
+pub(crate) enum Part {
+    /// From its beginning, or behind a row.
+    Onward(Option<Cursor>),
+    /// Back from a row: the one just before it comes first.
+    Back(Cursor),
+}
 
-    /// The moment of a list that is sorted by one.
-    pub(crate) fn moment(&self) -> i64 {
-        match self.at {
-            Place::Number(number) => number,
-            Place::Text(_) => i64::MIN,
-        }
-    }
+/// The items before and after one in a list; `find` reads the first item of a part of it.
+pub(crate) fn neighbours<O: ListOrder>(
+    one: &O::Item,
+    order: O,
+    mut find: impl FnMut(Part) -> Result<Option<O::Item>, Error>,
+) -> Result<[Option<O::Item>; 2], Error> {
+    let here = Cursor::behind(one, order);
+    Ok([find(Part::Back(here.clone()))?, find(Part::Onward(Some(here)))?])
 }
 
 impl std::fmt::Display for Cursor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match &self.at {
-            Place::Number(at) => write!(f, "{at:x}")?,
-            Place::Text(text) => {
+            SortValue::Number(at) => write!(f, "{at:x}")?,
+            SortValue::Text(text) => {
                 write!(f, "{OF_TEXT}")?;
                 text.bytes().try_for_each(|byte| write!(f, "{byte:02x}"))?;
             }
@@ -228,8 +163,8 @@ impl std::str::FromStr for Cursor {
     fn from_str(text: &str) -> Result<Self, String> {
         let number = |text: &str| u64::from_str_radix(text, 16).ok().map(u64::cast_signed);
         let place = |at: &str| match at.strip_prefix(OF_TEXT) {
-            Some(digits) => text_of(digits).map(Place::Text),
-            None => number(at).map(Place::Number),
+            Some(digits) => text_of(digits).map(SortValue::Text),
+            None => number(at).map(SortValue::Number),
         };
         text.split_once('-')
             .and_then(|(at, key)| Some(Self { at: place(at)?, key: number(key)? }))
@@ -247,23 +182,29 @@ fn text_of(digits: &str) -> Option<String> {
 }
 
 impl Statement {
-    /// Appends that a list of conversations goes on behind a place, in that order, and has `most` rows and one more, which
-    /// shows whether there is another page. A cursor from another order starts at the beginning.
-    pub(crate) fn in_order(
+    /// Appends that a list has this part in that order, and `most` rows and one more, which shows whether there is another
+    /// page. A cursor from another order starts at the beginning.
+    pub(crate) fn in_order<O: ListOrder>(
         &mut self,
         dialect: Dialect,
-        order: Order,
-        after: Option<Cursor>,
+        order: O,
+        part: Part,
         most: usize,
     ) -> &mut Self {
-        let (column, (goes_on, direction)) = (order.column(dialect), order.direction());
-        let is_by_text = matches!(order, Order::Title | Order::TitleDown);
-        let after = after.filter(|after| matches!(after.at, Place::Text(_)) == is_by_text);
-        if let Some(Cursor { at, key }) = after {
+        let Sort { by, is_ascending, .. } = order.sort();
+        let column = by.column(dialect);
+        let (cursor, is_ascending) = match part {
+            Part::Onward(cursor) => (cursor, is_ascending),
+            Part::Back(cursor) => (Some(cursor), !is_ascending),
+        };
+        let (goes_on, direction) = if is_ascending { (">", "ASC") } else { ("<", "DESC") };
+        let is_by_text = matches!(by, SortKey::Title(..));
+        let cursor = cursor.filter(|one| matches!(one.at, SortValue::Text(_)) == is_by_text);
+        if let Some(Cursor { at, key }) = cursor {
             self.push(&format!(" AND ({column}, c.key) {goes_on} ("));
             match at {
-                Place::Number(number) => self.int(number),
-                Place::Text(text) => self.text(&text),
+                SortValue::Number(number) => self.int(number),
+                SortValue::Text(text) => self.text(&text),
             };
             self.push(", ").int(key).push(")");
         }
@@ -279,10 +220,10 @@ mod tests {
     #[test]
     fn a_cursor_comes_back_from_its_text() {
         for at in [
-            Place::Number(0),
-            Place::Number(i64::MIN),
-            Place::Text(String::new()),
-            Place::Text("größe-返金".into()),
+            SortValue::Number(0),
+            SortValue::Number(i64::MIN),
+            SortValue::Text(String::new()),
+            SortValue::Text("größe-返金".into()),
         ] {
             let cursor = Cursor { at, key: 77 };
             assert_eq!(cursor.to_string().parse(), Ok(cursor));

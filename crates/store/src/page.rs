@@ -2,7 +2,7 @@
 
 use retort_model::bounds::PAGE_BYTES;
 
-use crate::dialect::{Connection, Row};
+use crate::dialect::{Connection, Dialect, Row};
 use crate::error::Error;
 use crate::statement::Statement;
 
@@ -30,6 +30,18 @@ impl Statement {
             self.push(&format!(" AND {id} < ")).int(after);
         }
         self.push(&format!(" ORDER BY {id} DESC")).at_most(most.saturating_add(1))
+    }
+}
+
+impl Connection {
+    /// The database's plan for a query, as text.
+    pub(crate) fn explained(&mut self, mut statement: Statement) -> Result<Vec<String>, Error> {
+        let (words, column) = match self.dialect() {
+            Dialect::Sqlite => ("EXPLAIN QUERY PLAN ", 3),
+            Dialect::Postgres => ("EXPLAIN ", 0),
+        };
+        statement.sql.insert_str(0, words);
+        self.rows(&statement.sql, &statement.values(), |row| row.text(column))
     }
 }
 

@@ -6,71 +6,23 @@ use retort_model::bounds::{FLOW_PARTS_LISTED, FLOWS_LISTED, PAGE_ITEMS};
 use retort_model::{ItemKind, NodeKind, RunFilter, RunSource, RunStatus, Scope, Time};
 
 use crate::body::Unpacker;
-use crate::columns::{PURGED, micros, moment, whole};
-use crate::dialect::{Connection, Dialect, Row};
+use crate::columns::{PURGED, moment, whole};
+use crate::dialect::Connection;
 use crate::error::Error;
 use crate::filter::{SearchBy, texts_by};
-use crate::order::Cursor;
+use crate::order::{Cursor, Part, neighbours};
+use crate::orders::RunOrder;
 use crate::page::{page_of, room_of};
 use crate::run_filter::{
-    HAS_ERROR, HAS_FEEDBACK, flows_meant, node_kind_of, number_of_source, page_by, push_runs,
-    run_status_of, source_of,
+    flows_meant, node_kind_of, number_of_source, page_by, push_runs, run_status_of, source_of,
 };
+use crate::run_summary::{RunSummary, SUMMARY, read_summary};
 use crate::statement::Statement;
-
-/// A run as lists show it.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct RunSummary {
-    /// The store's number of it.
-    pub key: i64,
-    /// The source's id.
-    pub id: String,
-    /// What ran.
-    pub source: RunSource,
-    /// Id of the copilot or recipe.
-    pub flow: String,
-    /// Its name, as it was last told.
-    pub flow_name: Option<String>,
-    /// Its version.
-    pub version: Option<String>,
-    /// Who started it.
-    pub owner: Option<String>,
-    /// Who imported it; none if that was not recorded.
-    pub importer: Option<String>,
-    /// The member in whose own space its id is; none for what admins and owners imported.
-    pub member: Option<String>,
-    /// The conversation that it belongs to.
-    pub thread: Option<String>,
-    /// How it ended.
-    pub status: RunStatus,
-    /// Whether someone judged it.
-    pub has_feedback: bool,
-    /// Whether it failed or names an error.
-    pub has_error: bool,
-    /// When it began.
-    pub started_at: Option<Time>,
-    /// When it ended.
-    pub finished_at: Option<Time>,
-    /// How many nodes it passed.
-    pub nodes: u64,
-    /// How many files belong to it.
-    pub files: u64,
-    /// The beginning of the question.
-    pub question: Option<String>,
-    /// The beginning of the answer.
-    pub answer: Option<String>,
-    /// The beginning of the error.
-    pub error: Option<String>,
-    /// Bytes of its canonical line.
-    pub size: u64,
-    /// The store's number of the body, which a change of the run replaces.
-    pub body: i64,
-}
 
 /// A page of runs.
 #[derive(Clone, Debug, Default)]
 pub struct RunPage {
-    /// The most recent first.
+    /// Its runs.
     pub runs: Vec<RunSummary>,
     /// Where the next begins, if there is one.
     pub next: Option<Cursor>,
@@ -113,67 +65,42 @@ pub struct FlowParts {
     pub nodes: Vec<(String, NodeKind, u64)>,
 }
 
-const SUMMARY: &str = "SELECT c.key, c.id, (SELECT f.source FROM flow f WHERE f.key = c.flow),
-    (SELECT f.id FROM flow f WHERE f.key = c.flow), (SELECT f.name FROM flow f WHERE f.key = c.flow),
-    (SELECT v.version FROM variant v WHERE v.key = c.variant), c.owner, c.thread, c.status, c.marks, c.started_at,
-    c.finished_at, c.nodes, c.files, c.question, c.answer, c.error, c.size, c.importer, c.space, c.body";
-
-fn read_summary(row: &Row<'_>) -> Result<RunSummary, Error> {
-    let marks = row.int(9)?;
-    Ok(RunSummary {
-        key: row.int(0)?,
-        id: row.text(1)?,
-        source: source_of(row.int(2)?),
-        flow: row.text(3)?,
-        flow_name: row.text_or_none(4)?,
-        version: row.text_or_none(5)?,
-        owner: row.text_or_none(6)?,
-        thread: row.text_or_none(7)?,
-        status: run_status_of(row.int(8)?),
-        has_feedback: marks & HAS_FEEDBACK != 0,
-        has_error: marks & HAS_ERROR != 0,
-        started_at: moment(row.int(10)?),
-        finished_at: moment(row.int(11)?),
-        nodes: row.int(12)?.unsigned_abs(),
-        files: row.int(13)?.unsigned_abs(),
-        question: row.text_or_none(14)?,
-        answer: row.text_or_none(15)?,
-        error: row.text_or_none(16)?,
-        size: row.int(17)?.unsigned_abs(),
-        importer: row.text_or_none(18)?,
-        member: Some(row.text(19)?).filter(|space| !space.is_empty()),
-        body: row.int(20)?,
-    })
-}
-
-impl Cursor {
-    /// Behind this run in the list of runs.
-    pub fn behind_run(one: &RunSummary) -> Self {
-        Self::at(micros(one.started_at), one.key)
-    }
-}
-
 impl crate::Store {
-    /// A page of the runs that scope and selection mean, the most recent first; the selection's limit does not count
-    /// here.
+    /// A page of the runs that scope and selection mean, in that order; the selection's limit does not count here.
     pub fn runs(
         &self,
         scope: &Scope,
         selection: &RunFilter,
+        order: RunOrder,
         after: Option<Cursor>,
         most: usize,
     ) -> Result<RunPage, Error> {
         let most = most.clamp(1, PAGE_ITEMS);
         self.look(|connection| {
-            let statement = page(connection, scope, selection, after, most)?;
+            let statement = page(connection, scope, selection, order, Part::Onward(after), most)?;
             let (runs, more) = page_of(connection, &statement, most, read_summary, |one| {
                 let ids = [&one.flow_name, &one.version, &one.owner, &one.thread, &one.importer];
                 let texts = [&one.question, &one.answer, &one.error, &one.member];
                 room_of(ids.into_iter().chain(texts).flatten().chain([&one.id, &one.flow]))
             })?;
-            let next = runs.last().filter(|_| more);
-            let next = next.map(Cursor::behind_run);
+            let next = runs.last().filter(|_| more).map(|last| Cursor::behind(last, order));
             Ok(RunPage { runs, next })
+        })
+    }
+
+    /// The runs before and after one in the list that scope and selection mean, in that order.
+    pub fn run_neighbours(
+        &self,
+        scope: &Scope,
+        selection: &RunFilter,
+        order: RunOrder,
+        one: &RunSummary,
+    ) -> Result<[Option<RunSummary>; 2], Error> {
+        self.look(|connection| {
+            neighbours(one, order, |part| {
+                let statement = page(connection, scope, selection, order, part, 0)?;
+                connection.row(&statement.sql, &statement.values(), read_summary)
+            })
         })
     }
 
@@ -188,7 +115,8 @@ impl crate::Store {
     /// Whether there is a run that scope and selection mean.
     pub fn has_runs(&self, scope: &Scope, selection: &RunFilter) -> Result<bool, Error> {
         self.look(|connection| {
-            let statement = page(connection, scope, selection, None, 1)?;
+            let statement =
+                page(connection, scope, selection, RunOrder::Newest, Part::Onward(None), 1)?;
             let found = connection.rows(&statement.sql, &statement.values(), |row| row.int(0))?;
             Ok(!found.is_empty())
         })
@@ -334,15 +262,15 @@ impl crate::Store {
     }
 
     /// The database's plan for a first page of runs, as text: for tests and measurements.
-    pub fn explain_runs(&self, scope: &Scope, selection: &RunFilter) -> Result<Vec<String>, Error> {
+    pub fn explain_runs(
+        &self,
+        scope: &Scope,
+        selection: &RunFilter,
+        order: RunOrder,
+    ) -> Result<Vec<String>, Error> {
         self.read(|connection| {
-            let mut statement = page(connection, scope, selection, None, 1)?;
-            let (words, column) = match connection.dialect() {
-                Dialect::Sqlite => ("EXPLAIN QUERY PLAN ", 3),
-                Dialect::Postgres => ("EXPLAIN ", 0),
-            };
-            statement.sql.insert_str(0, words);
-            connection.rows(&statement.sql, &statement.values(), |row| row.text(column))
+            let statement = page(connection, scope, selection, order, Part::Onward(None), 1)?;
+            connection.explained(statement)
         })
     }
 }
@@ -366,7 +294,8 @@ fn page(
     connection: &mut Connection,
     scope: &Scope,
     selection: &RunFilter,
-    after: Option<Cursor>,
+    order: RunOrder,
+    part: Part,
     most: usize,
 ) -> Result<Statement, Error> {
     let flows = flows_meant(connection, scope, selection)?;
@@ -374,11 +303,6 @@ fn page(
     let mut statement = Statement::new(SUMMARY);
     let dialect = connection.dialect();
     push_runs(&mut statement, dialect, scope, selection, flows.as_deref(), by);
-    if let Some(after) = after {
-        statement.push(" AND (c.started_at, c.key) < (");
-        statement.int(after.moment()).push(", ").int(after.key).push(")");
-    }
-    statement.push(" ORDER BY c.started_at DESC, c.key DESC LIMIT ");
-    statement.int(whole(most as u64).saturating_add(1));
+    statement.in_order(dialect, order, part, most);
     Ok(statement)
 }

@@ -6,7 +6,7 @@ use crate::dialect::{Connection, Dialect, Value};
 use crate::error::Error;
 
 /// The steps, in order; the schema's number is how many were taken.
-const STEPS: [&str; 24] = [
+const STEPS: [&str; 25] = [
     include_str!("schema/0001.sql"),
     include_str!("schema/0002.sql"),
     include_str!("schema/0003.sql"),
@@ -31,6 +31,7 @@ const STEPS: [&str; 24] = [
     include_str!("schema/0022.sql"),
     include_str!("schema/0023.sql"),
     include_str!("schema/0024.sql"),
+    include_str!("schema/0025.sql"),
 ];
 
 /// The number of the newest schema.

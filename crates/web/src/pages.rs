@@ -8,6 +8,7 @@ mod as_model;
 mod assets;
 mod calls;
 mod choose;
+mod columns;
 mod comparison;
 mod conversation;
 mod datasets;

@@ -18,6 +18,7 @@ mod people;
 mod runs;
 mod schedules;
 mod shares;
+mod sorting;
 mod stats;
 mod traces;
 mod views;
@@ -26,7 +27,7 @@ mod words;
 pub use audit::{AuditPage, AuditQuery, Audited};
 pub use conversations::{
     Change, ChangeMany, Changed, Conversation, ConversationFacet, ConversationFacetValue,
-    ConversationFacets, ConversationPage, Count, Sorting, WholeConversation, order,
+    ConversationFacets, ConversationPage, Count, WholeConversation,
 };
 pub use datasets::{Dataset, Datasets, Rebuild, Records, Rename};
 pub use documents::{Chunks, Document, DocumentPage, DocumentStats, PurgeDocuments};
@@ -55,6 +56,8 @@ pub use schedules::{
     ScheduleRun, ScheduleRuns, Schedules, Series, SeriesWindow,
 };
 pub use shares::{NewShare, Share, SharedConversation, SharedFile, Shares};
+pub use sorting::{Sorting, order};
 pub use stats::{Contents, Duplicates, Lengths, NotUnderstood, Stats, UsedTokens};
 pub use traces::{ExportTraceResponse, OtlpStatus, PartialSuccess};
 pub use views::{NewView, SavedView, View, Views};
+pub use words::{ConversationOrder, DocumentOrder, RunOrder};

@@ -5,6 +5,7 @@
 
 use retort_model::bounds::QUERY_PARTS;
 use retort_model::{ConversationFilter, RunFilter};
+use retort_service::{RunOrder, Service};
 use retort_testing::growth::{TIMES, check_process, list};
 use retort_testing_server::server::{As, TestServer, caller_of, on_sqlite};
 use serde_json::json;
@@ -212,7 +213,10 @@ async fn lists(server: &TestServer, owner: &As) {
             ..RunFilter::default()
         };
         let caller = caller.clone();
-        now(server.call(move |service| service.runs(&caller, &filter, None, 10).unwrap()));
+        let list = move |service: &Service| {
+            service.runs(&caller, &filter, RunOrder::Newest, None, 10).unwrap()
+        };
+        now(server.call(list));
     };
     check_process("ids of runs", || runs(20_000), || runs(20_000 * TIMES));
 }

@@ -320,7 +320,7 @@ async fn a_copilot_is_looked_at_run_by_run_and_tuned_on() {
         browser.until("Copilot · History · 10 runs").await;
         browser.fill("search", "QUESTION 61").await;
         browser.press(".filters button").await;
-        browser.until("1 runs match").await;
+        browser.until("1 run matches").await;
         browser.press("tbody td.title:nth-child(3) a").await;
         browser.until("Run run-61").await;
         let body = browser.body().await;
@@ -340,7 +340,7 @@ async fn a_copilot_is_looked_at_run_by_run_and_tuned_on() {
         assert_eq!(browser.count("main script:not([src])").await, 0);
 
         browser.press(".back a").await;
-        browser.until("1 runs match").await;
+        browser.until("1 run matches").await;
         browser.press(".filters a").await;
         act(&browser, ".head details.menu summary", ".head details.menu button").await;
         browser.fill("dataset_name", "tuned").await;

@@ -8,7 +8,7 @@ use std::sync::atomic::AtomicU64;
 use reqwest::Method;
 use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use retort_model::{DocumentFilter, Filter, bounds};
-use retort_service::{Cursor, NewOriginal};
+use retort_service::{Cursor, DocumentOrder, ListOrder, NewOriginal};
 use retort_web::wire;
 
 use super::ids::sum_over;
@@ -19,10 +19,12 @@ impl Client {
     pub fn documents(
         &self,
         selection: &DocumentFilter,
+        order: DocumentOrder,
         after: Option<Cursor>,
         most: usize,
     ) -> Result<wire::DocumentPage, ClientError> {
         let mut query = selection.pairs();
+        query.push(("sort", order.as_str().to_owned()));
         query.push(("limit", most.to_string()));
         query.extend(after.map(|after| ("after", after.to_string())));
         self.get(&["documents"], query)

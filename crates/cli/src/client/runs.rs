@@ -1,7 +1,7 @@
 //! What a server can be asked of runs.
 
 use retort_model::{Filter, RunFilter, RunSource, bounds};
-use retort_service::Cursor;
+use retort_service::{Cursor, ListOrder, RunOrder};
 use retort_web::wire;
 
 use super::ids::{IDS_PER_ADDRESS, check_known, purge_by_pages, sum_over};
@@ -11,6 +11,7 @@ impl Client {
     pub fn runs(
         &self,
         selection: &RunFilter,
+        order: RunOrder,
         after: Option<Cursor>,
         most: usize,
     ) -> Result<wire::RunPage, ClientError> {
@@ -20,6 +21,7 @@ impl Client {
             )));
         }
         let mut query = selection.pairs();
+        query.push(("sort", order.as_str().to_owned()));
         query.push(("limit", most.to_string()));
         query.extend(after.map(|after| ("after", after.to_string())));
         self.get(&["runs"], query)
@@ -42,7 +44,7 @@ impl Client {
                 ids: ids.clone(),
                 ..RunFilter::default()
             };
-            let page = self.runs(&asked, after, bounds::PAGE_ITEMS)?;
+            let page = self.runs(&asked, RunOrder::Newest, after, bounds::PAGE_ITEMS)?;
             Ok((page.runs.into_iter().map(|one| one.request_id).collect(), page.next))
         })
     }
@@ -88,7 +90,7 @@ impl Client {
             return purge(selection.ids.clone());
         }
         let page = || {
-            let page = self.runs(selection, None, bounds::PAGE_ITEMS)?;
+            let page = self.runs(selection, RunOrder::Newest, None, bounds::PAGE_ITEMS)?;
             Ok(page.runs.into_iter().map(|one| one.request_id).collect())
         };
         purge_by_pages(self.count_runs(selection)?, page, purge)

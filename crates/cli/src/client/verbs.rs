@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use reqwest::Method;
 use reqwest::header::CONTENT_TYPE;
 use retort_model::{ConversationFilter, Filter, JobKind, Status, bounds};
-use retort_service::{Cursor, Dedup, Edit, ExportOptions, ExportRequest, Order};
+use retort_service::{Cursor, Dedup, Edit, ExportOptions, ExportRequest, ListOrder, Order};
 use retort_web::wire;
 use serde::Serialize;
 use serde::de::DeserializeOwned;

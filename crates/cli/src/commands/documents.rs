@@ -7,13 +7,13 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use retort_model::DocumentFilter;
-use retort_service::{Cursor, EngineError, NewOriginal, io_reason};
+use retort_service::{Cursor, DocumentOrder, EngineError, NewOriginal, io_reason};
 use retort_web::wire;
 use serde_json::json;
 
 use super::export::ExportOf;
 use super::{Failure, confirm, print_json};
-use crate::args::page_length;
+use crate::args::{order, page_length};
 use crate::changing::tell_dry;
 use crate::config::StoreArgs;
 use crate::display::{bytes, count, fitted, moment_of, one_line, several, table};
@@ -28,7 +28,7 @@ pub struct Documents {
 
 #[derive(Subcommand)]
 enum DocumentsCommand {
-    /// List documents, newest first.
+    /// List documents.
     List(List),
     /// Show a document with its chunks.
     Show(Show),
@@ -49,6 +49,10 @@ struct List {
 
     #[command(flatten)]
     filtering: FilterArgs<DocumentFilter>,
+
+    /// Sort order [default: newest].
+    #[arg(long, value_name = "ORDER", value_parser = order::<DocumentOrder>(), help_heading = "Page")]
+    sort: Option<DocumentOrder>,
 
     /// Documents per page.
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = page_length("documents"), help_heading = "Page")]
@@ -150,7 +154,8 @@ impl List {
     fn run(self) -> Result<ExitCode, Failure> {
         let client = self.keeping.client()?;
         let selection = self.filtering.0;
-        let page = client.documents(&selection, self.after, self.limit)?;
+        let order = self.sort.unwrap_or_default();
+        let page = client.documents(&selection, order, self.after, self.limit)?;
         let stats = client.document_stats(&selection)?;
         if self.json {
             let total = stats.documents;

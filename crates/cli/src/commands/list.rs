@@ -4,14 +4,13 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Args;
-use clap::builder::PossibleValuesParser;
 use retort_model::{ConversationFilter, Query};
-use retort_service::Order;
+use retort_service::{ListOrder, Order};
 use retort_web::wire;
 
 use super::listing::{Listing, PageArgs, Printed};
 use super::{Failure, misuse};
-use crate::args::page_length;
+use crate::args::{order, page_length};
 use crate::config::StoreArgs;
 use crate::display::{count, moment_of, one_line};
 use crate::filters::FilterArgs;
@@ -54,9 +53,8 @@ pub struct List {
 #[command(next_help_heading = "Page")]
 struct Paging {
     /// Sort order [default: the view's, else newest].
-    #[arg(long, value_name = "ORDER",
-          value_parser = PossibleValuesParser::new(Order::ALL.map(Order::as_str)))]
-    sort: Option<String>,
+    #[arg(long, value_name = "ORDER", value_parser = order::<Order>())]
+    sort: Option<Order>,
 
     /// Conversations per page.
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = page_length("conversations; `--all` shows all pages"))]
@@ -79,7 +77,7 @@ impl List {
         let mut sort = self.paging.sort;
         if let Some(view) = self.view.find(&client, &selection)? {
             selection = view.filter;
-            sort = sort.or(view.sort);
+            sort = sort.or(view.sort.as_deref().and_then(Order::by_name));
         }
         let mut out = std::io::stdout().lock();
         if self.count {
@@ -91,7 +89,7 @@ impl List {
             }
             return Ok(ExitCode::SUCCESS);
         }
-        let order = sort.as_deref().and_then(Order::by_name).unwrap_or_default();
+        let order = sort.unwrap_or_default();
         let listing = Listing {
             kind: "conversation",
             columns: &["ID", "TITLE", "TYPE", "STATUS", "TAGS", "MODEL", "ROUNDS", "CREATED"],

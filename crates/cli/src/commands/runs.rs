@@ -5,12 +5,13 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use retort_model::{NodeRun, Run, RunFilter, canonical};
+use retort_service::RunOrder;
 use retort_web::wire;
 
 use super::export::ExportOf;
 use super::listing::{Listing, PageArgs, Printed};
 use super::{Failure, confirm, print_json};
-use crate::args::{check_chosen, page_length};
+use crate::args::{check_chosen, order, page_length};
 use crate::changing::tell_dry;
 use crate::config::StoreArgs;
 use crate::display::{bytes, count, fitted, lines, moment_of, one_line, several, table};
@@ -25,7 +26,7 @@ pub struct Runs {
 
 #[derive(Subcommand)]
 enum RunsCommand {
-    /// List runs, most recent first.
+    /// List runs.
     List(List),
     /// Show a complete run: the prompt, input, output, time and tokens of every node.
     Show(Show),
@@ -53,6 +54,10 @@ struct List {
 
     #[command(flatten)]
     filtering: RunFilterArgs,
+
+    /// Sort order [default: newest].
+    #[arg(long, value_name = "ORDER", value_parser = order::<RunOrder>(), help_heading = "Page")]
+    sort: Option<RunOrder>,
 
     /// Runs per page.
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = page_length("runs; `--all` shows all pages"), help_heading = "Page")]
@@ -180,6 +185,7 @@ impl List {
     fn run(self) -> Result<ExitCode, Failure> {
         let client = self.keeping.client()?;
         let selection = RunFilter::try_from(self.filtering)?;
+        let order = self.sort.unwrap_or_default();
         let listing = Listing {
             kind: "run",
             columns: &[
@@ -195,7 +201,7 @@ impl List {
             ],
             row,
             page: &|after, most| {
-                let page = client.runs(&selection, after, most)?;
+                let page = client.runs(&selection, order, after, most)?;
                 Ok((page.runs, page.next))
             },
             total: &|| client.count_runs(&selection),

@@ -1,7 +1,10 @@
 //! Documents: taken in, listed, found by where they lie, purged, exported; and their originals.
 
 use retort_model::{DateRange, DocumentFilter, EmbeddingStats, ItemKind, Scope};
-use retort_store::{DocumentSummary, Importer, IncomingDocument, NewExport, Original, Taken};
+use retort_store::{
+    Cursor, DocumentOrder, DocumentSummary, Importer, IncomingDocument, ListOrder, NewExport,
+    Original, Taken,
+};
 
 use crate::support::*;
 
@@ -28,7 +31,8 @@ fn take(place: &Place, some: &[IncomingDocument]) -> Vec<Taken> {
 }
 
 fn all(place: &Place, selection: &DocumentFilter) -> Vec<DocumentSummary> {
-    let found = place.store.documents(&place.scope(), selection, None, 1000).unwrap().documents;
+    let found = place.store.documents(&place.scope(), selection, DocumentOrder::Newest, None, 1000);
+    let found = found.unwrap().documents;
     let (count, _) = place.store.document_stats(&place.scope(), selection).unwrap();
     assert_eq!(found.len() as u64, count);
     found
@@ -137,6 +141,71 @@ fn documents_are_nobody_s_own() {
     });
 }
 
+fn listed(place: &Place, order: DocumentOrder) -> Vec<DocumentSummary> {
+    let (mut seen, mut after) = (Vec::new(), None::<Cursor>);
+    loop {
+        let page = place.store.documents(&place.scope(), &of(&[]), order, after, 2).unwrap();
+        seen.extend(page.documents);
+        match page.next {
+            Some(next) => after = Some(next.to_string().parse().unwrap()),
+            None => return seen,
+        }
+    }
+}
+
+#[test]
+fn documents_are_listed_in_every_order() {
+    on_both(|place| {
+        let named = |id: &str, name: Option<&str>, chunks| IncomingDocument {
+            created_at: (chunks > 1).then(|| at(chunks)),
+            name: name.map(str::to_owned),
+            url: Some(format!("https://a.b/{id}")),
+            chunks: chunks.unsigned_abs(),
+            ..document(place, id, id)
+        };
+        let some = [
+            named("1", Some("beta"), 1),
+            named("2", Some("Alpha"), 5),
+            named("3", None, 2),
+            named("4", Some(""), 5),
+            named("5", Some("Ärger"), 3),
+        ];
+        take(place, &some);
+        for &order in DocumentOrder::ALL {
+            let expect = match order {
+                DocumentOrder::Newest => ["4", "2", "5", "3", "1"],
+                DocumentOrder::Oldest => ["1", "3", "5", "2", "4"],
+                // What has no name is known by its address.
+                DocumentOrder::Name => ["2", "1", "3", "4", "5"],
+                DocumentOrder::NameDown => ["5", "4", "3", "1", "2"],
+                DocumentOrder::MostChunks => ["4", "2", "5", "3", "1"],
+                DocumentOrder::FewestChunks => ["1", "3", "5", "2", "4"],
+            };
+            let seen = listed(place, order);
+            assert_eq!(ids(&seen), expect, "{order:?}");
+            for (index, one) in seen.iter().enumerate() {
+                let around = place.store.document_neighbours(&place.scope(), &of(&[]), order, one);
+                let before = index.checked_sub(1).map(|before| seen[before].clone());
+                assert_eq!(around.unwrap(), [before, seen.get(index + 1).cloned()], "{order:?}");
+            }
+        }
+    });
+}
+
+#[test]
+fn a_page_of_documents_is_read_from_an_index() {
+    on_sqlite(|place| {
+        take(place, &[document(place, "1", "one")]);
+        for &order in DocumentOrder::ALL {
+            let plan = place.store.explain_documents(&place.scope(), &of(&[]), order).unwrap();
+            let plan = plan.join("\n");
+            assert!(plan.contains("INDEX document_"), "{order:?}: {plan}");
+            assert!(!plan.contains("SCAN c"), "{order:?}: {plan}");
+            assert!(!plan.contains("TEMP B-TREE"), "{order:?}: {plan}");
+        }
+    });
+}
+
 #[test]
 fn documents_are_listed_a_page_at_a_time_and_found_by_their_names_and_places() {
     on_both(|place| {
@@ -149,16 +218,8 @@ fn documents_are_listed_a_page_at_a_time_and_found_by_their_names_and_places() {
         };
         let some: Vec<_> = (1..=7).map(made).collect();
         take(place, &some);
-        let (mut seen, mut after) = (Vec::new(), None);
-        loop {
-            let page = place.store.documents(&place.scope(), &of(&[]), after, 2).unwrap();
-            seen.extend(page.documents.into_iter().map(|one| one.id));
-            after = page.next;
-            if after.is_none() {
-                break;
-            }
-        }
-        assert_eq!(seen, ["7", "5", "4", "2", "1", "6", "3"]);
+        let seen = listed(place, DocumentOrder::Newest);
+        assert_eq!(ids(&seen), ["7", "5", "4", "2", "1", "6", "3"]);
         for (search, expect) in [
             ("GRÖSSE", 0),
             ("größe 100% 7", 1),

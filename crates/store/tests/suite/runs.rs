@@ -1,6 +1,6 @@
 //! Runs: taken in, listed, counted, purged, exported; and what they were executions of.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use retort_json::RawJson;
 use retort_model::{
@@ -8,7 +8,8 @@ use retort_model::{
     RunSource, RunStatus, Scope, canonical,
 };
 use retort_store::{
-    Importer, IncomingRun, JobProgress, NewDataset, NewExport, RunSummary, Taken, Updated,
+    Cursor, Importer, IncomingRun, JobProgress, ListOrder, NewDataset, NewExport, RunOrder,
+    RunSummary, Taken, Updated,
 };
 
 use crate::support::*;
@@ -42,7 +43,7 @@ fn longest(was: &[u8], came: &[u8], run: &IncomingRun) -> Result<Updated, retort
 }
 
 fn all(place: &Place, selection: &RunFilter) -> Vec<RunSummary> {
-    place.store.runs(&place.scope(), selection, None, 1000).unwrap().runs
+    place.store.runs(&place.scope(), selection, RunOrder::Newest, None, 1000).unwrap().runs
 }
 
 fn line(place: &Place, summary: &RunSummary) -> String {
@@ -153,7 +154,8 @@ fn runs_of_others_are_neither_seen_nor_changed() {
             place.store.take_in_runs(&Importer::unnamed(&ann), &came, &mut longest).unwrap();
         // An id that others have is as new to her as one that nobody has.
         assert_eq!(taken, [Taken::Updated, Taken::New, Taken::New]);
-        let seen = place.store.runs(&ann, &RunFilter::default(), None, 10).unwrap().runs;
+        let seen = place.store.runs(&ann, &RunFilter::default(), RunOrder::Newest, None, 10);
+        let seen = seen.unwrap().runs;
         let seen: Vec<_> = seen.iter().map(|one| (&*one.id, &*one.flow)).collect();
         assert_eq!(seen, [("n", "helper"), ("b", "helper"), ("a", "helper")]);
         assert_eq!(place.store.count_runs(&ann, &of(&["b", "a"])).unwrap(), 2);
@@ -339,6 +341,40 @@ fn selection(dice: &mut Dice) -> RunFilter {
     }
 }
 
+/// Sorts runs of these ids, and those of equal value by the store's numbers.
+fn sort(all: &mut [&Told], keys: &HashMap<String, i64>, order: RunOrder) {
+    let score = |one: &&Told, which: usize| one.incoming.features.scores.map(|both| both[which]);
+    all.sort_by_key(|one| keys[&one.incoming.id]);
+    match order {
+        RunOrder::Newest | RunOrder::Oldest => all.sort_by_key(|one| one.incoming.started_at),
+        RunOrder::Slowest => all.sort_by_key(|one| {
+            let run = &one.incoming;
+            let moments = run.finished_at.zip(run.started_at);
+            moments.map(|(end, start)| end.unix_micros() - start.unix_micros())
+        }),
+        RunOrder::BestScore => all.sort_by_key(|one| score(one, 1)),
+        RunOrder::WorstScore => {
+            all.sort_by_key(|one| (score(one, 0).is_none(), score(one, 0)));
+        }
+    }
+    if order.direction_words() == "descending" {
+        all.reverse();
+    }
+}
+
+/// In pages of a few, each run once.
+fn listed(place: &Place, scope: &Scope, asked: &RunFilter, order: RunOrder) -> Vec<RunSummary> {
+    let (mut found, mut after) = (Vec::new(), None::<Cursor>);
+    loop {
+        let page = place.store.runs(scope, asked, order, after, 7).unwrap();
+        found.extend(page.runs);
+        match page.next {
+            Some(next) => after = Some(next.to_string().parse().unwrap()),
+            None => return found,
+        }
+    }
+}
+
 #[test]
 fn lists_counts_facts_and_exports_mean_the_same_runs() {
     on_both(|place| {
@@ -360,6 +396,8 @@ fn lists_counts_facts_and_exports_mean_the_same_runs() {
                 take(place, &Scope::project(project), part);
             }
         }
+        let keys = all(place, &RunFilter::default()).into_iter().map(|one| (one.id, one.key));
+        let keys: HashMap<_, _> = keys.collect();
         for number in 0..250 {
             let asked = selection(&mut dice);
             let owner = dice.happens(40).then(|| "ann".to_owned());
@@ -367,25 +405,20 @@ fn lists_counts_facts_and_exports_mean_the_same_runs() {
             let words = format!("{number} {scope:?} {asked:?}");
             let mut expect: Vec<&Told> =
                 told.iter().filter(|one| matches(one, &scope, &asked)).collect();
-            expect.sort_by_key(|one| std::cmp::Reverse(one.incoming.started_at));
-            // In pages of a few, each run once.
-            let (mut found, mut after) = (Vec::new(), None);
-            loop {
-                let page = place.store.runs(&scope, &asked, after, 7).unwrap();
-                found.extend(page.runs);
-                after = page.next;
-                if after.is_none() {
-                    break;
-                }
+            let order = *dice.one(RunOrder::ALL);
+            sort(&mut expect, &keys, order);
+            let found = listed(place, &scope, &asked, order);
+            let ids: Vec<_> = found.iter().map(|one| one.id.clone()).collect();
+            let expected: Vec<_> = expect.iter().map(|one| one.incoming.id.clone()).collect();
+            assert_eq!(ids, expected, "{words} {order:?}");
+            if !found.is_empty() {
+                let index = dice.below(found.len());
+                let around = place.store.run_neighbours(&scope, &asked, order, &found[index]);
+                let before = index.checked_sub(1).map(|before| found[before].clone());
+                let expect = [before, found.get(index + 1).cloned()];
+                assert_eq!(around.unwrap(), expect, "{words} {order:?} {index}");
             }
-            let times: Vec<_> = found.iter().map(|one| one.started_at).collect();
-            let expected: Vec<_> = expect.iter().map(|one| one.incoming.started_at).collect();
-            assert_eq!(times, expected, "{words}");
-            let mut ids: Vec<_> = found.iter().map(|one| one.id.clone()).collect();
-            let mut expected: Vec<_> = expect.iter().map(|one| one.incoming.id.clone()).collect();
-            ids.sort();
-            expected.sort();
-            assert_eq!(ids, expected, "{words}");
+            sort(&mut expect, &keys, RunOrder::Newest);
             assert_eq!(
                 place.store.count_runs(&scope, &asked).unwrap(),
                 ids.len() as u64,
@@ -395,8 +428,8 @@ fn lists_counts_facts_and_exports_mean_the_same_runs() {
             let mut stats = Vec::new();
             let most = asked.limit.unwrap_or(1000);
             place.store.each_run_fact(&scope, &asked, most, &mut |one| stats.push(one)).unwrap();
-            let expected: Vec<_> =
-                times.iter().copied().take(usize::try_from(most).unwrap()).collect();
+            let times = expect.iter().map(|one| one.incoming.started_at);
+            let expected: Vec<_> = times.take(usize::try_from(most).unwrap()).collect();
             assert_eq!(
                 stats.iter().map(|one| one.started_at).collect::<Vec<_>>(),
                 expected,
@@ -416,8 +449,11 @@ fn lists_counts_facts_and_exports_mean_the_same_runs() {
             let mut lines = frozen(place, job);
             lines.sort();
             let limit = usize::try_from(asked.limit.unwrap_or(u64::MAX)).unwrap_or(usize::MAX);
-            let mut expected: Vec<_> =
-                found.iter().take(limit).map(|one| format!("line of {}", one.id)).collect();
+            let mut expected: Vec<_> = expect
+                .iter()
+                .take(limit)
+                .map(|one| format!("line of {}", one.incoming.id))
+                .collect();
             expected.sort();
             assert_eq!(lines, expected, "{words}");
         }
@@ -585,10 +621,17 @@ fn a_page_of_runs_is_read_from_an_index() {
                     ..flow("helper")
                 },
             ] {
-                let plan = place.store.explain_runs(&scope, &asked).unwrap().join("\n");
-                assert!(plan.contains("INDEX run_"), "{scope:?} {asked:?}: {plan}");
-                assert!(!plan.contains("SCAN c"), "{scope:?} {asked:?}: {plan}");
-                assert!(!plan.contains("TEMP B-TREE"), "{scope:?} {asked:?}: {plan}");
+                for &order in RunOrder::ALL {
+                    let plan = place.store.explain_runs(&scope, &asked, order).unwrap().join("\n");
+                    let told = format!("{scope:?} {asked:?} {order:?}: {plan}");
+                    assert!(plan.contains("INDEX run_"), "{told}");
+                    assert!(!plan.contains("SCAN c"), "{told}");
+                    // A range or a person leads by itself, and indexes by time and score are of one flow each.
+                    let is_by_start = matches!(order, RunOrder::Newest | RunOrder::Oldest);
+                    let leads = scope.owner.is_some() || asked.started.from.is_some();
+                    let sorted = !is_by_start && (leads || asked.flow.is_none());
+                    assert!(sorted || !plan.contains("TEMP B-TREE"), "{told}");
+                }
             }
         }
     });
@@ -623,7 +666,7 @@ fn runs_of_an_earlier_release_are_found_by_what_they_hold() {
         }
         let again = retort_store::Store::open_existing(&place.url).unwrap();
         for filter in &filters {
-            let found = again.runs(&scope, filter, None, 9).unwrap();
+            let found = again.runs(&scope, filter, RunOrder::Newest, None, 9).unwrap();
             let ids: Vec<_> = found.runs.iter().map(|one| one.id.as_str()).collect();
             assert_eq!(ids, ["old"]);
         }

@@ -6,7 +6,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use retort_model::bounds::{PAGE_ITEMS, REQUEST_BYTES, SERVED_ITEM_BYTES};
 use retort_model::{ConversationFilter, Grant, ItemKind, Status};
-use retort_service::{Edit, Service};
+use retort_service::{Edit, Order, Service};
 use serde::Deserialize;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -67,14 +67,13 @@ struct Following {
 }
 
 /// List conversations
-#[utoipa::path(get, path = "/conversations", tag = "conversations", params(wire::filter::Conversations, Page, wire::Sorting),
+#[utoipa::path(get, path = "/conversations", tag = "conversations", params(wire::filter::Conversations, Page, wire::Sorting<wire::ConversationOrder>),
     responses((status = 200, body = wire::ConversationPage)))]
 async fn list_conversations(
     State(app): State<App>,
     ProjectCaller(caller): ProjectCaller,
-    Paged { filter, page, sort }: Paged<ConversationFilter, wire::Sorting>,
+    Paged { filter, page, order }: Paged<ConversationFilter, Order>,
 ) -> Answer<wire::ConversationPage> {
-    let order = wire::order(sort.sort.as_deref())?.unwrap_or_default();
     let (after, most) = (page.after()?, page.most()?);
     let listed = app.call(move |service| {
         let page = service.list(&caller, &filter, order, after, most)?;

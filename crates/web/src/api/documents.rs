@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use futures_util::StreamExt;
 use retort_model::bounds::{CHUNKS_AT_ONCE, REQUEST_BYTES, UPLOAD_BYTES};
 use retort_model::{DocumentFilter, Filter, ItemKind};
-use retort_service::{Caller, IntakeRequest, NewOriginal, Service, Upload};
+use retort_service::{Caller, DocumentOrder, IntakeRequest, NewOriginal, Service, Upload};
 use serde::Deserialize;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -85,16 +85,17 @@ struct ChunkQuery {
     embeddings: bool,
 }
 
-/// List documents, newest first
-#[utoipa::path(get, path = "/documents", tag = "documents", params(wire::filter::Documents, Page),
+/// List documents
+#[utoipa::path(get, path = "/documents", tag = "documents", params(wire::filter::Documents, Page, wire::Sorting<wire::DocumentOrder>),
     responses((status = 200, body = wire::DocumentPage)))]
 async fn list_documents(
     State(app): State<App>,
     ProjectCaller(caller): ProjectCaller,
-    Paged { filter, page, .. }: Paged<DocumentFilter>,
+    Paged { filter, page, order }: Paged<DocumentFilter, DocumentOrder>,
 ) -> Answer<wire::DocumentPage> {
     let (after, most) = (page.after()?, page.most()?);
-    let page = app.call(move |service| service.documents(&caller, &filter, after, most)).await?;
+    let page = app.call(move |service| service.documents(&caller, &filter, order, after, most));
+    let page = page.await?;
     Ok(Json(wire::DocumentPage {
         documents: page.documents.iter().map(wire::Document::from).collect(),
         next: page.next.map(|next| next.to_string()),

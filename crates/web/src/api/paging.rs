@@ -6,14 +6,14 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use retort_model::Filter;
 use retort_model::bounds::PAGE_ITEMS;
+use retort_service::ListOrder;
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use utoipa::IntoParams;
 
 use super::query;
 use crate::app::App;
 use crate::problem::Problem;
-use crate::wire::Filtered;
+use crate::wire::{self, Filtered};
 
 /// Items on a page, if not said.
 const PAGE: usize = 50;
@@ -42,19 +42,21 @@ pub struct DatasetsPage {
     pub after: Option<i64>,
 }
 
-/// What `sort` says of a list with one order only: nothing.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Unsorted {}
+/// What comes first.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Sort {
+    sort: Option<String>,
+}
 
 /// A filter, the page of what it matches, and what comes first on it.
-pub struct Paged<F, S = Unsorted> {
+pub struct Paged<F, O> {
     /// The filter.
     pub filter: F,
     /// The page.
     pub page: Page,
     /// The order.
-    pub sort: S,
+    pub order: O,
 }
 
 impl Page {
@@ -90,7 +92,7 @@ pub fn length(limit: Option<usize>, usual: usize, most: usize) -> Result<usize, 
     Err(Problem::bad_request(format!("`limit` is 1 to {most}")))
 }
 
-impl<F: Filter, S: DeserializeOwned> FromRequestParts<App> for Paged<F, S> {
+impl<F: Filter, O: ListOrder> FromRequestParts<App> for Paged<F, O> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Problem> {
@@ -100,10 +102,11 @@ impl<F: Filter, S: DeserializeOwned> FromRequestParts<App> for Paged<F, S> {
             "sort" => 1,
             _ => 2,
         });
+        let sort: Sort = query::read(&sort)?;
         Ok(Self {
             filter: Filtered::read(&filter)?,
             page: query::read(&page)?,
-            sort: query::read(&sort)?,
+            order: wire::order(sort.sort.as_deref())?.unwrap_or_default(),
         })
     }
 }

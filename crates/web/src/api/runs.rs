@@ -3,6 +3,7 @@
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use retort_model::{ItemKind, RunFilter, RunSource};
+use retort_service::RunOrder;
 use serde::Deserialize;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -58,16 +59,16 @@ pub(super) fn source(text: Option<&str>) -> Result<Option<RunSource>, Problem> {
     text.map(|text| text.parse().map_err(|error: String| Problem::bad_request(error))).transpose()
 }
 
-/// List runs, most recent first
-#[utoipa::path(get, path = "/runs", tag = "runs", params(wire::filter::Runs, Page),
+/// List runs
+#[utoipa::path(get, path = "/runs", tag = "runs", params(wire::filter::Runs, Page, wire::Sorting<wire::RunOrder>),
     responses((status = 200, body = wire::RunPage)))]
 async fn list_runs(
     State(app): State<App>,
     ProjectCaller(caller): ProjectCaller,
-    Paged { filter, page, .. }: Paged<RunFilter>,
+    Paged { filter, page, order }: Paged<RunFilter, RunOrder>,
 ) -> Answer<wire::RunPage> {
     let (after, most) = (page.after()?, page.most()?);
-    let page = app.call(move |service| service.runs(&caller, &filter, after, most)).await?;
+    let page = app.call(move |service| service.runs(&caller, &filter, order, after, most)).await?;
     Ok(Json(wire::RunPage {
         runs: page.runs.iter().map(wire::Run::from).collect(),
         next: page.next.map(|next| next.to_string()),

@@ -1,4 +1,4 @@
-//! Addresses of conversations and runs, with the way back to the list and the queue that one comes from.
+//! Addresses of conversations, runs and documents, with the way back to the list and the queue that one comes from.
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use retort_service::{Queue, RunSummary};
@@ -28,13 +28,26 @@ pub(super) fn path_from(id: &str, source: &str, list: &str) -> String {
     }
 }
 
-/// The list of conversations at that query.
-pub(super) fn list_at(query: &str) -> String {
+/// The address of a document, from which the way leads back to the list at that query.
+pub(super) fn document_from(id: &str, source: &str, list: &str) -> String {
+    let (id, source) =
+        (utf8_percent_encode(id, NON_ALPHANUMERIC), utf8_percent_encode(source, NON_ALPHANUMERIC));
+    match list {
+        "" => format!("/documents/{id}?source={source}"),
+        list => {
+            let list = utf8_percent_encode(list, NON_ALPHANUMERIC);
+            format!("/documents/{id}?source={source}&from={list}")
+        }
+    }
+}
+
+/// A list at that query.
+pub(super) fn list_at(list: &str, query: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_graphic() && byte != b'#';
     if query.is_empty() || !query.bytes().all(plain) {
-        return "/export".to_owned();
+        return list.to_owned();
     }
-    format!("/export?{query}")
+    format!("{list}?{query}")
 }
 
 /// The queue of that name.
@@ -72,9 +85,9 @@ mod tests {
         assert_eq!(path_from("a b", "s", ""), "/conversations/a%20b?source=s");
         let from = path_from("a", "s", "search=x&after=1-2");
         assert_eq!(from, "/conversations/a?source=s&from=search%3Dx%26after%3D1%2D2");
-        assert_eq!(list_at("search=x&after=1-2"), "/export?search=x&after=1-2");
+        assert_eq!(list_at("/export", "search=x&after=1-2"), "/export?search=x&after=1-2");
         for odd in ["", "a b", "x\r\ny", "#x"] {
-            assert_eq!(list_at(odd), "/export");
+            assert_eq!(list_at("/export", odd), "/export");
         }
     }
 }

@@ -12,6 +12,7 @@ use retort_service::{Choice, Chosen, Edit, Service};
 use serde::{Deserialize, Serialize};
 
 use super::arrangement::Arrangement;
+use super::columns::Conversations;
 use super::datasets::Ask;
 use super::display::count;
 use super::filter_form::FilterForm;
@@ -199,7 +200,8 @@ struct NewView {
 async fn save_view(State(app): State<App>, Posted { visit, form }: Posted<NewView>) -> Response {
     let to = format!("/export?{}", form.filtering.query());
     let filter = form.filtering.filter();
-    let shown = filter.and_then(|filter| Ok(Arrangement::of(&form.filtering)?.shown(filter)));
+    let shown = filter
+        .and_then(|filter| Ok(Arrangement::<Conversations>::of(&form.filtering)?.shown(filter)));
     let shown = match shown {
         Ok(shown) => shown,
         Err(problem) => return trouble(&problem),

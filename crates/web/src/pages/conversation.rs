@@ -17,6 +17,7 @@ use serde::Deserialize;
 
 use super::addresses::{self, list_at, path_from, path_in, queue_of};
 use super::arrangement::Arrangement;
+use super::columns::Conversations;
 use super::datasets::{Traced, traced};
 use super::display::{count, moment};
 use super::filter_form::FilterForm;
@@ -218,8 +219,12 @@ async fn one(app: &App, visit: Visit, id: String, asked: Asked, made: Option<Str
         let cited = service.cited(&visit.caller, excerpt.line())?;
         let datasets = traced(service, &visit, &summary.id)?;
         let list = FilterForm::<ConversationFilter>::at(&from);
-        let neighbours =
-            service.neighbours(&visit.caller, &list, Arrangement::order_at(&from), &summary)?;
+        let neighbours = service.neighbours(
+            &visit.caller,
+            &list,
+            Arrangement::<Conversations>::order_at(&from),
+            &summary,
+        )?;
         let [before, next] =
             neighbours.map(|one| one.map(|one| path_in(queue, &one.id, &one.source, &from)));
         let is_chosen = service.is_chosen(&visit.caller, summary.key)?;
@@ -274,7 +279,7 @@ async fn one(app: &App, visit: Visit, id: String, asked: Asked, made: Option<Str
             tasks::link(&tasks, shown.rounds.iter_mut().flat_map(|round| &mut round.said));
         }
         let page = whole(frame, &summary, &conversation, shown, &shares, can_share);
-        let list = list_at(&from);
+        let list = list_at("/export", &from);
         let page = Page { list, from, made, datasets, before, after: next, is_chosen, ..page };
         let models = service.model_names();
         let page = Page { tasks, tasks_left, judging, models, ..page };
@@ -310,7 +315,7 @@ fn whole(
         source: summary.source.clone(),
         path: utf8_percent_encode(&summary.id, NON_ALPHANUMERIC).to_string(),
         from: String::new(),
-        list: list_at(""),
+        list: list_at("/export", ""),
         kind: summary.kind.to_string(),
         status: summary.status.to_string(),
         owner: summary.owner.clone(),

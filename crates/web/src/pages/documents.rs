@@ -9,10 +9,13 @@ use axum::routing::{get, post};
 use futures_util::StreamExt;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use retort_json::RawJson;
-use retort_model::{DocumentFilter, EmbeddingStats, ItemKind};
+use retort_model::{DocumentFilter, ItemKind};
 use retort_service::{DocumentSummary, ExportRequest, NewOriginal};
 use serde::Deserialize;
 
+use super::addresses::{document_from, list_at};
+use super::arrangement::{Arrangement, Cell, Choices};
+use super::columns::{Documents, in_words};
 use super::datasets;
 use super::display::{bytes, count, moment, sentence};
 use super::filter_form::FilterForm;
@@ -47,40 +50,9 @@ pub(super) fn routes() -> Router<App> {
 }
 
 struct Row {
-    /// The id as it is in an address.
     path: String,
-    source: String,
     name: String,
-    url: String,
-    chunks: String,
-    embeddings: String,
-    original: String,
-    created: String,
-}
-
-impl Row {
-    fn of(document: &DocumentSummary) -> Self {
-        let original = document.original.as_ref();
-        Self {
-            path: utf8_percent_encode(&document.id, NON_ALPHANUMERIC).to_string(),
-            source: document.source.clone(),
-            name: document.called().to_owned(),
-            url: document.url.clone().unwrap_or_default(),
-            chunks: count(document.chunks),
-            embeddings: in_words(&document.embeddings),
-            original: original.map(|original| bytes(original.bytes)).unwrap_or_default(),
-            created: moment(document.created_at),
-        }
-    }
-}
-
-/// What embeddings have in common, in words; nothing where there are none.
-fn in_words(stats: &EmbeddingStats) -> String {
-    match (stats.least_dimension, stats.most_dimension) {
-        _ if stats.embedded == 0 => String::new(),
-        (least, most) if least == most => format!("{most} dimensions, float{}", stats.width),
-        (least, most) => format!("{least} to {most} dimensions, float{}", stats.width),
-    }
+    cells: Vec<Cell>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -99,18 +71,14 @@ struct List {
     total: String,
     stats: String,
     filtering: FilterForm<DocumentFilter>,
+    choices: Choices,
     paging: Paging,
     has_any: bool,
     trouble: Option<String>,
 }
 
-/// The list with that filter.
-fn address(filtering: &FilterForm<DocumentFilter>) -> String {
-    match filtering.query() {
-        query if query.is_empty() => "/documents".into(),
-        query => format!("/documents?{query}"),
-    }
-}
+/// Where the list is.
+const LIST: &str = "/documents";
 
 async fn list(State(app): State<App>, visit: Visit, Query(asked): Query<Asked>) -> Response {
     listed(&app, visit, asked, None).await
@@ -122,13 +90,16 @@ async fn listed(app: &App, visit: Visit, asked: Asked, problem: Option<Problem>)
         Ok(after) => after,
         Err(error) => return trouble(&Problem::bad_request(error)),
     };
-    let filter = match asked.filtering.filter() {
-        Ok(filter) => filter,
-        Err(problem) => return refused(frame, asked.filtering, &problem),
+    let Asked { filtering, after: this_page } = asked;
+    let wanted = filtering.filter();
+    let wanted = wanted.and_then(|filter| Ok((filter, Arrangement::<Documents>::of(&filtering)?)));
+    let (filter, arrangement) = match wanted {
+        Ok(wanted) => wanted,
+        Err(problem) => return refused(frame, filtering, &problem),
     };
-    let is_first = after.is_none();
+    let (is_first, order) = (after.is_none(), arrangement.order);
     let seen = app.call(move |service| {
-        let page = service.documents(&visit.caller, &filter, after, PAGE)?;
+        let page = service.documents(&visit.caller, &filter, order, after, PAGE)?;
         let stats = service.document_stats(&visit.caller, &filter)?;
         let all = match filter == DocumentFilter::default() {
             true => stats.0,
@@ -141,13 +112,23 @@ async fn listed(app: &App, visit: Visit, asked: Asked, problem: Option<Problem>)
         Err(problem) => return trouble(&problem),
     };
     let status = status_of(problem.as_ref());
+    let mut here = filtering.query();
+    if let Some(after) = this_page {
+        here = format!("{here}&after={after}").trim_start_matches('&').to_owned();
+    }
+    let row = |one: &DocumentSummary| Row {
+        path: document_from(&one.id, &one.source, &here),
+        name: one.called().to_owned(),
+        cells: arrangement.cells(one),
+    };
     let shown = List {
         frame,
-        rows: page.documents.iter().map(Row::of).collect(),
+        rows: page.documents.iter().map(row).collect(),
         total: format!("{} {}", count(total), if total == 1 { "document" } else { "documents" }),
         stats: in_words(&stats),
-        paging: Paging::of(&address(&asked.filtering), is_first, page.next),
-        filtering: asked.filtering,
+        paging: Paging::of(&list_at(LIST, &filtering.query()), is_first, page.next),
+        choices: arrangement.choices(&filtering, LIST),
+        filtering,
         has_any: all > 0,
         trouble: problem.map(|problem| sentence(problem.detail())),
     };
@@ -163,6 +144,7 @@ fn refused(frame: Frame, mut filtering: FilterForm<DocumentFilter>, problem: &Pr
         total: String::new(),
         stats: String::new(),
         paging: Paging { first: None, next: None },
+        choices: Choices::default(),
         filtering,
         has_any: false,
         trouble: None,
@@ -205,6 +187,8 @@ async fn export(State(app): State<App>, Posted { visit, form }: Posted<Exporting
 struct Opening {
     source: Option<String>,
     after: usize,
+    /// The query of the list that one comes from.
+    from: String,
 }
 
 struct Chunk {
@@ -218,7 +202,19 @@ struct Chunk {
 #[template(path = "document.html")]
 struct Page {
     frame: Frame,
-    row: Row,
+    /// The list that one comes from, and the documents before and after this one in it.
+    list: String,
+    before: Option<String>,
+    after: Option<String>,
+    /// The id as it is in an address.
+    path: String,
+    source: String,
+    from: String,
+    name: String,
+    chunk_count: String,
+    embeddings: String,
+    original: String,
+    created: String,
     model: Option<String>,
     /// Where it is from: what each is, and it.
     places: Vec<(&'static str, String)>,
@@ -249,9 +245,10 @@ async fn opened(
 ) -> Response {
     let frame = visit.frame("documents");
     let status = status_of(problem.as_ref());
-    let after = opening.after;
+    let Opening { source, after, from } = opening;
+    let list = from.clone();
     let seen = app.call(move |service| {
-        let document = service.document(&visit.caller, &id, opening.source.as_deref())?;
+        let document = service.document(&visit.caller, &id, source.as_deref())?;
         let (chunks, next) = service.with_document(&document, |document| {
             let some = document.chunks.iter().skip(after).take(CHUNKS);
             let chunk = |(number, chunk): (usize, &retort_model::Chunk<'_>)| Chunk {
@@ -276,9 +273,13 @@ async fn opened(
         });
         let cited: Vec<_> = cited.collect();
         let datasets = datasets::traced(service, &visit, &document.id)?;
-        Ok((document, chunks, next, cited, datasets))
+        let (filter, order) =
+            (FilterForm::<DocumentFilter>::at(&list), Arrangement::<Documents>::order_at(&list));
+        let around = service.document_neighbours(&visit.caller, &filter, order, &document)?;
+        let around = around.map(|one| one.map(|one| document_from(&one.id, &one.source, &list)));
+        Ok((document, chunks, next, cited, datasets, around))
     });
-    let (document, chunks, next, cited, datasets) = match seen.await {
+    let (document, chunks, next, cited, datasets, [before, onward]) = match seen.await {
         Ok(seen) => seen,
         Err(problem) => return trouble(&problem),
     };
@@ -291,12 +292,21 @@ async fn opened(
     let there = |(name, value): (&'static str, Option<String>)| {
         value.filter(|value| !value.is_empty()).map(|value| (name, value))
     };
-    let row = Row::of(&document);
-    let source = utf8_percent_encode(&document.source, NON_ALPHANUMERIC);
-    let here = format!("/documents/{}?source={source}", row.path);
+    let here = document_from(&document.id, &document.source, &from);
+    let original = document.original.as_ref();
     let page = Page {
         frame,
-        row,
+        list: list_at(LIST, &from),
+        before,
+        after: onward,
+        path: utf8_percent_encode(&document.id, NON_ALPHANUMERIC).to_string(),
+        source: document.source.clone(),
+        from,
+        name: document.called().to_owned(),
+        chunk_count: count(document.chunks),
+        embeddings: in_words(&document.embeddings),
+        original: original.map(|original| bytes(original.bytes)).unwrap_or_default(),
+        created: moment(document.created_at),
         model: document.embeddings.model.clone(),
         places: places.into_iter().filter_map(there).collect(),
         cited,
@@ -317,53 +327,58 @@ async fn keep(State(app): State<App>, Path(id): Path<String>, request: Request) 
     };
     let request = Request::from_parts(parts, body);
     match receive(&app, &visit, &id, request).await {
-        Ok(source) => {
-            let id = utf8_percent_encode(&id, NON_ALPHANUMERIC);
-            let source = utf8_percent_encode(&source, NON_ALPHANUMERIC);
-            see_other(&format!("/documents/{id}?source={source}"), None)
+        Ok(Opening { source, from, .. }) => {
+            see_other(&document_from(&id, &source.unwrap_or_default(), &from), None)
         }
-        Err((source, problem)) if problem.kind().status == 400 => {
-            let opening = Opening { source, after: 0 };
+        Err((opening, problem)) if problem.kind().status == 400 => {
             opened(&app, visit, id, opening, Some(problem)).await
         }
         Err((_, problem)) => trouble(&problem),
     }
 }
 
-/// The document's import format, as the form names it; with a problem, as far as it was read.
+/// What the form says beside the file; with a problem, as far as it was read.
 async fn receive(
     app: &App,
     visit: &Visit,
     id: &str,
     request: Request,
-) -> Result<String, (Option<String>, Problem)> {
+) -> Result<Opening, (Opening, Problem)> {
     let headers = request.headers().clone();
-    let fail = |problem: Problem| (None, problem);
-    let form = Multipart::from_request(request, app).await;
-    let mut form =
-        form.map_err(|_| fail(Problem::unsupported_media_type("multipart/form-data")))?;
+    let mut opening = Opening::default();
+    let mut form = match Multipart::from_request(request, app).await {
+        Ok(form) => form,
+        Err(_) => return Err((opening, Problem::unsupported_media_type("multipart/form-data"))),
+    };
     let mut is_own = visit.is_own(&headers, None);
-    let mut source = None;
-    while let Some(field) = form.next_field().await.map_err(|error| fail(error.into()))? {
-        match field.name().unwrap_or_default() {
-            "csrf" => {
-                let token = short(field).await.map_err(fail)?;
-                is_own = visit.is_own(&headers, Some(&token));
+    loop {
+        let field = match form.next_field().await {
+            Ok(Some(field)) => field,
+            Ok(None) => return Err((opening, Problem::bad_request(NO_FILE))),
+            Err(error) => return Err((opening, error.into())),
+        };
+        let name = field.name().unwrap_or_default().to_owned();
+        if name == "original" {
+            if !is_own {
+                return Err((opening, Problem::forbidden(OTHER_SESSION)));
             }
-            "source" => source = Some(short(field).await.map_err(fail)?),
-            "original" if !is_own => return Err(fail(Problem::forbidden(OTHER_SESSION))),
-            "original" => {
-                let of = source.clone();
-                let kept = keep_file(app, visit, (id.to_owned(), source.clone()), field).await;
-                return match kept {
-                    Ok(()) => Ok(of.unwrap_or_default()),
-                    Err(problem) => Err((of, problem)),
-                };
-            }
+            let kept = keep_file(app, visit, (id.to_owned(), opening.source.clone()), field).await;
+            return match kept {
+                Ok(()) => Ok(opening),
+                Err(problem) => Err((opening, problem)),
+            };
+        }
+        let text = match short(field).await {
+            Ok(text) => text,
+            Err(problem) => return Err((opening, problem)),
+        };
+        match &*name {
+            "csrf" => is_own = visit.is_own(&headers, Some(&text)),
+            "source" => opening.source = Some(text),
+            "from" => opening.from = text,
             _ => {}
         }
     }
-    Err((source, Problem::bad_request(NO_FILE)))
 }
 
 const NO_FILE: &str = "Choose a file that is not empty.";

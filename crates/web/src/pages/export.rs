@@ -15,7 +15,8 @@ use retort_service::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::arrangement::{Arrangement, Cell, Heading, Offered as OfferedColumn};
+use super::arrangement::{Arrangement, Cell, Choices};
+use super::columns::Conversations;
 use super::display::{bytes, capital, count, percent, sentence};
 use super::filter_form::FilterForm;
 use super::frame::{Frame, Nothing, Posted, Visit};
@@ -30,6 +31,9 @@ use crate::wire;
 
 /// Conversations on a page.
 const PAGE: usize = 50;
+
+/// Where the list of conversations is.
+const LIST: &str = "/export";
 
 pub(super) fn routes() -> Router<App> {
     Router::new()
@@ -157,10 +161,7 @@ struct Manager {
     frame: Frame,
     filtering: FilterForm<ConversationFilter>,
     query: String,
-    headings: Vec<Heading>,
-    /// Orders and columns to choose from.
-    orders: Vec<OfferedColumn>,
-    columns: Vec<OfferedColumn>,
+    choices: Choices,
     rows: Vec<Row>,
     facets: Vec<Facet>,
     views: Vec<ViewLink>,
@@ -196,7 +197,7 @@ impl ViewLink {
         Self {
             id: view.id,
             name: view.name.clone(),
-            query: Arrangement::query_of(&view.shown),
+            query: Arrangement::<Conversations>::query_of(&view.shown),
             by: (view.creator != name).then(|| view.creator.clone()),
             is_here: view.shown == *here,
             is_own: view.is_own,
@@ -249,7 +250,9 @@ fn see(
 
 async fn manager(State(app): State<App>, visit: Visit, Query(looking): Query<Looking>) -> Response {
     let Looking { filtering, after, edited, judged_all } = looking;
-    let asked = filtering.filter().and_then(|filter| Ok((filter, Arrangement::of(&filtering)?)));
+    let asked = filtering
+        .filter()
+        .and_then(|filter| Ok((filter, Arrangement::<Conversations>::of(&filtering)?)));
     let (filter, arrangement) = match asked {
         Ok(asked) => asked,
         Err(problem) => return refused(&visit, filtering, &problem),
@@ -281,9 +284,7 @@ async fn manager(State(app): State<App>, visit: Visit, Query(looking): Query<Loo
         counted: facets.has_more.then(|| count(facets.counted)),
         views,
         query: filtering.query(),
-        headings: arrangement.headings(&filtering),
-        orders: arrangement.orders(),
-        columns: arrangement.offered(),
+        choices: arrangement.choices(&filtering, LIST),
         filtering,
         rows: page.conversations.iter().map(row).collect(),
         matching: count(matching),
@@ -310,9 +311,7 @@ fn refused(
         frame: visit.frame("export"),
         query: filtering.query(),
         filtering,
-        headings: Vec::new(),
-        orders: Vec::new(),
-        columns: Vec::new(),
+        choices: Choices::default(),
         rows: Vec::new(),
         facets: Vec::new(),
         views: Vec::new(),

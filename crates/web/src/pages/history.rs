@@ -1,5 +1,6 @@
 //! History: the activity of a copilot or recipe, its runs one by one, and the way to a dataset of them.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use askama::Template;
@@ -15,7 +16,9 @@ use retort_service::{
 use serde::Deserialize;
 
 use super::addresses::run_in;
-use super::display::{count, day, moment, purpose_name, sentence, span, status_class, took};
+use super::arrangement::{Arrangement, Cell, Choices};
+use super::columns::{QUESTION, Runs};
+use super::display::{count, day, moment, purpose_name, sentence, span};
 use super::filter_form::{FilterForm, Input};
 use super::flows::{Words, path, shown_id, words};
 use super::frame::{Frame, Posted, Visit};
@@ -106,35 +109,17 @@ fn chosen(
 struct Row {
     id: String,
     path: String,
-    question: String,
-    answer: String,
-    error: String,
-    status: &'static str,
-    class: &'static str,
-    version: String,
-    files: String,
-    started: String,
-    took: String,
-    has_feedback: bool,
+    cells: Vec<Cell>,
     is_marked: bool,
 }
 
 impl Row {
     /// `here` is the query of the page.
-    fn of(run: &RunSummary, marked: &BTreeSet<String>, here: &str) -> Self {
+    fn of(run: &RunSummary, cells: Vec<Cell>, marked: &BTreeSet<String>, here: &str) -> Self {
         Self {
             path: run_in(None, run, here),
             id: run.id.clone(),
-            question: run.question.clone().unwrap_or_default(),
-            answer: run.answer.clone().unwrap_or_default(),
-            error: run.error.clone().unwrap_or_default(),
-            status: run.status.as_str(),
-            class: status_class(run.status),
-            version: run.version.clone().unwrap_or_default(),
-            files: if run.files > 0 { count(run.files) } else { String::new() },
-            started: moment(run.started_at),
-            took: took(run.started_at, run.finished_at),
-            has_feedback: run.has_feedback,
+            cells,
             is_marked: marked.contains(&run.id),
         }
     }
@@ -330,6 +315,9 @@ struct History {
     bar: usize,
     height: usize,
     rows: Vec<Row>,
+    choices: Choices,
+    /// Whether the id is left out where there is no room.
+    hides_id: bool,
     matching: String,
     /// Selected runs that are on other pages.
     others: Vec<String>,
@@ -348,21 +336,33 @@ struct History {
     judged_all: bool,
 }
 
-/// The address of a history, or of a form, with a filter and what is selected.
-fn address(
-    path: &str,
-    filtering: &FilterForm<RunFilter>,
-    ids: &BTreeSet<String>,
-    is_all: bool,
-) -> String {
-    let mut query = url::form_urlencoded::Serializer::new(String::new());
-    query.extend_pairs(filtering.set());
+/// The address of a history, or of a form, with the query of a filter and what is selected.
+fn address(path: &str, query: String, ids: &BTreeSet<String>, is_all: bool) -> String {
+    let mut query = url::form_urlencoded::Serializer::new(query);
     query.extend_pairs(ids.iter().map(|id| ("id", id)));
     if is_all {
         query.append_pair("all", "on");
     }
     let query = query.finish();
     if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") }
+}
+
+/// Whether a run is selected in the list at that query, and the query where that is the other way round. None where all
+/// are selected, or no more can be.
+pub(super) fn toggled(query: &str, run: &str) -> Option<(bool, String)> {
+    let pairs = || url::form_urlencoded::parse(query.as_bytes());
+    let is_this = |(name, value): &(Cow<'_, str>, Cow<'_, str>)| name == "id" && value == run;
+    let is_selected = pairs().any(|pair| is_this(&pair));
+    let is_full = pairs().filter(|(name, _)| name == "id").count() >= MARKED;
+    if pairs().any(|(name, value)| name == "all" && value == "on") || is_full && !is_selected {
+        return None;
+    }
+    let mut toggled = url::form_urlencoded::Serializer::new(String::new());
+    toggled.extend_pairs(pairs().filter(|pair| !is_this(pair)));
+    if !is_selected {
+        toggled.append_pair("id", run);
+    }
+    Some((is_selected, toggled.finish()))
 }
 
 /// What the history shows of the store.
@@ -391,13 +391,16 @@ async fn history(
         Ok(after) => after,
         Err(error) => return trouble(&Problem::bad_request(error)),
     };
-    let (filter, problem) = match of_flow(&filtering, source, &id) {
-        Ok(filter) => (Some(filter), None),
+    let asked = of_flow(&filtering, source, &id)
+        .and_then(|filter| Ok((filter, Arrangement::<Runs>::of(&filtering)?)));
+    let (filter, arrangement, problem) = match asked {
+        Ok((filter, arrangement)) => (Some(filter), arrangement, None),
         Err(problem) => {
             filtering.refuse(&problem);
-            (None, Some(problem))
+            (None, Arrangement::default(), Some(problem))
         }
     };
+    let (order, this_page) = (arrangement.order, after.as_ref().map(ToString::to_string));
     let seen = app.call(move |service| {
         let caller = &visit.caller;
         let (flow, parts) = service.flow(caller, Some(source), &id)?;
@@ -406,7 +409,7 @@ async fn history(
             let (page, charts) = (RunPage::default(), RunCharts::default());
             return Ok(Seen { flow, parts, page, matching: 0, charts });
         };
-        let page = service.runs(caller, &filter, after, PAGE)?;
+        let page = service.runs(caller, &filter, order, after, PAGE)?;
         let charts = service.run_charts(caller, &filter)?;
         Ok(Seen { flow, parts, page, matching: service.count_runs(caller, &filter)?, charts })
     });
@@ -417,8 +420,11 @@ async fn history(
     let shown: BTreeSet<&str> = page.runs.iter().map(|run| &*run.id).collect();
     let others = ids.iter().filter(|id| !shown.contains(&***id)).cloned().collect();
     let path = path(source, &flow.id);
-    let here = address("", &filtering, &ids, is_all);
-    let here = here.trim_start_matches('?').to_owned();
+    let mut here = address("", filtering.query(), &ids, is_all);
+    if let Some(after) = this_page {
+        here = format!("{here}&after={after}");
+    }
+    let here = here.trim_start_matches(['?', '&']).to_owned();
     let none = BTreeSet::new();
     let of_days = |first: &str, last: &str| {
         let others = filtering.set();
@@ -428,13 +434,21 @@ async fn history(
         query.extend_pairs(days.into_iter().chain(others)).finish()
     };
     let charts = charts(&found, &of_days);
+    let mut choices = arrangement.choices(&filtering, &path);
+    choices.beside.extend(ids.iter().map(|id| ("id", id.clone())));
+    choices.beside.extend(is_all.then(|| ("all", "on".to_owned())));
+    // The question leads to the run as well.
+    let hides_id = arrangement.has(QUESTION);
+    if let Some(first) = choices.headings.first_mut().filter(|_| hides_id) {
+        "hide".clone_into(&mut first.class);
+    }
     let history = History {
         frame,
         words,
         name: name_of(&flow),
         flow: flow.id.clone(),
-        unfiltered: address(&path, &FilterForm::default(), &ids, false),
-        unselected: address(&path, &filtering, &none, false),
+        unfiltered: address(&path, filtering.unfiltered(), &ids, false),
+        unselected: address(&path, filtering.query(), &none, false),
         is_all,
         most: MARKED,
         path,
@@ -443,7 +457,13 @@ async fn history(
         charts,
         bar: BAR,
         height: HEIGHT,
-        rows: page.runs.iter().map(|run| Row::of(run, &ids, &here)).collect(),
+        rows: page
+            .runs
+            .iter()
+            .map(|run| Row::of(run, arrangement.cells(run), &ids, &here))
+            .collect(),
+        choices,
+        hides_id,
         matching: count(matching),
         others,
         marked: count(ids.len() as u64),
@@ -648,7 +668,7 @@ async fn set(
         frame,
         words,
         name: name_of(&flow),
-        back: address(&path(source, &flow.id), &form.filtering, &form.id, form.is_all()),
+        back: address(&path(source, &flow.id), form.filtering.query(), &form.id, form.is_all()),
         path: path(source, &flow.id),
         nodes,
         meant: count(meant),
@@ -705,13 +725,25 @@ mod tests {
         let all = chosen(RunSource::Recipe, "r", &filter, (&ids, true)).unwrap();
         assert_eq!((all.ids.len(), &*all.search[0]), (0, "hail"));
         assert_eq!(
-            address("/recipes/r", &filter, &ids, true),
+            address("/recipes/r", filter.query(), &ids, true),
             "/recipes/r?search=hail&status=failure&has_feedback=false&id=a&all=on"
         );
         ids.extend((0..=MARKED).map(|n| n.to_string()));
         assert!(of(&ids).is_err());
         let odd = FilterForm::of(&[("has_error", "maybe")]);
         assert!(of_flow(&odd, RunSource::Copilot, "").is_err());
+    }
+
+    #[test]
+    fn a_run_is_selected_in_the_address_of_its_list() {
+        let on = toggled("search=a&id=1&after=7-1", "r 2").unwrap();
+        assert_eq!(on, (false, "search=a&id=1&after=7-1&id=r+2".to_owned()));
+        let off = toggled(&on.1, "r 2").unwrap();
+        assert_eq!(off, (true, "search=a&id=1&after=7-1".to_owned()));
+        assert_eq!(toggled("all=off&id=1&all=on", "1"), None);
+        let full: Vec<_> = (0..MARKED).map(|n| format!("id={n}")).collect();
+        assert_eq!(toggled(&full.join("&"), "x"), None);
+        assert!(toggled(&full.join("&"), "0").is_some());
     }
 
     #[test]

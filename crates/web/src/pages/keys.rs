@@ -11,10 +11,10 @@ use super::response::show;
 use crate::app::App;
 
 const KEYS: [(&str, &str); 13] = [
-    ("j", "Next row of a list, next conversation, or next run of a queue"),
-    ("k", "Previous row of a list, or previous conversation"),
+    ("j", "Next row of a list; next conversation, run or document"),
+    ("k", "Previous row of a list; previous conversation, run or document"),
     ("Enter", "Open the row"),
-    ("x", "Select or deselect the row or conversation"),
+    ("x", "Select or deselect the row, conversation or run"),
     ("f", "Add the conversation to favorites, or remove it"),
     ("g", "Rate the last answer as good; in a queue, go on to the next one"),
     ("b", "Rate it as bad; in a queue, go on to the next one"),

@@ -12,12 +12,15 @@ use retort_model::{Feedback, Fields, NodeRun, Run, RunFilter, RunSource, canonic
 use retort_service::RunSummary;
 use serde::Deserialize;
 
-use super::addresses::{queue_of, run_in};
+use super::addresses::{list_at, queue_of, run_in};
+use super::arrangement::Arrangement;
+use super::columns::Runs;
 use super::datasets::{Traced, traced};
 use super::display::{bytes, count, moment, status_class, took};
 use super::filter_form::FilterForm;
 use super::flows::{Words, path, words};
 use super::frame::{Frame, Visit};
+use super::history::toggled;
 use super::judged::{Judge, Judging, rated, said_of};
 use super::paging::Paging;
 use super::records::{Room, context, cut, pretty};
@@ -107,8 +110,11 @@ struct Whole {
     corrections: Vec<(String, String)>,
     judge: Judge,
     judging: Judging,
-    /// The next run of the queue.
+    /// The run before it in the list that one comes from, and the next one in it or in the queue.
+    before: Option<String>,
     onward: Option<String>,
+    /// Whether it is selected in the list, and its page where that is the other way round.
+    selecting: Option<(bool, String)>,
     files: Vec<(String, String)>,
     contexts: Vec<(String, String)>,
     nodes: Vec<Node>,
@@ -158,19 +164,22 @@ async fn run(
         });
         let corrections: Vec<_> = corrections.take_while(|(_, text)| room.take(text)).collect();
         let queue = queue_of(&asked.queue);
+        let filter = RunFilter {
+            source: Some(source),
+            flow: Some(flow.clone()),
+            ..FilterForm::<RunFilter>::at(&asked.from)
+        };
+        let order = Arrangement::<Runs>::order_at(&asked.from);
+        let around = service.run_neighbours(&visit.caller, &filter, order, &summary)?;
+        let [before, mut onward] =
+            around.map(|one| one.as_ref().map(|one| run_in(queue, one, &asked.from)));
         let mut judging = Judging {
             action: format!("{}/judge", run_path(&summary)),
             hidden: vec![("from", asked.from.clone())],
             last: "Answer",
             ..Judging::default()
         };
-        let mut onward = None;
         if let Some(queue) = queue {
-            let filter = RunFilter {
-                source: Some(source),
-                flow: Some(flow.clone()),
-                ..FilterForm::<RunFilter>::at(&asked.from)
-            };
             let caller = &visit.caller;
             let next = service.next_run_to_judge(caller, &filter, queue, Some(&summary))?;
             let next_path = |one: &RunSummary| run_in(Some(queue), one, &asked.from);
@@ -183,6 +192,8 @@ async fn run(
             }
         }
         let here = run_in(queue, &summary, &asked.from);
+        let selecting = toggled(&asked.from, &summary.id)
+            .map(|(is_on, from)| (is_on, run_in(queue, &summary, &from)));
         let more =
             |at: &str| format!("{here}&at={}#m-0-0", utf8_percent_encode(at, NON_ALPHANUMERIC));
         let mut judge = Judge::of_run(&run, visit.caller.name(), asked.at.as_deref(), &more);
@@ -233,10 +244,7 @@ async fn run(
             paging: Paging::of(&address, asked.after == 0, next),
             frame,
             datasets: traced(service, &visit, &summary.id)?,
-            path: match asked.from.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#') {
-                true if !asked.from.is_empty() => format!("{}?{}", path(source, &flow), asked.from),
-                _ => path(source, &flow),
-            },
+            path: list_at(&path(source, &flow), &asked.from),
             words,
             raw: format!(
                 "/api/v1/runs/{}?source={}&source_id={}",
@@ -259,7 +267,9 @@ async fn run(
             corrections,
             judge,
             judging,
+            before,
             onward,
+            selecting,
             files,
             contexts,
             nodes,

@@ -11,6 +11,7 @@ use retort_service::{Job, ScheduleDelivery, Scheduled, View};
 use serde::Deserialize;
 
 use super::arrangement::Arrangement;
+use super::columns::Conversations;
 use super::display::{capital, count, moment, sentence};
 use super::filter_form::FilterForm;
 use super::frame::{Frame, Nothing, Posted, Visit};
@@ -349,8 +350,9 @@ async fn shown(app: &App, visit: &Visit, form: Form, problem: Option<Problem>) -
         Ok(found) => found,
         Err(problem) => return trouble(&problem),
     };
-    let view =
-        |one: View| (format!("/schedules/new?{}", Arrangement::query_of(&one.shown)), one.name);
+    let view = |one: View| {
+        (format!("/schedules/new?{}", Arrangement::<Conversations>::query_of(&one.shown)), one.name)
+    };
     let views = views.into_iter().map(view).collect();
     let status = problem.as_ref().map_or(StatusCode::OK, |problem| status_of(Some(problem)));
     let trouble = problem.map(|problem| sentence(problem.detail()));

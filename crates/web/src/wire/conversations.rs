@@ -1,14 +1,12 @@
 //! Conversations: lists, one, and changes of them.
 
 use retort_model::ConversationFilter;
-use retort_service::{Order, Summary};
+use retort_service::Summary;
 use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, PartialSchema, ToSchema};
+use utoipa::ToSchema;
 
 use super::fields::moment;
-use super::words::ConversationOrder;
 use super::{filter, words};
-use crate::problem::Problem;
 
 /// A conversation as lists show it.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
@@ -159,28 +157,6 @@ pub struct WholeConversation {
     /// Everything that is stored of it, in Retort's canonical form.
     #[schema(value_type = Object)]
     pub conversation: Box<serde_json::value::RawValue>,
-}
-
-/// Which conversations come first.
-#[derive(Clone, Debug, Default, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields, default)]
-#[into_params(parameter_in = Query)]
-pub struct Sorting {
-    /// What comes first, such as `newest` or `most-turns`.
-    #[param(schema_with = ConversationOrder::schema)]
-    pub sort: Option<String>,
-}
-
-/// The order of that name.
-///
-/// # Errors
-/// There is none.
-pub fn order(name: Option<&str>) -> Result<Option<Order>, Problem> {
-    let unknown = || {
-        let names = Order::ALL.map(Order::as_str).join("`, `");
-        Problem::bad_request(format!("`sort` is one of `{names}`"))
-    };
-    name.map(|name| Order::by_name(name).ok_or_else(unknown)).transpose()
 }
 
 /// What to change in a conversation. Missing fields stay unchanged.

@@ -81,7 +81,7 @@ impl From<&RunSummary> for Run {
 /// A page of runs.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct RunPage {
-    /// The runs, most recent first.
+    /// The runs.
     pub runs: Vec<Run>,
     /// The value of `after` for the next page; null on the last page.
     pub next: Option<String>,

@@ -1,6 +1,7 @@
 //! Saved views.
 
 use retort_model::ConversationFilter;
+use retort_service::ListOrder;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 

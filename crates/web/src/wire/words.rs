@@ -1,6 +1,7 @@
 //! Closed sets of words in the description, so that generated clients know them. The fields themselves are text, and are
 //! read by `word`.
 
+use retort_service::ListOrder as _;
 use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 use utoipa::{PartialSchema, ToSchema};
@@ -30,6 +31,10 @@ words! {
     ConversationStatus = retort_model::Status;
     /// How a list of conversations is sorted.
     ConversationOrder = retort_service::Order;
+    /// How a list of runs is sorted.
+    RunOrder = retort_service::RunOrder;
+    /// How a list of documents is sorted.
+    DocumentOrder = retort_service::DocumentOrder;
     /// What a job does.
     JobKind = retort_model::JobKind;
     /// How far a job is.

@@ -398,9 +398,8 @@ async fn pages_of_a_list_show_every_conversation_once() {
                 server.get(&path, &ann).await.refused(400, "bad-request");
             }
         }
-        // These have one order, which is not said.
-        for list in ["runs", "documents"] {
-            let path = format!("/api/v1/{list}?sort=newest");
+        for query in ["sort=most-turns", "sort=slowest"] {
+            let path = format!("/api/v1/documents?{query}");
             server.get(&path, &ann).await.refused(400, "bad-request");
         }
         // What was expected is what the log says, though no document came.

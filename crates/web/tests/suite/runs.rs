@@ -33,6 +33,97 @@ async fn ended(server: &TestServer, path: &str, who: &As) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn lists_of_runs_and_documents_are_sorted_as_asked() {
+    on_both(async |server| {
+        let owner = server.session(&server.owner).await;
+        let rated = |id: &str, seconds: u64, took: u64, rating: Value| {
+            let mut run = run(id, seconds);
+            run["finished_at"] = json!(format!("2024-03-01T00:00:{:02}Z", seconds + took));
+            run["feedback"] = json!({ "rating": rating });
+            run
+        };
+        let running = json!({"request_id": "r-4", "copilot_id": "helper", "status": "running", "started_at": "2024-03-01T00:00:09Z"});
+        let runs = json!([rated("r-1", 1, 3, json!(0.5)), rated("r-2", 2, 1, json!(0.1)), rated("r-3", 3, 9, json!(1)), running]);
+        server.post("/api/v1/runs", &owner, runs).await.ok();
+        let document = |id: &str, name: &str, chunks: usize| json!({"id": id, "doc_groups": [], "readable_filename": name,
+            "created_at": format!("2024-03-0{id}T00:00:00Z"), "contexts": vec![json!({"text": "t"}); chunks]});
+        let documents = json!([document("1", "b", 1), document("2", "a", 3), document("3", "C", 2)]);
+        server.post("/api/v1/documents", &owner, documents).await.ok();
+        let listed = async |list: &str, id: &str, sort: &str| {
+            let (mut seen, mut after) = (Vec::new(), String::new());
+            loop {
+                let path = format!("/api/v1/{list}?limit=2&sort={sort}{after}");
+                let page = server.get(&path, &owner).await.ok();
+                let ids = each(&page[list], id);
+                seen.extend(ids.iter().map(|id| id.as_str().unwrap().to_owned()));
+                let Some(next) = page["next"].as_str() else { return seen };
+                after = format!("&after={next}");
+            }
+        };
+        for (sort, expect) in [
+            ("newest", ["r-4", "r-3", "r-2", "r-1"]),
+            ("oldest", ["r-1", "r-2", "r-3", "r-4"]),
+            ("slowest", ["r-3", "r-1", "r-2", "r-4"]),
+            ("best-score", ["r-3", "r-1", "r-2", "r-4"]),
+            ("worst-score", ["r-2", "r-1", "r-3", "r-4"]),
+        ] {
+            assert_eq!(listed("runs", "request_id", sort).await, expect, "{sort}");
+        }
+        for (sort, expect) in [
+            ("newest", ["3", "2", "1"]),
+            ("oldest", ["1", "2", "3"]),
+            ("name", ["2", "1", "3"]),
+            ("name-down", ["3", "1", "2"]),
+            ("most-chunks", ["2", "3", "1"]),
+            ("fewest-chunks", ["1", "3", "2"]),
+        ] {
+            assert_eq!(listed("documents", "id", sort).await, expect, "{sort}");
+        }
+        for path in ["runs?sort=name", "documents?sort=slowest", "runs?sort=latest"] {
+            let path = format!("/api/v1/{path}");
+            server.get(&path, &owner).await.refused(400, "bad-request");
+        }
+
+        // The pages: the order and the columns stay from list to item and on to the next one.
+        let page = async |path: &str| {
+            let reply = server.request("GET", path).by(&owner).send().await;
+            assert_eq!(reply.status, 200, "{path}: {}", reply.text());
+            reply.text()
+        };
+        let has = |page: &str, words: &str| assert!(page.contains(words), "{words}: {page}");
+        let list = page("/copilots/helper?sort=worst-score&column=score&column=question").await;
+        let place = |words: &str| list.find(words).unwrap_or_else(|| panic!("{words}: {list}"));
+        assert!(place(">r-2<") < place(">r-1<") && place(">r-1<") < place(">r-3<"), "{list}");
+        has(&list, "<th class=\"num\" aria-sort=\"ascending\"><a href=\"/copilots/helper?sort=best-score&#38;column=score&#38;column=question\">Score</a>");
+        has(&list, "<td class=\"num\">0.1</td>");
+        assert!(!list.contains(">Started</a>"), "{list}");
+        let from = "from=sort%3Dworst%2Dscore%26id%3Dr%2D2";
+        let run = page(&format!("/copilots/helper/runs/r%2D1?{from}")).await;
+        has(&run, &format!("<a href=\"/copilots/helper/runs/r%2D2?{from}\" rel=\"prev\""));
+        has(&run, &format!("<a href=\"/copilots/helper/runs/r%2D3?{from}\" rel=\"next\""));
+        has(&run, &format!("<a class=\"button\" href=\"/copilots/helper/runs/r%2D1?{from}%26id%3Dr%2D1\""));
+        has(&run, "<a href=\"/copilots/helper?sort=worst-score&#38;id=r-2\" data-key=\"u\">");
+        let selected = page(&format!("/copilots/helper/runs/r%2D2?{from}")).await;
+        has(&selected, "href=\"/copilots/helper/runs/r%2D2?from=sort%3Dworst%2Dscore\" data-key=\"x\"");
+        has(&selected, "✓ Selected");
+        let list = page("/documents?sort=name&column=size").await;
+        has(&list, "<th aria-sort=\"ascending\"><a href=\"/documents?sort=name-down&#38;column=size\">Name</a>");
+        assert!(!list.contains(">Chunks</a>"), "{list}");
+        let from = "from=sort%3Dname";
+        let middle = page(&format!("/documents/1?source=uiuc%2Ddocuments&{from}")).await;
+        let at = |id: u8| format!("<a href=\"/documents/{id}?source=uiuc%2Ddocuments&#38;{from}\"");
+        has(&middle, &format!("{} rel=\"prev\"", at(2)));
+        has(&middle, &format!("{} rel=\"next\"", at(3)));
+        has(&middle, "<a href=\"/documents?sort=name\" data-key=\"u\">");
+        for path in ["/copilots/helper?sort=name", "/documents?column=password"] {
+            let reply = server.request("GET", path).by(&owner).send().await;
+            assert_eq!(reply.status, 400, "{path}: {}", reply.text());
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn runs_come_in_grow_and_are_told_of() {
     on_both(async |server| {
         let ann = server.session(&server.ann).await;
