@@ -266,8 +266,20 @@ struct CountedPage {
     title: &'static str,
     /// What the page lists, in words.
     about: String,
+    /// What the rows say of an item.
+    column: &'static str,
     rows: Vec<ItemRow>,
     paging: Paging,
+}
+
+impl CountedPage {
+    fn has_parts(&self) -> bool {
+        self.rows.iter().any(|row| !row.part.is_empty())
+    }
+
+    fn has_details(&self) -> bool {
+        self.rows.iter().any(|row| !row.detail.is_empty() || !row.repair.is_empty())
+    }
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -373,6 +385,7 @@ async fn items(
         paging: Paging::of(&listing.address(), sought.after.is_none(), next),
         title,
         about: listing.about,
+        column: "Outcome",
         rows: items.iter().map(ItemRow::of_item).collect(),
     };
     show(StatusCode::OK, &page)
@@ -488,6 +501,7 @@ async fn list(
         paging: Paging::of(&listing.address(), after == 0, has_more.then_some(after + lines.len())),
         title: listing.title,
         about: listing.about,
+        column: "Reason",
         rows: lines.iter().map(|line| ItemRow::of(line, id)).collect(),
     };
     show(StatusCode::OK, &page)

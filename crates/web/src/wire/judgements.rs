@@ -28,8 +28,8 @@ impl From<JudgementReport> for Judged {
     }
 }
 
-/// What one person says of a conversation, of one of its messages, or of the answer of a run. A field that is missing stays
-/// as they said before, and `null` takes it back.
+/// What one person says of a conversation, of one of its messages, or of the answer of a run. A missing field stays as it
+/// was, and `null` removes it.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct JudgeOne {
