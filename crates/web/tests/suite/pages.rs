@@ -1,7 +1,10 @@
 //! The pages over HTTP: what they take, what they answer, and where they lead.
 
+use std::time::Duration;
+
 use retort_model::Grant;
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use retort_testing_server::server::{self, As, Reply, TestServer, on_sqlite, said};
 
@@ -72,6 +75,49 @@ async fn files_of_any_size_are_uploaded_from_a_form() {
         assert_eq!(uploaded["jobs"].as_array().unwrap().len(), 2);
         let jobs = server.get("/api/v1/imports", &ann).await.ok();
         assert_eq!(ended(server, jobs["jobs"].as_array().unwrap(), &ann).await, [1, 0, 5]);
+    })
+    .await;
+}
+
+/// A browser without scripts sends the form as it reads the file: what has come lies in the store's folder long before the
+/// rest comes, and is not kept in memory.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_form_of_50_mb_is_streamed_and_leads_to_its_import() {
+    on_sqlite(async |server: &mut TestServer| {
+        let ann = server.session(&server.ann).await;
+        let As::Session(secret) = &ann else { panic!() };
+        let file = history("whole", 50, 1 << 20);
+        let body = form(&token(&ann), &[("whole.jsonl", &file)]) + &format!("--{BOUNDARY}--\r\n");
+        let head = format!(
+            "POST /import HTTP/1.1\r\nhost: x\r\ncookie: retort={secret}\r\naccept: text/html\r\nconnection: close\r\n\
+             content-type: multipart/form-data; boundary={BOUNDARY}\r\ncontent-length: {}\r\n\r\n",
+            body.len()
+        );
+        let (most, rest) = body.as_bytes().split_at(body.len() - (1 << 20));
+        let mut stream = tokio::net::TcpStream::connect(server.address).await.unwrap();
+        stream.write_all(head.as_bytes()).await.unwrap();
+        stream.write_all(most).await.unwrap();
+        let uploads = server.objects.join("uploads");
+        let written = || {
+            let files = std::fs::read_dir(&uploads).into_iter().flatten();
+            files.map(|file| file.unwrap().metadata().unwrap().len()).sum::<u64>()
+        };
+        // But for the pieces that are on their way.
+        while written() < most.len() as u64 - (4 << 20) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        assert_eq!(server.get("/api/v1/imports", &ann).await.ok()["jobs"], json!([]));
+        stream.write_all(rest).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 303"), "{answer}");
+        let at = answer.split("\r\nlocation: ").nth(1).unwrap().lines().next().unwrap();
+        assert!(at.starts_with("/imports/"), "{answer}");
+        let jobs = server.get("/api/v1/imports", &ann).await.ok();
+        assert_eq!(ended(server, jobs["jobs"].as_array().unwrap(), &ann).await, [50]);
+        let page = server.request("GET", at).by(&ann).header("accept", "text/html").send().await;
+        assert!(page.text().contains("whole.jsonl"), "{}", page.text());
+        assert!(page.text().contains("Done."), "{}", page.text());
     })
     .await;
 }
