@@ -67,6 +67,8 @@ pub struct Setup {
     pub takes_traces: bool,
     /// Whether there is a destination `shelf`: the folder [`TestServer::shelf`].
     pub has_destination: bool,
+    /// The models of the configuration: names and files.
+    pub models: BTreeMap<String, String>,
 }
 
 impl Default for Setup {
@@ -84,6 +86,7 @@ impl Default for Setup {
             quotas: Quotas { imports_per_person: u64::MAX, ..Quotas::default() },
             takes_traces: true,
             has_destination: false,
+            models: BTreeMap::new(),
         }
     }
 }
@@ -193,7 +196,7 @@ impl TestServer {
                     part_bytes: 1 << 30,
                     retention: Retention::default(),
                     quotas: setup.quotas,
-                    models: BTreeMap::default(),
+                    models: setup.models,
                     benchmarks: BTreeMap::default(),
                     recognisers: BTreeMap::default(),
                     destinations,

@@ -17,7 +17,7 @@ use fantoccini::Locator;
 use retort_browser::Browser;
 use retort_model::{ConversationFilter, Grant};
 use retort_service::{Caller, IntakeRequest, Person};
-use retort_testing_server::server::{As, TestServer, on_sqlite};
+use retort_testing_server::server::{As, Setup, TestServer, on_sqlite, on_sqlite_with};
 use serde_json::{Value, json};
 
 /// Conversations that `person` holds: so many, the first with titles that would do harm.
@@ -627,6 +627,31 @@ async fn files_come_in_and_the_report_says_what_became_of_them() {
     .await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_large_history_is_imported_without_scripts() {
+    on_sqlite(async |server: &mut TestServer| {
+        let Some(browser) = Browser::open(server, false).await else { return };
+        browser.sign_in(&server.bob).await;
+        let file = browser.downloads.path().join("long.jsonl");
+        let long = |number: usize| {
+            let asked = format!("{number} {}", "x".repeat(1 << 20));
+            json!({"messages": [{"role": "user", "content": asked}, {"role": "assistant", "content": "b"}]})
+        };
+        let lines: String = (0..50).map(|number| format!("{}\n", long(number))).collect();
+        std::fs::write(&file, lines).unwrap();
+        browser.go("/import").await;
+        let field = browser.client.find(Locator::Css("input[type=file]")).await.unwrap();
+        field.send_keys(file.to_str().unwrap()).await.unwrap();
+        browser.press("#drop button.first").await;
+        // The page of the import comes anew by itself until it has ended.
+        browser.until("Done.").await;
+        let body = browser.body().await;
+        assert!(body.contains("long.jsonl") && body.contains("New\n50"), "{body}");
+        browser.close().await;
+    })
+    .await;
+}
+
 /// The smallest picture in PNG that browsers show.
 const PICTURE: &[u8] =
     b"\x89PNG\x0d\x0a\x1a\x0a\0\0\0\x0dIHDR\0\0\0\x01\0\0\0\x01\x08\0\0\0\0:~\x9bU\0\0\0\x0aIDAT\
@@ -688,11 +713,12 @@ async fn agent(server: &TestServer) {
 }
 
 /// Every screen, once with something on it.
-const SCREENS: [(&str, &str); 35] = [
+const SCREENS: [(&str, &str); 39] = [
     ("sign-in", "/sign-in"),
     ("home", "/"),
     ("export", "/export"),
     ("export-dataset", "/export/dataset"),
+    ("check", "/export/check?dataset_name=checked&findings=true"),
     ("datasets", "/datasets"),
     ("dataset", "/datasets/1"),
     ("compare", "/datasets/1/compare?with=2"),
@@ -700,6 +726,7 @@ const SCREENS: [(&str, &str); 35] = [
     ("left-out", "/datasets/1/left-out"),
     ("findings", "/datasets/1/findings?list=repaired&kind=cut-end"),
     ("repair", "/datasets/1/repair?kind=conversation&item=open"),
+    ("export-progress", "/exports/1"),
     ("schedules", "/schedules"),
     ("new-schedule", "/schedules/new"),
     ("schedule", "/schedules/1"),
@@ -711,6 +738,7 @@ const SCREENS: [(&str, &str); 35] = [
     ("versions", "/recipes/leave%20%3Cb%3Epolicy%3C%2Fb%3E/versions"),
     ("run-export", "/recipes/leave%20%3Cb%3Epolicy%3C%2Fb%3E/export"),
     ("documents", "/documents"),
+    ("document", "/documents/d1?from=sort%3Dname"),
     ("analysis", "/analysis"),
     ("import", "/import"),
     ("project", "/project"),
@@ -721,10 +749,22 @@ const SCREENS: [(&str, &str); 35] = [
     ("settings", "/settings"),
     ("conversation", "/conversations/talk-3"),
     ("judge", "/conversations/talk-3?queue=mine&at=0:1"),
+    ("as-model", "/conversations/talk-3/model?model=chatml"),
     ("agent", "/conversations/agent"),
     ("api", "/api"),
     ("keys", "/keys"),
 ];
+
+/// A server that has a model, `chatml`, whose template is in that folder.
+fn with_model(folder: &std::path::Path) -> Setup {
+    let template = folder.join("chatml.jinja");
+    let text = "{% for message in messages %}<|im_start|>{{ message.role }}\n{% if message.role == 'assistant' %}\
+                {% generation %}{{ message.content }}<|im_end|>{% endgeneration %}{% else %}{{ message.content }}<|im_end|>\
+                {% endif %}\n{% endfor %}";
+    std::fs::write(&template, text).unwrap();
+    let models = [("chatml".to_owned(), template.to_str().unwrap().to_owned())];
+    Setup { models: models.into(), ..Setup::default() }
+}
 
 /// Keys as WebDriver writes them.
 const TAB: char = '\u{e004}';
@@ -743,6 +783,25 @@ async fn fill_screens(server: &mut TestServer, many: usize) {
     server.post("/api/v1/conversations", &owner, open).await.ok();
     let document = json!({"id": "d1", "doc_groups": [], "readable_filename": "Leave policy.pdf", "contexts": [{"text": "Thirty days.", "embedding": [0.5, 0.25]}]});
     server.post("/api/v1/documents", &owner, document).await;
+    for (id, name) in [
+        ("d0", "A handbook with a name that is much too long for one line of a phone.pdf"),
+        ("d2", "Travel.pdf"),
+    ] {
+        let document = json!({"id": id, "doc_groups": [], "readable_filename": name, "url": format!("https://example.org/{id}"),
+            "created_at": "2026-01-05T10:00:00Z", "contexts": []});
+        server.post("/api/v1/documents", &owner, document).await.ok();
+    }
+    // A selection, and views of the list.
+    let page = server.get("/export", &owner).await.text();
+    let csrf = page.split("name=\"csrf\" value=\"").nth(1).unwrap().split('"').next().unwrap();
+    let all = format!("csrf={csrf}&action=all");
+    let form = server.request("POST", "/export/choose").by(&owner).body(all);
+    let form = form.header("content-type", "application/x-www-form-urlencoded").send().await;
+    assert_eq!(form.status, 303, "{}", form.text());
+    for (name, search) in [("To review", "judged:false"), ("Long conversations", "turns:4..")] {
+        let view = json!({"name": name, "shared": true, "filter": {"search": [search]}, "sort": "most-turns", "columns": ["turns"]});
+        server.post("/api/v1/views", &owner, view).await.ok();
+    }
     let who = server.token(&server.p, &server.owner, &[Grant::Export]).await;
     let shown = json!({"dataset_name": "shown", "findings": true});
     let job = server.post("/api/v1/exports", &who, shown).await;
@@ -755,7 +814,8 @@ async fn fill_screens(server: &mut TestServer, many: usize) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_screen_is_whole_at_every_width_and_open_to_everyone() {
-    on_sqlite(async |server: &mut TestServer| {
+    let folder = tempfile::tempdir().unwrap();
+    on_sqlite_with(with_model(folder.path()), async |server: &mut TestServer| {
         fill_screens(server, 30).await;
         let Some(browser) = Browser::open(server, true).await else { return };
         browser.sign_in(&server.owner).await;
@@ -920,7 +980,8 @@ async fn everything_is_reached_by_keyboard_and_progress_is_announced() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_screen_weighs_more_than_60_kb() {
-    on_sqlite(async |server: &mut TestServer| {
+    let folder = tempfile::tempdir().unwrap();
+    on_sqlite_with(with_model(folder.path()), async |server: &mut TestServer| {
         fill_screens(server, 60).await;
         let session = server.session(&server.owner).await;
         let weight = async |path: &str, who: &As| {
