@@ -643,6 +643,7 @@ async fn a_large_history_is_imported_without_scripts() {
         let field = browser.client.find(Locator::Css("input[type=file]")).await.unwrap();
         field.send_keys(file.to_str().unwrap()).await.unwrap();
         browser.press("#drop button.first").await;
+        browser.until("long.jsonl\nImport").await;
         // The page of the import comes anew by itself until it has ended.
         browser.until("Done.").await;
         let body = browser.body().await;
