@@ -8,6 +8,7 @@ use std::sync::atomic::AtomicBool;
 use retort_formats::import::Refusal;
 use retort_formats::package::{DataFile, MANIFEST, Manifest};
 use retort_model::bounds::BESIDE_BYTES;
+use retort_model::display::several;
 use retort_model::{Account, Tally};
 
 use crate::convert_plan::{AskedPart, ConvertPlan};
@@ -396,6 +397,5 @@ fn why_nothing(totals: &Totals, passed_over: &Tally<PassedOver>) -> String {
     if read > account.selected {
         reasons.insert(0, format!("{} are not selected", read - account.selected));
     }
-    let items = if account.read == 1 { "item" } else { "items" };
-    format!("of {} {items}, {}", account.read, reasons.join(", "))
+    format!("of {}, {}", several(account.read, "item"), reasons.join(", "))
 }

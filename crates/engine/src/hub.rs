@@ -19,6 +19,7 @@ use bytes::Bytes;
 use reqwest::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, ETAG, RETRY_AFTER};
 use reqwest::{Body, Client, Method, RequestBuilder, Response, StatusCode};
 use retort_formats::package::{MANIFEST, Manifest};
+use retort_model::display::several;
 use retort_model::with_causes;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -506,7 +507,7 @@ impl Hub {
         let what = format!("commit to `{repository}` on the Hub");
         let records = manifest.records.written;
         let header = json!({"key": "header", "value": {
-            "summary": format!("{}: {records} records", manifest.dataset_name),
+            "summary": format!("{}: {}", manifest.dataset_name, several(records, "record")),
             "description": format!("Written by Retort {}.", manifest.retort_version),
         }});
         let mut body = String::new();

@@ -11,6 +11,7 @@ use retort_formats::package::{
 };
 use retort_json::{Kind, Parser};
 use retort_model::Warning;
+use retort_model::display::several;
 
 use crate::compression::Compression;
 use crate::error::Error;
@@ -130,10 +131,13 @@ impl Verified {
                 // A graph that was left out whole has a line for each of its rounds.
                 let items: u64 = manifest.counts().map(|(_, counts)| counts.left_out).sum();
                 let least = refused + parts + items;
-                (lines < least).then(|| format!("{lines} lines, but {least} were left out"))
+                (lines < least)
+                    .then(|| format!("{}, but {least} were left out", several(lines, "line")))
             }
-            IDS => (lines != manifest.records.written)
-                .then(|| format!("{lines} lines for {} records", manifest.records.written)),
+            IDS => (lines != manifest.records.written).then(|| {
+                let lines = several(lines, "line");
+                format!("{lines} for {}", several(manifest.records.written, "record"))
+            }),
             FINDINGS => {
                 let lines = BufReader::new(package.file(&file.path)?);
                 for what in findings_differ(lines, manifest)? {
@@ -175,7 +179,11 @@ impl Verified {
         if file.records != Some(records) {
             self.differ(
                 &file.path,
-                format!("{records} records, the receipt says {}", file.records.unwrap_or(0)),
+                format!(
+                    "{}, the receipt says {}",
+                    several(records, "record"),
+                    file.records.unwrap_or(0)
+                ),
             );
         }
         Ok(())

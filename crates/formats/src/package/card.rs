@@ -3,6 +3,7 @@
 
 use std::fmt::Write;
 
+use retort_model::display::several;
 use retort_model::{Reason, Repair, Warning};
 
 use super::manifest::{Finding, Manifest};
@@ -187,7 +188,8 @@ fn redaction(manifest: &Manifest, out: &mut String) {
         redaction.action
     );
     for found in &redaction.found {
-        let _ = writeln!(out, "- `{}`: {} in {} items", found.rule, found.hits, found.items);
+        let _ =
+            writeln!(out, "- `{}`: {} in {}", found.rule, found.hits, several(found.items, "item"));
     }
     if redaction.found.is_empty() {
         out.push_str("Nothing was found.\n");

@@ -4,6 +4,7 @@
 //! Each output is a set of files and a set of records. Columns are described that have a type there: texts, numbers, lists of
 //! them, and the same within a list of structs. Columns of any JSON, and what lies deeper, are named in the description.
 
+use retort_model::display::several;
 use serde_json::{Map, Value, json};
 
 use super::manifest::{DataFile, Manifest};
@@ -44,7 +45,8 @@ pub fn croissant(described: &Described<'_>) -> String {
     put("conformsTo", "http://mlcommons.org/croissant/1.1".into());
     put("name", (&*manifest.dataset_name).into());
     let records = manifest.records.written;
-    let made = format!("{records} records in the data format `{}`.", manifest.data_format);
+    let written = several(records, "record");
+    let made = format!("{written} in the data format `{}`.", manifest.data_format);
     let about = notes.description.as_deref().map(str::trim).filter(|text| !text.is_empty());
     put(
         "description",

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::io::{self, BufRead};
 
 use retort_json::write_string;
+use retort_model::display::several;
 use retort_model::{ItemKind, named};
 use serde::Deserialize;
 
@@ -149,7 +150,10 @@ pub fn findings_differ(lines: impl BufRead, manifest: &Manifest) -> io::Result<V
         })
         .collect();
     if strays > 0 {
-        differences.push(format!("{strays} lines with findings that the receipt does not count"));
+        differences.push(format!(
+            "{} with findings that the receipt does not count",
+            several(strays, "line")
+        ));
     }
     Ok(differences)
 }

@@ -3,6 +3,8 @@
 
 use std::fmt::Write;
 
+use retort_model::display::several;
+
 use super::card::escaped;
 use super::croissant::processing;
 use super::manifest::{InputCount, Manifest};
@@ -107,8 +109,9 @@ fn summary(manifest: &Manifest, inputs: &[InputCount], notes: &PaperNotes, out: 
                 .sum();
             let _ = writeln!(
                 out,
-                "- {}: {items} items read; licence or ground: {}; collected: {}; page: {}",
+                "- {}: {} read; licence or ground: {}; collected: {}; page: {}",
                 stated(source.name.as_ref()),
+                several(items, "item"),
                 stated(source.license.as_ref()),
                 stated(source.collected.as_ref()),
                 stated(source.url.as_ref())

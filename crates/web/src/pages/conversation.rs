@@ -19,7 +19,7 @@ use super::addresses::{self, list_at, path_from, path_in, queue_of};
 use super::arrangement::Arrangement;
 use super::columns::Conversations;
 use super::datasets::{Traced, traced};
-use super::display::{count, moment};
+use super::display::{count, moment, several};
 use super::filter_form::FilterForm;
 use super::frame::{Frame, Posted, Visit};
 use super::judged::{Judge, Judging};
@@ -420,7 +420,7 @@ fn round_shown(
     let usage = &round.usage;
     let tokens = (usage.input_tokens.is_some() || usage.output_tokens.is_some()).then(|| {
         let (input, output) = (usage.input_tokens.unwrap_or(0), usage.output_tokens.unwrap_or(0));
-        format!("{input} tokens in, {output} out")
+        format!("{} in, {} out", several(input, "token"), count(output))
     });
     let tools = round.tools.iter().map(|tool| tool_name(tool.as_str()));
     RoundShown {

@@ -1,6 +1,6 @@
 //! Words, moments and durations as people read them on a page.
 
-pub(super) use retort_model::display::{bytes, count};
+pub(super) use retort_model::display::{bytes, count, several};
 use retort_model::{Purpose, RunStatus, Time, display};
 
 /// A word at the beginning of a line.

@@ -18,7 +18,7 @@ use serde::Deserialize;
 use super::addresses::run_in;
 use super::arrangement::{Arrangement, Cell, Choices};
 use super::columns::{QUESTION, Runs};
-use super::display::{count, day, moment, purpose_name, sentence, span};
+use super::display::{count, day, moment, purpose_name, sentence, several, span};
 use super::filter_form::{FilterForm, Input};
 use super::flows::{Words, path, shown_id, words};
 use super::frame::{Frame, Posted, Visit};
@@ -659,7 +659,7 @@ async fn set(
     let mut nodes: Vec<(String, String, bool)> = Vec::new();
     for (node, kind, runs) in &parts.nodes {
         if !nodes.iter().any(|(name, _, _)| name == node) {
-            let about = format!("{node} ({kind}, {} runs)", count(*runs));
+            let about = format!("{node} ({kind}, {})", several(*runs, "run"));
             nodes.push((node.clone(), about, *node == form.node));
         }
     }

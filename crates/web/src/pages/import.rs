@@ -12,7 +12,7 @@ use retort_model::{ItemKind, JobKind, JobState, ProjectRole};
 use retort_service::{ImportReport, IntakeRequest, Job, sources};
 use serde::Serialize;
 
-use super::display::{capital, count, moment, percent};
+use super::display::{capital, count, moment, percent, several};
 use super::frame::{Frame, Nothing, OTHER_SESSION, Posted, Visit, wants_json};
 use super::response::{see_other, show, status_of, trouble};
 use super::taken::Path;
@@ -316,7 +316,9 @@ fn outcome(job: &Job, report: &ImportReport) -> String {
         }
         JobState::CompletedWithSkips if refused == report.read => "Nothing was imported.".into(),
         JobState::CompletedWithSkips if refused > 0 => {
-            format!("Done. {} of {} items were rejected.", count(refused), count(report.read))
+            let were = if refused == 1 { "was" } else { "were" };
+            let of = several(report.read, "item");
+            format!("Done. {} of {of} {were} rejected.", count(refused))
         }
         JobState::Completed | JobState::CompletedWithSkips => "Done.".into(),
         state => capital(&state.to_string().replace('_', " ")),

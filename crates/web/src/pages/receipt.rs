@@ -13,7 +13,7 @@ use retort_service::{FrozenItem, Lines, Manifest, lines_of};
 use serde::Deserialize;
 
 use super::addresses::conversation;
-use super::display::{capital, count, quoted};
+use super::display::{capital, count, quoted, several};
 use super::filter_form::FilterForm;
 use super::frame::{Frame, Visit};
 use super::paging::Paging;
@@ -156,7 +156,7 @@ pub(super) fn receipt(id: i64, manifest: &Manifest) -> Vec<Found> {
         }
     }
     for one in manifest.redaction.iter().flat_map(|redaction| &redaction.found) {
-        let words = format!("Redacted: {}, in {} items", one.rule, count(one.items));
+        let words = format!("Redacted: {}, in {}", one.rule, several(one.items, "item"));
         let rule = utf8_percent_encode(&one.rule, NON_ALPHANUMERIC);
         let list = List::Redacted.as_str();
         let link = listed(FINDINGS, &format!("findings?list={list}&kind={rule}"));

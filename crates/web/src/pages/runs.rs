@@ -16,7 +16,7 @@ use super::addresses::{list_at, queue_of, run_in};
 use super::arrangement::Arrangement;
 use super::columns::Runs;
 use super::datasets::{Traced, traced};
-use super::display::{bytes, count, moment, status_class, took};
+use super::display::{bytes, count, moment, several, status_class, took};
 use super::filter_form::FilterForm;
 use super::flows::{Words, path, words};
 use super::frame::{Frame, Visit};
@@ -339,7 +339,8 @@ fn node(node: &NodeRun<'_>, all: &[NodeRun<'_>]) -> Node {
     let tokens = match (usage.input_tokens, usage.output_tokens) {
         (None, None) => String::new(),
         (input, output) => {
-            format!("{} tokens in, {} out", count(input.unwrap_or(0)), count(output.unwrap_or(0)))
+            let input = several(input.unwrap_or(0), "token");
+            format!("{input} in, {} out", count(output.unwrap_or(0)))
         }
     };
     let cost = node.cost_usd.map(|cost| format!("${cost}"));
