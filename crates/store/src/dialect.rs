@@ -534,17 +534,40 @@ impl Connection {
         &mut self,
         act: impl FnOnce(&mut Self) -> Result<T, Error>,
     ) -> Result<T, Error> {
+        self.begin()?;
+        self.all_or_nothing(act, "COMMIT", "ROLLBACK")
+    }
+
+    /// As [`Connection::transaction`], within a transaction that has begun.
+    pub(crate) fn step<T>(
+        &mut self,
+        act: impl FnOnce(&mut Self) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        self.script("SAVEPOINT step")?;
+        self.all_or_nothing(act, "RELEASE step", "ROLLBACK TO step; RELEASE step")
+    }
+
+    fn all_or_nothing<T>(
+        &mut self,
+        act: impl FnOnce(&mut Self) -> Result<T, Error>,
+        keep: &str,
+        undo: &str,
+    ) -> Result<T, Error> {
+        let result = act(self).and_then(|value| self.script(keep).map(|()| value));
+        if result.is_err() {
+            // It may have ended by itself, and then there is nothing to end.
+            let _ = self.script(undo);
+        }
+        result
+    }
+
+    /// Begins a transaction.
+    pub(crate) fn begin(&mut self) -> Result<(), Error> {
         self.script(match self.dialect() {
             // The place in the queue of writers is taken at once: later it could no longer be.
             Dialect::Sqlite => "BEGIN IMMEDIATE",
             Dialect::Postgres => "BEGIN",
-        })?;
-        let result = act(self).and_then(|value| self.script("COMMIT").map(|()| value));
-        if result.is_err() {
-            // It may have ended by itself, and then there is nothing to end.
-            let _ = self.script("ROLLBACK");
-        }
-        result
+        })
     }
 }
 

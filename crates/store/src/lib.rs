@@ -42,6 +42,7 @@ mod person;
 pub mod private;
 mod raw;
 mod rebuild;
+mod rehearsal;
 mod removal;
 mod run_features;
 mod run_filter;

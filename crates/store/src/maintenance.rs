@@ -11,6 +11,7 @@ use crate::dialect::{BUSY, Connection, Value};
 use crate::error::Error;
 use crate::items::table;
 use crate::private;
+use crate::rehearsal;
 
 /// Something that is not as it should be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -95,6 +96,10 @@ impl crate::Store {
     /// unused parts of pages, and pages in the log. PostgreSQL keeps old pages until it is told otherwise
     /// (`docs/server.md`).
     pub(crate) fn erase(&self) -> Result<(), Error> {
+        if rehearsal::is_under_way() {
+            // Nothing is left behind by what is undone.
+            return Ok(());
+        }
         self.rewrite_bodies()?;
         self.renew_words_if_due()?;
         self.rewrite_now_or_later()?;

@@ -10,6 +10,7 @@ use crate::counts::Counts;
 use crate::dialect::{self, Connection, Value};
 use crate::dictionaries::Dictionaries;
 use crate::error::Error;
+use crate::rehearsal;
 use crate::served::Served;
 use crate::stop::Stop;
 use crate::{private, schema};
@@ -219,15 +220,20 @@ impl Store {
         pool: &Mutex<Vec<Connection>>,
         act: impl FnOnce(&mut Connection) -> Result<T, Error>,
     ) -> Result<T, Error> {
-        let idle = pool.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let mut connection = match idle.filter(|connection| !connection.is_closed()) {
+        let rehearsing = rehearsal::take(self.address());
+        let is_rehearsing = rehearsing.is_some();
+        let mut connection = match rehearsing {
             Some(connection) => connection,
-            None => self.place.connect(false)?,
+            None => self.connection_of(pool)?,
         };
         let stop = Stop::current();
         stop.set_query(connection.canceller());
         let result = if stop.is_asked() { Err(Error::Stopped) } else { act(&mut connection) };
         stop.set_query(None);
+        if is_rehearsing {
+            rehearsal::put_back(connection);
+            return result;
+        }
         if stop.is_asked() {
             // The last query may be cancelled in the middle of it.
             return result;
@@ -244,6 +250,36 @@ impl Store {
             }
         }
         result
+    }
+
+    /// What tells it from other stores of this process.
+    fn address(&self) -> usize {
+        std::ptr::from_ref(self).addr()
+    }
+
+    /// A connection that nobody uses, or a new one.
+    fn connection_of(&self, pool: &Mutex<Vec<Connection>>) -> Result<Connection, Error> {
+        let idle = pool.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        match idle.filter(|connection| !connection.is_closed()) {
+            Some(connection) => Ok(connection),
+            None => self.place.connect(false),
+        }
+    }
+
+    /// Does `act` on this thread and undoes what it changed in the store: for a dry run, which makes the same checks as the
+    /// real run and sees the same results. Until it ends, SQLite lets nobody else write. Threads that `act` starts take no
+    /// part in it. Within a rehearsal, it is part of that one.
+    ///
+    /// # Errors
+    /// Those of `act`; the store cannot be reached.
+    pub fn rehearse<T, E: From<Error>>(&self, act: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
+        if rehearsal::is_under_way() {
+            return act();
+        }
+        let mut connection = self.connection_of(&self.idle)?;
+        connection.begin()?;
+        let _ends = rehearsal::begin(self.address(), connection);
+        act()
     }
 
     /// As [`Store::read`], for what jumps about in the store.
@@ -270,7 +306,10 @@ impl Store {
         &self,
         act: impl FnOnce(&mut Connection) -> Result<T, Error>,
     ) -> Result<T, Error> {
-        self.read(|connection| connection.transaction(act))
+        self.read(|connection| match rehearsal::is_under_way() {
+            true => connection.step(act),
+            false => connection.transaction(act),
+        })
     }
 
     /// As [`Store::write`], unless that takes waiting for others that write: then it is left.
@@ -278,6 +317,9 @@ impl Store {
         &self,
         act: impl FnOnce(&mut Connection) -> Result<(), Error>,
     ) -> Result<(), Error> {
+        if rehearsal::is_under_way() {
+            return Ok(());
+        }
         self.read(|connection| {
             connection.set_waiting(false)?;
             let done = connection.transaction(act);

@@ -24,6 +24,7 @@ mod notices;
 mod people;
 mod places;
 mod raw;
+mod rehearsals;
 mod runs;
 mod schedules;
 mod secured;
