@@ -33,8 +33,10 @@ impl Service {
         object: impl FnOnce(Option<&T>) -> String,
         act: impl FnOnce() -> Result<T, Error>,
     ) -> Result<T, Error> {
-        let result = act();
+        let result = if caller.is_rehearsing { self.store.rehearse(act) } else { act() };
         let is_refused = match &result {
+            // Nothing was changed.
+            Ok(_) if caller.is_rehearsing => return result,
             Ok(_) => false,
             Err(
                 Error::NotGranted(_)

@@ -25,6 +25,8 @@ pub struct Caller {
     pub(crate) is_proved: bool,
     pub(crate) grants: Grants,
     pub(crate) origin: Origin,
+    /// Whether what they change is undone: a dry run.
+    pub(crate) is_rehearsing: bool,
 }
 
 impl Caller {
@@ -37,7 +39,7 @@ impl Caller {
     ) -> Self {
         let Membership { project, role, is_proved } = membership;
         let (name, person) = (person.name.clone(), Some(person.id));
-        Self { name, person, project, role, is_proved, grants, origin }
+        Self { name, person, project, role, is_proved, grants, origin, is_rehearsing: false }
     }
 
     /// Someone who opens the store directly: they may do everything in a project.
@@ -50,7 +52,14 @@ impl Caller {
             is_proved: true,
             grants: Grants::ALL,
             origin: Origin::default(),
+            is_rehearsing: false,
         }
+    }
+
+    /// The same caller, for a dry run: what they ask is checked and answered as otherwise, and what it changes in the store is
+    /// undone before the answer. For use cases that change nothing but the store, and whose changes are audited.
+    pub fn rehearsing(self) -> Self {
+        Self { is_rehearsing: true, ..self }
     }
 
     /// What they are called: datasets and jobs are theirs by it, and conversations that they held.

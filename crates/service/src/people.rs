@@ -63,6 +63,17 @@ impl Service {
         Ok(ended)
     }
 
+    /// Does `act` and undoes what it changed in the store: the dry run of a command that works on the store itself.
+    ///
+    /// # Errors
+    /// Those of `act`; the store cannot be reached.
+    pub fn rehearse<T, E: From<retort_store::Error>>(
+        &self,
+        act: impl FnOnce() -> Result<T, E>,
+    ) -> Result<T, E> {
+        self.store.rehearse(act)
+    }
+
     fn note_local(&self, action: Action, object: &str) -> Result<(), Error> {
         let entry = NewAudit {
             project: None,

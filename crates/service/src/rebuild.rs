@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use retort_engine::Sampling;
 use retort_model::bounds::EXPORTS_PER_PERSON;
 use retort_model::{Action, Grant, JobKind, ProjectRole, Scope};
-use retort_store::{Dataset, Rebuild, Without};
+use retort_store::{Dataset, Job, Rebuild, Without};
 use serde_json::{Map, Value};
 
 use crate::caller::Caller;
@@ -30,7 +30,7 @@ impl Service {
         which: impl Into<DatasetRef<'d>>,
         without: Without<'_>,
         keep: bool,
-    ) -> Result<i64, Error> {
+    ) -> Result<Job, Error> {
         let which = which.into();
         let what = match without {
             Without::Purged => "what was purged".to_owned(),
@@ -59,7 +59,8 @@ impl Service {
                 self.check_room(caller)?;
                 name = neighbour(&name, &self.store.dataset_names(&maker)?);
             }
-            self.submit_rebuild(&dataset, without, caller.person, (!keep, &name))
+            let job = self.submit_rebuild(&dataset, without, caller.person, (!keep, &name))?;
+            self.job(caller, job)
         })
     }
 

@@ -56,13 +56,21 @@ impl Service {
         self.remove_person(person, &person.name, origin)
     }
 
-    fn remove_person(&self, person: &Person, by: &str, origin: &Origin) -> Result<(), Error> {
-        let sole = self.store.solely_owned(person.id)?;
-        if let Some(project) = sole.first() {
-            return Err(Error::Conflict(format!(
+    /// Refuses to delete a person without whom a project has no owner.
+    ///
+    /// # Errors
+    /// There is such a project; those of the store.
+    pub fn check_removal(&self, person: &Person) -> Result<(), Error> {
+        match self.store.solely_owned(person.id)?.first() {
+            None => Ok(()),
+            Some(project) => Err(Error::Conflict(format!(
                 "the project `{project}` needs an owner: make someone else an owner first, or delete the project"
-            )));
+            ))),
         }
+    }
+
+    fn remove_person(&self, person: &Person, by: &str, origin: &Origin) -> Result<(), Error> {
+        self.check_removal(person)?;
         match self.store.delete_person(person.id, &person.name) {
             Err(retort_store::Error::LastOwner) => {
                 return Err(Error::Conflict("a project needs an owner".into()));

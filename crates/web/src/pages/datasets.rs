@@ -12,7 +12,7 @@ use retort_model::{DatasetName, Grant, JobKind, JobState};
 use retort_service::{Dataset, Error, Job, Service, Without, preview_package};
 use serde::Deserialize;
 
-use super::display::{bytes, count, moment, percent, purpose_name, quoted, sentence};
+use super::display::{bytes, count, moment, percent, purpose_name, quoted, sentence, several};
 use super::frame::{Frame, Nothing, Posted, Visit};
 use super::paging::Paging;
 use super::receipt::{Found, receipt};
@@ -343,8 +343,8 @@ async fn ask(State(app): State<App>, visit: Visit, Path(id): Path<i64>) -> Respo
                 frame,
                 question: format!("Delete {}?", dataset.name),
                 text: format!(
-                    "{} records, {}, by {}. This permanently deletes the dataset and its files. The conversations and runs stay.",
-                    count(dataset.records),
+                    "{}, {}, by {}. This permanently deletes the dataset and its files. The conversations and runs stay.",
+                    several(dataset.records, "record"),
                     bytes(dataset.bytes),
                     dataset.creator
                 ),
@@ -453,7 +453,7 @@ async fn rebuild(
         service.rebuild_dataset(&visit.caller, id, without, asked.keep)
     });
     match submitted.await {
-        Ok(job) => see_other(&format!("/exports/{job}"), None),
+        Ok(job) => see_other(&format!("/exports/{}", job.id), None),
         Err(problem) => trouble(&problem),
     }
 }
