@@ -8,6 +8,7 @@ mod contract;
 mod conversations;
 mod datasets;
 pub mod documents;
+mod dry_run;
 mod erasures;
 mod events;
 mod exports;

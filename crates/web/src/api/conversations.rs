@@ -12,6 +12,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::answer::Answer;
+use super::dry_run::DryRun;
 use super::idempotency::{IdempotencyKey, key_of, once};
 use super::intake::{self, Intake};
 use super::line::{Around, WriteLine, no_line, with_line};
@@ -135,11 +136,12 @@ async fn import_conversations(
 }
 
 /// Change many conversations
-#[utoipa::path(post, path = "/conversations/change", tag = "conversations", request_body = wire::ChangeMany,
+#[utoipa::path(post, path = "/conversations/change", tag = "conversations", params(DryRun), request_body = wire::ChangeMany,
     responses((status = 200, body = wire::Changed)))]
 async fn change_conversations(
     State(app): State<App>,
     ProjectCaller(caller): ProjectCaller,
+    Params(dry_run): Params<DryRun>,
     Json(asked): Json<wire::ChangeMany>,
 ) -> Answer<wire::Changed> {
     let selection = asked.selection;
@@ -153,6 +155,7 @@ async fn change_conversations(
         check_purge(&caller, &selection.ids)?;
     }
     let edits = edits(&asked.change, asked.purge)?;
+    let caller = dry_run.of(caller);
     let changed = app
         .call(move |service| {
             let mut most = 0;

@@ -12,6 +12,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::answer::{Answer, raw};
+use super::dry_run::DryRun;
 use super::idempotency::{IdempotencyKey, key_of, once};
 use super::paging::length;
 use super::query::Params;
@@ -112,24 +113,28 @@ async fn delete_dataset(
 /// Exports the same frozen items, without those that you name and those that were purged since. The new dataset belongs
 /// to the creator of the old one. Unless `keep` is set, it gets the name of the old one, which is deleted as soon as
 /// the new one is complete. Owners of the project can rebuild everyone's datasets.
-#[utoipa::path(post, path = "/datasets/{id}/rebuild", tag = "datasets", params(IdempotencyKey, ("id" = i64, Path)),
-    request_body = wire::Rebuild, responses((status = 202, body = wire::Job)))]
+#[utoipa::path(post, path = "/datasets/{id}/rebuild", tag = "datasets", params(IdempotencyKey, ("id" = i64, Path), DryRun),
+    request_body = wire::Rebuild,
+    responses((status = 202, body = wire::Job), (status = 200, body = wire::Job, description = "A dry run: the job that would be queued")))]
 async fn rebuild_dataset(
     State(app): State<App>,
     ProjectCaller(caller): ProjectCaller,
     Path(id): Path<i64>,
+    Params(dry_run): Params<DryRun>,
     headers: HeaderMap,
     Json(asked): Json<wire::Rebuild>,
 ) -> Result<Response, Problem> {
     let body = serde_json::to_vec(&asked).map_err(Problem::internal)?;
     let key = key_of(&headers, &[b"rebuild", id.to_string().as_bytes(), &body])?;
+    // The answer of a dry run is not the answer of the run.
+    let key = key.filter(|_| !dry_run.dry_run);
     asked.without()?;
-    let (asks, doing) = (caller.clone(), app.clone());
-    once(&app, (&caller, Grant::Export), key, StatusCode::ACCEPTED, move |_| async move {
+    let (asks, doing) = (dry_run.of(caller.clone()), app.clone());
+    let status = dry_run.status(StatusCode::ACCEPTED);
+    once(&app, (&caller, Grant::Export), key, status, move |_| async move {
         let job = doing.call(move |service| {
             let without = asked.without().unwrap_or_default();
-            let job = service.rebuild_dataset(&asks, id, without, asked.keep)?;
-            service.job(&asks, job)
+            service.rebuild_dataset(&asks, id, without, asked.keep)
         });
         Ok(wire::Job::from(&job.await?))
     })

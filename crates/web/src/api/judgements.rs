@@ -9,6 +9,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::answer::Answer;
+use super::dry_run::DryRun;
 use super::query::Params;
 use super::runs::{Of, source as source_of};
 use crate::app::App;
@@ -28,14 +29,16 @@ pub fn routes() -> OpenApiRouter<App> {
 ///
 /// CSV with a header, JSON Lines or a JSON list; each row has the id of a run or conversation (`ID#2` is its second answer),
 /// and any of `ground_truth`, `score`, `label`, `comment`, `corrected_answer` and `author`. Up to 16 MiB.
-#[utoipa::path(post, path = "/judgements", tag = "conversations",
+#[utoipa::path(post, path = "/judgements", tag = "conversations", params(DryRun),
     request_body(content((String = "text/csv"), (String = "application/x-ndjson"), (serde_json::Value = "application/json"))),
     responses((status = 200, body = wire::Judged)))]
 async fn import_judgements(
     State(app): State<App>,
     ProjectCaller(caller): ProjectCaller,
+    Params(dry_run): Params<DryRun>,
     request: Request,
 ) -> Answer<wire::Judged> {
+    let caller = dry_run.of(caller);
     refuse_multipart(request.headers())?;
     let body = whole_body(request, REQUEST_BYTES).await?;
     let report = app.call_with_body(body.len(), move |service| service.judge(&caller, &body[..]));

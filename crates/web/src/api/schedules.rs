@@ -8,6 +8,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::answer::Answer;
+use super::dry_run::DryRun;
 use super::query::Params;
 use crate::app::App;
 use crate::extract::{Json, Path};
@@ -53,16 +54,20 @@ async fn list_schedules(
 /// Add a schedule
 ///
 /// Its exports run as the person who added it, and contain what that person may see at the time.
-#[utoipa::path(post, path = "/schedules", tag = "schedules", request_body = wire::NewSchedule, responses((status = 201, body = wire::Schedule)))]
+#[utoipa::path(post, path = "/schedules", tag = "schedules", params(DryRun), request_body = wire::NewSchedule,
+    responses((status = 201, body = wire::Schedule), (status = 200, body = wire::Schedule, description = "A dry run")))]
 async fn add_schedule(
     State(app): State<App>,
     ProjectCaller(caller): ProjectCaller,
+    Params(dry_run): Params<DryRun>,
     Json(asked): Json<wire::NewSchedule>,
 ) -> Result<Response, Problem> {
     let now = app.call(|service| Ok(service.now())).await?;
     let plan = asked.plan.plan(now)?;
+    let caller = dry_run.of(caller);
     let made = app.call(move |service| service.add_schedule(&caller, &asked.name, plan)).await?;
-    Ok((StatusCode::CREATED, Json(wire::Schedule::from(&made))).into_response())
+    let status = dry_run.status(StatusCode::CREATED);
+    Ok((status, Json(wire::Schedule::from(&made))).into_response())
 }
 
 /// Return a schedule
@@ -79,17 +84,19 @@ async fn show_schedule(
 /// Change what a schedule exports, and when
 ///
 /// If it then exports something else, its next run exports everything again.
-#[utoipa::path(put, path = "/schedules/{id}", tag = "schedules", params(("id" = i64, Path)),
+#[utoipa::path(put, path = "/schedules/{id}", tag = "schedules", params(("id" = i64, Path), DryRun),
     request_body = wire::SchedulePlan,
     responses((status = 200, body = wire::Schedule)))]
 async fn edit_schedule(
     State(app): State<App>,
     ProjectCaller(caller): ProjectCaller,
     Path(id): Path<i64>,
+    Params(dry_run): Params<DryRun>,
     Json(asked): Json<wire::SchedulePlan>,
 ) -> Answer<wire::Schedule> {
     let now = app.call(|service| Ok(service.now())).await?;
     let plan = asked.plan(now)?;
+    let caller = dry_run.of(caller);
     let edited = app.call(move |service| service.edit_schedule(&caller, id, plan)).await?;
     Ok(Json(wire::Schedule::from(&edited)))
 }
@@ -106,37 +113,44 @@ async fn delete_schedule(
 }
 
 /// Pause a schedule
-#[utoipa::path(post, path = "/schedules/{id}/pause", tag = "schedules", params(("id" = i64, Path)), responses((status = 200, body = wire::Schedule)))]
+#[utoipa::path(post, path = "/schedules/{id}/pause", tag = "schedules", params(("id" = i64, Path), DryRun), responses((status = 200, body = wire::Schedule)))]
 async fn pause_schedule(
     State(app): State<App>,
     ProjectCaller(caller): ProjectCaller,
     Path(id): Path<i64>,
+    Params(dry_run): Params<DryRun>,
 ) -> Answer<wire::Schedule> {
+    let caller = dry_run.of(caller);
     let found = app.call(move |service| service.pause_schedule(&caller, id, true)).await?;
     Ok(Json(wire::Schedule::from(&found)))
 }
 
 /// Resume a schedule that was paused or disabled
-#[utoipa::path(post, path = "/schedules/{id}/resume", tag = "schedules", params(("id" = i64, Path)), responses((status = 200, body = wire::Schedule)))]
+#[utoipa::path(post, path = "/schedules/{id}/resume", tag = "schedules", params(("id" = i64, Path), DryRun), responses((status = 200, body = wire::Schedule)))]
 async fn resume_schedule(
     State(app): State<App>,
     ProjectCaller(caller): ProjectCaller,
     Path(id): Path<i64>,
+    Params(dry_run): Params<DryRun>,
 ) -> Answer<wire::Schedule> {
+    let caller = dry_run.of(caller);
     let found = app.call(move |service| service.pause_schedule(&caller, id, false)).await?;
     Ok(Json(wire::Schedule::from(&found)))
 }
 
 /// Run a schedule now
-#[utoipa::path(post, path = "/schedules/{id}/run", tag = "schedules", params(("id" = i64, Path)), responses((status = 202, body = wire::ScheduleRun)))]
+#[utoipa::path(post, path = "/schedules/{id}/run", tag = "schedules", params(("id" = i64, Path), DryRun),
+    responses((status = 202, body = wire::ScheduleRun), (status = 200, body = wire::ScheduleRun, description = "A dry run")))]
 async fn run_schedule(
     State(app): State<App>,
     ProjectCaller(caller): ProjectCaller,
     Path(id): Path<i64>,
+    Params(dry_run): Params<DryRun>,
 ) -> Result<Response, Problem> {
+    let caller = dry_run.of(caller);
     let job = app.call(move |service| service.run_schedule(&caller, id)).await?;
     let run = wire::ScheduleRun { job: job.as_ref().map(wire::Job::from) };
-    Ok((StatusCode::ACCEPTED, Json(run)).into_response())
+    Ok((dry_run.status(StatusCode::ACCEPTED), Json(run)).into_response())
 }
 
 /// List the last 50 runs of a schedule, newest first
