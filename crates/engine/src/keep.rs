@@ -26,10 +26,10 @@ use retort_model::bounds::FOLDER_DEPTH;
 use serde::{Deserialize, Serialize};
 
 pub use self::agents::agents;
-use self::draft::write_whole;
+use self::draft::{Mode, write_whole};
 pub use self::watched::Watched;
 use crate::disk::make_private_folder;
-use crate::error::Error;
+use crate::error::{Error, io_reason};
 use crate::source::sqlite::log_of;
 
 /// What was seen of each file at the last pass. Hidden, so that it is not read as a history.
@@ -100,8 +100,9 @@ impl State {
 pub struct Archive {
     folder: PathBuf,
     seen: BTreeMap<String, State>,
-    /// Held until it is dropped.
-    _lock: File,
+    mode: Mode,
+    /// Held until it is dropped; none in a dry run.
+    _lock: Option<File>,
 }
 
 impl Archive {
@@ -123,14 +124,19 @@ impl Archive {
             }
             Err(TryLockError::Error(error)) => return Err(fail(&folder, error)),
         }
-        let path = folder.join(SEEN);
-        let seen = match fs::read(&path) {
-            // If it is damaged, all files are read again; nothing is kept twice.
-            Ok(bytes) => serde_json::from_slice(&bytes).unwrap_or_default(),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => BTreeMap::new(),
-            Err(error) => return Err(fail(&path, error)),
-        };
-        Ok(Self { folder, seen, _lock: lock })
+        let seen = seen_in(&folder)?;
+        Ok(Self { folder, seen, mode: Mode::Write, _lock: Some(lock) })
+    }
+
+    /// Opens an archive for a dry run: a pass counts what it would keep, and writes nothing. There may be no archive yet.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn open_to_look(folder: &Path) -> Result<Self, Error> {
+        let fail = |source| Error::Keep { path: folder.to_owned(), source };
+        let folder = std::path::absolute(folder).map_err(fail)?;
+        let seen = seen_in(&folder)?;
+        Ok(Self { folder, seen, mode: Mode::Dry, _lock: None })
     }
 
     /// Where it is.
@@ -166,7 +172,7 @@ impl Archive {
                 pass.names.push(one.name.clone());
             }
         }
-        if self.seen != before {
+        if self.seen != before && self.mode == Mode::Write {
             let path = self.folder.join(SEEN);
             let text = serde_json::to_vec(&self.seen).unwrap_or_default();
             write_whole(&path, &text).map_err(|source| Error::Keep { path, source })?;
@@ -192,6 +198,9 @@ impl Archive {
             Ok(())
         }
         let mut sum = (0, 0);
+        if self.mode == Mode::Dry && !self.folder.exists() {
+            return Ok(sum);
+        }
         add(&self.folder, &mut sum).map_err(|error| Error::read(&self.folder, error))?;
         Ok(sum)
     }
@@ -226,16 +235,16 @@ impl Archive {
         }
         let kept = self.folder.join(format!("{name}.zst"));
         let added = match Kept::by_name(name) {
-            Some(Kept::Lines) => lines::add(path, &kept).map(|lines| {
+            Some(Kept::Lines) => lines::add(path, &kept, self.mode).map(|lines| {
                 pass.new_lines += lines;
                 lines > 0
             }),
-            Some(Kept::Rows) => rows::add(path, &self.folder.join(name)).map(|added| {
+            Some(Kept::Rows) => rows::add(path, &self.folder.join(name), self.mode).map(|added| {
                 pass.new_lines += added.rows;
                 pass.older_states += added.aside;
                 added.rows > 0
             }),
-            Some(Kept::Whole) => whole::add(path, &kept).map(|added| {
+            Some(Kept::Whole) => whole::add(path, &kept, self.mode).map(|added| {
                 pass.older_states += u64::from(added.keeps_older);
                 added.is_new
             }),
@@ -253,10 +262,21 @@ impl Archive {
             Err(error) => {
                 pass.failed += 1;
                 if pass.failures.len() < FAILURES {
-                    pass.failures.push(format!("{}: {error}", path.display()));
+                    pass.failures.push(format!("{}: {}", path.display(), io_reason(&error)));
                 }
             }
         }
+    }
+}
+
+/// What was seen of each file at the last pass over an archive.
+fn seen_in(archive: &Path) -> Result<BTreeMap<String, State>, Error> {
+    let path = archive.join(SEEN);
+    match fs::read(&path) {
+        // If it is damaged, all files are read again; nothing is kept twice.
+        Ok(bytes) => Ok(serde_json::from_slice(&bytes).unwrap_or_default()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(BTreeMap::new()),
+        Err(source) => Err(Error::Keep { path, source }),
     }
 }
 

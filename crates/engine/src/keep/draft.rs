@@ -16,11 +16,24 @@ const WINDOW_LOG: u32 = 23;
 /// A compressed file that replaces the one before it once it is finished.
 pub(super) struct Draft<'p> {
     path: &'p Path,
-    out: Encoder<'static, NamedTempFile>,
+    /// None in a dry run.
+    out: Option<Encoder<'static, NamedTempFile>>,
+}
+
+/// Whether anything is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mode {
+    /// New content is written.
+    Write,
+    /// New content is only counted.
+    Dry,
 }
 
 impl<'p> Draft<'p> {
-    pub(super) fn new(path: &'p Path) -> io::Result<Self> {
+    pub(super) fn new(path: &'p Path, mode: Mode) -> io::Result<Self> {
+        if mode == Mode::Dry {
+            return Ok(Self { path, out: None });
+        }
         let folder = path.parent().unwrap_or(Path::new("."));
         make_private_folder(folder)?;
         let file = tempfile::Builder::new().prefix(".new-").tempfile_in(folder)?;
@@ -28,15 +41,18 @@ impl<'p> Draft<'p> {
         out.long_distance_matching(true)?;
         out.window_log(WINDOW_LOG)?;
         out.include_checksum(true)?;
-        Ok(Self { path, out })
+        Ok(Self { path, out: Some(out) })
     }
 
     pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.out.write_all(bytes)
+        self.out.as_mut().map_or(Ok(()), |out| out.write_all(bytes))
     }
 
     pub(super) fn finish(self) -> io::Result<()> {
-        persist(self.out.finish()?, self.path)
+        match self.out {
+            Some(out) => persist(out.finish()?, self.path),
+            None => Ok(()),
+        }
     }
 }
 

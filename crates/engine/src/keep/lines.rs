@@ -7,12 +7,12 @@ use std::path::Path;
 
 use retort_json::RawJson;
 
-use super::draft::{Draft, kept, mark};
+use super::draft::{Draft, Mode, kept, mark};
 
 /// Adds the lines of a file that are not kept yet, and returns their number.
 ///
 /// A last line without a line end is taken only if it is whole JSON: a program may be writing it.
-pub(super) fn add(source: &Path, path: &Path) -> io::Result<u64> {
+pub(super) fn add(source: &Path, path: &Path, mode: Mode) -> io::Result<u64> {
     let mut counts: HashMap<[u8; 16], u32> = HashMap::new();
     if let Some(kept) = kept(path)? {
         each_line(kept, |line| {
@@ -28,7 +28,7 @@ pub(super) fn add(source: &Path, path: &Path) -> io::Result<u64> {
             _ => {
                 let draft = match &mut draft {
                     Some(draft) => draft,
-                    None => draft.insert(continued(path)?),
+                    None => draft.insert(continued(path, mode)?),
                 };
                 draft.write(line)?;
                 draft.write(b"\n")?;
@@ -44,8 +44,8 @@ pub(super) fn add(source: &Path, path: &Path) -> io::Result<u64> {
 }
 
 /// A draft that begins with what is kept.
-fn continued(path: &Path) -> io::Result<Draft<'_>> {
-    let mut draft = Draft::new(path)?;
+fn continued(path: &Path, mode: Mode) -> io::Result<Draft<'_>> {
+    let mut draft = Draft::new(path, mode)?;
     if let Some(kept) = kept(path)? {
         each_line(kept, |line| {
             draft.write(line)?;

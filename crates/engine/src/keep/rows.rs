@@ -8,7 +8,7 @@ use std::path::Path;
 use retort_json::{Parser, RawJson};
 use rusqlite::{Connection, OptionalExtension, ToSql};
 
-use super::draft::{Draft, kept, mark};
+use super::draft::{Draft, Mode, kept, mark};
 use crate::source::sqlite::{Database, KnownTable};
 
 /// Prefix of the files with older states. They are hidden, so they are read only when named explicitly.
@@ -32,18 +32,18 @@ pub(super) struct Added {
 }
 
 /// Keeps the rows of a database in a folder.
-pub(super) fn add(source: &Path, folder: &Path) -> io::Result<Added> {
+pub(super) fn add(source: &Path, folder: &Path, mode: Mode) -> io::Result<Added> {
     let Some(database) = Database::open(source)? else { return Ok(Added::default()) };
     let mut added = Added::default();
     for table in database.tables() {
-        let of_table = add_table(&table, folder)?;
+        let of_table = add_table(&table, folder, mode)?;
         added.rows += of_table.rows;
         added.aside += of_table.aside;
     }
     Ok(added)
 }
 
-fn add_table(table: &KnownTable<'_>, folder: &Path) -> io::Result<Added> {
+fn add_table(table: &KnownTable<'_>, folder: &Path, mode: Mode) -> io::Result<Added> {
     let states = States::new()?;
     table.rows(&mut |row| states.is(key_of(table.key(), &row), mark(row.as_bytes())))?;
     let path = folder.join(format!("{}.jsonl.zst", file_of(table.name())));
@@ -52,13 +52,13 @@ fn add_table(table: &KnownTable<'_>, folder: &Path) -> io::Result<Added> {
     if !states.has_new()? {
         return Ok(added);
     }
-    let mut draft = Draft::new(&path)?;
+    let mut draft = Draft::new(&path, mode)?;
     each_line(&path, |line| match states.of(key_of(table.key(), line))? {
         Some(State::Changed(_)) => Ok(()),
         _ => write(&mut draft, line),
     })?;
     let aside_path = folder.join(format!("{ASIDE}{}.jsonl.zst", file_of(table.name())));
-    let mut aside = Aside::new(&aside_path, &states);
+    let mut aside = Aside::new(&aside_path, &states, mode);
     table.rows(&mut |row| {
         match states.of(key_of(table.key(), &row))? {
             Some(State::Same) => return Ok(()),
@@ -185,13 +185,14 @@ fn write(draft: &mut Draft<'_>, line: &str) -> io::Result<()> {
 struct Aside<'a> {
     path: &'a Path,
     states: &'a States,
+    mode: Mode,
     draft: Option<Draft<'a>>,
     count: u64,
 }
 
 impl<'a> Aside<'a> {
-    fn new(path: &'a Path, states: &'a States) -> Self {
-        Self { path, states, draft: None, count: 0 }
+    fn new(path: &'a Path, states: &'a States, mode: Mode) -> Self {
+        Self { path, states, mode, draft: None, count: 0 }
     }
 
     /// Adds a state, if it is not there.
@@ -199,7 +200,7 @@ impl<'a> Aside<'a> {
         let draft = match &mut self.draft {
             Some(draft) => draft,
             None => {
-                let mut draft = Draft::new(self.path)?;
+                let mut draft = Draft::new(self.path, self.mode)?;
                 each_line(self.path, |line| {
                     is_first(self.states, line)?;
                     write(&mut draft, line)

@@ -22,8 +22,15 @@ pub struct Watched {
 
 impl Watched {
     /// A folder, kept under its name and a hash of its path, as other folders may have the same name.
+    ///
+    /// # Errors
+    /// There is no such folder, or it is a file.
     pub fn folder(folder: &Path) -> io::Result<Self> {
         let folder = folder.canonicalize()?;
+        if !folder.is_dir() {
+            let why = "it is a file; name the folder that contains it";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+        }
         let name = folder.file_name().map_or("folder".into(), |name| name.to_string_lossy());
         let mark = hex(&Sha256::digest(folder.as_os_str().as_encoded_bytes()));
         let name =

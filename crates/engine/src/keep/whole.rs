@@ -9,7 +9,7 @@ use retort_json::{Parser, Text};
 use retort_model::Time;
 use retort_model::bounds::ITEM_BYTES;
 
-use super::draft::{Draft, kept, mark};
+use super::draft::{Draft, Mode, kept, mark};
 
 /// What became of a file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -21,7 +21,7 @@ pub(super) struct Added {
 }
 
 /// Keeps the state of a file.
-pub(super) fn add(source: &Path, path: &Path) -> io::Result<Added> {
+pub(super) fn add(source: &Path, path: &Path, mode: Mode) -> io::Result<Added> {
     let bytes = fs::metadata(source)?.len();
     if bytes > ITEM_BYTES as u64 {
         let why = format!("it has {} MiB; at most {} MiB are kept", bytes >> 20, ITEM_BYTES >> 20);
@@ -43,10 +43,10 @@ pub(super) fn add(source: &Path, path: &Path) -> io::Result<Added> {
         return Ok(Added::default());
     }
     let says_less = before.as_ref().is_some_and(|before| !says_all(&new, before));
-    if says_less {
+    if says_less && mode == Mode::Write {
         fs::rename(path, older(path))?;
     }
-    let mut draft = Draft::new(path)?;
+    let mut draft = Draft::new(path, mode)?;
     draft.write(&new)?;
     draft.finish()?;
     Ok(Added { is_new: true, keeps_older: says_less })
