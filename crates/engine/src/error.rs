@@ -137,6 +137,9 @@ pub enum Error {
 pub fn io_reason(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::NotFound => "there is no such file or folder".into(),
+        io::ErrorKind::IsADirectory => "it is a folder".into(),
+        io::ErrorKind::NotADirectory => "part of the path is a file, not a folder".into(),
+        io::ErrorKind::PermissionDenied => "permission denied".into(),
         _ => {
             let text = error.to_string();
             let number = error.raw_os_error().map(|number| format!(" (os error {number})"));

@@ -14,6 +14,7 @@ use serde_json::Value;
 use crate::compression::Compression;
 use crate::decontaminate::DecontaminateOptions;
 use crate::dedup::Dedup;
+use crate::error::io_reason;
 use crate::measure::MeasureOptions;
 use crate::option::{ExportOption, InReceipt, Values};
 use crate::options::{EVALUATION, FOR, OPTIONS, REDACT, REDACT_RULES, data_format, file_format};
@@ -90,7 +91,8 @@ impl ExportOptions {
     pub fn with_files(self, name: &str, text: &str) -> Result<Self, String> {
         if matches!(known(name)?.values, Values::File) {
             let read = std::fs::read_to_string(text);
-            return self.with(name, &read.map_err(|error| format!("cannot read {text}: {error}"))?);
+            let read = read.map_err(|error| format!("cannot read `{text}`: {}", io_reason(&error)));
+            return self.with(name, &read?);
         }
         if name != REDACT {
             return self.with(name, text);

@@ -3,7 +3,7 @@
 //! folder, which then has the files of each.
 
 use std::collections::BTreeMap;
-use std::io::{BufReader, Read, Write};
+use std::io::{self, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -293,8 +293,14 @@ impl Parts {
     /// Reads what a folder has.
     pub fn open(folder: &Path) -> Result<Self, Error> {
         let not_a_part = |reason: String| Error::NotAPart { path: folder.to_owned(), reason };
-        let text = std::fs::read_to_string(folder.join(PART))
-            .map_err(|error| not_a_part(format!("cannot read `{PART}`: {}", io_reason(&error))))?;
+        folder.metadata().map_err(|error| Error::read(folder, error))?;
+        let text =
+            std::fs::read_to_string(folder.join(PART)).map_err(|error| match error.kind() {
+                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
+                    not_a_part(format!("it has no `{PART}`, which `retort convert --part` writes"))
+                }
+                _ => not_a_part(format!("cannot read `{PART}`: {}", io_reason(&error))),
+            })?;
         serde_json::from_str(&text).map_err(|error| not_a_part(format!("`{PART}`: {error}")))
     }
 
@@ -369,7 +375,7 @@ impl<'s> KeptFiles<'s> {
     }
 }
 
-fn sorting(source: std::io::Error) -> Error {
+fn sorting(source: io::Error) -> Error {
     Error::Failed { what: "the items of the part", source }
 }
 
@@ -400,13 +406,13 @@ struct RepeatsHead {
 }
 
 /// Begins a file of verdicts on the items of all parts, from which a part can be made again.
-pub fn begin_repeats(plan: &KeptPlan, parts: u32, out: &mut impl Write) -> std::io::Result<()> {
+pub fn begin_repeats(plan: &KeptPlan, parts: u32, out: &mut impl Write) -> io::Result<()> {
     let head = RepeatsHead { plan_sha256: plan.sha256(), parts };
     write_row(&serde_json::to_vec(&head)?, out)
 }
 
 /// Writes the verdict on an item of a part.
-pub fn write_repeat(number: u32, verdict: &[u8], out: &mut impl Write) -> std::io::Result<()> {
+pub fn write_repeat(number: u32, verdict: &[u8], out: &mut impl Write) -> io::Result<()> {
     write_row(&[&number.to_be_bytes(), verdict].concat(), out)
 }
 

@@ -22,6 +22,7 @@ use retort_redact::{Named, Recogniser, RecogniserProgram};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
+use crate::error::io_reason;
 use crate::storage::hex;
 
 /// How long a process may take for its first answer beyond the time for one text: it may have to load a model.
@@ -240,7 +241,8 @@ fn hash_of(command: &[String]) -> Result<String, String> {
     for part in command {
         let path = Path::new(part);
         if path.is_file() {
-            hash_file(path, &mut hasher).map_err(|error| format!("cannot read {part}: {error}"))?;
+            hash_file(path, &mut hasher)
+                .map_err(|error| format!("cannot read `{part}`: {}", io_reason(&error)))?;
         } else {
             hasher.update((part.len() as u64).to_be_bytes());
             hasher.update(part);
@@ -288,7 +290,8 @@ impl Running {
                 begun.env_remove(name);
             }
         }
-        let mut child = begun.spawn().map_err(|error| format!("cannot be started: {error}"))?;
+        let mut child =
+            begun.spawn().map_err(|error| format!("cannot be started: {}", io_reason(&error)))?;
         let (Some(mut input), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
             return Err("has no input and output".into());
         };
@@ -381,7 +384,7 @@ fn read_answers(output: ChildStdout, answers: &SyncSender<Result<Vec<u8>, String
                 Err(format!("gave an answer of more than {} MiB", ANSWER_BYTES >> 20))
             }
             Ok(_) => Ok(line),
-            Err(error) => Err(format!("cannot be read from: {error}")),
+            Err(error) => Err(format!("cannot be read from: {}", io_reason(&error))),
         };
         let is_last = answer.is_err();
         if answers.send(answer).is_err() || is_last {

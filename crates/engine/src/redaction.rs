@@ -9,7 +9,7 @@ use retort_redact::{
     Action, Found, Key, OwnRules, Recogniser, Redactor, RuleSets, Settings, is_rules_file,
 };
 
-use crate::error::Error;
+use crate::error::{Error, io_reason};
 use crate::recogniser::Programs;
 
 /// The redaction of a dataset. Without rules, there is none.
@@ -176,7 +176,7 @@ pub fn read_rules(value: &str) -> Result<(String, Option<String>), String> {
         }
         let path = name.trim();
         let read = std::fs::read_to_string(path)
-            .map_err(|error| format!("cannot read {path}: {error}"))?;
+            .map_err(|error| format!("cannot read `{path}`: {}", io_reason(&error)))?;
         OwnRules::parse(&read).map_err(|why| format!("{path}: {why}"))?;
         if text.replace(read).is_some() {
             return Err("there can be one file of rules; put all of them into one".into());

@@ -29,7 +29,7 @@ use super::open::{Opener, Start, StreamInfo, temporary, to_temporary_file};
 use super::sqlite::{LOG, is_log, log_of};
 use super::stream::PassedOver;
 use super::workbook::WORKBOOK;
-use crate::error::Error;
+use crate::error::{Error, io_reason};
 
 /// Files that Retort writes beside the data of a package: no histories.
 const PACKAGE_FILES: [&str; 7] = [CARD, DATASET_INFO, EXTRA, FINDINGS, IDS, MANIFEST, REJECTS];
@@ -145,7 +145,8 @@ impl Opener<'_> {
             let mut entry = match entry {
                 Ok(entry) => entry,
                 Err(error) => {
-                    let why = format!("the rest of the archive cannot be read: {error}");
+                    let why =
+                        format!("the rest of the archive cannot be read: {}", io_reason(&error));
                     if !self.refuse(place, Refusal::Damaged, why)? {
                         return Ok(false);
                     }

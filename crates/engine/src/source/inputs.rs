@@ -19,7 +19,7 @@ use super::bytes::Budget;
 use super::open::{Expected, Opener, StreamInfo, expected_by_name};
 use super::stream::{PassedOver, ReadOptions, SourceName, Stream, Wanted};
 use crate::disk::temporary_file;
-use crate::error::Error;
+use crate::error::{Error, io_reason};
 
 /// Something to read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -266,7 +266,7 @@ impl Inputs {
             Err(error) => {
                 let label = prefix.trim_end_matches('/');
                 let label = if label.is_empty() { folder.to_string_lossy() } else { label.into() };
-                let why = format!("the folder cannot be listed: {error}");
+                let why = format!("the folder cannot be listed: {}", io_reason(&error));
                 return self.push(From::Unreadable(why), label.into_owned(), Expected::Named, 0);
             }
         };

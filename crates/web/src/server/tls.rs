@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use retort_service::io_reason;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::ring;
@@ -85,7 +86,7 @@ fn of_pem(what: &'static str, path: &Path, error: &pem::Error) -> TlsError {
     let path = path.to_owned();
     match error {
         pem::Error::NoItemsFound => TlsError::Missing { what, path },
-        pem::Error::Io(error) => TlsError::Read { what, path, reason: error.to_string() },
+        pem::Error::Io(error) => TlsError::Read { what, path, reason: io_reason(error) },
         error => TlsError::Read { what, path, reason: error.to_string() },
     }
 }
