@@ -146,7 +146,7 @@ fn is_format(character: char) -> bool {
 pub fn title(record: &Value<'_>) -> String {
     let text = |key: &str| record.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());
     let parts = [
-        text("conversation_id").or(text("convo_id")).or(text("id")),
+        text("conversation_id").or(text("convo_id")).or(text("id")).or(text("request_id")),
         text("data_source"),
         text("model"),
     ];
