@@ -8,7 +8,7 @@ use std::sync::atomic::AtomicBool;
 
 use clap::Args;
 use retort_formats::package::Finding;
-use retort_service::{About, Diff, Package, ReceiptChange, diff};
+use retort_service::{About, Diff, Package, ReceiptChange, diff, io_reason};
 
 use super::{Failure, print_json, stop_flag};
 use crate::display::{count, one_line};
@@ -72,10 +72,9 @@ impl Showing {
         stopped: &AtomicBool,
     ) -> Result<ExitCode, Failure> {
         let mut list = match &self.list {
-            Some(path) => Some(BufWriter::new(
-                File::create(path)
-                    .map_err(|error| format!("cannot write `{}`: {error}", path.display()))?,
-            )),
+            Some(path) => Some(BufWriter::new(File::create(path).map_err(|error| {
+                format!("cannot write `{}`: {}", path.display(), io_reason(&error))
+            })?)),
             None => None,
         };
         let found = diff(before, after, u64::MAX, stopped, &mut |one| {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
-use retort_service::{SecretKey, sign_package, statement_path};
+use retort_service::{SecretKey, io_reason, sign_package, statement_path};
 
 use super::Failure;
 
@@ -48,9 +48,9 @@ impl Sign {
             let hint = if self.force { "" } else { "; `--force` replaces it" };
             match error.kind() {
                 std::io::ErrorKind::AlreadyExists => {
-                    format!("{} already exists{hint}", output.display())
+                    format!("`{}` already exists{hint}", output.display())
                 }
-                _ => format!("cannot write {}: {error}", output.display()),
+                _ => format!("cannot write `{}`: {}", output.display(), io_reason(&error)),
             }
         })?;
         eprintln!("signed by {}: {}", key.public().id(), output.display());

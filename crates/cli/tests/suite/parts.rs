@@ -184,7 +184,7 @@ fn what_cannot_be_merged_is_refused_by_name() {
     merge(&["p1", "p2", "p3", "other"], "differ in dataset");
     part("1/2", "half", &[]);
     merge(&["p1", "half"], "differ in number of parts");
-    merge(&["in"], "`in` is not a complete part of an export: cannot read `part.json`");
+    merge(&["in"], "`in` is not a complete part of an export: it has no `part.json`");
     // The same part of the same plan, but an input changed: nothing but its bytes tells.
     let text = chats(8000);
     place.file("in/a.jsonl", text.replacen("answer", "ANSWER", 1));
