@@ -8,7 +8,7 @@ use clap::builder::{NonEmptyStringValueParser, PossibleValuesParser, TypedValueP
 use retort_formats::import;
 use retort_formats::import::ImportFormat;
 use retort_model::{ConversationFilter, DatasetName, Filter, Status, Time, bounds};
-use retort_service::{Clock, ConvertPlan, ExportOptions, Input, ListOrder, ReadOptions};
+use retort_service::{Clock, ConvertPlan, ExportOptions, Input, ListOrder, ReadOptions, io_reason};
 
 use crate::changing::How;
 use crate::commands::{Failure, misuse};
@@ -23,7 +23,7 @@ pub struct InputArgs {
     pub inputs: Vec<PathBuf>,
 
     /// Import format [default: detected from the content].
-    #[arg(long, value_name = "FORMAT", value_parser = PossibleValuesParser::new(import::FORMATS.iter().map(|f| f.name())))]
+    #[arg(long, value_name = "FORMAT", value_parser = PossibleValuesParser::new(import_formats()))]
     from: Option<String>,
 
     /// Read the inputs with a mapping: a TOML file that says where the fields are (see docs/mapping.md).
@@ -54,6 +54,14 @@ pub struct RedactKey {
     pub redact_key: Option<PathBuf>,
 }
 
+/// Whether to only check what a command would do.
+#[derive(Args, Clone, Copy)]
+pub struct DryRunArgs {
+    /// Only show what would change.
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
 /// Conversations to change: by id, by a filter, or all.
 #[derive(Args)]
 pub struct Choosing {
@@ -68,9 +76,8 @@ pub struct Choosing {
     #[arg(long, conflicts_with = "conversations")]
     all: bool,
 
-    /// Only show what would change.
-    #[arg(long)]
-    dry_run: bool,
+    #[command(flatten)]
+    dry: DryRunArgs,
 
     /// Print the counts as JSON.
     #[arg(long)]
@@ -130,9 +137,19 @@ impl InputArgs {
     }
 }
 
+/// The names of the import formats, in the order of the alphabet.
+fn import_formats() -> Vec<&'static str> {
+    let mut names: Vec<_> = import::FORMATS.iter().map(|format| format.name()).collect();
+    names.sort_unstable();
+    names
+}
+
 /// Reads a mapping from its file.
 fn mapping(path: &str) -> Result<&'static dyn ImportFormat, String> {
-    let text = std::fs::read_to_string(path).map_err(|error| error.to_string())?;
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        let why = io_reason(&error);
+        format!("cannot read the file: {why}; `retort inspect INPUT --suggest-map` prints a draft")
+    })?;
     let mapping: import::Mapping = toml::from_str(&text).map_err(|error| error.to_string())?;
     mapping.into_format()
 }
@@ -140,7 +157,7 @@ fn mapping(path: &str) -> Result<&'static dyn ImportFormat, String> {
 impl Choosing {
     /// Whether to change anything, and how to report it.
     pub fn how(&self) -> How {
-        How { is_dry: self.dry_run, is_json: self.json }
+        How { is_dry: self.dry.dry_run, is_json: self.json }
     }
 
     /// The selected conversations. Without `--status`, ids select conversations of any status, and a filter those of

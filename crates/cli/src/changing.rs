@@ -7,7 +7,7 @@ use retort_service::Edit;
 use serde_json::json;
 
 use crate::client::Client;
-use crate::commands::{Failure, print};
+use crate::commands::{Failure, print, print_json};
 use crate::display::{count, several};
 
 /// Whether to change anything, and how to report it.
@@ -34,9 +34,10 @@ pub fn change(
     how: How,
 ) -> Result<ExitCode, Failure> {
     let meant = known(client, selection)?;
-    let changed = if how.is_dry { 0 } else { client.edit(selection, edit)? };
-    if how.is_dry {
-        return tell_dry(meant, "conversation", how.is_json);
+    let changed = client.edit(selection, edit, how.is_dry)?;
+    if how.is_dry && how.is_json {
+        print(json!({"changed": 0, "meant": meant, "would_change": changed, "dry_run": true}))?;
+        return Ok(ExitCode::SUCCESS);
     }
     if how.is_json {
         print(json!({"changed": changed, "meant": meant}))?;
@@ -46,25 +47,67 @@ pub fn change(
         eprintln!("no conversation matches; nothing was changed");
         return Ok(ExitCode::SUCCESS);
     }
-    let (done, next) = match edit {
-        Edit::Title(_) => ("retitled", ""),
-        Edit::Tags { .. } => ("changed", ""),
-        Edit::Favorite(true) => ("marked", ""),
-        Edit::Favorite(false) => ("unmarked", ""),
-        Edit::Delete => ("deleted", "; `retort restore` restores them"),
-        Edit::Restore => ("restored", ""),
-        Edit::Purge => ("purged", ""),
+    let (verb, done, next) = match edit {
+        Edit::Title(_) => ("retitle", "retitled", ""),
+        Edit::Tags { .. } => ("change", "changed", ""),
+        Edit::Favorite(true) => ("mark", "marked", ""),
+        Edit::Favorite(false) => ("unmark", "unmarked", ""),
+        Edit::Delete => ("delete", "deleted", "; `retort restore` restores them"),
+        Edit::Restore => ("restore", "restored", ""),
+        Edit::Purge => ("purge", "purged", ""),
     };
+    if how.is_dry {
+        tell_would(&format!("{verb} {} of {}", count(changed), several(meant, "conversation")));
+        return Ok(ExitCode::SUCCESS);
+    }
     let next = if changed == 0 { "" } else { next };
     eprintln!("{done} {} of {}{next}", count(changed), several(meant, "conversation"));
     Ok(ExitCode::SUCCESS)
 }
 
-/// Says how many items a command would change, and that it changed none.
-pub fn tell_dry(meant: u64, noun: &str, is_json: bool) -> Result<ExitCode, Failure> {
+/// Says what a command would do to how many items, and that it changed none.
+pub fn tell_dry(verb: &str, meant: u64, noun: &str, is_json: bool) -> Result<ExitCode, Failure> {
     match is_json {
         true => print(json!({"changed": 0, "meant": meant, "dry_run": true}))?,
-        false => eprintln!("{} selected; nothing was changed (`--dry-run`)", several(meant, noun)),
+        false => tell_would(&format!("{verb} {}", several(meant, noun))),
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Begins the report of a dry run that is the report of the run.
+pub const NOTHING_CHANGED: &str = "nothing was changed; this is what would happen:";
+
+/// Ends a dry run: says what would be done.
+pub fn tell_would(what: &str) {
+    eprintln!("would {what}; nothing was changed (`--dry-run`)");
+}
+
+/// Reports one change in words, or as JSON: what `would` be done in a dry run, else what was `done`.
+pub fn report(
+    (is_json, is_dry): (bool, bool),
+    change: &impl serde::Serialize,
+    would: &str,
+    done: &str,
+) -> Result<(), Failure> {
+    match (is_json, is_dry) {
+        (true, true) => print_dry(change),
+        (true, false) => print_json(change),
+        (false, true) => {
+            tell_would(would);
+            Ok(())
+        }
+        (false, false) => {
+            eprintln!("{done}");
+            Ok(())
+        }
+    }
+}
+
+/// Prints what a dry run found, as the real run would have printed it, and marks it as such.
+pub fn print_dry(found: &impl serde::Serialize) -> Result<(), Failure> {
+    let mut found = serde_json::to_value(found)?;
+    if let Some(fields) = found.as_object_mut() {
+        fields.insert("dry_run".into(), true.into());
+    }
+    print_json(&found)
 }

@@ -94,7 +94,7 @@ type Query<'q> = Vec<(&'q str, String)>;
 
 impl Client {
     pub fn new(reached: Reached) -> Result<Self, Failure> {
-        let base = checked(&reached.url, reached.insecure)?;
+        let base = check_address(&reached.url, reached.insecure)?;
         let mut token = HeaderValue::try_from(format!("Bearer {}", reached.token))
             .map_err(|_| "the token contains characters that no token can have")?;
         token.set_sensitive(true);
@@ -324,12 +324,14 @@ async fn until(stopped: &AtomicBool) {
     }
 }
 
-/// The address of a server that a token may be sent to.
-fn checked(text: &str, insecure: bool) -> Result<Url, Failure> {
+/// The address of a server, if a token may be sent to it.
+///
+/// # Errors
+/// It is not the address of a server, or the token would be sent unencrypted over the network.
+pub fn check_address(text: &str, insecure: bool) -> Result<Url, Failure> {
     const EXAMPLE: &str = "write it like `https://retort.example.org`";
-    let url = Url::parse(text).map_err(|error| {
-        misuse(format!("`{text}` is not the address of a server ({error}); {EXAMPLE}"))
-    })?;
+    let url = Url::parse(text)
+        .map_err(|_| misuse(format!("`{text}` is not the address of a server; {EXAMPLE}")))?;
     if !url.username().is_empty() || url.password().is_some() {
         return Err(misuse(
             "the server's address must not contain a name or a password; use a token instead",
@@ -366,16 +368,19 @@ mod tests {
         for url in
             ["https://a.org", "http://127.0.0.1:1", "http://[::1]:80/", "http://localhost/retort"]
         {
-            assert!(checked(url, false).is_ok(), "{url}");
+            assert!(check_address(url, false).is_ok(), "{url}");
         }
         for url in
             ["http://a.org", "http://10.0.0.1", "http://127.0.0.1.a.org", "http://localhost.a.org"]
         {
-            assert!(checked(url, false).unwrap_err().to_string().contains("--insecure"), "{url}");
-            assert!(checked(url, true).is_ok(), "{url}");
+            assert!(
+                check_address(url, false).unwrap_err().to_string().contains("--insecure"),
+                "{url}"
+            );
+            assert!(check_address(url, true).is_ok(), "{url}");
         }
         for url in ["ftp://a.org", "a.org", "https://a:b@a.org", "https://a.org?x=1"] {
-            assert!(checked(url, true).is_err(), "{url}");
+            assert!(check_address(url, true).is_err(), "{url}");
         }
     }
 

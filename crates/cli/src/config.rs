@@ -7,17 +7,17 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use clap::Args;
+use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
 use retort_formats::schemas::{FileSchema, of_type};
 use retort_model::{Time, bounds};
 use retort_service::{
-    Caller, Clock, DestinationSettings, EngineError, Quotas, RecogniserProgram, Retention, Service,
-    Settings, threads,
+    Caller, Clock, DestinationSettings, EngineError, Project, Quotas, RecogniserProgram, Retention,
+    Service, Settings, threads,
 };
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use crate::client::{Client, Opened, Reached};
+use crate::client::{Client, Opened, Reached, check_address};
 use crate::commands::{Failure, misuse};
 
 /// Requests of one caller in a minute, unless said otherwise.
@@ -26,10 +26,11 @@ pub const REQUESTS_PER_MINUTE: u32 = 3_000;
 /// Where the server listens, unless said otherwise.
 pub const LISTEN: &str = "127.0.0.1:8610";
 
-/// Where things are kept. `REMOTE` says whether a server can do the command as well.
+/// Where things are kept. `REMOTE` says whether a server can do the command as well, and `IN_PROJECT` whether the command is
+/// about one project.
 #[derive(Args, Clone, Default)]
 #[command(next_help_heading = "Store")]
-pub struct StoreArgs<const REMOTE: bool = true> {
+pub struct StoreArgs<const REMOTE: bool = true, const IN_PROJECT: bool = true> {
     /// Configuration file [default: retort/config.toml in your configuration folder].
     #[arg(long, global = true, value_name = "FILE", env = "RETORT_CONFIG")]
     config: Option<PathBuf>,
@@ -46,12 +47,40 @@ pub struct StoreArgs<const REMOTE: bool = true> {
     #[arg(long, global = true, value_name = "FOLDER", env = "RETORT_DATA")]
     data: Option<PathBuf>,
 
-    /// Name of the project.
-    #[arg(long, global = true, value_name = "NAME", env = "RETORT_PROJECT")]
-    project: Option<String>,
+    #[command(flatten)]
+    project: ProjectArgs<IN_PROJECT>,
 
     #[command(flatten)]
     reaching: ServerArgs<REMOTE>,
+}
+
+/// The project, if the command is about one; otherwise there is no such option.
+#[derive(Clone, Default)]
+struct ProjectArgs<const SHOWN: bool>(Option<String>);
+
+impl<const SHOWN: bool> Args for ProjectArgs<SHOWN> {
+    fn augment_args(command: Command) -> Command {
+        if !SHOWN {
+            return command;
+        }
+        let project = Arg::new("project").long("project").global(true).value_name("NAME");
+        command.arg(project.env(PROJECT_VARIABLE).help("Name of the project"))
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+impl<const SHOWN: bool> FromArgMatches for ProjectArgs<SHOWN> {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        Ok(Self(if SHOWN { matches.get_one("project").cloned() } else { None }))
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
 }
 
 /// The server that is asked instead of a store that lies here.
@@ -181,6 +210,9 @@ pub const SCHEMA: FileSchema = FileSchema {
 /// The project of a store that nobody told otherwise.
 const PROJECT: &str = "default";
 
+/// The variable that names the project.
+const PROJECT_VARIABLE: &str = "RETORT_PROJECT";
+
 /// How long a worker may be silent before another takes its job.
 const LEASE_SECONDS: u64 = 30;
 
@@ -238,7 +270,7 @@ fn chance() -> u64 {
     std::hash::RandomState::new().build_hasher().finish()
 }
 
-impl<const REMOTE: bool> StoreArgs<REMOTE> {
+impl<const REMOTE: bool, const IN_PROJECT: bool> StoreArgs<REMOTE, IN_PROJECT> {
     fn file(&self) -> Result<Config, Failure> {
         let path = match &self.config {
             Some(path) => path.clone(),
@@ -326,7 +358,7 @@ impl<const REMOTE: bool> StoreArgs<REMOTE> {
             signing_key: config.signing_key,
             destinations: config.destinations.into_iter().map(named_destination).collect(),
         };
-        let project = self.project.clone().or(config.project).unwrap_or_else(|| PROJECT.into());
+        let project = self.project.0.clone().or(config.project).unwrap_or_else(|| PROJECT.into());
         Ok((settings, project))
     }
 
@@ -342,8 +374,10 @@ impl<const REMOTE: bool> StoreArgs<REMOTE> {
     /// The server that is to be asked, if one is.
     pub fn server(&self) -> Result<Option<Client>, Failure> {
         let Some(url) = self.server_url()? else { return Ok(None) };
-        let project = self.project.clone().or(self.file()?.project);
-        let (token, insecure) = (self.reaching.token()?, self.reaching.insecure);
+        let project = self.project.0.clone().or(self.file()?.project);
+        let insecure = self.reaching.insecure;
+        check_address(&url, insecure)?;
+        let token = self.reaching.token()?;
         Ok(Some(Client::new(Reached { url, token, project, insecure })?))
     }
 
@@ -418,6 +452,40 @@ impl<const REMOTE: bool> StoreArgs<REMOTE> {
         Ok(Service::open(self.settings()?.0, Box::new(MachineClock), false)?)
     }
 
+    /// The store, made if it is not there, for what concerns all projects. In a dry run, an empty one that nobody keeps takes the
+    /// place of one that is not there.
+    pub fn service_or_new(&self, is_dry: bool) -> Result<Service, Failure> {
+        self.here()?;
+        let (settings, _) = self.settings()?;
+        if is_dry && !Service::has_store(&settings) {
+            return Ok(Service::open_scratch(settings, Box::new(MachineClock))?);
+        }
+        Ok(Service::open(settings, Box::new(MachineClock), !is_dry)?)
+    }
+
+    /// The project to which people are added: the one that is `named`, else that of the environment or the configuration.
+    /// The first project of a store is made if it is not named.
+    pub fn project_to_join(
+        &self,
+        service: &Service,
+        named: Option<&str>,
+    ) -> Result<Project, Failure> {
+        let variable = || std::env::var(PROJECT_VARIABLE).ok();
+        let name = match named.map(str::to_owned).or_else(variable) {
+            Some(name) => name,
+            None => self.settings()?.1,
+        };
+        if named.is_none() && service.projects()?.is_empty() {
+            return Ok(service.project_or_new(&name)?);
+        }
+        service.project(&name).map_err(|error| match error {
+            missing @ retort_service::Error::NotFound { .. } => {
+                format!("{missing}; `retort projects add` adds one").into()
+            }
+            error => error.into(),
+        })
+    }
+
     fn open_with(&self, create: bool) -> Result<Opened, Failure> {
         let (settings, project) = self.settings()?;
         let service = Service::open(settings.clone(), Box::new(MachineClock), create)?;
@@ -449,9 +517,10 @@ impl<const SHOWN: bool> ServerArgs<SHOWN> {
             (None, None) => std::env::var("RETORT_TOKEN").unwrap_or_default(),
         };
         match token.trim() {
-            "" => Err("a server needs a token: set `RETORT_TOKEN` or `--token-file`; the server's admin creates one with \
-                       `retort tokens add`"
-                .into()),
+            "" => Err(misuse(
+                "a server needs a token: set `RETORT_TOKEN` or `--token-file`; the server's admin creates one with \
+                 `retort tokens add`",
+            )),
             token => Ok(token.to_owned()),
         }
     }

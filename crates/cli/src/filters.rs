@@ -9,6 +9,7 @@ use retort_model::{
 };
 
 use crate::options::{FEW, noun};
+use crate::views::{NoViews, ViewArgs, Views};
 
 /// A filter. With `LIMIT`, its limit is an argument, too; without, because `--limit` is the length of a page there.
 pub struct FilterArgs<F, const LIMIT: bool = false>(pub F);
@@ -81,6 +82,9 @@ impl FlowArgs {
 
 /// Arguments that say which items of one kind, or of any kind, to export.
 pub trait ExportSelection {
+    /// What may take the place of the filter.
+    type Views: Views + Args;
+
     /// The filter.
     ///
     /// # Errors
@@ -89,18 +93,32 @@ pub trait ExportSelection {
 }
 
 impl ExportSelection for ExportFilterArgs {
+    type Views = ViewArgs;
+
     fn filter(self) -> Result<ItemFilter, String> {
         Ok(self.0)
     }
 }
 
-impl<F: Filter + Into<ItemFilter>> ExportSelection for FilterArgs<F, true> {
+impl ExportSelection for FilterArgs<ConversationFilter, true> {
+    type Views = ViewArgs;
+
+    fn filter(self) -> Result<ItemFilter, String> {
+        Ok(self.0.into())
+    }
+}
+
+impl ExportSelection for FilterArgs<DocumentFilter, true> {
+    type Views = NoViews;
+
     fn filter(self) -> Result<ItemFilter, String> {
         Ok(self.0.into())
     }
 }
 
 impl ExportSelection for RunFilterArgs<true> {
+    type Views = NoViews;
+
     fn filter(self) -> Result<ItemFilter, String> {
         RunFilter::try_from(self).map(Into::into)
     }

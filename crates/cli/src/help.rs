@@ -233,6 +233,7 @@ const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
         &[
             ("judge scores.csv", "columns such as id, score, comment"),
             ("judge - < scores.jsonl", "from standard input"),
+            ("judge scores.csv --dry-run", "only show what would change"),
         ],
     ),
     (
@@ -371,7 +372,14 @@ const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
             ("restore-backup /backups/monday --data /srv/retort", "restore to another folder"),
         ],
     ),
-    ("migrate", &[("backup /backups/before", "make a backup first"), ("migrate", "upgrade")]),
+    (
+        "migrate",
+        &[
+            ("backup /backups/before", "make a backup first"),
+            ("migrate --dry-run", "only show what would be upgraded"),
+            ("migrate", "upgrade"),
+        ],
+    ),
     (
         "completions",
         &[

@@ -35,12 +35,19 @@ impl ViewArgs {
         }
         Ok(Some(client.view(name)?))
     }
+}
 
-    /// The selection of an export: the view that was named, with the limit that was given, else `given`.
+/// What an export may be given in place of a filter.
+pub trait Views {
+    /// The selection: the view that was named, with the limit that was given, else `given`.
     ///
     /// # Errors
-    /// As [`Self::find`]; runs or documents are exported.
-    pub fn selection(&self, client: &Client, given: ItemFilter) -> Result<ItemFilter, Failure> {
+    /// As [`ViewArgs::find`]; a view was named, and runs or documents are exported.
+    fn selection(&self, client: &Client, given: ItemFilter) -> Result<ItemFilter, Failure>;
+}
+
+impl Views for ViewArgs {
+    fn selection(&self, client: &Client, given: ItemFilter) -> Result<ItemFilter, Failure> {
         match (given, &self.view) {
             (given, None) => Ok(given),
             (ItemFilter::Conversations(others), Some(_)) => {
@@ -55,5 +62,15 @@ impl ViewArgs {
                 )))
             }
         }
+    }
+}
+
+/// No views, where items have none.
+#[derive(Args)]
+pub struct NoViews {}
+
+impl Views for NoViews {
+    fn selection(&self, _: &Client, given: ItemFilter) -> Result<ItemFilter, Failure> {
+        Ok(given)
     }
 }

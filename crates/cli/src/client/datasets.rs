@@ -11,7 +11,7 @@ use retort_web::wire;
 use serde::Deserialize;
 use tempfile::NamedTempFile;
 
-use super::verbs::page_behind;
+use super::verbs::{dry, page_behind};
 use super::{Client, ClientError, Query, with_json};
 use crate::commands::{Failure, misuse};
 use crate::pages::all_of;
@@ -59,13 +59,15 @@ impl Client {
         self.done(with_json(request, &wire::Rename { name: name.to_string() })?)
     }
 
-    /// Queues an export that makes a dataset again without some of its items.
+    /// Queues an export that makes a dataset again without some of its items; in a dry run, returns the job that would be
+    /// queued.
     pub fn rebuild_dataset(
         &self,
         id: i64,
         asked: &wire::Rebuild,
+        is_dry: bool,
     ) -> Result<wire::Job, ClientError> {
-        self.post_once(&["datasets", &id.to_string(), "rebuild"], asked)
+        self.post_once(&["datasets", &id.to_string(), "rebuild"], dry(is_dry), asked)
     }
 
     pub fn delete_dataset(&self, id: i64) -> Result<(), ClientError> {

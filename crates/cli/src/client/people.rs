@@ -4,7 +4,7 @@ use std::io::Write;
 
 use reqwest::Method;
 use retort_model::ProjectRole;
-use retort_service::{LOCAL, Project, TokenRequest};
+use retort_service::{LOCAL, TokenRequest};
 use retort_web::wire;
 
 use super::verbs::page_behind;
@@ -66,13 +66,8 @@ impl Client {
         self.remove(&["tokens", &id.to_string()])
     }
 
-    /// The projects with the role in each; in a local store, all of them as an owner.
-    pub fn projects(&self) -> Result<Vec<wire::Project>, Failure> {
-        if let Some(opened) = self.opened() {
-            let role = opened.caller.role().to_string();
-            let project = |one: Project| wire::Project { name: one.name, role: role.clone() };
-            return Ok(opened.service.projects()?.into_iter().map(project).collect());
-        }
+    /// The projects of the token with the role in each.
+    pub fn projects(&self) -> Result<Vec<wire::Project>, ClientError> {
         let found: wire::Projects = self.get(&["projects"], Query::new())?;
         Ok(found.projects)
     }

@@ -2,8 +2,10 @@
 
 use reqwest::Method;
 use retort_web::wire;
+use serde::de::DeserializeOwned;
 use serde_json::json;
 
+use super::verbs::dry;
 use super::{Client, ClientError, Query, with_json};
 
 impl Client {
@@ -24,28 +26,43 @@ impl Client {
         }
     }
 
-    pub fn add_schedule(&self, asked: &wire::NewSchedule) -> Result<wire::Schedule, ClientError> {
-        self.post(&["schedules"], asked)
+    pub fn add_schedule(
+        &self,
+        asked: &wire::NewSchedule,
+        is_dry: bool,
+    ) -> Result<wire::Schedule, ClientError> {
+        let request = self.request(Method::POST, &["schedules"], dry(is_dry))?;
+        self.json(with_json(request, asked)?)
     }
 
     pub fn edit_schedule(
         &self,
         id: i64,
         plan: &wire::SchedulePlan,
+        is_dry: bool,
     ) -> Result<wire::Schedule, ClientError> {
-        let request = self.request(Method::PUT, &["schedules", &id.to_string()], Query::new())?;
+        let request = self.request(Method::PUT, &["schedules", &id.to_string()], dry(is_dry))?;
         self.json(with_json(request, plan)?)
     }
 
-    pub fn pause_schedule(&self, id: i64, pause: bool) -> Result<wire::Schedule, ClientError> {
+    pub fn pause_schedule(
+        &self,
+        id: i64,
+        (pause, is_dry): (bool, bool),
+    ) -> Result<wire::Schedule, ClientError> {
         let act = if pause { "pause" } else { "resume" };
-        self.post(&["schedules", &id.to_string(), act], &json!({}))
+        self.act(id, act, is_dry)
     }
 
-    /// Queues a run; none if there is nothing new to export.
-    pub fn run_schedule(&self, id: i64) -> Result<Option<wire::Job>, ClientError> {
-        let run: wire::ScheduleRun =
-            self.post(&["schedules", &id.to_string(), "run"], &json!({}))?;
+    fn act<T: DeserializeOwned>(&self, id: i64, act: &str, is_dry: bool) -> Result<T, ClientError> {
+        let place = ["schedules", &id.to_string(), act];
+        let request = self.request(Method::POST, &place, dry(is_dry))?;
+        self.json(with_json(request, &json!({}))?)
+    }
+
+    /// Queues a run; none if there is nothing new to export. In a dry run, returns the job that would be queued.
+    pub fn run_schedule(&self, id: i64, is_dry: bool) -> Result<Option<wire::Job>, ClientError> {
+        let run: wire::ScheduleRun = self.act(id, "run", is_dry)?;
         Ok(run.job)
     }
 

@@ -38,9 +38,10 @@ impl Client {
     pub(super) fn post_once<T: DeserializeOwned>(
         &self,
         place: ApiPath<'_>,
+        query: Query<'_>,
         body: &impl Serialize,
     ) -> Result<T, ClientError> {
-        let request = with_json(self.request(Method::POST, place, Query::new())?, body)?;
+        let request = with_json(self.request(Method::POST, place, query)?, body)?;
         self.json(with_header(request, IDEMPOTENCY_KEY, &request_key()))
     }
 
@@ -114,7 +115,12 @@ impl Client {
     }
 
     /// Changes what the selection means; says how many were changed.
-    pub fn edit(&self, selection: &ConversationFilter, edit: &Edit) -> Result<u64, ClientError> {
+    pub fn edit(
+        &self,
+        selection: &ConversationFilter,
+        edit: &Edit,
+        is_dry: bool,
+    ) -> Result<u64, ClientError> {
         let mut selection = selection.clone();
         if selection.statuses.is_empty() && selection.ids.is_empty() {
             // The same, but said: a server takes nothing for all, and ids for those of any status.
@@ -130,14 +136,15 @@ impl Client {
             Edit::Favorite(favorite) => change.favorite = Some(*favorite),
             Edit::Delete => change.deleted = Some(true),
             Edit::Restore => change.deleted = Some(false),
+            Edit::Purge if is_dry => return self.count(&selection),
             Edit::Purge => return self.purge(&selection),
         }
-        self.change(&selection, change, false)
+        self.change(&selection, change, (false, is_dry))
     }
 
     /// Adds judgements, a row of JSON each.
-    pub fn judge(&self, rows: Vec<u8>) -> Result<wire::Judged, ClientError> {
-        let mut request = self.request(Method::POST, &["judgements"], Vec::new())?;
+    pub fn judge(&self, rows: Vec<u8>, is_dry: bool) -> Result<wire::Judged, ClientError> {
+        let mut request = self.request(Method::POST, &["judgements"], dry(is_dry))?;
         request = with_header(request, CONTENT_TYPE, "application/x-ndjson");
         *request.body_mut() = Some(rows.into());
         self.json(request)
@@ -147,17 +154,18 @@ impl Client {
         &self,
         selection: &ConversationFilter,
         change: wire::Change,
-        purge: bool,
+        (purge, is_dry): (bool, bool),
     ) -> Result<u64, ClientError> {
         let asked = wire::ChangeMany { selection: selection.clone(), change, purge };
-        let done: wire::Changed = self.post(&["conversations", "change"], &asked)?;
+        let request = self.request(Method::POST, &["conversations", "change"], dry(is_dry))?;
+        let done: wire::Changed = self.json(with_json(request, &asked)?)?;
         Ok(done.changed)
     }
 
     fn purge(&self, selection: &ConversationFilter) -> Result<u64, ClientError> {
         let purge = |ids| {
             let selection = ConversationFilter { ids, ..selection.clone() };
-            self.change(&selection, wire::Change::default(), true)
+            self.change(&selection, wire::Change::default(), (true, false))
         };
         if !selection.ids.is_empty() || self.opened().is_some() {
             return purge(selection.ids.clone());
@@ -187,7 +195,7 @@ impl Client {
     }
 
     pub fn submit_export(&self, export: &ExportRequest) -> Result<wire::Job, ClientError> {
-        self.post_once(&["exports"], &asked(export))
+        self.post_once(&["exports"], Query::new(), &asked(export))
     }
 
     /// What is in the items that an export would read, and in those that it would write.
@@ -275,6 +283,11 @@ fn jobs_place(kind: JobKind) -> &'static str {
         JobKind::Import => "imports",
         JobKind::Export => "exports",
     }
+}
+
+/// Whether a request only looks at what would happen, as a query says it.
+pub(super) fn dry(is_dry: bool) -> Query<'static> {
+    is_dry.then(|| ("dry_run", "true".to_owned())).into_iter().collect()
 }
 
 /// Which page of a list, as a query says it.

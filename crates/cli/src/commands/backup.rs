@@ -21,7 +21,7 @@ pub struct Backup {
     quiet: bool,
 
     #[command(flatten)]
-    keeping: StoreArgs<false>,
+    keeping: StoreArgs<false, false>,
 }
 
 impl Backup {

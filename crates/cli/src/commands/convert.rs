@@ -82,7 +82,7 @@ struct Writing {
     #[arg(long)]
     force: bool,
 
-    /// Number of threads that parse and shape [default: one per core].
+    /// Number of threads [default: one per core].
     #[arg(long, value_name = "N", value_parser = whole::<usize, 1, 4096>)]
     threads: Option<usize>,
 

@@ -11,6 +11,8 @@ use retort_web::wire::{self, Dataset};
 
 use super::preview::Showing;
 use super::{Failure, STOPPED, confirm, print, print_json, stop_flag};
+use crate::args::DryRunArgs;
+use crate::changing::tell_would;
 use crate::client::Client;
 use crate::config::StoreArgs;
 use crate::display::{bytes, count, fitted, moment_of, one_line, several, table};
@@ -206,6 +208,9 @@ struct Rebuild {
     /// Keep the old dataset; the new one gets another name.
     #[arg(long)]
     keep: bool,
+
+    #[command(flatten)]
+    dry: DryRunArgs,
 
     /// Do not wait until the datasets are complete.
     #[arg(long)]
@@ -415,7 +420,8 @@ fn told(datasets: &[Dataset]) -> (String, String) {
 impl Rebuild {
     fn run(self, client: &Client) -> Result<ExitCode, Failure> {
         let datasets = named(client, &self.datasets)?;
-        if !self.keep {
+        let is_dry = self.dry.dry_run;
+        if !self.keep && !is_dry {
             let (number, names) = told(&datasets);
             confirm(&format!("{number} ({names}) will be replaced"), self.yes)?;
         }
@@ -426,7 +432,16 @@ impl Rebuild {
         };
         let stopped = stop_flag()?;
         for dataset in &datasets {
-            let job = client.rebuild_dataset(dataset.id, &asked)?;
+            let job = client.rebuild_dataset(dataset.id, &asked, is_dry)?;
+            if is_dry {
+                let number = several(job.items.total, job.of.as_deref().unwrap_or("item"));
+                let place = match self.keep {
+                    true => format!("as `{}`", job.name),
+                    false => "in its place".to_owned(),
+                };
+                tell_would(&format!("export `{}` again with {number}, {place}", dataset.name));
+                continue;
+            }
             if !self.quiet {
                 let number = several(job.items.total, job.of.as_deref().unwrap_or("item"));
                 eprintln!("job {}      {number} of `{}` kept", job.id, dataset.name);
@@ -449,10 +464,7 @@ impl Purge {
         let size = datasets.iter().map(|dataset| dataset.bytes).sum();
         let (number, names) = told(&datasets);
         if self.dry_run {
-            eprintln!(
-                "{number} ({names}, {}) selected; nothing was changed (`--dry-run`)",
-                bytes(size)
-            );
+            tell_would(&format!("purge {number} ({names}, {})", bytes(size)));
             return Ok(ExitCode::SUCCESS);
         }
         confirm(

@@ -45,7 +45,7 @@ pub struct Doctor {
     json: bool,
 
     #[command(flatten)]
-    keeping: StoreArgs<false>,
+    keeping: StoreArgs<false, false>,
 }
 
 /// Reads the texts to search for from a file, because other users can see arguments and shells record them.

@@ -306,7 +306,7 @@ impl Purge {
         };
         let meant = client.count_documents(&selection)?;
         if self.dry_run {
-            return tell_dry(meant, "document", self.json);
+            return tell_dry("purge", meant, "document", self.json);
         }
         if meant > 0 {
             let question = format!(

@@ -7,16 +7,16 @@ use retort_web::wire;
 use serde_json::{Value, json};
 
 use super::{Failure, confirm, print, print_json, stop_flag};
+use crate::changing::{NOTHING_CHANGED, print_dry};
 use crate::client::Client;
 use crate::config::StoreArgs;
 use crate::display::{one_line, several};
 
 /// Erase everything that belongs to a person.
 ///
-/// Permanently deletes the conversations, runs and documents of the project that the person owns, and those that they
-/// imported and that name no owner, whatever their status, with the public links to them. Datasets that were made of any of
-/// these, by anyone, are rebuilt without them, with all other rows unchanged; datasets with nothing else in them are
-/// deleted. The person's ratings, labels, comments, marks and corrected answers on other people's items are removed.
+/// Permanently deletes the conversations, runs and documents of the project that the person owns, and those without an owner
+/// that they imported. Deleted ones and public links are erased as well. Everyone's datasets with such items are rebuilt
+/// without them, and their other rows do not change; datasets with nothing else in them are deleted. The person's ratings, labels, comments, marks and corrected answers on other people's items are removed.
 /// Until `--lift`, imports leave out erased items and items that name the person as owner. Other people's items
 /// that the person imported stay, and so does their account: `retort users purge` removes it. Only owners of the project can
 /// do it.
@@ -95,13 +95,17 @@ impl Erase {
 
     fn erase(&self, client: &Client, person: &str) -> Result<ExitCode, Failure> {
         let found = client.erasure_preview(person)?;
-        if !self.quiet && !self.json {
+        if self.dry_run && self.json {
+            print_dry(&as_json(&found, None))?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        if self.dry_run {
+            eprintln!("{NOTHING_CHANGED}");
+        }
+        if !self.json && (self.dry_run || !self.quiet) {
             tell(&found);
         }
         if self.dry_run {
-            if self.json {
-                print_json(&as_json(&found, None))?;
-            }
             return Ok(ExitCode::SUCCESS);
         }
         let said = found.judged_conversations + found.judged_runs;

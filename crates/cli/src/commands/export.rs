@@ -19,7 +19,7 @@ use crate::display::{bytes, several};
 use crate::filters::{ExportFilterArgs, ExportSelection};
 use crate::options::{Model, Package, Records};
 use crate::progress::Bar;
-use crate::views::ViewArgs;
+use crate::views::Views;
 
 /// The arguments of an export of any kind of item.
 pub type Export = ExportOf<ExportFilterArgs>;
@@ -28,7 +28,7 @@ pub type Export = ExportOf<ExportFilterArgs>;
 ///
 /// What is imported, edited or deleted later does not change the dataset.
 #[derive(Args)]
-pub struct ExportOf<F: Args> {
+pub struct ExportOf<F: Args + ExportSelection> {
     /// Name of the dataset.
     #[arg(value_name = "NAME")]
     name: DatasetName,
@@ -50,7 +50,7 @@ pub struct ExportOf<F: Args> {
     json: bool,
 
     #[command(flatten)]
-    view: ViewArgs,
+    view: F::Views,
 
     #[command(flatten)]
     filtering: F,
@@ -92,7 +92,7 @@ impl<F: Args + ExportSelection> ExportOf<F> {
                 ItemFilter::Documents(filter) => client.count_documents(filter)?,
             };
             let most = selection.limit().unwrap_or(u64::MAX);
-            return tell_dry(meant.min(most), kind.as_str(), self.json);
+            return tell_dry("export", meant.min(most), kind.as_str(), self.json);
         }
         let job = match client.opened() {
             // A template, a tokenizer or a benchmark is a file of this machine, which no request can carry.

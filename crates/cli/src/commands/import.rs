@@ -20,6 +20,7 @@ use retort_web::wire;
 use super::convert::{exit_code, list_passed_over, rejects_to, warn_of_most};
 use super::{Failure, STOPPED, misuse, print_json, stop_flag};
 use crate::args::InputArgs;
+use crate::changing::NOTHING_CHANGED;
 use crate::client::{Client, Source, request_key};
 use crate::config::StoreArgs;
 use crate::display::{count, several};
@@ -27,7 +28,7 @@ use crate::progress::Bar;
 
 /// Read histories into the store.
 ///
-/// Items that are already there are kept or updated.
+/// You can import the same history again at any time: only items that are new or changed are stored.
 #[derive(Args)]
 pub struct Import {
     #[command(flatten)]
@@ -333,7 +334,7 @@ fn add_findings(all: &mut Vec<Finding>, more: Vec<Finding>) {
 
 fn summary(report: &ImportReport, took: Duration, out: &mut impl Write) -> std::io::Result<()> {
     if report.dry_run {
-        writeln!(out, "nothing was changed; this is what would happen:")?;
+        writeln!(out, "{NOTHING_CHANGED}")?;
     }
     warn_of_most(report.read, report.refused_count(), out)?;
     writeln!(

@@ -97,7 +97,11 @@ impl Jobs {
                 if detach {
                     return list(&[job], self.json);
                 }
-                super::export::finish(&client, &job, self.json)
+                let code = super::export::finish(&client, &job, self.json)?;
+                if self.json {
+                    list(&[client.job(id)?], true)?;
+                }
+                Ok(code)
             }
         }
     }

@@ -1,7 +1,7 @@
 //! `retort judge`.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, stdin};
+use std::io::{self, BufRead, BufReader, stdin};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -12,6 +12,8 @@ use retort_service::io_reason;
 use retort_web::wire::Judged;
 
 use super::{FOUND, Failure, print};
+use crate::args::DryRunArgs;
+use crate::changing::{NOTHING_CHANGED, print_dry};
 use crate::client::Client;
 use crate::config::StoreArgs;
 use crate::display::{one_line, several};
@@ -24,13 +26,17 @@ const BATCH_BYTES: usize = 1 << 20;
 /// The files are CSV, JSON Lines or JSON lists with the columns `id` (or `request_id`, `conversation_id`; `ID#2` is the second
 /// answer of a conversation) and any of `ground_truth`, `score`, `label`, `comment`, `corrected_answer` and `author`; the
 /// names that `--for` gives these columns work as well. A label `preferred` or `rejected` decides whether an answer is trained on. A corrected
-/// answer is added beside the one that it corrects; if the conversation ends there, it ends with the new answer instead.
+/// answer is added as an alternative to the original one. If that was the last answer, the conversation ends with the corrected
+/// one from then on.
 /// Rows about unknown ids are refused and counted.
 #[derive(Args)]
 pub struct Judge {
     /// Files with judgements; `-` is standard input.
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
+
+    #[command(flatten)]
+    dry: DryRunArgs,
 
     /// Print the counts as JSON.
     #[arg(long)]
@@ -51,11 +57,16 @@ impl Judge {
                     format!("cannot read `{}`: {}", path.display(), io_reason(&why))
                 })?)),
             };
-            judge(&client, path, input, &mut all)?;
+            judge(&client, self.dry.dry_run, (path, input), &mut all)?;
         }
-        if self.json {
+        if self.json && self.dry.dry_run {
+            print_dry(&all)?;
+        } else if self.json {
             print(serde_json::to_string(&all)?)?;
         } else {
+            if self.dry.dry_run {
+                eprintln!("{NOTHING_CHANGED}");
+            }
             for why in &all.first {
                 eprintln!("refused: {}", one_line(why, 240));
             }
@@ -73,20 +84,21 @@ impl Judge {
     }
 }
 
-fn told(path: &Path, why: impl std::fmt::Display) -> Failure {
-    format!("{}: {why}", path.display()).into()
+fn told(path: &Path, why: &io::Error) -> Failure {
+    let why = io_reason(why);
+    format!("cannot read `{}`: {why}", path.display()).into()
 }
 
 /// Sends the rows of a file, some at a time.
 fn judge(
     client: &Client,
-    path: &Path,
-    input: impl BufRead,
+    is_dry: bool,
+    (path, input): (&Path, impl BufRead),
     all: &mut Judged,
 ) -> Result<(), Failure> {
     let mut batch = Vec::new();
     let mut send = |batch: &mut Vec<u8>| -> Result<(), Failure> {
-        let came = client.judge(std::mem::take(batch))?;
+        let came = client.judge(std::mem::take(batch), is_dry)?;
         all.read += came.read;
         all.changed += came.changed;
         all.same += came.same;
@@ -96,9 +108,9 @@ fn judge(
         all.first.truncate(IDS_LISTED);
         Ok(())
     };
-    for row in Rows::open(input).map_err(|why| told(path, why))? {
+    for row in Rows::open(input).map_err(|why| told(path, &why))? {
         // A row of a JSON file may have line breaks between its fields.
-        let row = row.map_err(|why| told(path, why))?;
+        let row = row.map_err(|why| told(path, &why))?;
         batch.extend_from_slice(row.replace(['\n', '\r'], " ").as_bytes());
         batch.push(b'\n');
         if batch.len() >= BATCH_BYTES {

@@ -7,13 +7,14 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use retort_service::keep::{Archive, Pass, Watched, agents};
-use retort_service::{ImportPlan, Input, ReadOptions};
+use retort_service::{EngineError, ImportPlan, Input, ReadOptions};
 use serde_json::json;
 
 use super::{Failure, misuse, stop_flag};
+use crate::changing::tell_would;
 use crate::client::Opened;
 use crate::config::StoreArgs;
-use crate::display::{bytes, several};
+use crate::display::{bytes, count, several};
 use crate::progress::Bar;
 
 /// How often a pause looks whether it is to end.
@@ -22,7 +23,7 @@ const LOOK: Duration = Duration::from_millis(500);
 /// Keep the sessions of coding agents before they are deleted.
 ///
 /// Every line that was in a file stays in the archive, even after the file is rotated, shortened or deleted. The archive is a
-/// folder that the other commands read.
+/// folder that `retort convert`, `retort import` and the other commands read.
 #[derive(Args)]
 pub struct Keep {
     /// Folders with sessions or other histories.
@@ -41,8 +42,12 @@ pub struct Keep {
     #[arg(long)]
     once: bool,
 
+    /// Check once, and only show what would be kept.
+    #[arg(long, conflicts_with = "import")]
+    dry_run: bool,
+
     /// Seconds between checks for new lines.
-    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=86_400), conflicts_with = "once")]
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=86_400), conflicts_with_all = ["once", "dry_run"])]
     every: u64,
 
     /// Also import what is new into the local store.
@@ -70,10 +75,7 @@ impl Keep {
         let named: Vec<_> = self
             .folders
             .iter()
-            .map(|folder| {
-                Watched::folder(folder)
-                    .map_err(|error| format!("cannot read `{}`: {error}", folder.display()))
-            })
+            .map(|folder| Watched::folder(folder).map_err(|error| EngineError::read(folder, error)))
             .collect::<Result<_, _>>()?;
         if self.import && self.keeping.server()?.is_some() {
             return Err(misuse(
@@ -82,20 +84,24 @@ impl Keep {
         }
         let opened = if self.import { Some(self.keeping.open_or_new()?) } else { None };
         let stopped = stop_flag()?;
-        let mut archive = Archive::open(&folder)?;
+        let once = self.once || self.dry_run;
+        let mut archive = match self.dry_run {
+            true => Archive::open_to_look(&folder)?,
+            false => Archive::open(&folder)?,
+        };
         loop {
             let mut watched = named.clone();
             if self.agents {
                 watched.extend(self.found_agents());
             }
-            if watched.is_empty() && self.once {
+            if watched.is_empty() && once {
                 return Err("no sessions of coding agents were found below the home folder; name their folders".into());
             }
             let pass = archive.pass(&watched, &stopped)?;
             for failure in &pass.failures {
                 eprintln!("not kept: {failure}");
             }
-            if pass.changed > 0 || self.once {
+            if pass.changed > 0 || once {
                 self.tell(&pass, &archive)?;
             }
             if let Some(opened) = opened.as_ref().filter(|_| pass.changed > 0) {
@@ -107,7 +113,7 @@ impl Keep {
                     Err(error) => eprintln!("not imported: {error}"),
                 }
             }
-            if self.once {
+            if once {
                 let failed = pass.failed > 0;
                 return Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS });
             }
@@ -127,8 +133,16 @@ impl Keep {
     fn tell(&self, pass: &Pass, archive: &Archive) -> Result<(), Failure> {
         let (size, files) = archive.size()?;
         if self.json {
-            let told = json!({"archive": archive.folder(), "archive_bytes": size, "archive_files": files, "pass": pass});
+            let mut told = json!({"archive": archive.folder(), "archive_bytes": size, "archive_files": files, "pass": pass});
+            if let Some(told) = told.as_object_mut().filter(|_| self.dry_run) {
+                told.insert("dry_run".into(), true.into());
+            }
             println!("{told}");
+        } else if self.dry_run {
+            let new = several(pass.new_lines, "new line");
+            let (changed, files) = (count(pass.changed), several(pass.files, "file"));
+            let archive = archive.folder().display();
+            tell_would(&format!("keep {new} in {changed} of {files}, in the archive {archive}"));
         } else if !self.quiet {
             let new = several(pass.new_lines, "new line");
             println!("kept       {new} in {} of {}", pass.changed, several(pass.files, "file"));

@@ -5,9 +5,11 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 use retort_model::ProjectRole;
 use retort_web::wire;
+use serde_json::json;
 
 use super::users::parse_role;
 use super::{Failure, print, print_json};
+use crate::changing::report;
 use crate::config::StoreArgs;
 use crate::display::{fitted, moment_of, one_line, table};
 
@@ -61,15 +63,19 @@ impl Members {
             Action::List => list(&client.members()?, self.json)?,
             Action::Set { person, role } => {
                 client.set_role(&person, Some(role))?;
-                eprintln!("`{}` is now {role} of the project", one_line(&person, 80));
+                let done = format!("`{}` is now {role} of the project", one_line(&person, 80));
+                let change = json!({"person": person, "role": role.as_str()});
+                report((self.json, false), &change, "", &done)?;
             }
             Action::Confirm { person } => {
                 client.prove_name(&person)?;
-                eprintln!("confirmed the name `{}`", one_line(&person, 80));
+                let done = format!("confirmed the name `{}`", one_line(&person, 80));
+                report((self.json, false), &json!({"confirmed": person}), "", &done)?;
             }
             Action::Remove { person } => {
                 client.set_role(&person, None)?;
-                eprintln!("removed `{}` from the project", one_line(&person, 80));
+                let done = format!("removed `{}` from the project", one_line(&person, 80));
+                report((self.json, false), &json!({"removed": person}), "", &done)?;
             }
         }
         Ok(ExitCode::SUCCESS)

@@ -37,7 +37,7 @@ pub struct Merge {
     #[arg(long)]
     force: bool,
 
-    /// Number of encoding threads [default: one per core].
+    /// Number of threads [default: one per core].
     #[arg(long, value_name = "N", value_parser = whole::<usize, 1, 4096>)]
     threads: Option<usize>,
 

@@ -7,6 +7,7 @@ use retort_service::migrate;
 use serde_json::json;
 
 use super::{Failure, print};
+use crate::changing::tell_would;
 use crate::config::StoreArgs;
 
 /// Upgrade the store's schema to this release.
@@ -23,7 +24,7 @@ pub struct Migrate {
     json: bool,
 
     #[command(flatten)]
-    keeping: StoreArgs<false>,
+    keeping: StoreArgs<false, false>,
 }
 
 impl Migrate {
@@ -36,9 +37,7 @@ impl Migrate {
         } else if from == to {
             eprintln!("the store already has the newest schema, {to}");
         } else if self.dry_run {
-            eprintln!(
-                "the store has schema {from}, and would get {to}; nothing was changed (`--dry-run`)"
-            );
+            tell_would(&format!("upgrade the store from schema {from} to {to}"));
         } else {
             eprintln!("upgraded the store from schema {from} to {to}");
         }

@@ -5,11 +5,14 @@ use std::process::ExitCode;
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Subcommand};
 use retort_model::ProjectRole;
-use retort_service::Caller;
+use retort_service::{Caller, Error, Person, Project, Service};
 use retort_web::wire;
+use serde_json::json;
 
 use super::{Failure, confirm, print, print_json};
-use crate::config::StoreArgs;
+use crate::args::DryRunArgs;
+use crate::changing::report;
+use crate::config::{ServerArgs, StoreArgs};
 use crate::display::{fitted, one_line, several, table};
 
 /// List, add or purge projects.
@@ -23,7 +26,7 @@ pub struct Projects {
     json: bool,
 
     #[command(flatten)]
-    keeping: StoreArgs,
+    keeping: StoreArgs<true, false>,
 }
 
 #[derive(Subcommand)]
@@ -39,6 +42,13 @@ enum Action {
         /// Owner of the project.
         #[arg(long, value_name = "PERSON")]
         owner: Option<String>,
+
+        #[command(flatten)]
+        dry: DryRunArgs,
+
+        // Only the store itself can do this.
+        #[command(flatten)]
+        _here: ServerArgs<false>,
     },
     /// Permanently delete a project and everything in it.
     #[command(alias = "delete")]
@@ -46,6 +56,13 @@ enum Action {
         /// Name of the project.
         #[arg(value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
         name: String,
+
+        #[command(flatten)]
+        dry: DryRunArgs,
+
+        // Only the store itself can do this.
+        #[command(flatten)]
+        _here: ServerArgs<false>,
 
         /// Do not ask for confirmation.
         #[arg(short, long)]
@@ -56,29 +73,33 @@ enum Action {
 impl Projects {
     pub fn run(self) -> Result<ExitCode, Failure> {
         match self.action.unwrap_or(Action::List) {
-            Action::List => list(&self.keeping.client()?.projects()?, self.json)?,
-            Action::Add { name, owner } => {
-                let service = self.keeping.open_or_new()?.service;
-                let owner = owner.map(|owner| service.person(&owner)).transpose()?;
-                if service.project(&name).is_ok() {
-                    return Err(format!("the project `{name}` already exists").into());
-                }
-                let project = service.project_or_new(&name)?;
-                let caller = Caller::local(&project);
-                match owner {
-                    Some(owner) => {
-                        service.admit(&caller, &owner, ProjectRole::Owner)?;
-                        eprintln!("added `{name}`, which `{}` owns", one_line(&owner.name, 80));
-                    }
-                    None => eprintln!(
-                        "added `{name}`; `retort members set PERSON ROLE --project '{name}'` adds people to it"
-                    ),
-                }
-                if self.json {
-                    print_json(&wire::Project { name, role: caller.role().to_string() })?;
-                }
+            Action::List => {
+                let projects = match self.keeping.server()? {
+                    Some(client) => client.projects()?,
+                    None => projects_of(&self.keeping.service()?)?,
+                };
+                list(&projects, self.json)?;
             }
-            Action::Purge { name, yes } => {
+            Action::Add { name, owner, dry: DryRunArgs { dry_run }, .. } => {
+                let service = self.keeping.service_or_new(dry_run)?;
+                let add = || add(&service, &name, owner.as_deref());
+                let owner = if dry_run { service.rehearse(add) } else { add() }?;
+                let owner = owner.map(|owner| one_line(&owner.name, 80));
+                let with = owner.as_ref().map(|owner| format!(", which `{owner}` owns"));
+                let with = with.unwrap_or_default();
+                let next = format!(
+                    "; `retort members set PERSON ROLE --project '{name}'` adds people to it"
+                );
+                let next = if owner.is_some() { &with } else { &next };
+                let role = ProjectRole::Owner.to_string();
+                report(
+                    (self.json, dry_run),
+                    &wire::Project { name: name.clone(), role },
+                    &format!("add `{name}`{with}"),
+                    &format!("added `{name}`{next}"),
+                )?;
+            }
+            Action::Purge { name, dry: DryRunArgs { dry_run }, yes, .. } => {
                 let service = self.keeping.service()?;
                 let caller = Caller::local(&service.project(&name)?);
                 let has = service.belongings(&caller)?;
@@ -95,13 +116,40 @@ impl Projects {
                     several(has.webhooks, "webhook"),
                     several(has.memberships, "member"),
                 );
-                confirm(&question, yes)?;
-                service.delete_project(&caller, &name)?;
-                eprintln!("purged the project `{name}`");
+                if !dry_run {
+                    confirm(&question, yes)?;
+                    service.delete_project(&caller, &name)?;
+                }
+                report(
+                    (self.json, dry_run),
+                    &json!({"purged": name}),
+                    &format!("purge `{name}`: {question}"),
+                    &format!("purged the project `{name}`"),
+                )?;
             }
         }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// All projects of a store, of which someone who opens it directly is an owner.
+fn projects_of(service: &Service) -> Result<Vec<wire::Project>, Failure> {
+    let role = ProjectRole::Owner.to_string();
+    let project = |one: Project| wire::Project { name: one.name, role: role.clone() };
+    Ok(service.projects()?.into_iter().map(project).collect())
+}
+
+/// Adds a project, and its owner if one is named.
+fn add(service: &Service, name: &str, owner: Option<&str>) -> Result<Option<Person>, Error> {
+    let owner = owner.map(|owner| service.person(owner)).transpose()?;
+    if service.project(name).is_ok() {
+        return Err(Error::Conflict(format!("the project `{name}` already exists")));
+    }
+    let caller = Caller::local(&service.project_or_new(name)?);
+    if let Some(owner) = &owner {
+        service.admit(&caller, owner, ProjectRole::Owner)?;
+    }
+    Ok(owner)
 }
 
 fn list(projects: &[wire::Project], json: bool) -> Result<(), Failure> {

@@ -24,7 +24,7 @@ pub struct RestoreBackup {
     quiet: bool,
 
     #[command(flatten)]
-    keeping: StoreArgs<false>,
+    keeping: StoreArgs<false, false>,
 }
 
 impl RestoreBackup {

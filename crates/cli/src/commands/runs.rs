@@ -322,8 +322,8 @@ fn print_node(node: &NodeRun<'_>, depth: usize, out: &mut impl Write) -> io::Res
     let tokens = match (node.usage.input_tokens, node.usage.output_tokens) {
         (None, None) => None,
         (input, output) => Some(format!(
-            "{} tokens in, {} out",
-            count(input.unwrap_or(0)),
+            "{} in, {} out",
+            several(input.unwrap_or(0), "token"),
             count(output.unwrap_or(0))
         )),
     };
@@ -473,7 +473,7 @@ impl Purge {
         }
         let meant = client.count_runs(&selection)?;
         if self.dry_run {
-            return tell_dry(meant, "run", self.json);
+            return tell_dry("purge", meant, "run", self.json);
         }
         if meant > 0 {
             let question = format!(

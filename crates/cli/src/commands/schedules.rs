@@ -9,14 +9,17 @@ use clap::{Args, Subcommand};
 use retort_model::{FolderPattern, NamePattern, WindowKind};
 use retort_service::ExportOptions;
 use retort_web::wire;
+use serde_json::json;
 
 use super::{Failure, confirm, misuse, print, print_json, stop_flag};
+use crate::args::DryRunArgs;
+use crate::changing::{print_dry, report, tell_would};
 use crate::client::Client;
 use crate::config::StoreArgs;
 use crate::display::{count, fitted, moment_of, one_line, several, table};
 use crate::filters::ExportFilterArgs;
 use crate::options::{Model, Package, Records};
-use crate::views::ViewArgs;
+use crate::views::{ViewArgs, Views};
 
 /// Add, change, run or purge scheduled exports.
 ///
@@ -63,19 +66,28 @@ enum Action {
     Pause {
         /// Name or number of the schedule.
         schedule: String,
+
+        #[command(flatten)]
+        dry: DryRunArgs,
     },
     /// Resume a schedule that was paused or disabled.
     Resume {
         /// Name or number of the schedule.
         schedule: String,
+
+        #[command(flatten)]
+        dry: DryRunArgs,
     },
     /// Run a schedule now.
     Run {
         /// Name or number of the schedule.
         schedule: String,
 
+        #[command(flatten)]
+        dry: DryRunArgs,
+
         /// Only queue the job, for `retort worker` to run.
-        #[arg(long)]
+        #[arg(long, conflicts_with = "dry_run")]
         detach: bool,
 
         /// Print only errors, and whether there is nothing new to export.
@@ -88,6 +100,9 @@ enum Action {
         /// Name or number of the schedule.
         schedule: String,
 
+        #[command(flatten)]
+        dry: DryRunArgs,
+
         /// Do not ask for confirmation.
         #[arg(short, long)]
         yes: bool,
@@ -99,6 +114,9 @@ struct Add {
     /// Name of the schedule.
     #[arg(value_name = "NAME")]
     name: String,
+
+    #[command(flatten)]
+    dry: DryRunArgs,
 
     #[command(flatten)]
     when: When,
@@ -128,6 +146,9 @@ struct Add {
 struct Edit {
     /// Name or number of the schedule.
     schedule: String,
+
+    #[command(flatten)]
+    dry: DryRunArgs,
 
     #[command(flatten)]
     when: When,
@@ -173,7 +194,7 @@ struct When {
     keep_days: Option<u64>,
 
     /// Deliver each dataset to a destination of the configuration, which `retort schedules destinations` lists.
-    #[arg(long, value_name = "DESTINATION")]
+    #[arg(long, hide_short_help = true, value_name = "DESTINATION")]
     deliver_to: Option<String>,
 
     /// Folders in the destination, with `{date}`, `{time}` or a running number (`n` in braces); each dataset becomes a folder below
@@ -252,7 +273,11 @@ impl Schedules {
         let json = self.json;
         match self.action.unwrap_or(Action::List { everyone: false }) {
             Action::List { everyone } => list(&client.schedules(everyone)?, json)?,
-            Action::Add(add) => told(&client.add_schedule(&add.schedule(&client)?)?, json)?,
+            Action::Add(add) => {
+                let is_dry = add.dry.dry_run;
+                let added = client.add_schedule(&add.schedule(&client)?, is_dry)?;
+                told(&added, is_dry.then_some("add"), json)?;
+            }
             Action::Show { schedule } => show(&client, &client.schedule(&schedule)?, json)?,
             Action::Edit(edit) => {
                 let wire::Schedule { id, mut plan, .. } = client.schedule(&edit.schedule)?;
@@ -263,7 +288,9 @@ impl Schedules {
                     (plan.destination, plan.prefix, plan.by_date) = (None, None, None);
                 }
                 edit.when.set(&mut plan);
-                told(&client.edit_schedule(id, &plan)?, json)?;
+                let is_dry = edit.dry.dry_run;
+                let edited = client.edit_schedule(id, &plan, is_dry)?;
+                told(&edited, is_dry.then_some("change"), json)?;
             }
             Action::Series { schedule } => {
                 series(&client.schedule_series(client.schedule(&schedule)?.id)?, json)?;
@@ -276,18 +303,31 @@ impl Schedules {
                     false => print(found.join("\n"))?,
                 }
             }
-            Action::Pause { schedule } => {
-                told(&client.pause_schedule(client.schedule(&schedule)?.id, true)?, json)?;
+            Action::Pause { schedule, dry: DryRunArgs { dry_run } } => {
+                let id = client.schedule(&schedule)?.id;
+                let paused = client.pause_schedule(id, (true, dry_run))?;
+                told(&paused, dry_run.then_some("pause"), json)?;
             }
-            Action::Resume { schedule } => {
-                told(&client.pause_schedule(client.schedule(&schedule)?.id, false)?, json)?;
+            Action::Resume { schedule, dry: DryRunArgs { dry_run } } => {
+                let id = client.schedule(&schedule)?.id;
+                let resumed = client.pause_schedule(id, (false, dry_run))?;
+                told(&resumed, dry_run.then_some("resume"), json)?;
             }
-            Action::Run { schedule, detach, quiet } => {
+            Action::Run { schedule, dry: DryRunArgs { dry_run }, detach, quiet } => {
                 let schedule = client.schedule(&schedule)?;
-                let Some(job) = client.run_schedule(schedule.id)? else {
+                let Some(job) = client.run_schedule(schedule.id, dry_run)? else {
                     eprintln!("there is nothing new to export");
                     return Ok(ExitCode::SUCCESS);
                 };
+                if dry_run && json {
+                    print_dry(&job)?;
+                    return Ok(ExitCode::SUCCESS);
+                }
+                if dry_run {
+                    let items = several(job.items.total, job.of.as_deref().unwrap_or("item"));
+                    tell_would(&format!("export {items} as `{}`", one_line(&job.name, 64)));
+                    return Ok(ExitCode::SUCCESS);
+                }
                 let quiet = quiet || json;
                 if !quiet {
                     eprintln!("job {}      {} selected", job.id, count(job.items.total));
@@ -307,17 +347,22 @@ impl Schedules {
                 }
                 return Ok(code);
             }
-            Action::Purge { schedule, yes } => {
+            Action::Purge { schedule, dry: DryRunArgs { dry_run }, yes } => {
                 let found = client.schedule(&schedule)?;
                 let name = one_line(&found.name, 80);
-                confirm(
-                    &format!(
+                if !dry_run {
+                    let question = format!(
                         "the schedule `{name}` will be permanently deleted; its datasets stay"
-                    ),
-                    yes,
+                    );
+                    confirm(&question, yes)?;
+                    client.delete_schedule(found.id)?;
+                }
+                report(
+                    (json, dry_run),
+                    &json!({"purged": found.name}),
+                    &format!("purge schedule `{name}`, and keep its datasets"),
+                    &format!("purged schedule `{name}`"),
                 )?;
-                client.delete_schedule(found.id)?;
-                eprintln!("purged schedule `{name}`");
             }
         }
         Ok(ExitCode::SUCCESS)
@@ -423,17 +468,18 @@ fn trouble(one: &wire::Schedule) -> Option<&str> {
     one.reason.as_deref().or(one.delivery_error.as_deref()).or(failed)
 }
 
-/// Says when a schedule runs next.
-fn told(schedule: &wire::Schedule, json: bool) -> Result<(), Failure> {
-    if json {
-        return print_json(schedule);
-    }
+/// Says when a schedule runs next; after a dry run, what `would` be done to it.
+fn told(schedule: &wire::Schedule, would: Option<&str>, json: bool) -> Result<(), Failure> {
     let name = one_line(&schedule.name, 80);
-    match &schedule.next_at {
-        Some(next) => eprintln!("schedule `{name}` runs next at {}", moment_of(Some(next))),
-        None => eprintln!("schedule `{name}` is {}", schedule.state),
-    }
-    Ok(())
+    let next = schedule.next_at.as_deref().map(|next| moment_of(Some(next)));
+    let then = next.as_ref().map(|next| format!(", to run next at {next}"));
+    let done = match &next {
+        Some(next) => format!("schedule `{name}` runs next at {next}"),
+        None => format!("schedule `{name}` is {}", schedule.state),
+    };
+    let verb = would.unwrap_or_default();
+    let would_be = format!("{verb} schedule `{name}`{}", then.unwrap_or_default());
+    report((json, would.is_some()), schedule, &would_be, &done)
 }
 
 fn show(client: &Client, schedule: &wire::Schedule, json: bool) -> Result<(), Failure> {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use ipnet::IpNet;
 use retort_model::bounds::SIGN_IN_LINK_MINUTES;
-use retort_service::{LOCAL, Service, Wanted, panics};
+use retort_service::{LOCAL, Service, Wanted, io_reason, panics};
 use retort_web::app::{AddressHeader, App, Settings};
 use retort_web::bounds::{Bounds, DEADLINE, WORKER_NICENESS};
 use retort_web::metrics::Metrics;
@@ -48,7 +48,7 @@ const LEFT_BEHIND: Duration = Duration::from_secs(1);
 #[derive(Args)]
 pub struct Serve {
     /// Address to listen on [default: 127.0.0.1:8610].
-    #[arg(long, value_name = "ADDRESS:PORT", env = "RETORT_LISTEN")]
+    #[arg(long, value_name = "ADDRESS:PORT", env = "RETORT_LISTEN", value_parser = parse_address)]
     listen: Option<SocketAddr>,
 
     /// Certificate chain for TLS, in PEM format.
@@ -121,6 +121,11 @@ pub struct Serve {
     keeping: StoreArgs<false>,
 }
 
+fn parse_address(text: &str) -> Result<SocketAddr, String> {
+    text.parse()
+        .map_err(|_| format!("`{text}` is not an IP address with a port; write it like `{LISTEN}`"))
+}
+
 #[derive(Clone, Copy, ValueEnum)]
 enum Log {
     Text,
@@ -137,7 +142,7 @@ impl Serve {
             (Some(listen), _) => listen,
             (None, text) => {
                 let text = text.as_deref().unwrap_or(LISTEN);
-                text.parse().map_err(|_| format!("`{text}` is not an address with a port"))?
+                parse_address(text).map_err(|why| misuse(format!("`listen`: {why}")))?
             }
         };
         let tls = self.tls(&config)?;
@@ -272,7 +277,7 @@ impl Serve {
         let outgoing = OutgoingSettings { allow_private: allows_private_webhooks, timeout: POST };
         let listener = TcpListener::bind(listen)
             .await
-            .map_err(|error| format!("cannot listen at {listen}: {error}"))?;
+            .map_err(|error| format!("cannot listen at {listen}: {}", io_reason(&error)))?;
         let here = listener.local_addr()?;
         let bounds = Bounds { shared_addresses: settings.proxies.clone(), ..Bounds::default() };
         let app_bounds = bounds.clone();

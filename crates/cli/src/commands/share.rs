@@ -5,9 +5,11 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 use retort_model::Time;
 use retort_web::wire;
+use serde_json::json;
 
 use super::{Failure, print, print_json, read_password};
 use crate::args::whole;
+use crate::changing::report;
 use crate::config::StoreArgs;
 use crate::display::{fitted, moment_of, one_line, table};
 
@@ -108,11 +110,13 @@ impl Share {
             Action::List => list(&client.shares()?, self.json)?,
             Action::Revoke { id } => {
                 client.unshare(id)?;
-                eprintln!("revoked link {id}");
+                let done = format!("revoked link {id}");
+                report((self.json, false), &json!({"revoked": id}), "", &done)?;
             }
             Action::Keep { id } => {
                 client.keep_share(id)?;
-                eprintln!("link {id} is open");
+                let done = format!("link {id} is open");
+                report((self.json, false), &json!({"opened": id}), "", &done)?;
             }
         }
         Ok(ExitCode::SUCCESS)

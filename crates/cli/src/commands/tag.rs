@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use clap::Args;
+use clap::{ArgGroup, Args};
 use retort_service::Edit;
 
 use super::Failure;
@@ -12,9 +12,10 @@ use crate::config::StoreArgs;
 
 /// Add tags to conversations, or remove them.
 #[derive(Args)]
+#[command(group = ArgGroup::new("tags").args(["add", "remove"]).required(true).multiple(true))]
 pub struct Tag {
     /// Tag to add; repeatable.
-    #[arg(long, value_name = "TAG", required_unless_present = "remove", value_parser = parse_tag)]
+    #[arg(long, value_name = "TAG", value_parser = parse_tag)]
     add: Vec<String>,
 
     /// Tag to remove; repeatable.

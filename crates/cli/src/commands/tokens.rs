@@ -6,9 +6,11 @@ use clap::{Args, Subcommand};
 use retort_model::Grant;
 use retort_service::TokenRequest;
 use retort_web::wire;
+use serde_json::json;
 
 use super::{Failure, print, print_json};
 use crate::args::whole;
+use crate::changing::report;
 use crate::config::StoreArgs;
 use crate::display::{fitted, moment_of, one_line, table};
 
@@ -87,7 +89,8 @@ impl Tokens {
             }
             Action::Revoke { id } => {
                 client.end_token(id)?;
-                eprintln!("revoked token {id}");
+                let done = format!("revoked token {id}");
+                report((self.json, false), &json!({"revoked": id}), "", &done)?;
             }
         }
         Ok(ExitCode::SUCCESS)

@@ -20,8 +20,8 @@ pub struct Trace {
     #[arg(value_name = "ID", required_unless_present = "person", conflicts_with = "person")]
     id: Option<String>,
 
-    /// List everyone's datasets that contain an item which this person owns or imported, except purged ones; for owners of the
-    /// project.
+    /// List everyone's datasets that contain items of this person: those that they own or imported, and that were not purged.
+    /// For owners of the project.
     #[arg(long, value_name = "NAME")]
     person: Option<String>,
 

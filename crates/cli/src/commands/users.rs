@@ -4,9 +4,13 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use retort_model::{ProjectRole, bounds::SIGN_IN_LINK_MINUTES};
+use retort_service::{Belongings, Caller, Person};
 use retort_web::wire;
+use serde_json::json;
 
 use super::{Failure, confirm, print, print_json, read_password};
+use crate::args::DryRunArgs;
+use crate::changing::{print_dry, report, tell_would};
 use crate::config::StoreArgs;
 use crate::display::{fitted, moment_of, one_line, several, table};
 
@@ -21,7 +25,7 @@ pub struct Users {
     json: bool,
 
     #[command(flatten)]
-    keeping: StoreArgs<false>,
+    keeping: StoreArgs<false, false>,
 }
 
 #[derive(Subcommand)]
@@ -38,21 +42,34 @@ enum Action {
         #[arg(long)]
         password_stdin: bool,
 
-        /// Role in the project: `owner`, `admin` or `member`.
+        /// Add the person to the project, as `owner`, `admin` or `member`.
         #[arg(long, value_name = "ROLE", value_parser = parse_role)]
         role: Option<ProjectRole>,
+
+        /// The project, with `--role` [default: `default`, or what RETORT_PROJECT or the configuration names].
+        #[arg(long, value_name = "NAME", requires = "role")]
+        project: Option<String>,
+
+        #[command(flatten)]
+        dry: DryRunArgs,
     },
     /// Disable an account. Its sessions, API tokens, webhooks and invitations end, and its public links close.
     Disable {
         /// Name of the account.
         #[arg(value_name = "NAME")]
         name: String,
+
+        #[command(flatten)]
+        dry: DryRunArgs,
     },
     /// Enable a disabled account. Nothing that ended with it is restored.
     Enable {
         /// Name of the account.
         #[arg(value_name = "NAME")]
         name: String,
+
+        #[command(flatten)]
+        dry: DryRunArgs,
     },
     /// Set a new password. The account's sessions, one-time links and API tokens end.
     Password {
@@ -63,6 +80,9 @@ enum Action {
         /// Read the password from standard input.
         #[arg(long, required = true)]
         password_stdin: bool,
+
+        #[command(flatten)]
+        dry: DryRunArgs,
     },
     /// Permanently delete an account with its sessions, API tokens, webhooks and invitations. What the person owns or created stays in
     /// its projects.
@@ -71,6 +91,9 @@ enum Action {
         /// Name of the account.
         #[arg(value_name = "NAME")]
         name: String,
+
+        #[command(flatten)]
+        dry: DryRunArgs,
 
         /// Do not ask for confirmation.
         #[arg(short, long)]
@@ -90,75 +113,50 @@ pub fn parse_role(text: &str) -> Result<ProjectRole, String> {
 }
 
 impl Users {
-    pub fn run(self) -> Result<ExitCode, Failure> {
-        match self.action.unwrap_or(Action::List) {
+    pub fn run(mut self) -> Result<ExitCode, Failure> {
+        match self.action.take().unwrap_or(Action::List) {
             Action::List => {
                 let people = self.keeping.service()?.people()?;
                 list(&people.iter().map(Into::into).collect::<Vec<_>>(), self.json)?;
             }
-            Action::Add { name, password_stdin, role } => {
-                let opened = self.keeping.open_or_new()?;
-                let password = if password_stdin { Some(read_password()?) } else { None };
-                let person = opened.service.add_person(&name, password.as_deref())?;
-                let name = one_line(&person.name, 80);
-                match role {
-                    Some(role) => {
-                        opened.service.admit(&opened.caller, &person, role)?;
-                        let project = one_line(&opened.caller.project().name, 80);
-                        eprintln!("added `{name}`, {role} of `{project}`");
-                    }
-                    None => eprintln!(
-                        "added `{name}`, who is in no project yet; `retort members set '{name}' ROLE` adds them to one"
-                    ),
-                }
-                if self.json {
-                    print_json(&wire::Person::from(&person))?;
-                    if password.is_none() {
-                        eprintln!("`retort users link '{name}'` prints a link that signs them in");
-                    }
-                } else if password.is_none() {
-                    let secret = opened.service.sign_in_link(&person)?;
-                    self.keeping.print_link(&secret, false)?;
-                }
+            Action::Add { name, password_stdin, role, project, dry: DryRunArgs { dry_run } } => {
+                self.add(&name, password_stdin, role.map(|role| (role, project)), dry_run)?;
             }
-            Action::Disable { name } => self.keeping.set_disabled(&name, true)?,
-            Action::Enable { name } => self.keeping.set_disabled(&name, false)?,
-            Action::Password { name, .. } => {
+            Action::Disable { name, dry } => self.set_disabled(&name, true, dry)?,
+            Action::Enable { name, dry } => self.set_disabled(&name, false, dry)?,
+            Action::Password { name, dry: DryRunArgs { dry_run }, .. } => {
                 let service = self.keeping.service()?;
                 let person = service.person(&name)?;
-                let ended = service.set_password(&person, &read_password()?)?;
-                eprintln!(
-                    "changed the password of `{}`; ended {} sessions and links and {} API tokens",
-                    one_line(&person.name, 80),
-                    ended.sessions,
-                    ended.tokens
-                );
+                let password = read_password()?;
+                let set = || service.set_password(&person, &password);
+                let ended = if dry_run { service.rehearse(set) } else { set() }?;
+                let name = one_line(&person.name, 80);
+                let sessions = several(ended.sessions, "session");
+                let tokens = several(ended.tokens, "API token");
+                let change = json!({"name": person.name, "sessions": ended.sessions, "tokens": ended.tokens});
+                report(
+                    (self.json, dry_run),
+                    &change,
+                    &format!("change the password of `{name}`, and end {sessions} and {tokens}"),
+                    &format!("changed the password of `{name}`; ended {sessions} and {tokens}"),
+                )?;
             }
-            Action::Purge { name, yes } => {
+            Action::Purge { name, dry: DryRunArgs { dry_run }, yes } => {
                 let service = self.keeping.service()?;
                 let person = service.person(&name)?;
-                let has = service.belongings_of(&person)?;
+                service.check_removal(&person)?;
+                let lost = lost_with(&person, &service.belongings_of(&person)?);
                 let name = one_line(&person.name, 80);
-                let question = format!(
-                    "the account `{name}` will be permanently deleted, with {}, {}, {} and {}; it is removed from {}; \
-                     {} will close and {} will end; {}, {}, {}, {}, and {} that belong to others but that they \
-                     imported stay in their projects",
-                    several(has.tokens, "API token"),
-                    several(has.webhooks, "webhook"),
-                    several(has.invitations, "invitation"),
-                    "their sessions",
-                    several(has.memberships, "project"),
-                    several(has.shares, "public link"),
-                    several(has.open_jobs, "open job"),
-                    several(has.conversations, "conversation"),
-                    several(has.runs, "run"),
-                    several(has.documents, "document"),
-                    several(has.datasets, "dataset"),
-                    several(has.imported, "item"),
-                );
-                confirm(&question, yes)?;
-                service.delete_person(&person)?;
-                eprintln!("purged `{name}`");
+                if !dry_run {
+                    confirm(&lost, yes)?;
+                    service.delete_person(&person)?;
+                }
+                report(
+                    (self.json, dry_run),
+                    &json!({"purged": person.name}),
+                    &format!("purge `{name}`: {lost}"),
+                    &format!("purged `{name}`"),
+                )?;
             }
             Action::Link { name } => {
                 let service = self.keeping.service()?;
@@ -170,7 +168,103 @@ impl Users {
     }
 }
 
-impl StoreArgs<false> {
+impl Users {
+    /// Adds an account, and its person to a project if a role is given.
+    fn add(
+        &self,
+        name: &str,
+        reads_password: bool,
+        role: Option<(ProjectRole, Option<String>)>,
+        is_dry: bool,
+    ) -> Result<(), Failure> {
+        let service = self.keeping.service_or_new(is_dry)?;
+        let password = if reads_password { Some(read_password()?) } else { None };
+        let add = || -> Result<_, Failure> {
+            // A project that does not exist is found out before anyone is added.
+            let role = role.map(|(role, named)| {
+                let project = self.keeping.project_to_join(&service, named.as_deref())?;
+                Ok::<_, Failure>((role, Caller::local(&project)))
+            });
+            let role = role.transpose()?;
+            let person = service.add_person(name, password.as_deref())?;
+            if let Some((role, caller)) = &role {
+                service.admit(caller, &person, *role)?;
+            }
+            Ok((person, role))
+        };
+        let (person, role) = if is_dry { service.rehearse(add) } else { add() }?;
+        let name = one_line(&person.name, 80);
+        let project = role.as_ref().map(|(role, caller)| (role, &caller.project().name));
+        if is_dry && self.json {
+            return print_dry(&wire::Person::from(&person));
+        }
+        if is_dry {
+            let with = project.map(|(role, project)| format!(", {role} of `{project}`"));
+            tell_would(&format!("add `{name}`{}", with.unwrap_or_default()));
+            return Ok(());
+        }
+        match project {
+            Some((role, project)) => {
+                eprintln!("added `{name}`, {role} of `{}`", one_line(project, 80));
+            }
+            None => eprintln!(
+                "added `{name}`, who is in no project yet; `retort members set '{name}' ROLE` adds them to one"
+            ),
+        }
+        if self.json {
+            print_json(&wire::Person::from(&person))?;
+            if password.is_none() {
+                eprintln!("`retort users link '{name}'` prints a link that signs them in");
+            }
+        } else if password.is_none() {
+            let secret = service.sign_in_link(&person)?;
+            self.keeping.print_link(&secret, false)?;
+        }
+        Ok(())
+    }
+
+    fn set_disabled(&self, name: &str, disabled: bool, dry: DryRunArgs) -> Result<(), Failure> {
+        let service = self.keeping.service()?;
+        let person = service.person(name)?;
+        let set = || {
+            service.set_disabled(&person, disabled)?;
+            service.person(name)
+        };
+        let changed = if dry.dry_run { service.rehearse(set) } else { set() }?;
+        let (verb, done) = if disabled { ("disable", "disabled") } else { ("enable", "enabled") };
+        let name = one_line(&person.name, 80);
+        report(
+            (self.json, dry.dry_run),
+            &wire::Person::from(&changed),
+            &format!("{verb} `{name}`"),
+            &format!("{done} `{name}`"),
+        )
+    }
+}
+
+/// What goes with an account.
+fn lost_with(person: &Person, has: &Belongings) -> String {
+    format!(
+        "the account `{}` will be permanently deleted, with {}, {}, {} and {}; it is removed from {}; \
+         {} will close and {} will end; {}, {}, {}, {}, and {} that belong to others but that they \
+         imported stay in their projects",
+        one_line(&person.name, 80),
+        several(has.tokens, "API token"),
+        several(has.webhooks, "webhook"),
+        several(has.invitations, "invitation"),
+        "their sessions",
+        several(has.memberships, "project"),
+        several(has.shares, "public link"),
+        several(has.open_jobs, "open job"),
+        several(has.conversations, "conversation"),
+        several(has.runs, "run"),
+        several(has.documents, "document"),
+        several(has.datasets, "dataset"),
+        several(has.imported, "item"),
+    )
+}
+
+impl StoreArgs<false, false> {
     /// Prints a link that signs a person in once.
     fn print_link(&self, secret: &str, json: bool) -> Result<(), Failure> {
         let path = wire::sign_in_path(secret);
@@ -180,15 +274,6 @@ impl StoreArgs<false> {
         }
         print(url)?;
         eprintln!("this link signs them in once, within {SIGN_IN_LINK_MINUTES} minutes");
-        Ok(())
-    }
-
-    fn set_disabled(&self, name: &str, disabled: bool) -> Result<(), Failure> {
-        let service = self.service()?;
-        let person = service.person(name)?;
-        service.set_disabled(&person, disabled)?;
-        let what = if disabled { "disabled" } else { "enabled" };
-        eprintln!("{what} `{}`", one_line(&person.name, 80));
         Ok(())
     }
 }

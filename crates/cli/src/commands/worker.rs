@@ -31,7 +31,7 @@ pub struct Worker {
     quiet: bool,
 
     #[command(flatten)]
-    keeping: StoreArgs<false>,
+    keeping: StoreArgs<false, false>,
 }
 
 /// What a worker tells of.

@@ -10,6 +10,7 @@
 mod support;
 
 mod as_model;
+mod contract;
 mod conversations;
 mod convert;
 mod datasets;

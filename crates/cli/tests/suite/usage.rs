@@ -80,15 +80,16 @@ fn commands_that_change_things_tell_first_what_they_would_do() {
     place.file("in.jsonl", chats(3));
     place.ok(&["import", "in.jsonl", "-q"]);
     place.ok(&["export", "all", "-q"]);
-    for args in [
-        &["delete", "--all"][..],
-        &["conversations", "purge", "--all"],
-        &["tag", "--all", "--add", "x"],
-        &["export", "more"],
-        &["conversations", "export", "more"],
+    for (args, what) in [
+        (&["delete", "--all"][..], "delete 3 of 3 conversations"),
+        (&["conversations", "purge", "--all"], "purge 3 of 3 conversations"),
+        (&["tag", "--all", "--add", "x"], "change 3 of 3 conversations"),
+        (&["export", "more"], "export 3 conversations"),
+        (&["conversations", "export", "more"], "export 3 conversations"),
     ] {
         let ran = place.ok(&[args, &["--dry-run"]].concat());
-        assert!(ran.err.contains("3 conversations selected; nothing was changed"), "{}", ran.err);
+        let told = format!("would {what}; nothing was changed (`--dry-run`)\n");
+        assert_eq!(ran.err, told, "{args:?}");
     }
     assert!(
         place.ok(&["datasets", "purge", "all", "--dry-run"]).err.contains("nothing was changed")
