@@ -593,7 +593,7 @@ async fn files_come_in_and_the_report_says_what_became_of_them() {
         let field = browser.client.find(Locator::Css("input[type=file]")).await.unwrap();
         field.send_keys(file.to_str().unwrap()).await.unwrap();
         browser.press("#drop button.first").await;
-        browser.until("Done. 1 of 2 items were rejected.").await;
+        browser.until("Done. 1 of 2 items was rejected.").await;
         let body = browser.body().await;
         assert!(body.contains("Items read\n2") && body.contains("New\n1"), "{body}");
         assert!(body.contains("Rejected\n1") && body.contains("line 2"), "{body}");
