@@ -146,7 +146,11 @@ struct Parts {
 impl Parts {
     fn of(text: &str) -> Option<Self> {
         // Spaces that do not break come before AM and PM.
-        let text = text.trim().replace(['\u{202f}', '\u{a0}'], " ");
+        let mut text = text.trim().replace(['\u{202f}', '\u{a0}'], " ");
+        if text.contains('年') {
+            // As Chinese and Japanese write a date: `2024年1月2日`.
+            text = text.replace(['年', '月'], "-").replace('日', " ");
+        }
         if text.len() > LONGEST || !text.is_ascii() {
             return None;
         }
@@ -272,7 +276,8 @@ impl Parts {
         (had.is_none() && rest_is_read).then_some(())
     }
 
-    /// `2024-1-2`, `2024/01/02`, `2024.01.02`, `02-Jan-2024`, `02/Jan/2024`: what no country reads otherwise.
+    /// `2024-1-2`, `2024/01/02`, `2024.01.02`, `02-Jan-2024`, `02/Jan/2024`, and `31/12/2024` or
+    /// `12/31/2024`, where only one of both can be the month: what no country reads otherwise.
     fn date_in_one(&mut self, word: &str) -> Option<()> {
         if word.len() == 8 && word.bytes().all(|byte| byte.is_ascii_digit()) {
             let date = format!("{}-{}-{}", &word[..4], &word[4..6], &word[6..]);
@@ -288,6 +293,14 @@ impl Parts {
                 Date::from_calendar_date(third.parse().ok()?, month, first.parse().ok()?).ok()?
             }
             None if first.len() == 4 => parse_date(&format!("{first}-{second}-{third}"))?,
+            None if third.len() == 4 => {
+                let is_month = |field: &str| field.parse::<u8>().is_ok_and(|number| number <= 12);
+                match (is_month(first), is_month(second)) {
+                    (false, true) => parse_date(&format!("{third}-{second}-{first}"))?,
+                    (true, false) => parse_date(&format!("{third}-{first}-{second}"))?,
+                    _ => return None,
+                }
+            }
             _ => return None,
         };
         self.date.replace(date).is_none().then_some(())
@@ -525,6 +538,10 @@ mod tests {
             ("20240102T030405Z", "2024-01-02T03:04:05Z"),
             ("20240102030405", "2024-01-02T03:04:05Z"),
             ("20240102T03:04:05.5Z", "2024-01-02T03:04:05.5Z"),
+            // Superkikim/nexus-ai-chat-importer#18: clocks of other countries.
+            ("2024年1月2日 03:04:05", "2024-01-02T03:04:05Z"),
+            ("31.12.2024 03:04", "2024-12-31T03:04:00Z"),
+            ("12/31/2024, 3:04:05 PM", "2024-12-31T15:04:05Z"),
             ("/Date(1704164645678+0100)/", "2024-01-02T03:04:05.678Z"),
         ] {
             let read = Time::parse_any(text).map(|time| time.to_string());
@@ -535,6 +552,8 @@ mod tests {
             "yesterday",
             "01/02/2024",
             "01.02.2024",
+            "13.13.2024",
+            "1月2日",
             "2024",
             "Jan 2024",
             "12:30",
