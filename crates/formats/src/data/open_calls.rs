@@ -12,6 +12,8 @@ use super::turn::Turn;
 pub(super) struct OpenCalls<'c> {
     /// The ids with the positions of their calls, sorted.
     ids: Vec<(Cow<'c, str>, usize)>,
+    /// The names of the tools by position, where no call has an id.
+    names: Vec<Cow<'c, str>>,
     /// By position: whether the call still waits.
     is_open: Vec<bool>,
     /// Before this position none waits.
@@ -29,12 +31,15 @@ impl<'c> OpenCalls<'c> {
         let ids = turn.calls().map(|call| call.id.decoded());
         let mut ids: Vec<_> = ids.enumerate().map(|(place, id)| (id, place)).collect();
         ids.sort_unstable();
+        let has_ids = ids.iter().any(|(id, _)| !id.is_empty());
+        let names = turn.calls().filter(|_| !has_ids).map(|call| call.name.decoded());
         Self {
+            names: names.collect(),
             is_open: vec![true; ids.len()],
             first_open: 0,
             passed: HashMap::new(),
             tracks: ids.iter().all(|(id, _)| !id.is_empty()),
-            has_ids: ids.iter().any(|(id, _)| !id.is_empty()),
+            has_ids,
             ids,
         }
     }
@@ -59,8 +64,8 @@ impl<'c> OpenCalls<'c> {
         all
     }
 
-    /// Which of the calls the result answers: the first unanswered with its id, else, if it names none of them, the
-    /// first unanswered.
+    /// Which of the calls the result answers: the first unanswered with its id, or, where there are no ids, of its tool;
+    /// else, if it names none of them, the first unanswered.
     pub(super) fn answer(&mut self, message: &Message<'_>) -> Option<usize> {
         let named = message.tool_call_id.as_ref().filter(|id| !id.is_empty());
         let place = match named {
@@ -70,7 +75,7 @@ impl<'c> OpenCalls<'c> {
                 Err(is_known) if is_known || (self.tracks && *id != *"unknown") => None,
                 Err(_) => self.any(),
             },
-            None => self.any(),
+            None => self.of_tool(message).or_else(|| self.any()),
         }?;
         if let Some(is_open) = self.is_open.get_mut(place) {
             *is_open = false;
@@ -91,6 +96,13 @@ impl<'c> OpenCalls<'c> {
             }
         }
         Err(is_known)
+    }
+
+    /// The first unanswered call of the tool that the result is of.
+    fn of_tool(&self, message: &Message<'_>) -> Option<usize> {
+        let name = message.name.as_ref()?.decoded();
+        let mut open = self.names.iter().zip(&self.is_open);
+        open.position(|(one, is_open)| *is_open && *one == name)
     }
 
     fn any(&mut self) -> Option<usize> {

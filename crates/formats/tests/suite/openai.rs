@@ -275,6 +275,27 @@ fn results_out_of_order_follow_their_calls_in_order() {
 }
 
 #[test]
+fn without_ids_a_result_answers_the_call_of_its_tool() {
+    let calls = call(&[("", "f", "{}"), ("", "g", "{}"), ("", "g", "{}")]);
+    let of = |name: &str, text: &str| json!({"role": "tool", "name": name, "content": text});
+    check(
+        &with_tools(
+            json!([tool("f", "d"), tool("g", "d")]),
+            &[
+                say("user", "q"),
+                calls,
+                of("g", "1"),
+                of("f", "2"),
+                of("g", "3"),
+                say("assistant", "a"),
+            ],
+        ),
+        json!([{"messages": [{}, {}, {"content": "2"}, {"content": "1"}, {"content": "3"}, {}]}]),
+        "",
+    );
+}
+
+#[test]
 fn tools_are_nested_however_the_source_had_them() {
     let flat = json!([{"name": "f", "description": "d", "parameters": {"type": "object", "properties": {}}}, {"type": "function", "name": "g"}]);
     check(
