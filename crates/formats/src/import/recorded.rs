@@ -144,15 +144,21 @@ fn exchange(
         return Ok(None);
     };
     let address = request.take(&["uri", "url"], RawJson::as_text).unwrap_or_default();
+    // Ruby's VCR has the text of a body beside its encoding.
+    let unpacked = |raw: RawJson<'static>| {
+        fields::map(&raw).and_then(|mut map| map.take(&["string"], fields::json)).unwrap_or(raw)
+    };
     let body = request.take(&["body"], |raw| {
-        fields::json_within(raw).or_else(|| fields::object(raw).map(RawJson::into_owned))
+        let raw = unpacked(raw.clone().into_owned());
+        fields::json_within(&raw).or_else(|| fields::object(&raw))
     });
     let is_other = OTHER_CALLS.iter().any(|part| address.contains(part));
     let asks = |body: &RawJson<'_>| {
         fields::map(body).is_some_and(|map| map.has(&["messages", "contents", "input", "prompt"]))
     };
     let Some(body) = body.filter(|body| !is_other && asks(body)) else { return Ok(None) };
-    let mut answer = response.take(&["body"], fields::json).unwrap_or(RawJson::null());
+    let answer = response.take(&["body"], fields::json).unwrap_or(RawJson::null());
+    let mut answer = unpacked(answer);
     let wrapped = fields::map(&answer)
         .and_then(|mut map| Some((map.take(&["__data__"], fields::object)?, map)));
     if let Some((data, mut map)) = wrapped {

@@ -55,6 +55,8 @@ impl ImportFormat for Requests {
                 .iter()
                 .any(|body| sniff.holds(&[body, "input"])))
             || (sniff.has("response") && sniff.holds(&["request", "input"]))
+            || (ANSWERED.iter().any(|name| sniff.has(name))
+                && BODY.iter().any(|body| sniff.text(&[body, "prompt"]).is_some()))
             || sniff.holds(&["contents", "parts"])
             || sniff.holds(&["input", LOGGED[0], "messages"])
             || (sniff.has("input")

@@ -15,7 +15,9 @@ pub(super) fn joined(raw: &RawJson<'_>) -> Option<RawJson<'static>> {
     let events = events(raw)?;
     let first = fields::map(events.first()?)?;
     if first.has(&["choices"]) {
-        return choices(&events);
+        // Some servers say that a stream is at its end, and not why.
+        let has_end = raw.as_str().contains("[DONE]");
+        return choices(&events, has_end);
     }
     if first.has(&["candidates"]) || first.has(&["usageMetadata"]) {
         return candidates(&events);
@@ -168,8 +170,11 @@ impl Call {
     }
 }
 
+/// How an answer ended whose stream has no end: the connection broke.
+const BROKEN_OFF: &str = "incomplete";
+
 /// Chat Completions: each piece has what comes on of each choice.
-fn choices(events: &[RawJson<'_>]) -> Option<RawJson<'static>> {
+fn choices(events: &[RawJson<'_>], has_end: bool) -> Option<RawJson<'static>> {
     let mut choices: BTreeMap<u64, Choice> = BTreeMap::new();
     for event in events {
         let mut map = fields::map(event)?;
@@ -236,7 +241,7 @@ fn choices(events: &[RawJson<'_>]) -> Option<RawJson<'static>> {
             }
             one.put("message", &message.end());
         }
-        if let Some(reason) = reason {
+        if let Some(reason) = reason.or_else(|| (!has_end).then(|| BROKEN_OFF.into())) {
             one.text("finish_reason", &reason);
         }
         one.end()
@@ -254,7 +259,7 @@ struct Block {
 /// Anthropic's Messages: blocks begin, grow and end.
 fn blocks(events: &[RawJson<'_>]) -> Option<RawJson<'static>> {
     let mut blocks: BTreeMap<u64, Block> = BTreeMap::new();
-    let mut reason = None;
+    let (mut reason, mut has_end) = (None, false);
     for event in events {
         let mut map = fields::map(event)?;
         let at = map.take(&["index"], fields::count).unwrap_or(0);
@@ -284,6 +289,7 @@ fn blocks(events: &[RawJson<'_>]) -> Option<RawJson<'static>> {
                 let delta = inner(&mut map, "delta")?;
                 reason = ended(&delta, "stop_reason").or(reason);
             }
+            "message_stop" => has_end = true,
             "error" => return None,
             _ => {}
         }
@@ -307,7 +313,7 @@ fn blocks(events: &[RawJson<'_>]) -> Option<RawJson<'static>> {
     let mut message = Object::default();
     message.text("role", "assistant");
     message.put("content", &list(content));
-    if let Some(reason) = reason {
+    if let Some(reason) = reason.or_else(|| (!has_end).then(|| BROKEN_OFF.into())) {
         message.text("stop_reason", &reason);
     }
     RawJson::owned(&message.end()).ok()
@@ -345,13 +351,14 @@ fn responses(events: &[RawJson<'_>]) -> Option<RawJson<'static>> {
 /// Google's: each piece is a response of its own. Texts that follow one another are one.
 fn candidates(events: &[RawJson<'_>]) -> Option<RawJson<'static>> {
     let mut parts: Vec<(Option<bool>, String)> = Vec::new();
-    let mut reason = None;
+    let (mut reason, mut has_end) = (None, false);
     for event in events {
         let mut map = fields::map(event)?;
         let listed = map.take(&["candidates"], fields::list).unwrap_or_default();
         let Some(first) = listed.first() else { continue };
         let mut candidate = fields::map(first)?;
         reason = ended(&candidate, "finishReason").or(reason);
+        has_end |= candidate.has(&["finishReason"]) || candidate.is_null("finishReason");
         let Some(mut content) = inner(&mut candidate, "content") else { continue };
         for raw in content.take(&["parts"], fields::list).unwrap_or_default() {
             let map = fields::map(&raw)?;
@@ -381,7 +388,7 @@ fn candidates(events: &[RawJson<'_>]) -> Option<RawJson<'static>> {
     content.put("parts", &list(parts));
     let mut candidate = Object::default();
     candidate.put("content", &content.end());
-    if let Some(reason) = reason {
+    if let Some(reason) = reason.or_else(|| (!has_end).then(|| BROKEN_OFF.into())) {
         candidate.text("finishReason", &reason);
     }
     RawJson::owned(&format!("{{\"candidates\":[{}]}}", candidate.end())).ok()
@@ -440,18 +447,18 @@ fn converse(events: &[RawJson<'_>]) -> Option<RawJson<'static>> {
     let mut message = Object::default();
     message.text("role", "assistant");
     message.put("content", &list(content));
-    if let Some(reason) = reason {
-        message.text("stopReason", &reason);
-    }
+    message.text("stopReason", reason.as_deref().unwrap_or(BROKEN_OFF));
     RawJson::owned(&message.end()).ok()
 }
 
 /// Ollama's: each piece is a message of its own.
 fn ollama(events: &[RawJson<'_>]) -> Option<RawJson<'static>> {
     let (mut texts, mut calls, mut reason) = (BTreeMap::new(), Vec::new(), None);
+    let mut has_end = false;
     for event in events {
         let mut map = fields::map(event)?;
         reason = ended(&map, "done_reason").or(reason);
+        has_end |= map.is_true("done");
         let mut message = inner(&mut map, "message")?;
         for name in ["content", "thinking"] {
             grow(&mut texts, name, &message);
@@ -467,7 +474,7 @@ fn ollama(events: &[RawJson<'_>]) -> Option<RawJson<'static>> {
     }
     let mut whole = Object::default();
     whole.put("message", &message.end());
-    if let Some(reason) = reason {
+    if let Some(reason) = reason.or_else(|| (!has_end).then(|| BROKEN_OFF.into())) {
         whole.text("done_reason", &reason);
     }
     RawJson::owned(&whole.end()).ok()
