@@ -116,10 +116,14 @@ fn object(raw: &RawJson<'_>, notes: &mut Notes, depth: usize) -> Option<Vec<Answ
         return Some(one(vec![failed]));
     }
     for name in ["body", "response"] {
-        if let Some(inner) = map.peek(name) {
+        if let Some(inner) = map.peek(name).cloned() {
             let mark = notes.mark();
-            let answers = response(inner, notes, depth + 1)?;
+            let mut answers = response(&inner, notes, depth + 1)?;
             notes.under(mark, || name.into());
+            let reason = map.take(&["done_reason"], marks::ended).map(Text::into_owned);
+            if let Some((messages, _)) = answers.first_mut() {
+                end_with(messages, reason);
+            }
             return Some(answers);
         }
     }
@@ -214,18 +218,31 @@ pub(super) fn of_preference(
     Some(answers)
 }
 
-/// Adds answers to a conversation: the first that is not rejected goes on from its last message, where it does not end
-/// with an answer already; the others are its siblings.
+/// Adds answers to a conversation: the first that is not rejected goes on from its last question; the others, and an
+/// answer that the conversation ends with and that is none of them, are its siblings.
 pub(super) fn add(conversation: &mut Conversation<'_>, answers: Vec<Answer>) {
     if answers.is_empty() {
         return;
     }
     let mut answers = answers;
+    let rounds = &mut conversation.rounds;
+    drop_questions(rounds, &mut answers);
     let chosen = answers
         .iter()
         .position(|(_, label)| *label != Some(Label::Rejected))
         .map(|at| answers.remove(at));
-    let rounds = &mut conversation.rounds;
+    if let Some((messages, label)) = &chosen {
+        let own = last_answer(rounds);
+        let is_again = own.len() == messages.len() && own.iter().zip(messages).all(is_same);
+        if is_again || (label.is_some() && !own.is_empty()) {
+            let own = split_answer(rounds);
+            answers.extend(
+                (!is_again)
+                    .then(|| own.into_iter().map(Message::into_owned).collect())
+                    .map(|own| (own, None)),
+            );
+        }
+    }
     if answers.is_empty() {
         // One answer alone simply follows.
         let Some((messages, label)) = chosen else { return };
@@ -275,11 +292,60 @@ fn labelled(mut messages: Vec<Message<'static>>, label: Option<Label>) -> Vec<Me
     messages
 }
 
+/// Takes the question out of answers that hold the whole conversation once more: what they begin with like the rounds,
+/// up to the answer at the end of these. Only the rounds may have a system message in front.
+fn drop_questions(rounds: &[Round<'_>], answers: &mut [Answer]) {
+    let said: Vec<_> = rounds.iter().flat_map(|round| &round.messages).collect();
+    let question = said.len() - last_answer(rounds).len();
+    let asked = said.get(..question).unwrap_or_default();
+    for (messages, _) in answers {
+        let begins = |role| messages.first().is_some_and(|first| first.role == role);
+        if begins(Role::Assistant) {
+            continue;
+        }
+        let systems = if begins(Role::System) {
+            0
+        } else {
+            asked.iter().take_while(|one| one.role == Role::System).count()
+        };
+        let asked = asked.get(systems..).unwrap_or_default();
+        let is_repeated = messages.len() > asked.len()
+            && asked.iter().zip(messages.iter()).all(|(one, other)| is_same((one, other)));
+        if is_repeated {
+            messages.drain(..asked.len());
+        }
+    }
+}
+
+/// Whether two messages say the same.
+fn is_same((one, other): (&Message<'_>, &Message<'_>)) -> bool {
+    one.role == other.role
+        && one.words() == other.words()
+        && one.tool_calls.len() == other.tool_calls.len()
+        && one
+            .tool_calls
+            .iter()
+            .zip(&other.tool_calls)
+            .all(|(one, other)| one.name == other.name && one.arguments == other.arguments)
+}
+
+/// The answer at the end of the rounds.
+fn last_answer<'r, 'a>(rounds: &'r [Round<'a>]) -> &'r [Message<'a>] {
+    let messages = rounds.last().map_or(&[][..], |round| &round.messages);
+    let answers = messages.iter().rev().take_while(|one| one.role == Role::Assistant).count();
+    messages.get(messages.len() - answers..).unwrap_or_default()
+}
+
+/// Takes the answer at the end of the rounds out of them.
+fn split_answer<'a>(rounds: &mut [Round<'a>]) -> Vec<Message<'a>> {
+    let answers = last_answer(rounds).len();
+    let Some(round) = rounds.last_mut() else { return Vec::new() };
+    round.messages.split_off(round.messages.len() - answers)
+}
+
 /// Takes the answer at the end of the rounds out of them, so that it has siblings.
 fn own_answer<'a>(rounds: &mut [Round<'a>]) -> Vec<Message<'a>> {
-    let Some(round) = rounds.last_mut() else { return Vec::new() };
-    let answers = round.messages.iter().rev().take_while(|one| one.role == Role::Assistant).count();
-    let mut answer = round.messages.split_off(round.messages.len() - answers);
+    let mut answer = split_answer(rounds);
     for message in &mut answer {
         message.label = message.label.or(Some(Label::Preferred));
     }

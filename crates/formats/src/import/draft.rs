@@ -18,8 +18,9 @@ use super::format::{ItemError, Notes, Refusal};
 use super::hosted;
 use super::marks::{self, Mark, cut_off};
 use super::parts::{Segment, are_parts, invocations, result_content, segments, texts_in};
-use super::roles::{role, role_of, says_calls};
-use super::unplaced::{Least, short};
+use super::roles::{role, role_of, says_calls, speaker};
+use super::sniff::SPEAKER;
+use super::unplaced::{Least, repeats, short};
 
 /// A message while it is read.
 #[derive(Default)]
@@ -164,12 +165,15 @@ impl<'a> Draft<'a> {
             }
             put(&mut self.message.metadata, key.into(), wrapped.raw()?);
         }
+        if self.role.is_none() && self.kind.as_ref().is_none_or(|kind| *kind == *"text") {
+            self.take_speaker();
+        }
         if self.role.is_none() && !self.take_kind(notes, &mut parts)? {
             return self.unplace_whole(notes, &mut take);
         }
         if let Some(word) = self.role.take() {
             if says_calls(&word) && self.message.tool_calls.is_empty() {
-                take_calls_from_content(&mut self.message, notes);
+                self.take_calls_from_content(notes)?;
             }
             (self.message.role, self.message.source_role) = role(word);
         }
@@ -180,6 +184,32 @@ impl<'a> Draft<'a> {
         self.take_rest(notes)?;
         self.account_for(known, notes);
         assemble(self.message, parts, take);
+        Ok(())
+    }
+
+    /// Takes the role from a field for who speaks, if that holds a word for one.
+    fn take_speaker(&mut self) {
+        let mut map = FieldMap::from(std::mem::take(&mut self.message.metadata));
+        self.role =
+            map.take(&SPEAKER, |raw| raw.text().filter(|word| speaker(&word.decoded()).is_some()));
+        self.message.metadata = map.rest();
+    }
+
+    /// ShareGPT's `function_call` messages hold their calls as their content: JSON, or the text of it. What is neither
+    /// stays content.
+    fn take_calls_from_content(&mut self, notes: &mut Notes) -> Result<(), ItemError> {
+        let mark = notes.mark();
+        let calls = match (&self.message.content, &self.content) {
+            (Some(Content::Text(text)), _) => calls_in(&text.decoded(), notes),
+            (None, Some(content)) => calls_in(content.clone().raw()?.as_str(), notes),
+            _ => None,
+        };
+        if let Some(calls) = calls {
+            self.message.tool_calls = calls;
+            self.message.content = None;
+            self.content = None;
+        }
+        notes.under(mark, || "content".into());
         Ok(())
     }
 
@@ -212,6 +242,9 @@ impl<'a> Draft<'a> {
                     name: message.name.take().unwrap_or_default(),
                     ..Default::default()
                 };
+                if word == "custom_tool_call" {
+                    call.metadata.put("type".into(), RawJson::string("custom"));
+                }
                 let arguments = map.take(&["arguments", "input"], fields::words);
                 let understood = !call.name.is_empty() && arguments.is_some();
                 call.arguments = arguments.unwrap_or_default();
@@ -404,7 +437,7 @@ impl<'a> Draft<'a> {
                 message.content = result_content(raw, notes)?;
             }
         } else if !has_content && message.tool_calls.is_empty() {
-            message.content = map.take(&["text"], RawJson::text).map(Content::Text);
+            message.content = map.take(&SAID, RawJson::text).map(Content::Text);
         }
         take_kwargs(message, &mut map, notes);
         if message.role == Role::Assistant {
@@ -451,11 +484,22 @@ impl<'a> Draft<'a> {
             &[]
         };
         // What LangChain keeps there is accounted for where it is read.
-        let known: Vec<_> =
-            known.iter().chain(again).copied().chain(["additional_kwargs"]).collect();
+        let known = known.iter().chain(again).copied().chain(["additional_kwargs"]);
+        let said = message.content.as_ref().map(Content::text).unwrap_or_default();
+        let said = said.decoded();
+        let keys: Vec<_> = message
+            .metadata
+            .iter()
+            .filter(|(_, raw)| repeats(raw, &said))
+            .map(|(key, _)| key.decoded())
+            .collect();
+        let known: Vec<_> = known.chain(keys.iter().map(|key| &**key)).collect();
         notes.unplaced_fields(&message.metadata, &known, least);
     }
 }
+
+/// Under what else messages have their text.
+const SAID: [&str; 4] = ["text", "message", "say", "utterance"];
 
 /// LangChain keeps beside a message what its provider said in other words: calls, which `tool_calls` hold once more, and
 /// reasoning.
@@ -641,17 +685,6 @@ fn label<'a>(
         None => put(&mut message.metadata, key.into(), raw),
     }
     Ok(())
-}
-
-/// ShareGPT's `function_call` messages hold their calls as JSON text. What is no such text stays content.
-fn take_calls_from_content(message: &mut Message<'_>, notes: &mut Notes) {
-    let Some(Content::Text(text)) = &message.content else { return };
-    let mark = notes.mark();
-    if let Some(calls) = calls_in(&text.decoded(), notes) {
-        message.tool_calls = calls;
-        message.content = None;
-    }
-    notes.under(mark, || "content".into());
 }
 
 fn feedback<'a>(

@@ -207,7 +207,8 @@ fn apply_to_message(message: &mut Message<'_>) {
         message.train = Some(false);
     }
     if message.finish_reason.is_none() {
-        message.finish_reason = ended_by(&message.metadata);
+        let open = || has_open_part(message).then(|| "incomplete".into());
+        message.finish_reason = ended_by(&message.metadata).or_else(open);
     }
     for name in WITHIN {
         let Some(inner) = message.metadata.get(name).map(fields_of) else { continue };
@@ -289,6 +290,17 @@ fn forbids_a_part(message: &Message<'_>) -> bool {
         let Some(raw) = &part.raw else { return false };
         let said = part.text.as_ref().map_or(0, |text| text.as_written().len());
         raw.as_str().len() > said + PART_BYTES && forbids(&fields_of(raw))
+    })
+}
+
+/// Whether a part was still being written when the message was kept, as Vercel's AI SDK says it.
+fn has_open_part(message: &Message<'_>) -> bool {
+    let Some(Content::Parts(parts)) = &message.content else { return false };
+    parts.iter().filter_map(|part| part.raw.as_ref()).any(|raw| {
+        raw.as_str().contains("\"streaming\"")
+            && fields::map(raw).is_some_and(|map| {
+                map.peek("state").is_some_and(|state| state.as_str() == "\"streaming\"")
+            })
     })
 }
 

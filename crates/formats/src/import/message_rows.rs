@@ -12,7 +12,7 @@ use super::gemini_cli::GeminiCli;
 use super::open_webui;
 use super::openai;
 use super::opencode;
-use super::roles::role_of;
+use super::roles::{role_of, speaker};
 use super::sniff::{Entry, Sniff};
 
 /// The format.
@@ -111,9 +111,8 @@ impl ImportFormat for MessageRows {
         {
             return false;
         }
-        let speaks = ROLE
-            .iter()
-            .any(|name| sniff.text(&[name]).is_some_and(|word| role_of(&word).is_some()));
+        let speaks =
+            ROLE.iter().any(|name| sniff.text(&[name]).is_some_and(|word| speaks(name, &word)));
         // A message in a message is a line of an agent's session.
         let says = CONTENT.iter().any(|name| sniff.has(name))
             && sniff.kind(&["message"]) != Some(Kind::Object);
@@ -160,6 +159,13 @@ impl ImportFormat for MessageRows {
     }
 }
 
+/// Whether a column says who speaks. A `type` may mean much else.
+fn speaks(column: &str, word: &str) -> bool {
+    let of =
+        if ["role", "from", "sender", "speaker"].contains(&column) { speaker } else { role_of };
+    of(word).is_some()
+}
+
 fn unknown(at: usize) -> ItemError {
     ItemError::new(Refusal::UnknownShape, at, "a row without the role and the content of a message")
 }
@@ -199,8 +205,9 @@ fn message<'a>(mut row: FieldMap<'a>, whole: &mut Fields<'a>) -> Option<RawJson<
         }
         return message.rest_object();
     }
-    let has_role = row.has(&["role"]) || row.has(&["from"]) || row.has(&["type"]);
-    if !has_role {
+    let kind_speaks =
+        row.peek("type").and_then(RawJson::as_text).is_some_and(|it| speaks("type", &it));
+    if !kind_speaks && !row.has(&["role", "from"]) {
         let word = row.take(&ROLE, RawJson::text)?;
         row.add("role".into(), RawJson::string(&word.decoded()));
     }

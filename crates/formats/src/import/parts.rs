@@ -450,6 +450,10 @@ fn known_part<'a>(
         "step-finish" | "step_finish" | "cachePoint" | "cache_point" => {
             into.push(Segment::Kept("parts", raw.clone()));
         }
+        // What Vercel's AI SDK shows beside what the model says.
+        word if word.starts_with("data-") && map.has(&["data"]) => {
+            into.push(Segment::Kept("parts", raw.clone()));
+        }
         "source" | "source-url" | "source-document" => {
             into.push(Segment::Kept("sources", raw.clone()));
         }

@@ -10,9 +10,22 @@ pub(super) fn role(word: Text<'_>) -> (Role, Option<Text<'_>>) {
         "assistant" => return (Role::Assistant, None),
         "system" => return (Role::System, None),
         "tool" => return (Role::Tool, None),
-        other => role_of(other).unwrap_or(Role::Other),
+        other => speaker(other).unwrap_or(Role::Other),
     };
     (role, Some(word))
+}
+
+/// The role of a word in a field for who speaks, where some products have words that mean something else elsewhere:
+/// Flowise's `apiMessage`, Langflow's `Machine`, and the `Prompt` and `Response` of exporters for browsers.
+pub(super) fn speaker(word: &str) -> Option<Role> {
+    role_of(word).or_else(|| {
+        let lower = word.to_ascii_lowercase();
+        Some(match lower.strip_suffix("message").unwrap_or(&lower) {
+            "prompt" => Role::User,
+            "response" | "machine" | "api" | "llm" => Role::Assistant,
+            _ => return None,
+        })
+    })
 }
 
 /// The role of a word, whatever its case; of LangChain's classes (`HumanMessage`) that of what they are named after.

@@ -6,6 +6,8 @@ use std::cell::RefCell;
 
 use retort_json::{JsonError, Kind, Parser, RawJson};
 
+use super::roles::speaker;
+
 /// Where an item was found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Entry<'e> {
@@ -45,6 +47,9 @@ struct Top<'a> {
 const MESSAGES: [&str; 7] =
     ["messages", "conversations", "traj", "conversation", "dialog", "dialogue", "turns"];
 
+/// Under what messages without a role say who speaks.
+pub(super) const SPEAKER: [&str; 3] = ["speaker", "sender", "author"];
+
 impl<'a> Sniff<'a> {
     /// An item of which nothing is known but its text.
     pub fn of(text: &'a str) -> Self {
@@ -65,6 +70,11 @@ impl<'a> Sniff<'a> {
             Err(error) => top.error = Some(error),
         }
         Self { entry, text, top: RefCell::new(top) }
+    }
+
+    /// The item's text.
+    pub(super) fn item(&self) -> &'a str {
+        self.text
     }
 
     /// Where the item was found.
@@ -198,10 +208,15 @@ impl<'a> Sniff<'a> {
         }
     }
 
-    /// Whether the item's first message looks like one: it has a role, or LangChain's type and content.
+    /// Whether the item's first message looks like one: it has a role, a word for who speaks, or LangChain's type and
+    /// content.
     pub fn has_messages(&self) -> bool {
+        let speaks = |path: &[&str]| self.text(path).is_some_and(|word| speaker(&word).is_some());
         self.message_has("role")
             || self.message_has("from")
+            || SPEAKER
+                .iter()
+                .any(|key| !self.is_array() && MESSAGES.iter().any(|name| speaks(&[name, key])))
             || (self.message_has("type")
                 && ["content", "data", "kwargs"].iter().any(|key| self.message_has(key)))
     }

@@ -153,6 +153,15 @@ pub(super) fn texts_of(key: &str, raw: &RawJson<'_>, words: bool) -> Vec<String>
     texts
 }
 
+/// Whether a list or an object has texts, and these are what a message says.
+pub(super) fn repeats(raw: &RawJson<'_>, said: &str) -> bool {
+    let mut texts = Vec::new();
+    raw.as_str().starts_with(['[', '{'])
+        && gather(&mut Parser::new(raw.as_str()), true, &mut texts).is_ok()
+        && !texts.is_empty()
+        && texts.concat().trim() == said.trim()
+}
+
 fn is_spoken(key: &str) -> bool {
     let plain: String =
         key.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect();
@@ -179,7 +188,12 @@ fn is_spoken(key: &str) -> bool {
             | "turns"
             | "chat"
             | "request"
-    ) || ["chosen", "rejected", "messages"].iter().any(|word| plain.contains(word))
+    ) || ["chosen", "rejected", "messages"].iter().any(|word| {
+        // The model that was chosen is not what it said.
+        plain
+            .split_once(word)
+            .is_some_and(|(before, behind)| !is_bookkeeping(before) && !is_bookkeeping(behind))
+    })
 }
 
 /// Gathers the texts of messages; with `all` every text.

@@ -26,6 +26,62 @@ fn check_stream(request: &Value, pieces: &[Value], expected: &[&str]) {
 }
 
 #[test]
+fn an_answer_whose_stream_broke_off_is_not_whole() {
+    let delta = |reason: Value| json!({"choices": [{"index": 0, "delta": {"content": "It wa"}, "finish_reason": reason}]});
+    let text = json!({"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "It wa"}});
+    let start = json!({"type": "message_start", "message": {"role": "assistant", "content": []}});
+    let google = |end: Option<&str>| {
+        let mut candidate = json!({"content": {"role": "model", "parts": [{"text": "It wa"}]}});
+        end.into_iter().for_each(|end| candidate["finishReason"] = json!(end));
+        json!({"candidates": [candidate]})
+    };
+    let ollama =
+        |done: bool| json!({"message": {"role": "assistant", "content": "It wa"}, "done": done});
+    for (pieces, is_broken) in [
+        (vec![delta(Value::Null)], true),
+        (vec![delta(json!("stop"))], false),
+        (vec![start.clone(), text.clone()], true),
+        (vec![start, text, json!({"type": "message_stop"})], false),
+        (vec![google(None)], true),
+        (vec![google(Some("STOP"))], false),
+        (vec![ollama(false)], true),
+        (vec![ollama(false), ollama(true)], false),
+    ] {
+        let item = json!({"request_body": {"messages": [{"role": "user", "content": "q"}]}, "response_body": pieces});
+        let read = read_as("requests", &item.to_string());
+        assert_eq!(read[0].messages().last().unwrap().is_cut_off(), is_broken, "{item}");
+    }
+    let ended = format!("data: {}\n\ndata: [DONE]\n\n", delta(Value::Null));
+    let item = json!({"request_body": {"messages": [{"role": "user", "content": "q"}]}, "response_body": ended});
+    assert!(!read_as("requests", &item.to_string())[0].messages().last().unwrap().is_cut_off());
+}
+
+#[test]
+fn bodies_beside_their_encoding_are_read() {
+    // As Ruby's VCR keeps them.
+    let body = |body: Value| json!({"encoding": "UTF-8", "string": body.to_string()});
+    let asked = json!({"messages": [{"role": "user", "content": "q"}]});
+    let answered = json!({"choices": [{"message": {"role": "assistant", "content": "a"}}]});
+    let one = json!({"request": {"method": "post", "uri": "https://api.openai.com/v1/chat/completions", "body": body(asked)},
+        "response": {"status": {"code": 200}, "body": body(answered)}});
+    check_as("recorded", json!({"http_interactions": [one]}), &["user q", "assistant a"]);
+}
+
+#[test]
+fn prompts_of_completions_are_requests() {
+    for (response, expected) in [
+        (json!({"choices": [{"text": "a", "finish_reason": "stop"}]}), false),
+        (json!({"response": "a", "done": true, "done_reason": "stop", "context": [1, 2]}), false),
+        (json!({"response": "a", "done": true, "done_reason": "length"}), true),
+    ] {
+        let item =
+            json!({"request": {"model": "m", "prompt": "q", "system": "s"}, "response": response});
+        let read = check_as("requests", item, &["system s", "user q", "assistant a"]);
+        assert_eq!(read.messages().last().unwrap().is_cut_off(), expected);
+    }
+}
+
+#[test]
 fn streams_are_put_together() {
     let asked = json!({"messages": [{"role": "user", "content": "Rain?"}], "stream": true});
     let delta = |delta: Value, reason: Value| json!({"object": "chat.completion.chunk", "choices": [{"index": 0, "delta": delta, "finish_reason": reason}]});
