@@ -37,6 +37,7 @@ mod spans;
 pub mod split;
 mod streams;
 pub mod table;
+mod tagged_calls;
 mod thread;
 mod tree;
 mod unplaced;

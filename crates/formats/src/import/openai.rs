@@ -18,7 +18,7 @@ use super::links::linked;
 use super::rounds::Rounds;
 use super::sniff::Sniff;
 use super::unplaced::{self, Least, says};
-use super::{chat, definitions, marks};
+use super::{chat, definitions, marks, tagged_calls};
 
 /// The format.
 pub(super) struct OpenAi;
@@ -197,6 +197,7 @@ pub(super) fn object<'a>(
         return Err(ItemError::new(Refusal::UnknownShape, 0, format!("no {names} in the item")));
     };
     conversation.rounds = linked(rounds.finish(tools), notes)?;
+    tagged_calls::take(&mut conversation);
     if !conversation.metadata.is_empty() {
         take_system(&mut conversation, notes);
         take_answers(&mut conversation, notes);

@@ -396,6 +396,10 @@ fn answers_that_did_not_end_by_themselves_are_never_trained_on() {
         (answer(json!({"finish_reason": "error"})), "cut-off-answer"),
         (answer(json!({"finish_details": {"type": "max_tokens"}})), "cut-off-answer"),
         (answer(json!({"is_error": true})), "failed-answer"),
+        (
+            answer(json!({"content": [{"type": "text", "text": "a", "state": "streaming"}]})),
+            "cut-off-answer",
+        ),
         (answer(json!({"deleted": true})), "not-to-learn"),
         (
             json!({"object": "response", "id": "r", "status": "incomplete", "input": "q", "output": [
@@ -768,6 +772,10 @@ fn rejected_answers_are_siblings_that_nobody_learns() {
         json!({"messages": [q], "chosen": "good", "rejected": "bad"}),
         json!({"messages": [q], "rejected": "bad", "chosen": "good"}),
         json!({"messages": [q, answer("good")], "rejected_response": "bad"}),
+        // UltraFeedback's rows have the whole conversation three times, and name the models.
+        json!({"prompt": "q", "messages": [q, answer("good")], "chosen": [q, answer("good")], "rejected": [q, answer("bad")],
+            "chosen_model": "m", "rejected_model": "n"}),
+        json!({"messages": [q, answer("good")], "rejected_messages": [q, answer("bad")]}),
         json!({"conversations": [{"from": "human", "value": "q"}], "chosen": {"from": "gpt", "value": "good"}, "rejected": {"from": "gpt", "value": "bad"}}),
     ] {
         let text = item.to_string();
@@ -781,6 +789,93 @@ fn rejected_answers_are_siblings_that_nobody_learns() {
             assert_eq!(read(&text).label, Some(expected), "{text}");
         }
     }
+}
+
+#[test]
+fn an_answer_beside_the_messages_that_end_with_it_is_said_once() {
+    let q = json!({"role": "user", "content": "q"});
+    let answer = |text: &str| json!({"role": "assistant", "content": text});
+    // Logs whose messages have the answer already.
+    check(
+        json!({"messages": [q, answer("a")], "response": {"choices": [{"message": answer("a")}]}}),
+        &["user q", "assistant a"],
+    );
+    // The answer of the messages is neither the chosen nor the rejected one.
+    let text = json!({"messages": [{"role": "system", "content": "s"}, q, answer("mine")],
+        "chosen": [q, answer("good")], "rejected": [q, answer("bad")]})
+    .to_string();
+    let conversation = read(&text);
+    assert_eq!(told(&conversation), ["system s", "user q", "assistant good"]);
+    assert_eq!(conversation.messages().count(), 5);
+}
+
+#[test]
+fn who_speaks_is_told_under_other_names_and_in_other_words() {
+    let expected = &["user q", "assistant a"];
+    for item in [
+        json!({"conversation": [{"speaker": "human", "text": "q"}, {"speaker": "assistant", "text": "a"}]}),
+        json!({"messages": [{"author": "user", "content": "q"}, {"author": "bot", "content": "a"}]}),
+        // Exporters for browsers, Flowise, Langflow.
+        json!({"messages": [{"role": "Prompt", "say": "q"}, {"role": "Response", "say": "a"}]}),
+        json!({"messages": [{"role": "userMessage", "content": "q"}, {"role": "apiMessage", "content": "a"}]}),
+        json!({"messages": [{"sender": "User", "text": "q"}, {"sender": "Machine", "text": "a"}]}),
+        // Mistral's Le Chat says it twice.
+        json!({"messages": [{"role": "user", "content": "q", "contentChunks": null},
+            {"role": "assistant", "content": "a", "contentChunks": [{"type": "text", "text": "a"}]}]}),
+        // What Vercel's AI SDK shows beside.
+        json!({"messages": [{"role": "user", "parts": [{"type": "text", "text": "q"}]},
+            {"role": "assistant", "parts": [{"type": "data-weather", "id": "d", "data": {"now": "it rains"}}, {"type": "text", "text": "a"}]}]}),
+    ] {
+        check(item, expected);
+    }
+    let chunks = json!({"messages": [{"role": "user", "content": "q"},
+        {"role": "assistant", "content": "a", "contentChunks": [{"type": "text", "text": "b"}]}]});
+    check_not(chunks, &["messages[1].contentChunks"]);
+}
+
+#[test]
+fn calls_are_json_or_stand_in_tags_that_a_tool_answers() {
+    let expected = &["user q", "assistant <add {\"a\":1}>", "tool {\"b\":2}", "assistant a"];
+    check(
+        json!({"conversations": [{"from": "human", "value": "q"}, {"from": "function_call", "value": [{"name": "add", "arguments": {"a": 1}}]},
+            {"from": "observation", "value": {"b": 2}}, {"from": "gpt", "value": "a"}]}),
+        expected,
+    );
+    let called = "<tool_call>\n{\"name\":\"add\",\"arguments\":{\"a\":1}}\n</tool_call>";
+    let hermes = |called: &str, result: &str| {
+        json!({"conversations": [{"from": "human", "value": "q"}, {"from": "gpt", "value": called},
+            {"from": "tool", "value": result}, {"from": "gpt", "value": "a"}]})
+    };
+    check(hermes(called, "<tool_response>\n{\"b\":2}\n</tool_response>"), expected);
+    check(
+        hermes(
+            &format!("Two. {called}\n{called}"),
+            "<tool_response>1</tool_response><tool_response>2</tool_response>",
+        ),
+        &[
+            "user q",
+            "assistant Two. <add {\"a\":1}> <add {\"a\":1}>",
+            "tool 1",
+            "tool 2",
+            "assistant a",
+        ],
+    );
+    // Words about the tags stay words, and what cannot be read stays as it is.
+    let about = format!("Write {called} like this.");
+    check(
+        json!({"messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": about}]}),
+        &["user q", &format!("assistant {about}")],
+    );
+    let odd = hermes("<tool_call>add(1)</tool_call>", "<tool_response>2</tool_response>");
+    check(
+        odd,
+        &[
+            "user q",
+            "assistant <tool_call>add(1)</tool_call>",
+            "tool <tool_response>2</tool_response>",
+            "assistant a",
+        ],
+    );
 }
 
 #[test]
