@@ -267,12 +267,13 @@ fn block<'a>(
     let kind = map.take(&["type"], RawJson::text);
     let kind = kind.as_ref().map_or("".into(), Text::decoded);
     match &*kind {
-        "text" => {
+        // What a voice note says is its text.
+        "text" | "voice_note" => {
             let is_empty = map.is_null("text");
             match map.take(&["text"], RawJson::text) {
                 Some(text) => {
                     let beside = map.fields().iter().any(|(_, raw)| !raw.is_null());
-                    notes.unplaced_fields(&map.rest(), &[], Least::Prose);
+                    notes.unplaced_fields(&map.rest(), &["title"], Least::Prose);
                     let raw = beside.then(|| raw.clone());
                     read.message().parts.extend(text_part(text, raw));
                 }
@@ -361,7 +362,14 @@ fn attached<'a>(map: &FieldMap<'a>) -> Vec<Part<'a>> {
         Some(text) => Part { kind: PartKind::Text, text: Some(text), raw: Some(raw) },
         None => Part { kind: PartKind::File, text: None, raw: Some(raw) },
     };
-    list("attachments").into_iter().chain(list("files")).map(part).collect()
+    let attachments = list("attachments");
+    // Some list a file again whose text they have.
+    let name = |raw: &RawJson<'a>| fields::map(raw)?.take(&["file_name"], RawJson::text);
+    let texts: Vec<_> =
+        attachments.iter().filter(|raw| text(raw).is_some()).filter_map(name).collect();
+    let files = list("files").into_iter();
+    let files = files.filter(|raw| name(raw).is_none_or(|name| !texts.contains(&name)));
+    attachments.iter().cloned().chain(files).map(part).collect()
 }
 
 fn is_attached(part: &Part<'_>) -> bool {

@@ -70,6 +70,18 @@ fn an_answer_with_calls_becomes_a_message_for_each_time_that_the_model_spoke() {
 }
 
 #[test]
+fn voice_notes_and_files_whose_text_is_attached_are_text() {
+    // osteele/claude-chat-viewer#5
+    let conversation = read(&export(json!([
+        {"uuid": "1", "sender": "human", "text": "", "content": [{"type": "voice_note", "title": "Voice note", "text": "what?"}],
+            "attachments": [{"file_name": "a.txt", "extracted_content": "pasted"}], "files": [{"file_name": "a.txt"}]},
+        {"uuid": "2", "sender": "assistant", "text": "That.", "content": [{"type": "text", "text": "That."}]},
+    ])));
+    assert_eq!(told(&conversation), ["user=pasted\nwhat? assistant=That."]);
+    assert!(conversation.not_understood.is_empty(), "{:?}", conversation.not_understood);
+}
+
+#[test]
 fn edited_questions_are_sibling_rounds() {
     let root = "00000000-0000-4000-8000-000000000000";
     let message = |id: &str, parent: &str, sender: &str| json!({"uuid": id, "parent_message_uuid": parent, "sender": sender, "text": id});
