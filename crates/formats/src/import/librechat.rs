@@ -2,13 +2,15 @@
 //! (`recursive`). Written from exports that LibreChat tests its own import with, and from its code
 //! (`client/src/hooks/Conversations/useExportConversation.ts`).
 
-use retort_json::{RawJson, Text};
-use retort_model::{Conversation, Message, Role, ToolCall};
+use std::collections::HashMap;
+
+use retort_json::{Kind, Parser, RawJson, Text};
+use retort_model::{Conversation, Message, Role, Time, ToolCall};
 
 use super::fields::{self, FieldMap};
-use super::format::{ImportFormat, ItemError, Items, Notes, Refusal};
+use super::format::{Fragment, ImportFormat, ItemError, Items, Notes, Refusal, Spread};
 use super::parts::{self, Segment};
-use super::sniff::Sniff;
+use super::sniff::{Entry, Sniff};
 use super::thread::{self, Turn};
 use super::tree::Links;
 use super::unplaced::{Least, short};
@@ -30,7 +32,8 @@ impl ImportFormat for LibreChat {
 
     fn notes(&self) -> &'static str {
         "In LibreChat, a conversation's menu → Export → Filename, type `json` gives one conversation; tick `Export all message \
-         branches` for the other answers, too. Both shapes are read, `recursive` or not. Regenerated answers and edits are \
+         branches` for the other answers, too. Both shapes are read, `recursive` or not, and so are the rows of the \
+         collection `messages` of its database, as `mongoexport` and `mongodump` write them. Regenerated answers and edits are \
          sibling rounds, and the newest message is shown. Calls become messages with their results, thoughts (`think` parts, or \
          `:::thinking` in the text) the reasoning, `promptPrefix` a system message, thumbs feedback, files parts without \
          their bytes. An answer that is marked as `error` or `unfinished` is never trained on. `exportAt` is only a time of \
@@ -38,14 +41,43 @@ impl ImportFormat for LibreChat {
     }
 
     fn recognises(&self, sniff: &Sniff<'_>) -> bool {
-        sniff.has("conversationId")
-            && ["messages", "messagesTree"]
-                .iter()
-                .any(|list| sniff.holds(&[list, "isCreatedByUser"]))
+        is_row(sniff)
+            || sniff.has("conversationId")
+                && ["messages", "messagesTree"]
+                    .iter()
+                    .any(|list| sniff.holds(&[list, "isCreatedByUser"]))
+    }
+
+    fn spread(&self) -> Spread {
+        Spread::Anywhere
+    }
+
+    fn fragments<'t>(&self, text: &'t str, entry: Entry<'_>, into: &mut Vec<Fragment<'t>>) {
+        let sniff = Sniff::found(text, entry);
+        if is_row(&sniff)
+            && let Some(key) = sniff.word("conversationId")
+        {
+            let order = sniff.raw("createdAt").and_then(|raw| fields::micros(&raw)).unwrap_or(0);
+            into.push(Fragment { key, order, text: text.into() });
+        }
     }
 
     fn parse<'a>(&self, text: &'a str, notes: &mut Notes) -> Result<Items<'a>, ItemError> {
-        let mut map = FieldMap::item(text, notes)?;
+        let mut parser = Parser::lenient(text);
+        let mut map = FieldMap::default();
+        if parser.kind()? == Kind::Array {
+            let rows = parser.raw()?;
+            let first = fields::list(&rows).and_then(|list| fields::map(list.first()?));
+            if let Some(id) = first.and_then(|mut row| row.take(&["conversationId"], fields::json))
+            {
+                map.put("conversationId", id);
+            }
+            map.put("messages", rows);
+        } else {
+            map = FieldMap::read(&mut parser, notes)?;
+        }
+        parser.end()?;
+        notes.count(&parser);
         let name = if map.has(&["messages"]) { "messages" } else { "messagesTree" };
         let list = map.take(&[name], fields::list).ok_or_else(unknown)?;
         let options = map.peek("options").and_then(|raw| FieldMap::of(raw, notes));
@@ -59,11 +91,7 @@ impl ImportFormat for LibreChat {
             ..Conversation::default()
         };
         let (turns, paths) = turns(list, name, notes)?;
-        // The newest is shown, wherever it is in a tree.
-        let newest = turns
-            .iter()
-            .max_by_key(|turn| turn.messages.iter().filter_map(|one| one.created_at).max())
-            .map(|turn| turn.links.id.clone());
+        let newest = newest(&turns);
         let path = |at: usize| {
             paths.get(at).map(|path| format!("{path}.parentMessageId")).unwrap_or_default()
         };
@@ -77,6 +105,27 @@ impl ImportFormat for LibreChat {
 
 fn unknown() -> ItemError {
     ItemError::new(Refusal::UnknownShape, 0, "no list of `messages` in the item")
+}
+
+/// Whether it is a message from the database of LibreChat.
+fn is_row(sniff: &Sniff<'_>) -> bool {
+    ["messageId", "conversationId", "isCreatedByUser"].iter().all(|key| sniff.has(key))
+}
+
+/// The newest message, which is shown, wherever it is in a tree. One without a time is as old as that before it.
+fn newest<'a>(turns: &[Turn<'a>]) -> Option<Text<'a>> {
+    let mut times: HashMap<&str, Option<Time>> = HashMap::new();
+    let mut newest = None;
+    for turn in turns {
+        let own = turn.messages.iter().filter_map(|one| one.created_at).max();
+        let before = turn.links.parent.as_ref().and_then(|id| *times.get(id.as_written())?);
+        let time = own.or(before);
+        times.insert(turn.links.id.as_written(), time);
+        if newest.as_ref().is_none_or(|(before, _)| *before <= time) {
+            newest = Some((time, turn.links.id.clone()));
+        }
+    }
+    newest.map(|(_, id)| id)
 }
 
 /// The messages, and where each is. Without recursion, as a tree may be as deep as JSON may.

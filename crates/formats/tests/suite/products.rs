@@ -4,7 +4,7 @@ use crate::real::GENERAL;
 use crate::support::spoken;
 use crate::understanding::paths;
 use retort_formats::import::split::{Batch, Splitter};
-use retort_formats::import::{FORMATS, Notes, Sniff, recognise};
+use retort_formats::import::{Entry, FORMATS, Notes, Sniff, by_name, recognise};
 use retort_model::{Conversation, Item, Message, Status};
 use retort_testing::{files_below, real_data};
 use serde_json::{Value, json};
@@ -207,6 +207,24 @@ fn librechat_messages_are_a_tree_flat_or_nested() {
     let expected = ["->0 system=S | user=q", "0>1 assistant=a", "1>2 user=r", "0>3 assistant=b"];
     let flat = one("librechat", &librechat(json!(all)));
     assert_eq!(told(&flat), expected);
+    // The rows of LibreChat's database.
+    let joined = json!(all).to_string();
+    let reader = by_name("librechat").unwrap();
+    let rows = reader.read(&joined, &mut Notes::default()).unwrap().into_conversation().unwrap();
+    assert_eq!((&told(&rows)[1..], &*rows.id.decoded()), (&expected.map(str::to_owned)[1..], "c"));
+    let mut fragments = Vec::new();
+    let row = all[0].to_string();
+    let reader = recognise(&Sniff::of(&row)).unwrap();
+    reader.fragments(&row, Entry::default(), &mut fragments);
+    assert_eq!((reader.name(), &*fragments[0].key), ("librechat", "c"));
+    // Where only the question has a time, the answer is newer.
+    let mut untimed = all.clone();
+    untimed
+        .iter_mut()
+        .skip(1)
+        .for_each(|one| drop(one.as_object_mut().unwrap().remove("createdAt")));
+    let flat = one("librechat", &librechat(json!(untimed[..2])));
+    assert_eq!(told(&flat), ["->0 system=S | user=q | assistant=a"]);
     let [mut q, mut a, b, r] = all;
     a["children"] = json!([r]);
     q["children"] = json!([a, b]);
