@@ -657,6 +657,15 @@ fn messages_stand_as_json_text_in_tables_and_columns_and_any_delimiter_is_found_
             ran.err
         );
     }
+    // Excel's line for the delimiter, and what pandas writes of lists of dicts, with numpy's arrays too.
+    for (text, expect) in [
+        (format!("sep=;\r\nid;messages\r\nc1;\"{quoted}\"\r\n"), "c1"),
+        ("id,messages\nc2,\"[{'role': 'user', 'content': \"\"it's\"\"}, {'role': 'assistant', 'content': 'a', 'name': None}]\"\n".into(), "c2"),
+        ("id,messages\nc3,\"[{'role': 'user', 'content': 'q'}\n {'role': 'assistant', 'content': 'a'}]\"\n".into(), "c3"),
+    ] {
+        place.file("t.csv", text);
+        assert_eq!(read(&place, "t.csv").0, [expect]);
+    }
     for (key, named) in [("messages", "a"), ("conversations", "b"), ("prompt", "c")] {
         let mut row = json!({"id": named, key: messages});
         if key == "prompt" {

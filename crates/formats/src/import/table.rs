@@ -9,6 +9,7 @@ use std::sync::LazyLock;
 
 use retort_json::{Kind, Parser, write_string};
 
+use super::python;
 use crate::data::{self, ShapeOptions, Type};
 use crate::file::unguard;
 
@@ -37,7 +38,13 @@ impl<R: Read> Table<R> {
         if is_guarded {
             start.drain(..BOM.len());
         }
-        let delimiter = delimiter_of(&start);
+        let delimiter = match named_delimiter(&start) {
+            Some((delimiter, line)) => {
+                start.drain(..line);
+                delimiter
+            }
+            None => delimiter_of(&start),
+        };
         let mut reader = csv::ReaderBuilder::new()
             .delimiter(delimiter)
             .flexible(true)
@@ -92,6 +99,15 @@ impl<R: Read> Iterator for Table<R> {
     }
 }
 
+/// The delimiter that a first line names for Excel (`sep=;`), and the length of that line.
+fn named_delimiter(start: &[u8]) -> Option<(u8, usize)> {
+    let line = start.iter().position(|byte| *byte == b'\n')? + 1;
+    match start.get(..line)?.trim_ascii_end() {
+        [b's' | b'S', b'e' | b'E', b'p' | b'P', b'=', delimiter] => Some((*delimiter, line)),
+        _ => None,
+    }
+}
+
 /// The delimiter that the header has most of, outside of quotes.
 fn delimiter_of(start: &[u8]) -> u8 {
     let mut counts = [(b',', 0), (b';', 0), (b'\t', 0)];
@@ -124,11 +140,19 @@ static JSON_COLUMNS: LazyLock<BTreeSet<String>> = LazyLock::new(|| {
     columns
 });
 
-/// The JSON value of a cell, where the column holds such.
+/// The JSON value of a cell, where the column holds such. Tables that pandas wrote have what Python prints.
 fn value(name: &str, cell: &str) -> Option<String> {
     if !JSON_COLUMNS.contains(name) {
         return None;
     }
+    if let Some(json) = json_in(cell) {
+        return Some(json);
+    }
+    python::json_of(cell)
+}
+
+/// The JSON value that a cell is, but for a string.
+fn json_in(cell: &str) -> Option<String> {
     let mut parser = Parser::lenient(cell);
     let is_text = matches!(parser.kind().ok()?, Kind::String);
     let raw = parser.raw().ok()?;
