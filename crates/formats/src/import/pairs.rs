@@ -6,9 +6,10 @@ use std::borrow::Cow;
 use retort_json::{Kind, RawJson, write_string};
 
 use super::fields::{self, FieldMap};
+use super::roles::role_of;
 
 /// Columns with a question, the surest first.
-pub(super) const QUESTION: [&str; 21] = [
+pub(super) const QUESTION: [&str; 27] = [
     "instruction",
     "question",
     "prompt",
@@ -19,6 +20,12 @@ pub(super) const QUESTION: [&str; 21] = [
     "user_message",
     "user_prompt",
     "user_query",
+    "inputs",
+    "input_text",
+    "text_input",
+    "question_text",
+    "problem_text",
+    "prompt_text",
     "human",
     "user",
     "q",
@@ -36,7 +43,7 @@ pub(super) const QUESTION: [&str; 21] = [
 pub(super) const INPUT: [&str; 2] = ["input", "context"];
 
 /// Columns with an answer, the surest first: a solution says more than the answer that it leads to.
-pub(super) const ANSWER: [&str; 19] = [
+pub(super) const ANSWER: [&str; 27] = [
     "output",
     "response",
     "completion",
@@ -47,6 +54,14 @@ pub(super) const ANSWER: [&str; 19] = [
     "llm_response",
     "assistant_message",
     "assistant_response",
+    "bot_response",
+    "ai_response",
+    "output_text",
+    "text_output",
+    "answer_text",
+    "response_text",
+    "targets",
+    "target",
     "assistant",
     "gpt",
     "bot",
@@ -63,7 +78,7 @@ pub(super) const REASONING: [&str; 6] =
     ["reasoning", "reasoning_content", "thinking", "chain_of_thought", "complex_cot", "cot"];
 
 /// Columns with earlier questions and their answers.
-pub(super) const HISTORY: [&str; 1] = ["history"];
+pub(super) const HISTORY: [&str; 2] = ["history", "chat_history"];
 
 /// Columns with all questions and answers.
 pub(super) const TURNS: [&str; 5] = ["conversation", "conversations", "dialog", "dialogue", "data"];
@@ -181,9 +196,19 @@ impl Dialogue {
         }
         let asks = self.ask(&mut map);
         let answers = self.reply(&mut map);
-        // What is left would be lost.
-        let is_whole = map.fields().iter().all(|(_, raw)| raw.is_null());
-        ((asks || answers) && is_whole).then_some(())
+        map.retain(|_, raw| !raw.is_null());
+        if !(asks || answers) || map.fields().is_empty() {
+            return (asks || answers).then_some(());
+        }
+        // What is left is said of the last message.
+        let mut last = fields::map(&self.messages.pop()?)?;
+        for (key, raw) in map.rest() {
+            if !last.has(&[&key.decoded()]) {
+                last.add(key.into_owned(), raw.into_owned());
+            }
+        }
+        self.messages.push(last.rest_object()?);
+        Some(())
     }
 }
 
@@ -227,7 +252,14 @@ pub(super) fn transcript(text: &str) -> Option<Vec<(&'static str, &str)>> {
     let text = text.trim();
     let marks = MARKS.iter().find(|marks| text.starts_with(marks[0]))?;
     let blank = format!("\n\n{}", marks[1]);
-    let gap = if text.contains(&blank) { "\n\n" } else { "\n" };
+    // Guanaco's rows have nothing before their marks.
+    let gap = if text.contains(&blank) {
+        "\n\n"
+    } else if marks[1].starts_with("### ") && !text.contains(&format!("\n{}", marks[1])) {
+        ""
+    } else {
+        "\n"
+    };
     let ends = |mark: &str| format!("{gap}{mark}");
     let marks = [("user", ends(marks[0])), ("assistant", ends(marks[1]))];
     let mut turns = Vec::new();
@@ -247,4 +279,29 @@ pub(super) fn transcript(text: &str) -> Option<Vec<(&'static str, &str)>> {
         turns.pop();
     }
     answers.then_some(turns)
+}
+
+/// The messages of a text in ChatML, which a template made of them: `<|im_start|>user\n…<|im_end|>`.
+pub(super) fn chatml(text: &str) -> Option<Vec<(&str, &str)>> {
+    fn turn(piece: &str) -> Option<(&str, &str)> {
+        let (role, said) = piece.split_once('\n')?;
+        let (said, behind) = said.split_once("<|im_end|>").unwrap_or((said, ""));
+        let is_turn = behind.trim().is_empty() && role_of(role.trim()).is_some();
+        is_turn.then(|| (role.trim(), said.trim()))
+    }
+    let mut pieces = text.trim().split("<|im_start|>");
+    if !pieces.next()?.is_empty() {
+        return None;
+    }
+    let mut turns: Vec<_> = pieces.map(turn).collect::<Option<_>>()?;
+    // The last mark may only ask for an answer.
+    if turns.last().is_some_and(|(_, said)| said.is_empty()) {
+        turns.pop();
+    }
+    (!turns.is_empty()).then_some(turns)
+}
+
+/// The messages of a text that holds a whole conversation.
+pub(super) fn in_text(text: &str) -> Option<Vec<(&str, &str)>> {
+    chatml(text).or_else(|| transcript(text))
 }

@@ -19,12 +19,13 @@ use super::sniff::Sniff;
 pub(super) struct Preference;
 
 /// Columns of two answers that are compared.
-const COMPARED: [[&str; 2]; 11] = [
+const COMPARED: [[&str; 2]; 12] = [
     ["conversation_a", "conversation_b"],
     ["response_a", "response_b"],
     ["answer_a", "answer_b"],
     ["completion_a", "completion_b"],
     ["output_a", "output_b"],
+    ["response_0", "response_1"],
     ["response_1", "response_2"],
     ["answer_1", "answer_2"],
     ["output_1", "output_2"],
@@ -34,7 +35,8 @@ const COMPARED: [[&str; 2]; 11] = [
 ];
 
 /// Columns that say which of two is better, and the words for it.
-const WINNER: [&str; 3] = ["winner", "preferred", "better"];
+const WINNER: [&str; 5] =
+    ["winner", "preferred", "better", "better_response_id", "overall_preference"];
 const FIRST: [&str; 6] = ["a", "model_a", "response_a", "1", "response_1", "first"];
 const SECOND: [&str; 6] = ["b", "model_b", "response_b", "2", "response_2", "second"];
 
@@ -61,7 +63,7 @@ impl ImportFormat for Preference {
         let is_list = |key: &str| sniff.holds(&[key, "role"]) || sniff.holds(&[key, "from"]);
         let asks = || {
             let mut keys = QUESTION.iter().filter_map(|name| sniff.key(name));
-            keys.any(|key| sniff.is_text(&key) || is_list(&key))
+            keys.any(|key| sniff.is_text(&key) || is_list(&key)) || is_list("context")
         };
         let has_both = |names: &[&str; 2]| names.iter().all(|name| sniff.has(name));
         let pair = names().find(|names| has_both(names));
@@ -81,7 +83,7 @@ impl ImportFormat for Preference {
         let mut map = FieldMap::item(item, notes)?;
         let has_both = |names: &[&str; 2]| names.iter().all(|name| map.has(&[name]));
         let names = names().find(has_both).ok_or_else(unknown)?;
-        let prompt = map.take(&["prompt"], fields::list_within);
+        let prompt = map.take(&["prompt", "context"], fields::list_within);
         let mut answers = names.map(|name| map.take(&[name], fields::list_within));
         let mut dialogue = Dialogue::default();
         let prompt = match prompt {
@@ -159,7 +161,18 @@ fn labels(names: [&str; 2], row: &FieldMap<'_>) -> Option<[&'static str; 2]> {
         let raw = row.peek(name)?;
         Some(raw.as_text().unwrap_or_else(|| raw.as_str().to_owned()).to_ascii_lowercase())
     })?;
-    if FIRST.contains(&&*word) {
+    // A number from -3, where the first is much better, to 3, as in HelpSteer3.
+    let score = row.peek("overall_preference").and_then(fields::number);
+    let from_0 = names[0].ends_with("_0");
+    if let Some(score) = score {
+        (score != 0.0).then_some(if score < 0.0 {
+            ["chosen", "rejected"]
+        } else {
+            ["rejected", "chosen"]
+        })
+    } else if from_0 && matches!(&*word, "0" | "1") {
+        Some(if word == "0" { ["chosen", "rejected"] } else { ["rejected", "chosen"] })
+    } else if FIRST.contains(&&*word) {
         Some(["chosen", "rejected"])
     } else if SECOND.contains(&&*word) {
         Some(["rejected", "chosen"])

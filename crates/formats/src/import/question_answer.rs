@@ -8,7 +8,9 @@ use super::fields::FieldMap;
 use super::format::{ImportFormat, ItemError, Items, Notes, Refusal};
 use super::openai;
 use super::openhands::OpenHands;
-use super::pairs::{ANSWER, BESIDE, Dialogue, HISTORY, INPUT, QUESTION, REASONING, TURNS, take};
+use super::pairs::{
+    ANSWER, BESIDE, Dialogue, HISTORY, INPUT, QUESTION, REASONING, TURNS, in_text, take,
+};
 use super::runs::Runs;
 use super::sniff::Sniff;
 
@@ -34,7 +36,7 @@ impl ImportFormat for QuestionAnswer {
          `Complex_CoT` for the reasoning before it. `input` or `context` follows the instruction on a line of its own. \
          `system` becomes a system message, `history` (pairs, or messages) earlier rounds. A row may hold a list of \
          pairs instead (`conversation` of `human` and `assistant`, `data` of texts by turns), and a `prompt` that is a \
-         transcript (`Human: …`, `Assistant:`) is read as its messages. Tables in CSV and XLSX are read the same way. \
+         transcript (`Human: …`, `Assistant:`) is read as its messages, and so is a `text` that is one or that is in ChatML. Tables in CSV and XLSX are read the same way. \
          KTO's `label` labels the conversation. Other columns are kept as metadata."
     }
 
@@ -58,7 +60,9 @@ impl ImportFormat for QuestionAnswer {
             let mut keys = ANSWER.iter().filter_map(|name| sniff.key(name));
             keys.any(|key| sniff.kind(&[&key]) != Some(Kind::Null))
         };
+        let is_whole = || sniff.text(&["text"]).is_some_and(|text| in_text(&text).is_some());
         (asks && is_text(&ANSWER))
+            || (!asks && is_text(&["text"]) && is_whole())
             || sniff.is_text("instruction")
             || (asks && !answers() && only(&[&QUESTION, &INPUT, &ANSWER, &HISTORY, &BESIDE]))
             || (is_text(&["response"]) && only(&[&["response"], &HISTORY, &BESIDE]))
@@ -71,6 +75,11 @@ impl ImportFormat for QuestionAnswer {
         let asks = dialogue.ask(&mut row);
         let answers = dialogue.reply(&mut row);
         let messages = if asks || answers {
+            dialogue.list()
+        } else if let Some(text) =
+            row.take(&["text"], |raw| raw.as_text().filter(|text| in_text(text).is_some()))
+        {
+            in_text(&text).into_iter().flatten().for_each(|(role, said)| dialogue.say(role, said));
             dialogue.list()
         } else {
             let turns = take(&mut row, &TURNS, Dialogue::turns).ok_or_else(unknown)?;
