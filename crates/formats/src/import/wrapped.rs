@@ -3,11 +3,12 @@
 
 use std::collections::HashMap;
 
-use retort_json::{Kind, RawJson};
+use retort_json::{Kind, Parser, RawJson};
 use retort_model::{Conversation, Document, Item};
 
 use super::fields::{self, FieldMap};
 use super::format::{Fragment, ImportFormat, ItemError, Items, Notes, Refusal, Spread};
+use super::layout::{self, Layout};
 use super::sniff::{Entry, Sniff};
 use super::unplaced::{Least, says};
 
@@ -56,26 +57,25 @@ impl ImportFormat for Wrapped {
         "Lists under `data`, `items`, `rows`, `records`, `results`, `examples`, `conversations`, `train`, `test` and \
          the like, as APIs and exporters wrap them; the datasets server's `{\"rows\": [{\"row\": …}]}` too. Each \
          element is read by the format that knows it, and messages in rows are joined inside the list. One such object \
-         is an item, so the size limit of items applies to it; unwrap larger files first. An object that holds more \
+         is an item, so the size limit of items applies to it; unwrap larger files first. Items are also found \
+         under their ids (`{\"ID\": {…}}`), in the columns of a table (pandas' `to_json`, `to_dict` of `datasets`), and in the \
+         lines of logs and hits of searches (`_source`, `message`, `log`, …). An object that holds more \
          than such lists and a few words is not read; counts and names of pages are dropped."
     }
 
     fn recognises(&self, sniff: &Sniff<'_>) -> bool {
-        // What holds more than lists is something that no reader knows.
-        let is_plain = |key: &String| match sniff.kind(&[key]) {
-            Some(Kind::Array) => LISTS.contains(&key.as_str()) || BESIDE.contains(&key.as_str()),
-            Some(Kind::Object) => BESIDE.contains(&key.as_str()),
-            _ => true,
-        };
-        let is_list = LISTS.iter().any(|name| {
-            sniff.kind(&[name]) == Some(Kind::Array)
-                && matches!(sniff.first_kind(&[name]), Some(Kind::Object | Kind::Array))
-                && sniff.first(&[name]).is_some_and(|raw| self.holds_items(name, &raw))
-        });
-        is_list && sniff.keys().iter().all(is_plain)
+        self.has_list(sniff)
+            || ((self.0)(sniff).is_none()
+                && (self.nested(sniff).is_some()
+                    || layout::is_one(sniff, &|text| self.is_whole(text))))
     }
 
     fn parse<'a>(&self, item: &'a str, notes: &mut Notes) -> Result<Items<'a>, ItemError> {
+        if !self.has_list(&Sniff::of(item))
+            && let Some(items) = self.parse_layout(item, notes)?
+        {
+            return Ok(items);
+        }
         let mut map = FieldMap::item(item, notes)?;
         let (mut items, mut found) = (Items::default(), false);
         for name in LISTS {
@@ -108,7 +108,7 @@ impl ImportFormat for Wrapped {
 type Rows = Vec<(u64, RawJson<'static>)>;
 
 /// What wrappers say of their lists.
-const BESIDE: [&str; 15] = [
+const BESIDE: [&str; 17] = [
     "features",
     "info",
     "meta",
@@ -124,9 +124,104 @@ const BESIDE: [&str; 15] = [
     "title",
     "columns",
     "schema",
+    "_shards",
+    "total",
 ];
 
 impl Wrapped {
+    /// Whether an item has lists of items, and not much beside.
+    fn has_list(&self, sniff: &Sniff<'_>) -> bool {
+        // What holds more than lists is something that no reader knows.
+        let is_plain = |key: &String| match sniff.kind(&[key]) {
+            Some(Kind::Array) => LISTS.contains(&key.as_str()) || BESIDE.contains(&key.as_str()),
+            Some(Kind::Object) => BESIDE.contains(&key.as_str()),
+            _ => true,
+        };
+        let is_list = LISTS.iter().any(|name| {
+            sniff.kind(&[name]) == Some(Kind::Array)
+                && matches!(sniff.first_kind(&[name]), Some(Kind::Object | Kind::Array))
+                && sniff.first(&[name]).is_some_and(|raw| self.holds_items(name, &raw))
+        });
+        is_list && sniff.keys().iter().all(is_plain)
+    }
+
+    /// Reads an item that holds others in another way; none if it does not.
+    fn parse_layout(
+        &self,
+        item: &str,
+        notes: &mut Notes,
+    ) -> Result<Option<Items<'static>>, ItemError> {
+        if let Some(inner) = self.nested(&Sniff::of(item)) {
+            let mut items = Items::default();
+            items.extend(self.parse(inner.as_str(), notes)?.into_iter().map(Item::into_owned));
+            return Ok(Some(items));
+        }
+        let mut parser = Parser::lenient(item);
+        let whole = parser.raw()?;
+        parser.end()?;
+        let Some(layout) = Layout::of(&whole, &|text| self.is_whole(text)) else {
+            return Ok(None);
+        };
+        notes.count(&parser);
+        self.laid_out(&layout, notes).map(Some)
+    }
+
+    /// The object in an answer of an API that holds the lists: `{"hits": {"hits": […]}}`, `{"data": {"items": […]}}`.
+    fn nested(&self, sniff: &Sniff<'_>) -> Option<RawJson<'static>> {
+        let known = |key: &String| {
+            LISTS.contains(&key.as_str())
+                || BESIDE.contains(&key.as_str())
+                || !matches!(sniff.kind(&[key]), Some(Kind::Array | Kind::Object))
+        };
+        let name = LISTS
+            .iter()
+            .chain(&["result", "response"])
+            .find(|name| sniff.kind(&[name]) == Some(Kind::Object))?;
+        let is_plain = sniff.keys().iter().all(|key| key == name || known(key));
+        let inner = sniff.raw(name).filter(|_| is_plain)?;
+        let within = Sniff::of(inner.as_str());
+        (within.check().is_ok()
+            && within.kind_of_item() == Some(Kind::Object)
+            && self.recognises(&within))
+        .then_some(inner.clone())
+    }
+
+    /// Whether a format knows an item by its text, and that is whole in itself.
+    fn is_whole(&self, text: &str) -> bool {
+        let sniff = Sniff::of(text);
+        sniff.check().is_ok()
+            && (self.0)(&sniff).is_some_and(|format| match format.spread() {
+                Spread::No => true,
+                _ => {
+                    let mut fragments = Vec::new();
+                    format.fragments(text, Entry::default(), &mut fragments);
+                    fragments.is_empty()
+                }
+            })
+    }
+
+    /// Reads items that are laid out in another way than one after the other. What a log says beside one is kept with it.
+    fn laid_out(
+        &self,
+        layout: &Layout<'_>,
+        notes: &mut Notes,
+    ) -> Result<Items<'static>, ItemError> {
+        let mut items = Items::default();
+        self.read_list(&layout.items, &mut items, notes)?;
+        let mut all = Items::default();
+        for mut item in items {
+            if let Item::Conversation(Conversation { metadata, .. }) = &mut item {
+                for (key, raw) in layout.beside.fields() {
+                    if metadata.get(&key.decoded()).is_none() {
+                        metadata.put(key.clone().into_owned(), raw.clone().into_owned());
+                    }
+                }
+            }
+            all.push(item);
+        }
+        Ok(all)
+    }
+
     /// Whether the first element of a list under a name is an item. Messages in `conversations` are those of one.
     fn holds_items(&self, name: &str, first: &RawJson<'_>) -> bool {
         let rows = ["data", "items", "rows", "records", "results", "entries", "hits"];
@@ -176,6 +271,13 @@ impl Wrapped {
             Ok::<(), ItemError>(())
         };
         for (at, raw) in list.iter().enumerate() {
+            // Cells of the datasets server that are not whole.
+            if let Some(cut) =
+                fields::map(raw).and_then(|mut map| map.take(&["truncated_cells"], fields::json))
+                && says(&cut, Least::Word)
+            {
+                notes.unplaced(format!("[{at}].truncated_cells"), &cut);
+            }
             let Some((format, text)) = self.of(raw) else {
                 notes.unplaced(format!("[{at}]"), raw);
                 continue;

@@ -66,6 +66,29 @@ fn columns_of_questions_and_answers_are_messages() {
     );
     is(json!({"question": "1+1?", "answer": "2", "id": 7}), &["user 1+1?", "assistant 2"]);
     is(json!({"Question": "1+1?", "ANSWER": "2"}), &["user 1+1?", "assistant 2"]);
+    // Guanaco's rows, and those that a template has already made into a text.
+    is(
+        json!({"text": "### Human: q### Assistant: a### Human: r### Assistant: b"}),
+        &["user q", "assistant a", "user r", "assistant b"],
+    );
+    is(
+        json!({"text": "<|im_start|>system\nS<|im_end|>\n<|im_start|>user\nq<|im_end|>\n<|im_start|>assistant\na<|im_end|>\n"}),
+        &["system S", "user q", "assistant a"],
+    );
+    is(
+        json!({"conversation": [{"query": "q", "answer": "a", "sources": [{"url": "u"}], "stars": null}]}),
+        &["user q", "assistant a"],
+    );
+    // Names of FLAN, Firefly, Vertex AI, AI Studio, MaxKB, LangChain.
+    is(json!({"inputs": "q", "targets": "a"}), &["user q", "assistant a"]);
+    is(json!({"kind": "NLI", "input": "q", "target": "a"}), &["user q", "assistant a"]);
+    is(json!({"input_text": "q", "output_text": "a"}), &["user q", "assistant a"]);
+    is(json!({"text_input": "q", "output": "a"}), &["user q", "assistant a"]);
+    is(json!({"problem_text": "q", "answer_text": "a"}), &["user q", "assistant a"]);
+    is(
+        json!({"input": "r", "chat_history": [["q", "a"]], "output": "b"}),
+        &["user q", "assistant a", "user r", "assistant b"],
+    );
     is(json!({"问题": "几?", "答案": "二"}), &["user 几?", "assistant 二"]);
     is(
         json!({"instruction": "Sum up", "context": "Long.", "response": "Short.", "category": "summarization"}),
@@ -180,6 +203,17 @@ fn preference_data_of_any_shape_has_a_sibling_that_is_rejected() {
     );
     both(
         json!({"prompt": "q", "response_a": "no", "response_b": "a", "winner": "model_b"}),
+        &["user q", "assistant a"],
+        "no",
+    );
+    // PKU-SafeRLHF counts from 0; HelpSteer3 says by a number how much better the second is.
+    both(
+        json!({"prompt": "q", "response_0": "no", "response_1": "a", "better_response_id": 1}),
+        &["user q", "assistant a"],
+        "no",
+    );
+    both(
+        json!({"context": [{"role": "user", "content": "q"}], "response1": "a", "response2": "no", "overall_preference": -2}),
         &["user q", "assistant a"],
         "no",
     );
@@ -369,6 +403,54 @@ fn tasks_of_label_studio_hold_conversations() {
     check_as("label-studio", task, &["user q"]);
     let task = json!({"id": 1, "data": {"image": "x.png"}, "annotations": []}).to_string();
     assert!(recognise(&Sniff::of(&task)).is_none());
+}
+
+#[test]
+fn items_are_found_in_columns_under_ids_in_lines_of_logs_and_in_texts() {
+    let read = |item: Value| {
+        let read = read_as("wrapped", &item.to_string());
+        assert!(read.iter().all(|one| paths(one).is_empty()), "{item}");
+        read.iter().map(told).collect::<Vec<_>>()
+    };
+    let chat = |q: &str| json!({"messages": [{"role": "user", "content": q}, {"role": "assistant", "content": "a"}]});
+    let is = |q: &str| vec![format!("user {q}"), "assistant a".to_owned()];
+    for item in [
+        // `to_dict` of datasets, and pandas' `to_json` as it is and with `orient="split"`.
+        json!({"instruction": ["q", "r"], "output": ["a", "a"]}),
+        json!({"instruction": {"0": "q", "1": "r"}, "output": {"0": "a", "1": "a"}}),
+        json!({"columns": ["instruction", "output"], "index": [0, 1], "data": [["q", "a"], ["r", "a"]]}),
+        json!({"messages": [chat("q")["messages"], chat("r")["messages"]]}),
+        json!({"one": chat("q"), "two": chat("r")}),
+        json!({"one": chat("q")["messages"], "two": chat("r")["messages"]}),
+        json!({"took": 1, "_shards": {"total": 1}, "hits": {"total": {"value": 2}, "hits": [{"_id": "1", "_source": chat("q")}, {"_id": "2", "_source": chat("r")}]}}),
+        json!({"data": {"conversations": [chat("q"), chat("r")]}}),
+    ] {
+        assert_eq!(read(item), [is("q"), is("r")]);
+    }
+    for item in [
+        json!(chat("q").to_string()),
+        json!({"_index": "i", "_id": "1", "_source": chat("q")}),
+        json!({"timestamp": 1_700_000_000_000_u64, "message": chat("q").to_string(), "ingestionTime": 1}),
+        json!({"log": format!("{}\n", chat("q")), "stream": "stdout", "time": "2024-01-01T00:00:00Z"}),
+    ] {
+        assert_eq!(read(item), [is("q")]);
+    }
+    let named = read_as("wrapped", &json!({"one": chat("q")}).to_string());
+    assert_eq!(named[0].id.decoded(), "one");
+    let logged = json!({"level": "two words", "message": chat("q").to_string()}).to_string();
+    assert!(read_as("wrapped", &logged)[0].metadata.get("level").is_some());
+    // A cell that the datasets server cut off.
+    let cut = json!({"rows": [{"row": chat("q"), "truncated_cells": ["messages"]}]}).to_string();
+    assert_eq!(paths(&read_as("wrapped", &cut)[0]), ["rows[0].truncated_cells"]);
+    for other in [
+        json!({"one": chat("q"), "two": {"steps": ["x"]}}),
+        json!({"instruction": ["q"], "output": ["a", "b"]}),
+        json!({"message": "two words", "level": "info"}),
+        json!({"columns": ["a"], "data": [["q"]]}),
+        json!("two words"),
+    ] {
+        assert!(recognise(&Sniff::of(&other.to_string())).is_none(), "{other}");
+    }
 }
 
 #[test]
