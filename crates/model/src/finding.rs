@@ -62,7 +62,7 @@ pub enum Repair {
     MovedCallText,
     /// Arguments that were empty became `{}`.
     FilledArguments,
-    /// Arguments that are no JSON object were wrapped as `{"_raw": …}`.
+    /// Arguments that are text were put into an object: `{"input": …}` where the tool takes a text, else `{"_raw": …}`.
     WrappedArguments,
     /// Tool definitions got what trainers demand of them.
     MendedTools,
@@ -138,7 +138,7 @@ impl Repair {
             Self::MovedSystem => "a later system message moved to the front",
             Self::MovedCallText => "text next to a tool call moved to `extra`",
             Self::FilledArguments => "empty arguments written as `{}`",
-            Self::WrappedArguments => "arguments wrapped as `_raw`",
+            Self::WrappedArguments => "arguments that are text put into an object",
             Self::MendedTools => "tool definitions completed",
             Self::ReplacedTool => "two definitions of a tool, only the later kept",
             Self::DroppedTool => "a tool without a name removed",

@@ -18,6 +18,10 @@ pub(super) fn object_of<'c>(
 ) -> Result<Cow<'c, str>, LeftOut> {
     let text = call.arguments.decoded();
     let name = call.name.decoded();
+    if takes_text(call) {
+        repairs.push(Repair::WrappedArguments);
+        return Ok(wrapped("input", &text).into());
+    }
     let reason = match kind_of(&text) {
         Some(Kind::Object) => return Ok(one_line(text)),
         None if text.trim().is_empty() && options.fill && !tools.requires_arguments(&name) => {
@@ -30,10 +34,7 @@ pub(super) fn object_of<'c>(
     };
     if options.wrap_arguments && reason != Reason::MissingArguments {
         repairs.push(Repair::WrappedArguments);
-        let mut wrapped = String::from(r#"{"_raw":"#);
-        retort_json::write_string(&text, &mut wrapped);
-        wrapped.push('}');
-        return Ok(wrapped.into());
+        return Ok(wrapped("_raw", &text).into());
     }
     let start: String = text.chars().take(60).collect();
     let name: String = name.chars().take(80).collect();
@@ -41,6 +42,20 @@ pub(super) fn object_of<'c>(
         reason,
         format!("arguments of the call of `{name}`: `{}`", start.escape_debug()),
     ))
+}
+
+/// Whether the tool takes a text instead of an object: OpenAI's custom tools, such as Codex's `apply_patch`.
+fn takes_text(call: &ToolCall<'_>) -> bool {
+    call.metadata.get("type").is_some_and(|kind| kind.as_str() == "\"custom\"")
+}
+
+fn wrapped(name: &str, text: &str) -> String {
+    let mut object = String::from("{");
+    retort_json::write_string(name, &mut object);
+    object.push(':');
+    retort_json::write_string(text, &mut object);
+    object.push('}');
+    object
 }
 
 /// The kind of value that the text holds, if it is JSON.
@@ -103,6 +118,19 @@ mod tests {
         check(r#"{"a": 1"#, Err(Reason::ArgumentsNotJson));
         check("[1]", Err(Reason::ArgumentsNotObject));
         check("null", Err(Reason::ArgumentsNotObject));
+    }
+
+    #[test]
+    fn the_text_that_a_custom_tool_takes_is_its_input() {
+        let metadata = [("type".into(), retort_json::RawJson::string("custom"))];
+        for text in ["*** Begin Patch", "{\"a\":1}", ""] {
+            let metadata = metadata.iter().cloned().collect();
+            let call = ToolCall { arguments: text.into(), metadata, ..ToolCall::default() };
+            let mut repairs = Vec::new();
+            let input = object_of(&call, &Tools::default(), &ShapeOptions::default(), &mut repairs);
+            let expect = format!("{{\"input\":{}}}", retort_json::RawJson::string(text));
+            assert_eq!((&*input.unwrap(), &*repairs), (&*expect, &[Repair::WrappedArguments][..]));
+        }
     }
 
     #[test]
