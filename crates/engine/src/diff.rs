@@ -17,9 +17,10 @@ use serde::Serialize;
 
 pub use self::receipts::{About, ReceiptChange};
 pub use self::records::{Change, RecordChange};
-use self::records::{Side, SortedRecords};
+use self::records::{Side, SortedRecords, Watched};
 use crate::error::Error;
 use crate::package::Package;
+use crate::pipeline::Observer;
 
 /// What was found.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -81,14 +82,22 @@ pub fn diff(
     before: &mut Package,
     after: &mut Package,
     most: u64,
-    stopped: &AtomicBool,
+    (observer, stopped): (&dyn Observer, &AtomicBool),
     list: &mut dyn FnMut(&RecordChange) -> io::Result<()>,
 ) -> Result<Diff, Error> {
     let receipts = receipts::changes(before.manifest(), after.manifest());
     let is_same_choice = !receipts.iter().any(ReceiptChange::is_choice);
     let mut sorted = SortedRecords::of(before.manifest(), after.manifest(), most);
-    let records =
-        [sorted.add(before, Side::Before, stopped)?, sorted.add(after, Side::After, stopped)?];
+    let data_bytes = |package: &Package| -> u64 {
+        let data = package.manifest().files.iter().filter(|file| file.records.is_some());
+        data.map(|file| file.bytes).sum()
+    };
+    let (first, second) = (data_bytes(before), data_bytes(after));
+    let watched = |before: u64| Watched { observer, stopped, before, total: first + second };
+    let records = [
+        sorted.add(before, Side::Before, &watched(0))?,
+        sorted.add(after, Side::After, &watched(first))?,
+    ];
     let mut counts = Counts::default();
     let same = sorted.compare(is_same_choice, stopped, &mut |one| {
         counts.add(&one);

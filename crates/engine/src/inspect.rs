@@ -8,7 +8,9 @@ use retort_formats::import::split::{Batch, Splitter};
 use crate::convert::Found;
 use crate::convert_plan::ConvertPlan;
 use crate::error::Error;
-use crate::pipeline::{ItemStats, More, Nobody, SourceCount, Totals, run, survey_with_stats};
+use crate::pipeline::{
+    ItemStats, More, Observer, Passes, SourceCount, Totals, run, survey_with_stats,
+};
 use crate::source::{Inputs, Stream, Wanted};
 
 /// What inputs hold.
@@ -70,17 +72,24 @@ pub fn first_texts(plan: &ConvertPlan, most: usize) -> Result<Vec<String>, Error
 ///
 /// # Errors
 /// Failing I/O, or choices that the formats do not allow.
-pub fn inspect(plan: &ConvertPlan, stopped: &AtomicBool) -> Result<Inspection, Error> {
+pub fn inspect(
+    plan: &ConvertPlan,
+    observer: &dyn Observer,
+    stopped: &AtomicBool,
+) -> Result<Inspection, Error> {
+    // What repeats or is sampled is known once all was read, and then all is read again.
+    let [first, second] = Passes::of(observer);
     plan.dataset.check()?;
     let mut inputs = Inputs::find(&plan.inputs, None, plan.reading)?;
     let plan = &plan.completed(&mut inputs, stopped)?;
     inputs.keep_as_read()?;
     let shaping = plan.shaping();
-    let (item_stats, survey) = survey_with_stats(&mut plan.feed(&inputs), &shaping, stopped)?;
+    let (item_stats, survey) =
+        survey_with_stats(&mut plan.feed(&inputs), &shaping, (&first, stopped))?;
     inputs.keep_rest()?;
     let mut feed = plan.feed(&inputs);
     let before = (Totals::default(), survey);
-    let mut totals = run(&mut feed, &shaping, before, &Nobody, stopped, &mut |_| Ok(More::Wanted))?;
+    let mut totals = run(&mut feed, &shaping, before, &second, stopped, &mut |_| Ok(More::Wanted))?;
     let sources = std::mem::take(&mut totals.sources);
     Ok(Inspection { item_stats, sources, found: Found::of(totals, plan.told(feed.passed_over)) })
 }

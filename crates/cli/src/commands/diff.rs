@@ -12,6 +12,7 @@ use retort_service::{About, Diff, Package, ReceiptChange, diff, io_reason};
 
 use super::{Failure, print_json, stop_flag};
 use crate::display::{count, one_line};
+use crate::progress::Bar;
 
 /// Ids shown of each kind of change; `--list` has all.
 const IDS: usize = 3;
@@ -77,11 +78,14 @@ impl Showing {
             })?)),
             None => None,
         };
-        let found = diff(before, after, u64::MAX, stopped, &mut |one| {
+        let bar = Bar::new(false);
+        let found = diff(before, after, u64::MAX, (&bar, stopped), &mut |one| {
             let Some(list) = &mut list else { return Ok(()) };
             serde_json::to_writer(&mut *list, one)?;
             list.write_all(b"\n")
-        })?;
+        });
+        bar.finish();
+        let found = found?;
         if let Some(mut list) = list {
             list.flush()?;
         }

@@ -15,6 +15,7 @@ use crate::args::{InputArgs, plan};
 use crate::display::{count, moment, one_line, several};
 use crate::filters::SelectionArgs;
 use crate::options::Records;
+use crate::progress::Bar;
 
 /// Items from which a mapping is drafted.
 const ITEMS: usize = 200;
@@ -61,7 +62,10 @@ impl Inspect {
         }
         retort_service::allow_all_programs();
         plan.dataset.redaction.prepare_from(None, false)?;
-        let inspection = inspect(&plan, &AtomicBool::new(false))?;
+        let bar = Bar::new(false);
+        let inspection = inspect(&plan, &bar, &AtomicBool::new(false));
+        bar.finish();
+        let inspection = inspection?;
         let mut out = std::io::stdout().lock();
         if self.json {
             writeln!(out, "{}", serde_json::to_string_pretty(&inspection.to_json())?)?;

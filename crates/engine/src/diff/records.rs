@@ -6,7 +6,7 @@ use std::io::{self, BufReader};
 use std::iter::Peekable;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use retort_formats::package::{IDS, Manifest, REJECTS};
+use retort_formats::package::{DataFile, IDS, Manifest, REJECTS};
 use retort_json::{JsonError, Parser};
 use retort_model::Reason;
 use serde::Serialize;
@@ -14,6 +14,7 @@ use serde::Serialize;
 use crate::error::Error;
 use crate::line::next_line;
 use crate::package::Package;
+use crate::pipeline::{Observer, Progress};
 use crate::record_ids::{SUFFIX, id_and_reason, is_id_column, item_of, text_of};
 use crate::seen::SharedHasher;
 use crate::sorter::{Sorted, Sorter};
@@ -61,6 +62,29 @@ const LEFT_OUT: [u8; 2] = [2, 3];
 /// Bytes of the hash of an id.
 const ID: usize = 16;
 
+/// Who watches a comparison.
+pub(super) struct Watched<'w> {
+    pub(super) observer: &'w dyn Observer,
+    pub(super) stopped: &'w AtomicBool,
+    /// Bytes of data files that were read before, and of all.
+    pub(super) before: u64,
+    pub(super) total: u64,
+}
+
+impl Watched<'_> {
+    /// Tells how far the reading is before a record of a file, as if records were of one length.
+    fn check(&self, before: u64, file: &DataFile, number: u64) -> Result<(), Error> {
+        if self.stopped.load(Ordering::Relaxed) {
+            return Err(Error::Stopped);
+        }
+        let records = file.records.unwrap_or_default().max(number);
+        let within = u128::from(file.bytes) * u128::from(number) / u128::from(records);
+        let read_bytes = before + u64::try_from(within).unwrap_or(file.bytes);
+        self.observer.progress(Progress { read_bytes, total_bytes: self.total, records: 0 });
+        Ok(())
+    }
+}
+
 /// Gathers the records of both packages.
 pub(super) struct SortedRecords {
     rows: Sorter,
@@ -93,7 +117,7 @@ impl SortedRecords {
         &mut self,
         package: &mut Package,
         side: Side,
-        stopped: &AtomicBool,
+        watched: &Watched<'_>,
     ) -> Result<u64, Error> {
         let manifest = package.manifest().clone();
         let fail = |name: &str| {
@@ -105,13 +129,12 @@ impl SortedRecords {
             true => Some(BufReader::new(package.file(IDS).map_err(fail(IDS))?)),
             false => None,
         };
-        let mut count = 0;
+        let (mut count, mut before) = (0, watched.before);
         for file in manifest.files.iter().filter(|file| file.records.is_some()) {
             let output = self.output(output_of(&manifest, &file.path));
-            for row in rows_of(package, &manifest, &file.path).map_err(fail(&file.path))? {
-                if stopped.load(Ordering::Relaxed) {
-                    return Err(Error::Stopped);
-                }
+            let rows = rows_of(package, &manifest, &file.path).map_err(fail(&file.path))?;
+            for (row, number) in rows.zip(1..) {
+                watched.check(before, file, number)?;
                 let row = row.map_err(fail(&file.path))?;
                 self.take(row.len())?;
                 let id = match &mut ids {
@@ -125,9 +148,10 @@ impl SortedRecords {
                 self.record(&row, id, (side, count, output)).map_err(damaged)?.map_err(failed)?;
                 count += 1;
             }
+            before += file.bytes;
         }
         if has(REJECTS) {
-            self.left_out(package, side, stopped)?;
+            self.left_out(package, side, watched.stopped)?;
         }
         Ok(count)
     }

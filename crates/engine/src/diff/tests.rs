@@ -34,7 +34,7 @@ fn package(folder: &Path, name: &str, chats: &[(&str, &str)], options: &[(&str, 
 
 fn compared(before: &mut Package, after: &mut Package) -> (Diff, Vec<RecordChange>) {
     let mut listed = Vec::new();
-    let found = diff(before, after, u64::MAX, &AtomicBool::new(false), &mut |one| {
+    let found = diff(before, after, u64::MAX, (&Nobody, &AtomicBool::new(false)), &mut |one| {
         listed.push(one.clone());
         Ok(())
     });
@@ -54,7 +54,7 @@ fn records_that_are_larger_than_asked_for_are_not_compared() {
     let mut before = package(folder.path(), "1", &one, &options);
     let mut after = package(folder.path(), "2", &one, &options);
     let stopped = AtomicBool::new(false);
-    let mut of = |most| diff(&mut before, &mut after, most, &stopped, &mut |_| Ok(()));
+    let mut of = |most| diff(&mut before, &mut after, most, (&Nobody, &stopped), &mut |_| Ok(()));
     assert_eq!(of(100_000).unwrap().same, 2);
     assert!(matches!(of(300), Err(Error::Choice(_))));
 }

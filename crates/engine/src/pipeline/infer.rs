@@ -10,6 +10,7 @@ use super::choose::is_meant;
 use super::ends::More;
 use super::item::ReadItem;
 use super::look::{Looked, look_through};
+use super::observer::Nobody;
 use super::outlet::Feed;
 use super::shaping::Shaping;
 use crate::error::Error;
@@ -34,7 +35,7 @@ pub fn variables(
     look_through(
         feed,
         shaping,
-        stopped,
+        (&Nobody, stopped),
         |looked| found_in(&looked, shaping),
         &mut |found: Found| {
             bytes += found.bytes;
@@ -65,7 +66,7 @@ pub fn first_kind(
     look_through(
         feed,
         shaping,
-        stopped,
+        (&Nobody, stopped),
         |looked| {
             let first = looked.items.iter().find(|one| is_meant(shaping.selection, &one.item));
             first.map(|one| one.item.kind())

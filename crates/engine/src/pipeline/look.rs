@@ -1,13 +1,14 @@
 //! Looks through inputs before anything is written.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::done::BatchDone;
 use super::ends::Ends;
 use super::ends::More;
 use super::item::ReadItem;
 use super::job::Job;
+use super::observer::{Observer, Progress};
 use super::outlet::{Feed, Outlet};
 use super::parse::{lines, read};
 use super::redacting::waiting_unless;
@@ -27,26 +28,34 @@ pub(super) struct Looked<'b> {
 }
 
 /// Reads a feed from its beginning, until `take` has enough. `look` says on any of the threads what a batch holds, and
-/// `take` gets that in the order of the input.
+/// `take` gets that in the order of the input. The observer is told how much was read.
 ///
 /// # Errors
 /// The feed fails, `take` fails, or the work is stopped.
 pub(super) fn look_through<T: Send>(
     feed: &mut dyn Feed,
     shaping: &Shaping<'_>,
-    stopped: &AtomicBool,
+    (observer, stopped): (&dyn Observer, &AtomicBool),
     look: impl Fn(Looked<'_>) -> T + Sync,
     take: &mut (dyn FnMut(T) -> Result<More, Error> + Send),
 ) -> Result<(), Error> {
     let ends = Ends::new(stopped);
     let look = &look;
+    let (total_bytes, read_bytes) = (feed.total_bytes(), Arc::new(AtomicU64::new(0)));
+    let counted = Arc::clone(&read_bytes);
+    let take = &mut |looked| {
+        let more = take(looked);
+        let read_bytes = read_bytes.load(Ordering::Relaxed);
+        observer.progress(Progress { read_bytes, total_bytes, records: 0 });
+        more
+    };
     let work = || {
         in_order(
             shaping.threads,
             &ends,
             |jobs| {
-                let (before, read) = (feed.items_before(), Arc::new(AtomicU64::new(0)));
-                feed.feed(&mut Outlet::new(shaping.threads, jobs, &ends, None, before, read))
+                let before = feed.items_before();
+                feed.feed(&mut Outlet::new(shaping.threads, jobs, &ends, None, before, counted))
             },
             || {
                 move |job: Job, output: &Output<'_, T>| {

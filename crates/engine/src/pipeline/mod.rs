@@ -59,7 +59,7 @@ pub use self::item::ReadItem;
 pub use self::item_stats::{ItemStats, Tokens, Unknown};
 pub use self::job::{Job, RefusedInput, Source, Work};
 pub use self::kept::packed_rows;
-pub use self::observer::{Nobody, Observer, Progress};
+pub use self::observer::{Nobody, Observer, Passes, Progress};
 pub use self::outlet::{Feed, Outlet};
 pub use self::packed::{Edits, PackedBatch, Unpacked};
 pub use self::parse::{parse, refuse_input};

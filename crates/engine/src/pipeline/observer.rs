@@ -30,6 +30,29 @@ impl Observer for Nobody {
     fn progress(&self, _progress: Progress) {}
 }
 
+/// Tells another observer how far several readings of the same input are together.
+pub struct Passes<'o> {
+    observer: &'o dyn Observer,
+    /// Which reading it is, from 0, and of how many.
+    pass: u64,
+    passes: u64,
+}
+
+impl<'o> Passes<'o> {
+    /// The observer of each of `N` readings.
+    pub fn of<const N: usize>(observer: &'o dyn Observer) -> [Self; N] {
+        std::array::from_fn(|pass| Self { observer, pass: pass as u64, passes: N as u64 })
+    }
+}
+
+impl Observer for Passes<'_> {
+    fn progress(&self, progress: Progress) {
+        let read_bytes = progress.read_bytes + self.pass * progress.total_bytes;
+        let total_bytes = progress.total_bytes * self.passes;
+        self.observer.progress(Progress { read_bytes, total_bytes, ..progress });
+    }
+}
+
 /// Hands deliveries to `take`, and tells the observer after each how far the work is.
 pub(super) fn observed<'t>(
     (mut records, total_bytes): (u64, u64),

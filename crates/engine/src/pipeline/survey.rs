@@ -12,6 +12,7 @@ use super::item::Standing;
 use super::item::Verdict;
 use super::item_stats::ItemStats;
 use super::look::{Looked, look_through};
+use super::observer::{Nobody, Observer};
 use super::outlet::Feed;
 use super::repeats::{Decisions, decide, row, verdict_of};
 use super::shaping::Shaping;
@@ -61,7 +62,7 @@ pub fn survey(
     most: Option<u64>,
     stopped: &AtomicBool,
 ) -> Result<Survey, Error> {
-    look(feed, shaping, most, None, stopped)?.decide(shaping, stopped)?.survey()
+    look(feed, shaping, most, None, (&Nobody, stopped))?.decide(shaping, stopped)?.survey()
 }
 
 /// As [`survey`] of all items, and counts in the same pass what is in them, whether it is chosen or not.
@@ -71,10 +72,10 @@ pub fn survey(
 pub fn survey_with_stats(
     feed: &mut dyn Feed,
     shaping: &Shaping<'_>,
-    stopped: &AtomicBool,
+    (observer, stopped): (&dyn Observer, &AtomicBool),
 ) -> Result<(ItemStats, Survey), Error> {
     let mut item_stats = ItemStats::default();
-    let seen = look(feed, shaping, None, Some(&mut item_stats), stopped)?;
+    let seen = look(feed, shaping, None, Some(&mut item_stats), (observer, stopped))?;
     Ok((item_stats, seen.decide(shaping, stopped)?.survey()?))
 }
 
@@ -138,7 +139,7 @@ pub fn keep_decisions(
     storage: &dyn Storage,
     stopped: &AtomicBool,
 ) -> Result<(), Error> {
-    let seen = look(feed, shaping, None, None, stopped)?;
+    let seen = look(feed, shaping, None, None, (&Nobody, stopped))?;
     let Decided { duplicates, sampled, splits, .. } = seen.decide(shaping, stopped)?;
     duplicates.map_or(Ok(()), |rows| Duplicates::keep(rows, storage))?;
     splits.map_or(Ok(()), |rows| Splits::keep(rows, storage))?;
@@ -168,7 +169,7 @@ fn look(
     shaping: &Shaping<'_>,
     most: Option<u64>,
     mut item_stats: Option<&mut ItemStats>,
-    stopped: &AtomicBool,
+    watched: (&dyn Observer, &AtomicBool),
 ) -> Result<Seen, Error> {
     let mut repeats = Sorter::new();
     let mut candidates = shaping.sampling.needs_survey().then(Candidates::new);
@@ -187,7 +188,7 @@ fn look(
         let item_stats = counts.then(|| ItemStats::of(&looked.items));
         Looks { item_stats, ..looks(looked, &stages, shaping) }
     };
-    look_through(feed, shaping, stopped, of_batch, &mut |looks: Looks| {
+    look_through(feed, shaping, watched, of_batch, &mut |looks: Looks| {
         if let (Some(all), Some(item_stats)) = (&mut item_stats, looks.item_stats) {
             all.add(item_stats);
         }

@@ -6,6 +6,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
+use retort_engine::pipeline::Nobody;
 use retort_engine::{Input, inspect};
 use retort_formats::import::{self, Spread};
 
@@ -34,7 +35,7 @@ fn line_of(group: &Path, wrong: &mut Vec<String>) -> String {
     let name = group.file_name().unwrap().to_string_lossy();
     let bench = Bench::new();
     let plan = bench.plan(vec![Input::Path(group.to_owned())], &[("data_format", "retort")]);
-    let found = inspect(&plan, &AtomicBool::new(false)).unwrap();
+    let found = inspect(&plan, &Nobody, &AtomicBool::new(false)).unwrap();
     let (account, facts) = (&found.found.account, &found.item_stats);
     if account.read != account.refused + account.selected + account.deleted {
         wrong.push(format!("{name}: {} items do not balance", account.read));

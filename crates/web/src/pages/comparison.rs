@@ -10,7 +10,7 @@ use retort_model::bounds::PAGE_ITEMS;
 use retort_model::{ItemKind, Reason};
 use retort_service::package::Finding;
 use retort_service::{
-    About, Dataset, Diff, EngineError, Error, Manifest, ReceiptChange, Stop, diff,
+    About, Dataset, Diff, EngineError, Error, Manifest, Nobody, ReceiptChange, Stop, diff,
 };
 use serde::Deserialize;
 
@@ -178,7 +178,8 @@ async fn compare(
             (service.open_dataset(&dataset)?, service.open_dataset(&other)?);
         let stop = Stop::current();
         let mut list = |_: &_| Ok(());
-        let found = match diff(&mut before, &mut after, COMPARED, stop.flag(), &mut list) {
+        let found = match diff(&mut before, &mut after, COMPARED, (&Nobody, stop.flag()), &mut list)
+        {
             Ok(found) => Ok(Some(Found::of(found, before.manifest(), other))),
             Err(EngineError::Choice(why)) => {
                 Err(format!("{}. Compare them with `retort datasets diff`.", capital(&why)))
