@@ -1,6 +1,7 @@
 //! Arguments that several commands share.
 
 use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
 
 use clap::Args;
 use clap::builder::{NonEmptyStringValueParser, PossibleValuesParser, TypedValueParser};
@@ -14,11 +15,14 @@ use crate::changing::How;
 use crate::commands::{Failure, misuse};
 use crate::config::{MachineClock, item_bytes};
 use crate::filters::{FilterArgs, SelectionArgs};
+use crate::hub;
+use crate::progress::Bar;
 
 /// What to read.
 #[derive(Args)]
 pub struct InputArgs {
-    /// Files, folders or archives with histories; `-` is standard input.
+    /// Files, folders or archives with histories; `-` is standard input, and `hf://datasets/ORG/NAME` a dataset on the
+    /// Hugging Face Hub (with `@REVISION` and `/PATH` if you want).
     #[arg(required = true, value_name = "INPUT")]
     pub inputs: Vec<PathBuf>,
 
@@ -112,13 +116,17 @@ impl InputArgs {
         self.map.is_some()
     }
 
-    /// What to read.
-    pub fn inputs(&self) -> Vec<Input> {
+    /// What to read. What is on the Hub is copied to this machine first.
+    pub fn inputs(&self) -> Result<Vec<Input>, Failure> {
         let stdin = std::path::Path::new("-");
         let input = |path: &PathBuf| {
             if path == stdin { Input::Stdin } else { Input::Path(path.clone()) }
         };
-        self.inputs.iter().map(input).collect()
+        let bar = Bar::new(false);
+        let inputs = self.inputs.iter().map(input).collect();
+        let fetched = hub::fetched(inputs, &bar, &AtomicBool::new(false));
+        bar.finish();
+        Ok(fetched?)
     }
 
     /// How it is read.
@@ -190,7 +198,7 @@ pub fn plan(
     options: &ExportOptions,
     name: DatasetName,
 ) -> Result<ConvertPlan, Failure> {
-    let mut plan = ConvertPlan::new(reading.inputs(), options, name)?;
+    let mut plan = ConvertPlan::new(reading.inputs()?, options, name)?;
     let dataset = &mut plan.dataset;
     dataset.open_files(&dataset.paths(), MachineClock.now())?;
     Ok(ConvertPlan {

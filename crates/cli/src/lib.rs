@@ -1,7 +1,8 @@
 //! `retort`: the door. A command is parsed, handed to a verb of the service, and its result printed: data to
 //! standard output, everything else to standard error.
 //!
-//! It is a library so that the Python module can bring the command along ([`exit_code_of`]).
+//! It is a library so that the Python module can bring the command along ([`exit_code_of`]), and read from the Hub as the
+//! command does ([`hub`]).
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "the door is where printing belongs")]
 
 mod args;
@@ -14,6 +15,7 @@ mod display;
 mod docs;
 mod filters;
 mod help;
+pub mod hub;
 mod options;
 mod pages;
 mod progress;

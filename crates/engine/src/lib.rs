@@ -77,7 +77,7 @@ pub use draft::discard;
 pub use error::{Error, io_reason};
 pub use export_options::ExportOptions;
 pub use files::{Assembled, OutputFiles, Part, PartWriter, assemble};
-pub use hub::{Hub, HubRepository, Pushed};
+pub use hub::{Hub, HubRepository, HubSource, Pushed};
 pub use inspect::{Inspection, first_texts, inspect};
 pub use measure::{Measure, MeasureOptions, OverLong};
 pub use merge::{MergePlan, Merged, merge};
@@ -106,8 +106,8 @@ pub use signing::{IN_TOTO, PublicKey, SecretKey, open_envelope};
 pub use sought::SoughtTexts;
 pub use source::search::{FoundText, Search, Searched};
 pub use source::{
-    AttachedFiles, Input, Inputs, NamedInputs, PassedOver, ReadOptions, SourceName, Together,
-    files_of, files_together, is_packed,
+    AttachedFiles, FetchedFiles, Input, Inputs, NamedInputs, PassedOver, ReadOptions, SourceName,
+    Together, files_of, files_together, is_packed,
 };
 pub use split::{GroupBy, LeakTest, Split};
 pub use split_groups::Pinned;

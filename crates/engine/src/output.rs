@@ -58,7 +58,7 @@ pub fn check_no_input(output: &Path, inputs: &[Input]) -> Result<(), Error> {
         Input::Path(path) | Input::Named(path, _) => {
             path.canonicalize().is_ok_and(|path| there.starts_with(path))
         }
-        Input::Stdin | Input::Bytes(..) => false,
+        Input::Stdin | Input::Bytes(..) | Input::Fetched(_) => false,
     };
     if inputs.iter().any(holds) {
         return Err(Error::Choice(format!(

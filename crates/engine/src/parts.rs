@@ -10,7 +10,7 @@ use std::sync::Arc;
 use retort_formats::import;
 use retort_formats::import::{ImportFormat, Refusal};
 use retort_formats::package::{
-    DataFile, Decontamination, FilterAsked, Finding, InputCount, findings,
+    DataFile, Decontamination, FilterAsked, Finding, InputCount, SourceRead, findings,
 };
 use retort_model::Tally;
 use retort_redact::Key;
@@ -57,6 +57,8 @@ pub struct KeptPlan {
     pub shard_bytes: u64,
     pub strict: bool,
     reading: ReadOptions,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    sources: Vec<SourceRead>,
     inputs: KeptInputs,
     passed_over: Vec<Finding>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -125,6 +127,7 @@ impl KeptPlan {
             shard_bytes: plan.shard_bytes,
             strict: plan.strict,
             reading: plan.reading,
+            sources: inputs.sources.iter().map(|one| one.renamed(&name)).collect(),
             inputs: KeptInputs::of(inputs),
             passed_over: findings(&plan.told(inputs.passed_over.clone()), PassedOver::as_str),
             measured: plan.dataset.measured(),
@@ -171,6 +174,7 @@ impl KeptPlan {
             },
             snapshot: self.snapshot.clone(),
             window: None,
+            sources: self.sources.clone(),
             inputs: totals.sources.iter().map(InputCount::from).collect(),
             passed_over: findings(passed_over, PassedOver::as_str),
             outputs: None,

@@ -6,7 +6,7 @@ use retort_formats::import::Refusal;
 use retort_formats::package::{
     Column, Counts, DataFile, Decontamination, FORMAT_VERSION, FilterAsked, Finding, InputCount,
     LanguageCount, Lengths, Manifest, ModelCount, OriginsTold, OutputCounts, ReadCounts,
-    RecordCounts, Renamed, SeenBy, SplitCounts, WindowTold, findings,
+    RecordCounts, Renamed, SeenBy, SourceRead, SplitCounts, WindowTold, findings,
 };
 use retort_model::{ItemKind, Origins, Portion, Reason, Repair, SeenLengths, Warning};
 
@@ -28,6 +28,8 @@ pub struct Origin {
     pub snapshot: Option<String>,
     /// The part of the history that it has, if it is one of a series.
     pub window: Option<WindowTold>,
+    /// Where inputs come from that were copied from another machine.
+    pub sources: Vec<SourceRead>,
     /// What was found in each input.
     pub inputs: Vec<InputCount>,
     /// Files and entries that were not read, by reason.
@@ -90,6 +92,7 @@ pub fn manifest(
             refused: findings(&totals.refused, Refusal::as_str),
             lone_surrogates: account.lone_surrogates,
             duplicate_keys: account.duplicate_keys,
+            sources: origin.sources,
             inputs: origin.inputs,
             passed_over: origin.passed_over,
         },

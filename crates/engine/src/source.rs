@@ -7,6 +7,7 @@ mod archive;
 mod attached;
 mod beside;
 mod bytes;
+mod fetched;
 #[cfg(test)]
 mod growing;
 mod inputs;
@@ -19,6 +20,9 @@ mod workbook;
 
 pub use self::attached::AttachedFiles;
 pub use self::bytes::{is_packed, refusal_of};
+pub use self::fetched::FetchedFiles;
+pub(crate) use self::fetched::passed_over_by_path;
+pub(crate) use self::inputs::ItemFiles;
 pub use self::inputs::{Input, Inputs, NamedInputs, files_of};
 pub use self::stream::{PassedOver, ReadOptions, SourceName, Stream, Wanted};
 pub use self::together::{Together, files_together};

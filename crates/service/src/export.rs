@@ -142,6 +142,7 @@ pub(crate) fn export(
         selection,
         snapshot: snapshot.or(job.created_at.map(|time| time.to_string())),
         window: store.window_of(job.id)?.map(window_told),
+        sources: Vec::new(),
         inputs: totals.sources.iter().map(Into::into).collect(),
         decontamination: plan.benchmarks.as_ref().map(|benchmarks| benchmarks.told()),
     };

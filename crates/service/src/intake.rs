@@ -460,6 +460,10 @@ fn kept_import(plan: &ImportPlan, scope: &Scope) -> Result<(String, String), Err
                 kept.stdin = true;
                 names.push(label.clone());
             }
+            Input::Fetched(fetched) => {
+                kept.stdin = true;
+                names.push(fetched.source.address.clone());
+            }
             Input::Path(path) => {
                 let whole =
                     std::path::absolute(path).map_err(|error| EngineError::read(path, error))?;
@@ -494,7 +498,7 @@ fn plan_of(
     if kept.stdin {
         return Err(broken(
             job,
-            "what came from standard input cannot be read again; start a new import",
+            "what came from standard input or from another machine cannot be read again; start a new import",
         ));
     }
     let from = match &kept.from {

@@ -104,13 +104,14 @@ pub use work::{Done, Worked};
 /// What the engine does with files and packages.
 pub use retort_engine::{
     About, AskedPart, ConvertPlan, DatasetPlan, Dedup, Diff, Difference, DuplicateCounts,
-    Error as EngineError, ExportOption, ExportOptions, Found, Group, Hub, HubRepository, Input,
-    Inspection, Lines, ListedHit, Measure, MeasureOptions, MergePlan, Merged, ModelView,
-    NamedInputs, OPTIONS, Objects, OutputForm, OverLong, Package, PassedOver, Preview, PublicKey,
-    ReadOptions, ReceiptChange, RecogniserProgram, Report, Searched, SecretKey, SeenRecord,
-    SeriesFound, SoughtTexts, Stats, Values, Verified, VerifiedSeries, Word, allow_all_programs,
-    check_statement, convert, diff, discard, files_of, files_together, first_texts, inspect,
-    io_reason, lines_of, merge, open_envelope, output_stem, panics,
+    Error as EngineError, ExportOption, ExportOptions, FetchedFiles, Found, Group, Hub,
+    HubRepository, HubSource, Input, Inspection, Lines, ListedHit, Measure, MeasureOptions,
+    MergePlan, Merged, ModelView, NamedInputs, OPTIONS, Objects, OutputForm, OverLong, Package,
+    PassedOver, Preview, PublicKey, ReadOptions, ReceiptChange, RecogniserProgram, Report,
+    Searched, SecretKey, SeenRecord, SeriesFound, SoughtTexts, Stats, Values, Verified,
+    VerifiedSeries, Word, allow_all_programs, check_statement, convert, diff, discard, files_of,
+    files_together, first_texts, inspect, io_reason, lines_of, merge, open_envelope, output_stem,
+    panics,
     pipeline::{
         Contents, FirstRefused, ItemStats, Nobody, Observer, PartNumber, Progress, SourceCount,
         threads,

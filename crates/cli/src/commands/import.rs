@@ -77,15 +77,16 @@ pub struct Import {
 
 impl Import {
     pub fn run(self) -> Result<ExitCode, Failure> {
-        let missing = self.reading.inputs().into_iter().find_map(|input| match input {
+        let inputs = self.reading.inputs()?;
+        let missing = inputs.iter().find_map(|input| match input {
             Input::Path(path) if !path.exists() => Some(path),
             _ => None,
         });
         if let Some(path) = missing {
-            return Err(EngineError::read(&path, std::io::ErrorKind::NotFound.into()).into());
+            return Err(EngineError::read(path, std::io::ErrorKind::NotFound.into()).into());
         }
         if let Some(client) = self.keeping.server()? {
-            return self.send(&client);
+            return self.send(&client, &inputs);
         }
         if self.detach {
             return Err(misuse("`--detach` works with a server only"));
@@ -93,7 +94,7 @@ impl Import {
         let opened =
             if self.dry_run { self.keeping.open_to_look()? } else { self.keeping.open_or_new()? };
         let plan = ImportPlan {
-            inputs: self.reading.inputs(),
+            inputs,
             from: self.reading.from(),
             owner: self.owner,
             adopts: false,
@@ -132,7 +133,7 @@ impl Import {
     }
 
     /// Sends the files to a server, one after another, and waits until it has imported them.
-    fn send(self, client: &Client) -> Result<ExitCode, Failure> {
+    fn send(self, client: &Client, inputs: &[Input]) -> Result<ExitCode, Failure> {
         if self.rejects.is_some() && self.detach {
             return Err(misuse(
                 "`--rejects` cannot be combined with `--detach`: download the list later with `retort jobs rejects NUMBER`",
@@ -148,17 +149,17 @@ impl Import {
         }
         client.check_import()?;
         let mut rejects = rejects_to(self.rejects.as_deref())?;
-        let inputs = self.reading.inputs();
         let stopped = stop_flag()?;
         let bar = Bar::new(self.quiet);
         // A server finds the files beside a history only in the archive that it comes in, and knows no mappings.
-        let together = self.with_files.then(|| files_together(&inputs)).transpose()?;
+        let together = self.with_files.then(|| files_together(inputs)).transpose()?;
         let is_mapped = self.reading.is_mapped();
-        let mapped = is_mapped.then(|| self.mapped(&bar, &stopped, &mut *rejects)).transpose()?;
+        let mapped =
+            is_mapped.then(|| self.mapped(inputs, &bar, &stopped, &mut *rejects)).transpose()?;
         let (files, passed_over) = match (&together, &mapped) {
             (Some(together), _) => (together.files.clone(), together.passed_over.clone()),
             (None, Some(mapped)) => (mapped.files.clone(), mapped.found.passed_over.clone()),
-            (None, None) => files_of(&inputs, self.reading.from())?,
+            (None, None) => files_of(inputs, self.reading.from())?,
         };
         let number = files.len();
         #[allow(clippy::disallowed_methods, reason = "the door reads the clock")]
@@ -222,13 +223,14 @@ impl Import {
     /// Reads the inputs by their mapping, into files that any Retort reads.
     fn mapped(
         &self,
+        inputs: &[Input],
         bar: &Bar,
         stopped: &AtomicBool,
         rejects: &mut (dyn Write + Send),
     ) -> Result<Mapped, Failure> {
         let folder = tempfile::tempdir()?;
         let options = ExportOptions::default().with("data_format", "retort")?;
-        let plan = ConvertPlan::new(self.reading.inputs(), &options, "mapped".parse()?)?;
+        let plan = ConvertPlan::new(inputs.to_vec(), &options, "mapped".parse()?)?;
         let selection = ConversationFilter { statuses: Status::ALL.to_vec(), ..plan.selection };
         let output = folder.path().join("mapped");
         let (from, reading) = (self.reading.from(), self.reading.options());

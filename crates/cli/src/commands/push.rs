@@ -1,24 +1,17 @@
 //! `retort push`, and the option `--push` of the commands that make packages.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::atomic::AtomicBool;
-use std::time::Duration;
-use std::{env, fs};
 
 use clap::Args;
 use reqwest::Url;
-use retort_service::{EngineError, Hub, HubRepository, Package};
+use retort_service::{EngineError, HubRepository, Package};
 use serde_json::json;
 
 use super::{Failure, STOPPED, misuse, print_json, stop_flag};
 use crate::display::{bytes, several};
-
-/// Pause before a failed request is sent again.
-const WAIT: Duration = Duration::from_secs(1);
-
-/// Time limit for connecting.
-const CONNECT: Duration = Duration::from_secs(30);
+use crate::hub;
 
 /// Push a package to a dataset on the Hugging Face Hub.
 ///
@@ -124,7 +117,8 @@ impl HowPushed {
                  `--not-redacted` to push it as it is",
             ));
         }
-        token().map(drop)
+        hub::needed_token()?;
+        Ok(())
     }
 
     fn push(
@@ -134,7 +128,7 @@ impl HowPushed {
         stopped: &AtomicBool,
         (quiet, json): (bool, bool),
     ) -> Result<ExitCode, Failure> {
-        let hub = self.hub()?;
+        let hub = hub::at(self.hub.clone(), Some(hub::needed_token()?))?;
         let pushed = match hub.push(package, repository, self.public, stopped) {
             Ok(pushed) => pushed,
             Err(error @ EngineError::Stopped) => {
@@ -164,51 +158,5 @@ impl HowPushed {
             }
         }
         Ok(ExitCode::SUCCESS)
-    }
-
-    fn hub(&self) -> Result<Hub, Failure> {
-        let mut endpoint = self.hub.clone();
-        if !endpoint.path().ends_with('/') {
-            endpoint.set_path(&format!("{}/", endpoint.path()));
-        }
-        let is_here = endpoint.host_str().is_some_and(|host| {
-            host == "localhost" || host.parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback())
-        });
-        if endpoint.scheme() != "https" && !is_here {
-            return Err(misuse(format!(
-                "the token would be sent unencrypted to `{endpoint}`; use https"
-            )));
-        }
-        let mut client = reqwest::Client::builder()
-            .tls_backend_preconfigured(retort_service::client_tls())
-            .user_agent(concat!("retort/", env!("CARGO_PKG_VERSION")))
-            // The token must go to no host but the Hub.
-            .redirect(reqwest::redirect::Policy::none())
-            .connect_timeout(CONNECT);
-        if is_here {
-            client = client.no_proxy();
-        }
-        Ok(Hub::new(client.build()?, endpoint, token()?, WAIT)?)
-    }
-}
-
-/// The token for the Hub, from the places where the Hub's own tools look for it.
-fn token() -> Result<String, Failure> {
-    let variable = |name: &str| env::var(name).ok().filter(|value| !value.is_empty());
-    if let Some(token) = variable("HF_TOKEN") {
-        return Ok(token.trim().to_owned());
-    }
-    let home = || {
-        let cache = variable("XDG_CACHE_HOME").map(PathBuf::from);
-        let cache = cache.or_else(|| Some(Path::new(&variable("HOME")?).join(".cache")));
-        Some(cache?.join("huggingface"))
-    };
-    let folder = || variable("HF_HOME").map(PathBuf::from).or_else(home);
-    let file = variable("HF_TOKEN_PATH").map(PathBuf::from);
-    let file = file.or_else(|| Some(folder()?.join("token")));
-    let token = file.and_then(|file| fs::read_to_string(file).ok());
-    match token.map(|token| token.trim().to_owned()).filter(|token| !token.is_empty()) {
-        Some(token) => Ok(token),
-        None => Err(misuse("no token for the Hub: set HF_TOKEN, or run `hf auth login`")),
     }
 }

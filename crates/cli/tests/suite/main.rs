@@ -26,6 +26,7 @@ mod erasure_kills;
 mod erasure_traces;
 mod faults;
 mod filters;
+mod from_hub;
 mod identity;
 mod inspect;
 mod judging;

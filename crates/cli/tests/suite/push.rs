@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 
 use crate::support::hub::{FakeHub, PIECE, TOKEN};
-use crate::support::{Place, Ran};
+use crate::support::{Place, Ran, chat, lines};
 use serde_json::{Value, json};
 
 const ADDRESS: &str = "hf://datasets/acme/support";
@@ -45,9 +45,9 @@ fn refused(place: &Place, hub: &FakeHub, args: &[&str], code: i32, words: &str) 
 
 /// The files of a package on disk.
 fn files(place: &Place, package: &str) -> BTreeMap<String, Vec<u8>> {
-    let folder = fs::read_dir(place.path(package)).unwrap().map(|entry| entry.unwrap());
-    let name = |entry: &fs::DirEntry| entry.file_name().into_string().unwrap();
-    folder.map(|entry| (name(&entry), fs::read(entry.path()).unwrap())).collect()
+    let names = place.names(package).into_iter();
+    let files = names.filter(|name| place.path(package).join(name).is_file());
+    files.map(|name| (name.clone(), fs::read(place.path(package).join(name)).unwrap())).collect()
 }
 
 fn uploads(hub: &FakeHub) -> usize {
@@ -101,6 +101,44 @@ fn a_push_that_broke_off_goes_on_and_a_grown_dataset_replaces_the_one_before() {
     ok(&place, &hub, &["push", "p", ADDRESS]);
     assert_eq!(hub.files(NAME), files(&place, "p"));
     assert_eq!(hub.commits().len(), 2);
+}
+
+#[test]
+fn a_dataset_that_grew_at_its_end_sends_the_files_that_changed() {
+    let (place, hub) = (Place::new(), FakeHub::new());
+    let sent = |count: usize| -> (u64, u64) {
+        // Texts that hardly compress.
+        let mut chance: u64 = 7;
+        let mut text = |_| {
+            chance = chance
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            format!("{:x} ", chance >> 20)
+        };
+        let mut chat_of = |number: usize| {
+            let words: String = (0..1000).map(&mut text).collect();
+            let mut chat = chat(&format!("c{number:05}"));
+            chat["messages"][1]["content"] = json!(words);
+            chat
+        };
+        place.file("in.jsonl", lines((0..count).map(&mut chat_of)));
+        let convert = ["convert", "in.jsonl", "-q", "-d", "openai", "-f", "jsonl"];
+        place.ok(&[&convert[..], &["--shard-size", "1", "--redact", "pii", "--force", "-o", "p"]]
+            .concat());
+        let pushed = ok(&place, &hub, &["push", "p", ADDRESS, "--json"]);
+        let pushed: Value = serde_json::from_str(&pushed.out).unwrap();
+        assert_eq!(hub.files(NAME), files(&place, "p"));
+        (pushed["files_sent"].as_u64().unwrap(), pushed["bytes_sent"].as_u64().unwrap())
+    };
+    // 1 % more at the end of some megabytes.
+    let (all_files, all_bytes) = sent(400);
+    let data = files(&place, "p").into_keys().filter(|name| name.contains("-of-")).count() as u64;
+    assert!(data > 3, "{data} data files");
+    let (new_files, new_bytes) = sent(404);
+    // The last data file, and the small ones that tell what is in the package.
+    assert!(new_files <= all_files - data + 2, "{new_files} of {all_files} files");
+    assert!(new_bytes < all_bytes / 2, "{new_bytes} of {all_bytes} bytes");
+    println!("{all_bytes} bytes in {all_files} files, then {new_bytes} in {new_files}");
 }
 
 #[test]

@@ -10,12 +10,13 @@ use std::time::UNIX_EPOCH;
 
 use retort_formats::data;
 use retort_formats::import::{self, ImportFormat, Refusal, Side};
-use retort_formats::package::{CARD, DataFile, MANIFEST, Manifest, SERIES_ENDING};
+use retort_formats::package::{CARD, DataFile, MANIFEST, Manifest, SERIES_ENDING, SourceRead};
 use retort_model::bounds::{FOLDER_DEPTH, REQUEST_UNPACKED_BYTES};
 use retort_model::{Tally, Time};
 
 use super::beside::Beside;
 use super::bytes::Budget;
+use super::fetched::FetchedFiles;
 use super::open::{Expected, Opener, StreamInfo, expected_by_name};
 use super::stream::{PassedOver, ReadOptions, SourceName, Stream, Wanted};
 use crate::disk::temporary_file;
@@ -32,6 +33,8 @@ pub enum Input {
     Named(PathBuf, String),
     /// Bytes at hand, and what they are called.
     Bytes(Arc<[u8]>, String),
+    /// Copies of what is on another machine.
+    Fetched(Arc<FetchedFiles>),
 }
 
 /// One file among the inputs.
@@ -88,6 +91,8 @@ pub struct Inputs {
     pub bytes: u64,
     /// The newest change of any file.
     pub newest: Option<Time>,
+    /// Where what was copied from other machines comes from.
+    pub sources: Vec<SourceRead>,
     /// How they are read.
     pub options: ReadOptions,
     /// What an earlier run wrote where this one will write.
@@ -98,6 +103,8 @@ pub struct Inputs {
     links: Vec<Link>,
     /// What the packages among them keep beside their rows, which is no history.
     attached: Vec<(String, PathBuf)>,
+    /// The copies that are being listed.
+    fetched: Option<Arc<FetchedFiles>>,
 }
 
 /// A link in a folder.
@@ -136,19 +143,15 @@ impl Inputs {
                     let metadata = fs::metadata(path).map_err(|error| Error::read(path, error))?;
                     found.add(path.clone(), label.clone(), Expected::Named, &metadata);
                 }
-                Input::Path(path) => {
-                    let metadata = fs::metadata(path).map_err(|error| Error::read(path, error))?;
-                    if metadata.is_dir() {
-                        let root = path.canonicalize().unwrap_or_else(|_| path.clone());
-                        found.walk(path, "", 0, &root);
-                    } else {
-                        let label = path
-                            .file_name()
-                            .unwrap_or(path.as_os_str())
-                            .to_string_lossy()
-                            .into_owned();
-                        found.add(path.clone(), label, Expected::Named, &metadata);
+                Input::Path(path) => found.add_path(path)?,
+                Input::Fetched(fetched) => {
+                    found.sources.push(fetched.source.clone());
+                    for (why, path) in &fetched.passed_over {
+                        found.passed_over.add(*why, path);
                     }
+                    found.fetched = Some(Arc::clone(fetched));
+                    found.add_path(&fetched.root)?;
+                    found.fetched = None;
                 }
             }
         }
@@ -247,11 +250,26 @@ impl Inputs {
         file.map(|file| &*file.label)
     }
 
+    /// Adds a file, or what is in a folder.
+    fn add_path(&mut self, path: &Path) -> Result<(), Error> {
+        let metadata = fs::metadata(path).map_err(|error| Error::read(path, error))?;
+        if metadata.is_dir() {
+            let root = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+            self.walk(path, "", 0, &root);
+        } else {
+            let label = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
+            self.add(path.to_owned(), label, Expected::Named, &metadata);
+        }
+        Ok(())
+    }
+
     fn add(&mut self, path: PathBuf, label: String, expected: Expected, metadata: &fs::Metadata) {
         if expected != Expected::Odd {
-            let changed =
-                metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
-            let changed = changed.and_then(|since| Time::from_epoch(&since.as_secs().to_string()));
+            let changed = match &self.fetched {
+                // A copy is as new as what it is a copy of.
+                Some(fetched) => fetched.changed,
+                None => changed(metadata),
+            };
             self.newest = self.newest.max(changed);
         }
         self.bytes += metadata.len();
@@ -261,7 +279,7 @@ impl Inputs {
 
     /// Lists a folder below the one that was named, `root`.
     fn walk(&mut self, folder: &Path, prefix: &str, depth: usize, root: &Path) {
-        let names = match list(folder) {
+        let mut names = match list(folder) {
             Ok(names) => names,
             Err(error) => {
                 let label = prefix.trim_end_matches('/');
@@ -270,6 +288,9 @@ impl Inputs {
                 return self.push(From::Unreadable(why), label.into_owned(), Expected::Named, 0);
             }
         };
+        if let Some(fetched) = &self.fetched {
+            names.retain(|(name, _)| fetched.has(&format!("{prefix}{name}")));
+        }
         let package = package_in(folder, &names);
         let item_files = package.as_ref().map(ItemFiles::of);
         if package.is_some() && depth > 0 {
@@ -434,6 +455,12 @@ impl Inputs {
     }
 }
 
+/// When a file was changed.
+fn changed(metadata: &fs::Metadata) -> Option<Time> {
+    let since = metadata.modified().ok()?.duration_since(UNIX_EPOCH).ok()?;
+    Time::from_epoch(&since.as_secs().to_string())
+}
+
 /// The folder of a path, with its links resolved.
 fn folder_of(path: &Path) -> PathBuf {
     path.parent().and_then(|folder| folder.canonicalize().ok()).unwrap_or_default()
@@ -451,14 +478,14 @@ fn list(folder: &Path) -> io::Result<Vec<(String, PathBuf)>> {
 }
 
 /// The files of a package that hold its items: the data, or the files of records that the data only lists.
-pub(super) struct ItemFiles {
+pub(crate) struct ItemFiles {
     folder: Option<&'static str>,
     data: BTreeSet<String>,
     is_for_people: bool,
 }
 
 impl ItemFiles {
-    pub(super) fn of(package: &Manifest) -> Self {
+    pub(crate) fn of(package: &Manifest) -> Self {
         let data = package.files.iter().filter(|file| file.records.is_some());
         let format = data::by_name(&package.data_format);
         Self {
@@ -469,11 +496,11 @@ impl ItemFiles {
     }
 
     /// Whether the package has no items that can be read.
-    pub(super) fn is_for_people(&self) -> bool {
+    pub(crate) fn is_for_people(&self) -> bool {
         self.is_for_people
     }
 
-    pub(super) fn has(&self, path: &str) -> bool {
+    pub(crate) fn has(&self, path: &str) -> bool {
         match self.folder {
             Some(folder) => path == folder || is_below(path, folder),
             None => self.data.contains(path),

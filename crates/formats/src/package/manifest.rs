@@ -305,11 +305,31 @@ pub struct ReadCounts {
     pub lone_surrogates: u64,
     /// Keys that appeared twice in one object; the last value was used.
     pub duplicate_keys: u64,
+    /// Where inputs come from that were copied from another machine.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub sources: Vec<SourceRead>,
     /// The inputs, one by one.
     pub inputs: Vec<InputCount>,
     /// Files and entries of archives that were not read, by reason, with the first of them.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub passed_over: Vec<Finding>,
+}
+
+/// Where inputs come from that were copied from another machine.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct SourceRead {
+    /// Its address with the commit that was read, such as `hf://datasets/acme/support@0123…`.
+    pub address: String,
+    /// The branch, tag or commit that was asked for.
+    pub revision: String,
+}
+
+impl SourceRead {
+    /// With its texts replaced.
+    #[must_use]
+    pub fn renamed(&self, name: &dyn Fn(&str) -> String) -> Self {
+        Self { address: name(&self.address), revision: name(&self.revision) }
+    }
 }
 
 /// One input.

@@ -21,7 +21,7 @@ pub use manifest::{
     BenchmarkCount, Column, Counts, DataFile, Decontamination, FORMAT_VERSION, FilterAsked,
     Finding, InputCount, LanguageCount, Lengths, Manifest, ModelCount, OriginsTold, OutputCounts,
     ReadCounts, RecordCounts, RedactedCount, RedactionCounts, RedactionProgram, Renamed, SeenBy,
-    SeriesMerged, SplitCounts, WindowSpan, WindowTold, findings,
+    SeriesMerged, SourceRead, SplitCounts, WindowSpan, WindowTold, findings,
 };
 pub use notes::{PaperNotes, SourceCategory, SourceNote};
 pub use rejects::{Reject, write_extra, write_reject};

@@ -1,5 +1,6 @@
-//! A small server that speaks the part of the Hub's API that pushes datasets, as documented, and checks what it is sent: the
-//! token, hashes and sizes, and that a commit names only objects that are there.
+//! A small server that speaks the part of the Hub's API that pushes and reads datasets, as documented, and checks what it is
+//! sent: the token, hashes and sizes, and that a commit names only objects that are there. Objects are downloaded from
+//! another address, which must not see the token.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufReader, Write};
@@ -9,6 +10,7 @@ use std::sync::{Arc, Mutex};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
+use sha1::Sha1;
 use sha2::{Digest, Sha256};
 
 use super::http::{Request, read_request};
@@ -18,17 +20,33 @@ pub const TOKEN: &str = "hf_that-nobody-may-see";
 /// Bytes of a piece; larger files are uploaded in pieces.
 pub const PIECE: usize = 4096;
 
+/// Entries on a page of a list.
+const PAGE: usize = 2;
+
+/// Files by their paths.
+type Files = BTreeMap<String, Vec<u8>>;
+
 #[derive(Default)]
 struct Kept {
     address: String,
+    /// Where objects are downloaded from.
+    storage: String,
     /// Whether each repository is private.
     repositories: BTreeMap<String, bool>,
     objects: BTreeMap<String, Vec<u8>>,
     pieces: BTreeMap<(String, usize), Vec<u8>>,
     verified: BTreeSet<String>,
     /// Files of each repository.
-    files: BTreeMap<String, BTreeMap<String, Vec<u8>>>,
+    files: BTreeMap<String, Files>,
     commits: Vec<Vec<Value>>,
+    /// Commits of each repository with their files, the last one last.
+    history: BTreeMap<String, Vec<(String, Files)>>,
+    /// Repositories that are read on request only.
+    gated: BTreeSet<String>,
+    /// Bytes after which the storage closes the connection, for so many downloads.
+    cut: Option<(usize, usize)>,
+    /// Whether the storage sends other bytes than were stored.
+    is_damaged: bool,
     requests: Vec<String>,
     /// Uploads that are still answered before the Hub fails for good.
     uploads_left: Option<usize>,
@@ -40,16 +58,22 @@ pub struct FakeHub(Arc<Mutex<Kept>>);
 
 impl FakeHub {
     pub fn new() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = format!("http://{}", listener.local_addr().unwrap());
-        let kept = Arc::new(Mutex::new(Kept { address, ..Kept::default() }));
-        let serving = Arc::clone(&kept);
-        std::thread::spawn(move || {
-            for stream in listener.incoming() {
-                let (stream, kept) = (stream.unwrap(), Arc::clone(&serving));
-                std::thread::spawn(move || answer_all(&stream, &kept));
-            }
-        });
+        let listen = || {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let address = format!("http://{}", listener.local_addr().unwrap());
+            (listener, address)
+        };
+        let ((hub, address), (files, storage)) = (listen(), listen());
+        let kept = Arc::new(Mutex::new(Kept { address, storage, ..Kept::default() }));
+        for (listener, is_storage) in [(hub, false), (files, true)] {
+            let serving = Arc::clone(&kept);
+            std::thread::spawn(move || {
+                for stream in listener.incoming() {
+                    let (stream, kept) = (stream.unwrap(), Arc::clone(&serving));
+                    std::thread::spawn(move || answer_all(&stream, &kept, is_storage));
+                }
+            });
+        }
         Self(kept)
     }
 
@@ -85,35 +109,70 @@ impl FakeHub {
     pub fn set_busy(&self, requests: usize) {
         self.0.lock().unwrap().busy = requests;
     }
+
+    /// Makes a private repository, or a commit to it, with these files, and returns the commit.
+    pub fn commit(&self, repository: &str, files: &[(&str, &[u8])]) -> String {
+        let mut kept = self.0.lock().unwrap();
+        kept.repositories.entry(repository.into()).or_insert(true);
+        let files = files.iter().map(|(path, bytes)| ((*path).to_owned(), bytes.to_vec()));
+        let files = files.collect::<BTreeMap<_, _>>();
+        kept.commits.push(Vec::new());
+        kept.committed(repository, files)
+    }
+
+    pub fn set_gated(&self, repository: &str) {
+        self.0.lock().unwrap().gated.insert(repository.into());
+    }
+
+    /// The storage closes the connection after so many bytes, for so many downloads.
+    pub fn cut(&self, bytes: usize, downloads: usize) {
+        self.0.lock().unwrap().cut = Some((bytes, downloads));
+    }
+
+    pub fn set_damaged(&self, is_damaged: bool) {
+        self.0.lock().unwrap().is_damaged = is_damaged;
+    }
 }
 
 struct Answer {
     status: u16,
-    etag: Option<String>,
+    headers: Vec<(&'static str, String)>,
     body: Vec<u8>,
+    /// Bytes of the body after which the connection is closed.
+    cut: Option<usize>,
 }
 
 fn answer(status: u16, body: impl Into<Vec<u8>>) -> Answer {
-    Answer { status, etag: None, body: body.into() }
+    Answer { status, headers: Vec::new(), body: body.into(), cut: None }
 }
 
 fn refused(status: u16, why: &str) -> Answer {
     answer(status, json!({"error": why}).to_string())
 }
 
-fn answer_all(stream: &TcpStream, kept: &Mutex<Kept>) {
+/// As the Hub refuses to let something be read.
+fn refused_as(status: u16, code: &str, why: &str) -> Answer {
+    Answer { headers: vec![("X-Error-Code", code.into())], ..refused(status, why) }
+}
+
+fn answer_all(stream: &TcpStream, kept: &Mutex<Kept>, is_storage: bool) {
     let mut reader = BufReader::new(stream);
     let mut writer = stream;
     while let Ok(Some(request)) = read_request(&mut reader) {
-        let answer = kept.lock().unwrap().answer(&request);
-        let etag = answer.etag.map(|etag| format!("ETag: {etag}\r\n")).unwrap_or_default();
+        let answer = match is_storage {
+            true => kept.lock().unwrap().stored(&request),
+            false => kept.lock().unwrap().answer(&request),
+        };
+        let headers = answer.headers.iter().map(|(name, value)| format!("{name}: {value}\r\n"));
         let head = format!(
-            "HTTP/1.1 {} So\r\n{etag}Content-Length: {}\r\n\r\n",
+            "HTTP/1.1 {} So\r\n{}Content-Length: {}\r\n\r\n",
             answer.status,
+            headers.collect::<String>(),
             answer.body.len()
         );
         let written = writer.write_all(head.as_bytes());
-        if written.and_then(|()| writer.write_all(&answer.body)).is_err() {
+        let body = &answer.body[..answer.cut.unwrap_or(answer.body.len()).min(answer.body.len())];
+        if written.and_then(|()| writer.write_all(body)).is_err() || answer.cut.is_some() {
             return;
         }
     }
@@ -121,7 +180,7 @@ fn answer_all(stream: &TcpStream, kept: &Mutex<Kept>) {
 
 impl Kept {
     fn answer(&mut self, request: &Request) -> Answer {
-        let Request { method, path, headers, body, .. } = request;
+        let Request { method, path, headers, body, query } = request;
         self.requests.push(format!("{method} {path}"));
         if self.busy > 0 {
             self.busy -= 1;
@@ -133,8 +192,20 @@ impl Kept {
         if let ["upload", oid, piece @ ..] = &parts[..] {
             return self.upload(method, oid, piece, body);
         }
-        if is_signed != Some(&format!("Bearer {TOKEN}")) {
-            return refused(401, "Invalid credentials in Authorization header");
+        let is_signed = match is_signed {
+            Some(signed) if signed == format!("Bearer {TOKEN}") => true,
+            Some(_) => return refused(401, "Invalid credentials in Authorization header"),
+            None => false,
+        };
+        if let ("GET", ["api", "datasets", organization, name, what, revision, file @ ..])
+        | ("GET", ["datasets", organization, name, what @ "resolve", revision, file @ ..]) =
+            (method.as_str(), &parts[..])
+        {
+            let name = format!("{organization}/{name}");
+            return self.read(&name, (what, revision), (&file.join("/"), query), is_signed);
+        }
+        if !is_signed {
+            return refused(401, "Invalid username or password.");
         }
         let sent = || serde_json::from_slice::<Value>(body).unwrap();
         match (method.as_str(), &parts[..]) {
@@ -163,9 +234,11 @@ impl Kept {
                     None => refused(404, "Entry not found"),
                 }
             }
-            ("POST", ["api", "datasets", _, _, "preupload", "main"]) => {
-                let modes =
-                    sent()["files"].as_array().unwrap().iter().map(mode).collect::<Vec<_>>();
+            ("POST", ["api", "datasets", organization, name, "preupload", "main"]) => {
+                let there = self.files.get(&format!("{organization}/{name}"));
+                let sent = sent();
+                let modes = sent["files"].as_array().unwrap().iter().map(|file| mode(file, there));
+                let modes = modes.collect::<Vec<_>>();
                 answer(200, json!({"files": modes}).to_string())
             }
             ("POST", ["datasets", _, _, "info", "lfs", "objects", "batch"]) => {
@@ -236,7 +309,7 @@ impl Kept {
             [piece] => {
                 let piece: usize = piece.parse().unwrap();
                 self.pieces.insert((oid.to_owned(), piece), body.to_vec());
-                Answer { etag: Some(format!("\"e{piece}\"")), ..answer(200, "") }
+                Answer { headers: vec![("ETag", format!("\"e{piece}\""))], ..answer(200, "") }
             }
             _ => refused(404, "no such upload"),
         }
@@ -289,18 +362,174 @@ impl Kept {
             }
         }
         self.commits.push(lines);
-        let oid = format!("{:040x}", self.commits.len());
+        let files = files.clone();
+        let oid = self.committed(repository, files);
         answer(200, json!({"success": true, "commitOid": oid}).to_string())
     }
 }
 
-/// Data files are kept as objects, as the Hub's `.gitattributes` says of Parquet.
-fn mode(file: &Value) -> Value {
+impl Kept {
+    /// Ends a commit, whose files these are, and returns its id.
+    fn committed(&mut self, repository: &str, files: Files) -> String {
+        let oid = format!("{:040x}", self.commits.len());
+        self.files.insert(repository.into(), files.clone());
+        self.history.entry(repository.into()).or_default().push((oid.clone(), files));
+        oid
+    }
+
+    /// Answers what asks about a dataset at a revision.
+    fn read(
+        &self,
+        repository: &str,
+        (what, revision): (&str, &str),
+        (path, query): (&str, &BTreeMap<String, String>),
+        is_signed: bool,
+    ) -> Answer {
+        let Some(is_private) =
+            self.repositories.get(repository).filter(|private| is_signed || !**private)
+        else {
+            return refused_as(401, "RepoNotFound", "Repository not found");
+        };
+        let history = &self.history[repository];
+        let is_main = revision == "main";
+        let commit =
+            if is_main { history.last() } else { history.iter().find(|one| one.0 == revision) };
+        let Some((oid, files)) = commit else {
+            return refused_as(404, "RevisionNotFound", "Invalid rev id");
+        };
+        if what == "resolve" && self.gated.contains(repository) {
+            return refused_as(403, "GatedRepo", "Access to this dataset is restricted");
+        }
+        match what {
+            "revision" => {
+                let body = json!({"id": repository, "sha": oid, "private": is_private});
+                answer(200, body.to_string())
+            }
+            "commits" => {
+                let day = history.iter().position(|one| one.0 == *oid).unwrap() + 1;
+                let date = format!("2026-03-{day:02}T10:00:00.000Z");
+                answer(200, json!([{"id": oid, "title": "so", "date": date}]).to_string())
+            }
+            "tree" => self.tree(repository, oid, files, (path, query)),
+            "resolve" => match files.get(path) {
+                Some(bytes) if is_object(path) => {
+                    let place = format!("{}/{}", self.storage, sha256(bytes));
+                    Answer { headers: vec![("Location", place)], ..answer(302, "") }
+                }
+                Some(bytes) => answer(200, bytes.clone()),
+                None => refused_as(404, "EntryNotFound", "Entry not found"),
+            },
+            _ => refused(404, "no such address"),
+        }
+    }
+
+    /// A page of the list of a folder.
+    fn tree(
+        &self,
+        repository: &str,
+        oid: &str,
+        files: &Files,
+        (path, query): (&str, &BTreeMap<String, String>),
+    ) -> Answer {
+        let below = if path.is_empty() { String::new() } else { format!("{path}/") };
+        let is_all = query["recursive"] == "true";
+        let mut entries = BTreeMap::new();
+        for (file, bytes) in files.iter().filter(|(file, _)| file.starts_with(&below)) {
+            let within = &file[below.len()..];
+            for (end, _) in within.match_indices('/') {
+                let folder = format!("{below}{}", &within[..end]);
+                let entry =
+                    json!({"type": "directory", "oid": "0".repeat(40), "size": 0, "path": folder});
+                entries.insert(folder, entry);
+            }
+            entries.insert(file.clone(), entry(file, bytes));
+        }
+        if entries.is_empty() {
+            return refused_as(404, "EntryNotFound", "does not exist");
+        }
+        let is_direct = |name: &String| !name[below.len()..].contains('/');
+        let entries: Vec<_> = entries
+            .into_iter()
+            .filter(|(name, _)| is_all || is_direct(name))
+            .map(|(_, one)| one)
+            .collect();
+        let from = query.get("cursor").map_or(0, |cursor| cursor.parse().unwrap());
+        let page = &entries[from..entries.len().min(from + PAGE)];
+        let mut answer = answer(200, json!(page).to_string());
+        if from + PAGE < entries.len() {
+            let next = format!(
+                "<{}/api/datasets/{repository}/tree/{oid}/{path}?recursive={is_all}&cursor={}>; rel=\"next\"",
+                self.address,
+                from + PAGE
+            );
+            answer.headers.push(("Link", next));
+        }
+        answer
+    }
+
+    /// Answers what asks the storage for an object.
+    fn stored(&mut self, request: &Request) -> Answer {
+        let Request { path, headers, .. } = request;
+        self.requests
+            .push(format!("STORAGE {path} {}", headers.get("range").map_or("", |range| range)));
+        assert!(!headers.contains_key("authorization"), "the storage sees the token");
+        let of_commits = self.history.values().flatten().flat_map(|(_, files)| files.values());
+        let object = of_commits.into_iter().find(|bytes| sha256(bytes) == *path);
+        let Some(mut bytes) = object.cloned() else { return refused(404, "no such object") };
+        if self.is_damaged {
+            bytes[0] ^= 1;
+        }
+        let mut answer = match headers.get("range") {
+            None => answer(200, bytes),
+            Some(range) => {
+                let from: usize =
+                    range.strip_prefix("bytes=").unwrap().trim_end_matches('-').parse().unwrap();
+                let told = format!("bytes {from}-{}/{}", bytes.len() - 1, bytes.len());
+                Answer { headers: vec![("Content-Range", told)], ..answer(206, &bytes[from..]) }
+            }
+        };
+        if let Some((bytes, left @ 1..)) = &mut self.cut {
+            *left -= 1;
+            answer.cut = Some(*bytes);
+        }
+        answer
+    }
+}
+
+/// A file as a list shows it.
+fn entry(path: &str, bytes: &[u8]) -> Value {
+    let size = bytes.len();
+    let mut entry = json!({"type": "file", "oid": git_oid(bytes), "size": size, "path": path});
+    if is_object(path) {
+        entry["lfs"] = json!({"oid": sha256(bytes), "size": size, "pointerSize": 130});
+        entry["oid"] = json!("1".repeat(40));
+    }
+    entry
+}
+
+/// The hash of a file as Git knows it.
+fn git_oid(bytes: &[u8]) -> String {
+    let header = format!("blob {}\0", bytes.len());
+    let oid = Sha1::new().chain_update(header).chain_update(bytes).finalize();
+    oid.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Whether a file is kept as an object, as the Hub's `.gitattributes` says of Parquet.
+fn is_object(path: &str) -> bool {
+    path.ends_with(".parquet") || path.ends_with(".gz")
+}
+
+fn mode(file: &Value, there: Option<&Files>) -> Value {
     let path = file["path"].as_str().unwrap();
     let sample = STANDARD.decode(file["sample"].as_str().unwrap()).unwrap();
     assert_eq!(sample.len() as u64, file["size"].as_u64().unwrap().min(512));
-    let mode = if path.ends_with(".parquet") { "lfs" } else { "regular" };
-    json!({"path": path, "uploadMode": mode, "shouldIgnore": false})
+    let mode = if is_object(path) { "lfs" } else { "regular" };
+    let there = there.and_then(|files| files.get(path));
+    let oid = there.map(|bytes| match is_object(path) {
+        true => sha256(bytes),
+        false => git_oid(bytes),
+    });
+    json!({"path": path, "uploadMode": mode, "shouldIgnore": false, "oid": oid})
 }
 
 fn sha256(bytes: &[u8]) -> String {
