@@ -1,5 +1,6 @@
 """What the module does, asked from Python. Each function is a test; `run` calls it in a virtual environment."""
 
+import hashlib
 import json
 import os
 import re
@@ -10,6 +11,7 @@ import tempfile
 import threading
 import time
 import traceback
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import options
@@ -220,6 +222,84 @@ def test_an_exception_in_progress_is_raised(folder):
     out = Path(folder) / "failed"
     raises(ZeroDivisionError, lambda: retort.convert(path, out, progress=fail), "caller")
     assert not out.exists()
+
+
+def test_a_filter_selects_conversations(folder):
+    path = history(folder, 20)
+    ids = lambda **options: [one["id"] for one in retort.convert(path, Path(folder) / "some", force=True, data_format="retort", **options)]
+    assert ids(filter={"id": ["c3", "c5"]}) == ["c3", "c5"]
+    assert ids(filter={"search": "c7"}, limit=1) == ["c7"]
+    assert len(retort.preview(path, filter={"search": "c1"})) == 1
+    assert retort.inspect(path, filter={"messages": "9.."})["dataset"]["selected"] == 0
+    raises(retort.UsageError, lambda: ids(filter={"kind": "chat"}), "kind")
+    raises(retort.UsageError, lambda: ids(filter={"created_from": "2026-02-01", "created_before": "2026-01-01"}), "created")
+    assert retort.filters()["type"]["several"]
+
+
+def test_inspect_and_diff_tell_how_far_they_are(folder):
+    path = history(folder, 30_000)
+    seen = []
+    retort.inspect(path, progress=lambda done, total: seen.append((done, total)))
+    assert seen[-1][1] == 2 * path.stat().st_size, "it is read twice"
+    one, other = (retort.convert(path, Path(folder) / name) for name in ["one", "other"])
+    seen.clear()
+    retort.diff(one.path, other.path, progress=lambda done, total: seen.append((done, total)))
+    size = sum(part.stat().st_size for part in one.data_paths + other.data_paths)
+    assert seen[-1][1] == size, (seen[-1:], size)
+    assert all(before <= after for before, after in zip(seen, seen[1:]))
+
+
+class Hub(BaseHTTPRequestHandler):
+    """A dataset of one file, at one commit, as the Hugging Face Hub shows it."""
+
+    commit, content, seen = "1" * 40, b"", []
+
+    def do_GET(self):
+        path = self.path.split("?")[0].removeprefix("/api")
+        self.seen.append(path)
+        oid = hashlib.sha1(b"blob %d\0" % len(self.content) + self.content).hexdigest()
+        answers = {
+            "/datasets/acme/chats/revision/main": {"id": "acme/chats", "sha": self.commit},
+            f"/datasets/acme/chats/revision/{self.commit}": {"id": "acme/chats", "sha": self.commit},
+            f"/datasets/acme/chats/commits/{self.commit}": [{"id": self.commit, "date": "2026-03-01T10:00:00.000Z"}],
+            f"/datasets/acme/chats/tree/{self.commit}": [
+                {"type": "file", "path": "chats.jsonl", "size": len(self.content), "oid": oid}
+            ],
+            f"/datasets/acme/chats/resolve/{self.commit}/chats.jsonl": self.content,
+        }
+        answer = answers.get(path)
+        body = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
+        self.send_response(404 if answer is None else 200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *args):
+        pass
+
+
+def test_datasets_on_the_hub_are_read(folder):
+    path = history(folder, 5)
+    Hub.content = path.read_bytes()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    before = dict(os.environ)
+    os.environ.update(HF_ENDPOINT=f"http://127.0.0.1:{server.server_port}", XDG_CACHE_HOME=str(folder))
+    try:
+        address = "hf://datasets/acme/chats"
+        assert [one["id"] for one in retort.read(address)] == ["c0", "c1", "c2", "c3", "c4"]
+        made = retort.convert(address, Path(folder) / "made")
+        pinned = f"{address}@{Hub.commit}"
+        assert made.receipt["read"]["sources"] == [{"address": pinned, "revision": "main"}]
+        assert [str(one) for one in retort._retort.pinned([address, path])] == [pinned, str(path)]
+        raises(retort.RetortError, lambda: retort.read("hf://datasets/acme/none"), "no dataset `acme/none`")
+        raises(retort.UsageError, lambda: retort.read("hf://models/acme/none"), "hf://datasets/ORGANIZATION/NAME")
+        assert Hub.seen.count(f"/datasets/acme/chats/resolve/{Hub.commit}/chats.jsonl") == 1
+    finally:
+        server.shutdown()
+        for name in ["HF_ENDPOINT", "XDG_CACHE_HOME"]:
+            os.environ.pop(name, None)
+        os.environ.update(before)
 
 
 def command(*args, **options):

@@ -1,15 +1,23 @@
-"""The types of the options, from the table of the engine: python options.py > crates/python/python/retort/_options.py"""
+"""The types of the options and filters, from the tables of the engine: python options.py > crates/python/python/retort/_options.py"""
 
 import keyword
 
 import retort
 
-HEAD = '''"""The options of `convert` and `preview`, as `retort.options()` lists them. Written by tests/python/options.py."""
+HEAD = '''"""The options of `convert` and `preview`, as `retort.options()` lists them, and the fields of `filter`, as
+`retort.filters()` does. Written by tests/python/options.py.
+"""
 
-from typing import Literal, TypedDict
+from typing import Literal, Sequence, TypedDict, Union
 
 
 class Options(TypedDict, total=False):
+'''
+
+
+FILTER = '''
+
+class Filter(TypedDict, total=False):
 '''
 
 
@@ -22,12 +30,25 @@ def kind(option):
     return "int" if "most" in option else "str"
 
 
+def filter_kind(field):
+    values = field["values"]
+    if values == [True, False]:
+        one = "bool"
+    elif isinstance(values, list):
+        one = "Literal[" + ", ".join(f'"{value}"' for value in values) + "]"
+    else:
+        one = "int" if values == "a whole number" else "str"
+    return f"Union[{one}, Sequence[{one}]]" if field["several"] else one
+
+
 def named(name):
     return f"{name}_" if keyword.iskeyword(name) else name
 
 
 def page():
-    return HEAD + "".join(f"    {named(name)}: {kind(one)}\n" for name, one in retort.options().items())
+    options = "".join(f"    {named(name)}: {kind(one)}\n" for name, one in retort.options().items())
+    filters = "".join(f"    {name}: {filter_kind(one)}\n" for name, one in retort.filters().items())
+    return f"{HEAD}{options}{FILTER}{filters}"
 
 
 if __name__ == "__main__":

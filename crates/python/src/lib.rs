@@ -34,11 +34,13 @@ fn _retort(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(command::command, module)?)?;
     module.add_function(wrap_pyfunction!(renderer::render, module)?)?;
     module.add_function(wrap_pyfunction!(verbs::diff, module)?)?;
+    module.add_function(wrap_pyfunction!(verbs::filters, module)?)?;
     module.add_function(wrap_pyfunction!(verbs::formats, module)?)?;
     module.add_function(wrap_pyfunction!(verbs::hash_of_parts, module)?)?;
     module.add_function(wrap_pyfunction!(verbs::inspect, module)?)?;
     module.add_function(wrap_pyfunction!(verbs::merge, module)?)?;
     module.add_function(wrap_pyfunction!(verbs::options, module)?)?;
+    module.add_function(wrap_pyfunction!(verbs::pinned, module)?)?;
     module.add_function(wrap_pyfunction!(verbs::preview, module)?)?;
     module.add_function(wrap_pyfunction!(verbs::read, module)?)?;
     module.add_function(wrap_pyfunction!(verbs::verify, module)?)?;

@@ -6,9 +6,10 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyString};
 use retort_engine::{ConvertPlan, ExportOptions, Input};
 use retort_formats::import::{self, ImportFormat};
-use retort_model::{DatasetName, Time};
+use retort_model::{ConversationFilter, DatasetName, Filter, Time};
 
 use crate::error::{raised, usage};
+use crate::running::run;
 
 /// What to read: one path or several.
 #[derive(FromPyObject)]
@@ -20,12 +21,40 @@ pub enum Source {
 }
 
 impl Source {
-    fn inputs(self) -> Vec<Input> {
+    /// The paths, as they were given.
+    pub fn inputs(self) -> Vec<Input> {
         match self {
             Self::One(path) => vec![Input::Path(path)],
             Self::Many(paths) => paths.into_iter().map(Input::Path).collect(),
         }
     }
+}
+
+/// Selects conversations of a plan: a dict with the fields of a filter, and at most `limit` of them.
+pub fn select(
+    plan: &mut ConvertPlan,
+    filter: Option<&Bound<'_, PyDict>>,
+    limit: Option<u64>,
+) -> PyResult<()> {
+    if let Some(filter) = filter {
+        let json = filter.py().import("json")?;
+        let text: String = json.call_method1("dumps", (filter,))?.extract()?;
+        let read: ConversationFilter = serde_json::from_str(&text)
+            .map_err(|error| usage(format!("filter: {}", without_place(&error))))?;
+        read.check().map_err(|why| usage(format!("filter: {why}")))?;
+        plan.selection = read;
+    }
+    if limit.is_some() {
+        plan.selection.limit = limit;
+    }
+    Ok(())
+}
+
+/// What is wrong with the text of a dict, whose lines and columns nobody has seen.
+fn without_place(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let place = format!(" at line {} column {}", error.line(), error.column());
+    text.strip_suffix(&place).map(str::to_owned).unwrap_or(text)
 }
 
 /// The current time, for templates that print the date.
@@ -59,7 +88,8 @@ pub fn options(given: Option<&Bound<'_, PyDict>>) -> PyResult<ExportOptions> {
     Ok(options)
 }
 
-/// A plan that reads `source` and writes to `output`, with the defaults of the command line.
+/// A plan that reads `source` and writes to `output`, with the defaults of the command line. What is on the Hub is
+/// copied first, and `progress` is told how far that is.
 pub fn plan(
     py: Python<'_>,
     source: Source,
@@ -67,9 +97,13 @@ pub fn plan(
     name: DatasetName,
     options: &ExportOptions,
     output: PathBuf,
+    progress: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<ConvertPlan> {
     let from = format.map(import_format).transpose()?;
-    let mut plan = ConvertPlan::new(source.inputs(), options, name).map_err(usage)?;
+    let inputs = source.inputs();
+    let inputs =
+        run(py, progress, |observer, stopped| retort_cli::hub::fetched(inputs, observer, stopped))?;
+    let mut plan = ConvertPlan::new(inputs, options, name).map_err(usage)?;
     let dataset = &mut plan.dataset;
     dataset.open_files(&dataset.paths(), now()).map_err(|error| raised(py, &error))?;
     Ok(ConvertPlan { from, output, ..plan })

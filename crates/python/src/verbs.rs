@@ -8,27 +8,29 @@ use pyo3::prelude::*;
 use pyo3::types::{IntoPyDict, PyDict, PyList};
 use retort_engine::pipeline::threads as bounded_threads;
 use retort_engine::{
-    AskedPart, Error, MergePlan, Merged, OPTIONS, Package, Values, verify_package,
+    AskedPart, Error, Input, MergePlan, Merged, OPTIONS, Package, Values, verify_package,
 };
 use retort_formats::{data, file, import};
-use retort_model::DatasetName;
+use retort_model::{ConversationFilter, DatasetName, Filter, FilterValues};
 
 use crate::dataset::{Dataset, loads};
 use crate::error::{RetortError, raised, usage};
-use crate::plan::{Source, options as parse_options, plan, redact};
+use crate::plan::{Source, options as parse_options, plan, redact, select};
 use crate::running::run;
 
 /// Reads histories and writes a dataset package.
 ///
-/// `source` is a path or a list of paths: files, folders, archives. `to` is the folder of the package, or an archive if
-/// it ends in `.zip`. `options` are those of `retort.options()`, such as `data_format="openai"`. `rejects` is a file
+/// `source` is a path or a list of paths: files, folders, archives, or datasets on the Hugging Face Hub, such as
+/// `"hf://datasets/acme/support@v1/data"`, which are copied to this machine first. `to` is the folder of the package, or
+/// an archive if it ends in `.zip`. `filter` selects conversations, by the fields of `retort.filters()`, such as
+/// `{"type": ["chat"], "created_from": "2026-01-01"}`. `options` are those of `retort.options()`, such as `data_format="openai"`. `rejects` is a file
 /// that gets a line of JSON for each item that could not be read or was left out. `redact_key` is a file with the key
 /// of pseudonyms for `redact`. `progress(read_bytes, total_bytes)` is called from time to time.
 ///
 /// With `part="2/7"`, it makes one part of the export in the folder `to`, for `retort.merge`, and returns the folder's
 /// path.
 #[pyfunction]
-#[pyo3(signature = (source, to, *, format=None, name=None, namespace=None, limit=None, threads=None, force=false, strict=false, part=None, repeats=None, rejects=None, redact_key=None, progress=None, **options))]
+#[pyo3(signature = (source, to, *, format=None, name=None, namespace=None, filter=None, limit=None, threads=None, force=false, strict=false, part=None, repeats=None, rejects=None, redact_key=None, progress=None, **options))]
 #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
 #[allow(clippy::needless_pass_by_value, reason = "Python gives values")]
 pub fn convert<'py>(
@@ -38,6 +40,7 @@ pub fn convert<'py>(
     format: Option<&str>,
     name: Option<&str>,
     namespace: Option<String>,
+    filter: Option<&Bound<'py, PyDict>>,
     limit: Option<u64>,
     threads: Option<usize>,
     force: bool,
@@ -56,9 +59,9 @@ pub fn convert<'py>(
             stem.parse().map_err(|error| usage(format!("{error}; give a `name`")))?
         }
     };
-    let mut plan = plan(py, source, format, name, &parse_options(options)?, to)?;
+    let mut plan = plan(py, source, format, name, &parse_options(options)?, to, progress)?;
     plan.namespace = namespace;
-    plan.selection.limit = limit;
+    select(&mut plan, filter, limit)?;
     plan.threads = bounded_threads(threads);
     plan.force = force;
     plan.strict = strict;
@@ -84,7 +87,7 @@ pub fn convert<'py>(
 /// Checks that an export can be made in parts, and returns a hash of everything that the bytes of the parts depend on.
 /// If the name of a folder has this hash, the parts in it can be used again.
 #[pyfunction]
-#[pyo3(signature = (source, to, name, *, force=false, format=None, namespace=None, limit=None, strict=false, redact_key=None, **options))]
+#[pyo3(signature = (source, to, name, *, force=false, format=None, namespace=None, filter=None, limit=None, strict=false, redact_key=None, **options))]
 #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
 #[allow(clippy::needless_pass_by_value, reason = "Python gives values")]
 pub fn hash_of_parts(
@@ -95,6 +98,7 @@ pub fn hash_of_parts(
     force: bool,
     format: Option<&str>,
     namespace: Option<String>,
+    filter: Option<&Bound<'_, PyDict>>,
     limit: Option<u64>,
     strict: bool,
     redact_key: Option<PathBuf>,
@@ -104,9 +108,9 @@ pub fn hash_of_parts(
         return Err(raised(py, &Error::Exists(to)));
     }
     let name = name.parse().map_err(usage)?;
-    let mut plan = plan(py, source, format, name, &parse_options(options)?, to)?;
+    let mut plan = plan(py, source, format, name, &parse_options(options)?, to, None)?;
     plan.namespace = namespace;
-    plan.selection.limit = limit;
+    select(&mut plan, filter, limit)?;
     plan.strict = strict;
     plan.part = Some(AskedPart { part: "1/1".parse().map_err(usage)?, repeats: None });
     redact(py, &mut plan, redact_key.as_deref())?;
@@ -129,7 +133,8 @@ pub fn read(
     let options =
         retort_engine::ExportOptions::default().with("data_format", "retort").map_err(usage)?;
     let name = "history".parse().map_err(usage)?;
-    let mut plan = plan(py, source, format, name, &options, folder.path().join("history"))?;
+    let mut plan =
+        plan(py, source, format, name, &options, folder.path().join("history"), progress)?;
     plan.namespace = namespace;
     plan.threads = bounded_threads(threads);
     let report = run(py, progress, |observer, stopped| {
@@ -140,17 +145,19 @@ pub fn read(
 
 /// The first records that `convert` would write, as a list of dicts; nothing is written.
 #[pyfunction]
-#[pyo3(signature = (source, *, format=None, redact_key=None, **options))]
+#[pyo3(signature = (source, *, format=None, filter=None, redact_key=None, **options))]
 #[allow(clippy::needless_pass_by_value, reason = "Python gives values")]
 pub fn preview<'py>(
     py: Python<'py>,
     source: Source,
     format: Option<&str>,
+    filter: Option<&Bound<'py, PyDict>>,
     redact_key: Option<PathBuf>,
     options: Option<&Bound<'py, PyDict>>,
 ) -> PyResult<Bound<'py, PyList>> {
     let name = "preview".parse().map_err(usage)?;
-    let mut plan = plan(py, source, format, name, &parse_options(options)?, PathBuf::new())?;
+    let mut plan = plan(py, source, format, name, &parse_options(options)?, PathBuf::new(), None)?;
+    select(&mut plan, filter, None)?;
     redact(py, &mut plan, redact_key.as_deref())?;
     let preview =
         run(py, None, |_, stopped| retort_engine::preview(&plan, stopped, &mut io::sink()))?;
@@ -192,25 +199,31 @@ pub fn verify(py: Python<'_>, path: PathBuf) -> PyResult<Vec<(String, String)>> 
 }
 
 /// Reads whole files and returns what they contain, and what a dataset made from them would leave out and why. It is
-/// the same as `retort inspect --json` prints, as a dict. Nothing is written.
+/// the same as `retort inspect --json` prints, as a dict. Nothing is written. The files are read twice, which `progress`
+/// counts as twice their bytes.
 #[pyfunction]
-#[pyo3(signature = (source, *, format=None, namespace=None, limit=None, threads=None, **options))]
+#[pyo3(signature = (source, *, format=None, namespace=None, filter=None, limit=None, threads=None, progress=None, **options))]
+#[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
 pub fn inspect<'py>(
     py: Python<'py>,
     source: Source,
     format: Option<&str>,
     namespace: Option<String>,
+    filter: Option<&Bound<'py, PyDict>>,
     limit: Option<u64>,
     threads: Option<usize>,
+    progress: Option<&Bound<'py, PyAny>>,
     options: Option<&Bound<'py, PyDict>>,
 ) -> PyResult<Bound<'py, PyAny>> {
     let name = "preview".parse().map_err(usage)?;
-    let mut plan = plan(py, source, format, name, &parse_options(options)?, PathBuf::new())?;
+    let mut plan =
+        plan(py, source, format, name, &parse_options(options)?, PathBuf::new(), progress)?;
     plan.namespace = namespace;
-    plan.selection.limit = limit;
+    select(&mut plan, filter, limit)?;
     plan.threads = bounded_threads(threads);
     redact(py, &mut plan, None)?;
-    let inspection = run(py, None, |_, stopped| retort_engine::inspect(&plan, stopped))?;
+    let inspection =
+        run(py, progress, |observer, stopped| retort_engine::inspect(&plan, observer, stopped))?;
     loads(py)?.call1((inspection.to_json().to_string(),))
 }
 
@@ -219,18 +232,19 @@ pub fn inspect<'py>(
 ///
 /// `list` is a file that gets a line of JSON for each record that differs.
 #[pyfunction]
-#[pyo3(signature = (before, after, *, list=None))]
+#[pyo3(signature = (before, after, *, list=None, progress=None))]
 pub fn diff<'py>(
     py: Python<'py>,
     before: PathBuf,
     after: PathBuf,
     list: Option<PathBuf>,
+    progress: Option<&Bound<'py, PyAny>>,
 ) -> PyResult<Bound<'py, PyAny>> {
     let mut list = list.map(|path| File::create(path).map(BufWriter::new)).transpose()?;
     let to_list = &mut list;
-    let found = run(py, None, move |_, stopped| {
+    let found = run(py, progress, move |observer, stopped| {
         let (mut before, mut after) = (Package::open(&before)?, Package::open(&after)?);
-        retort_engine::diff(&mut before, &mut after, u64::MAX, stopped, &mut |one| {
+        retort_engine::diff(&mut before, &mut after, u64::MAX, (observer, stopped), &mut |one| {
             let Some(list) = to_list.as_mut() else { return Ok(()) };
             serde_json::to_writer(&mut *list, one)?;
             list.write_all(b"\n")
@@ -252,6 +266,41 @@ pub fn formats(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
     all.set_item("import", import.collect::<Vec<_>>().into_py_dict(py)?)?;
     all.set_item("data", data.collect::<Vec<_>>().into_py_dict(py)?)?;
     all.set_item("file", file.collect::<Vec<_>>().into_py_dict(py)?)?;
+    Ok(all)
+}
+
+/// The addresses of datasets on the Hub among the sources, with the commits that their revisions are now; all other
+/// sources as they are.
+#[pyfunction]
+pub fn pinned(py: Python<'_>, source: Source) -> PyResult<Vec<PathBuf>> {
+    let inputs = source.inputs();
+    run(py, None, |_, stopped| {
+        let pinned = inputs.into_iter().map(|input| {
+            let pinned = retort_cli::hub::pinned(&input, stopped)?.map(PathBuf::from);
+            Ok(match (pinned, input) {
+                (Some(address), _) | (None, Input::Path(address)) => address,
+                (None, _) => PathBuf::new(),
+            })
+        });
+        pinned.collect()
+    })
+}
+
+/// The fields of `filter`, each with its description and values.
+#[pyfunction]
+pub fn filters(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
+    let all = PyDict::new(py);
+    for field in ConversationFilter::FIELDS {
+        let one = PyDict::new(py);
+        one.set_item("about", field.about)?;
+        one.set_item("several", field.is_list)?;
+        match field.values {
+            FilterValues::Words(words) => one.set_item("values", words())?,
+            FilterValues::Flag => one.set_item("values", [true, false])?,
+            values => one.set_item("values", values.words())?,
+        }
+        all.set_item(field.name, one)?;
+    }
     Ok(all)
 }
 

@@ -8,8 +8,8 @@
     dataset = retort.convert("history/", "train", data_format="openai", check="reject")
     print(dataset.receipt["conversations"])
 
-`retort.options()` lists the options of `convert` and `preview`, `retort.formats()` the formats that can be read and
-written. Exports with Spark and Ray are in `retort.spark` and `retort.ray`, which import those libraries only when they
+`retort.options()` lists the options of `convert` and `preview`, `retort.filters()` the fields of `filter`, and
+`retort.formats()` the formats that can be read and written. Exports with Spark and Ray are in `retort.spark` and `retort.ray`, which import those libraries only when they
 are used.
 """
 
@@ -23,6 +23,7 @@ from ._retort import (
     __version__,
     convert,
     diff,
+    filters,
     formats,
     inspect,
     merge,
@@ -43,6 +44,7 @@ __all__ = [
     "__version__",
     "convert",
     "diff",
+    "filters",
     "formats",
     "inspect",
     "merge",

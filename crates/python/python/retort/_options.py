@@ -1,6 +1,8 @@
-"""The options of `convert` and `preview`, as `retort.options()` lists them. Written by tests/python/options.py."""
+"""The options of `convert` and `preview`, as `retort.options()` lists them, and the fields of `filter`, as
+`retort.filters()` does. Written by tests/python/options.py.
+"""
 
-from typing import Literal, TypedDict
+from typing import Literal, Sequence, TypedDict, Union
 
 
 class Options(TypedDict, total=False):
@@ -49,3 +51,30 @@ class Options(TypedDict, total=False):
     split_from: str
     papers: str
     csv: Literal["spreadsheet", "plain"]
+
+
+class Filter(TypedDict, total=False):
+    search: Union[str, Sequence[str]]
+    created_from: str
+    created_before: str
+    type: Union[Literal["chat", "agent", "graph"], Sequence[Literal["chat", "agent", "graph"]]]
+    status: Union[Literal["active", "favorite", "deleted"], Sequence[Literal["active", "favorite", "deleted"]]]
+    tag: Union[str, Sequence[str]]
+    model: Union[str, Sequence[str]]
+    tool: Union[str, Sequence[str]]
+    owner: Union[str, Sequence[str]]
+    format: Union[str, Sequence[str]]
+    turns: str
+    messages: str
+    calls: str
+    tokens: str
+    score: str
+    language: Union[str, Sequence[str]]
+    rating: Union[Literal["good", "bad"], Sequence[Literal["good", "bad"]]]
+    label: Union[Literal["preferred", "rejected"], Sequence[Literal["preferred", "rejected"]]]
+    judged_by: Union[str, Sequence[str]]
+    judged: bool
+    has_error: bool
+    has_attachment: bool
+    id: Union[str, Sequence[str]]
+    limit: int

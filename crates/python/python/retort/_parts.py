@@ -12,7 +12,7 @@ import tempfile
 import uuid
 from pathlib import Path
 
-from ._retort import Dataset, RepeatedIds, UsageError, convert, hash_of_parts, merge
+from ._retort import Dataset, RepeatedIds, UsageError, convert, hash_of_parts, merge, pinned
 
 
 def publish(own, final, proof):
@@ -108,6 +108,8 @@ def export(run, source, to, count, work, name, force, options):
     to = Path(to)
     name = name or to.stem
     work = work_folder(to, work)
+    # All parts read a dataset on the Hub at the same commit.
+    source = pinned(source)
     # Refuses options that do not work in parts before anything is made.
     key = hash_of_parts(source, to, name, force=force, **_without_threads(options))
     work.mkdir(parents=True, exist_ok=True)

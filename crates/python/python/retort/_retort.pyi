@@ -4,7 +4,7 @@ from pathlib import Path
 
 from typing_extensions import Unpack
 
-from ._options import Options
+from ._options import Filter, Options
 
 _Path = Union[str, PathLike[str]]
 _Source = Union[_Path, Sequence[_Path]]
@@ -49,6 +49,7 @@ def convert(
     format: Optional[str] = None,
     name: Optional[str] = None,
     namespace: Optional[str] = None,
+    filter: Optional[Filter] = None,
     limit: Optional[int] = None,
     threads: Optional[int] = None,
     force: bool = False,
@@ -68,6 +69,7 @@ def convert(
     format: Optional[str] = None,
     name: Optional[str] = None,
     namespace: Optional[str] = None,
+    filter: Optional[Filter] = None,
     threads: Optional[int] = None,
     force: bool = False,
     strict: bool = False,
@@ -90,6 +92,7 @@ def preview(
     source: _Source,
     *,
     format: Optional[str] = None,
+    filter: Optional[Filter] = None,
     redact_key: Optional[_Path] = None,
     **options: Unpack[Options],
 ) -> list[dict[str, Any]]: ...
@@ -107,13 +110,22 @@ def inspect(
     *,
     format: Optional[str] = None,
     namespace: Optional[str] = None,
+    filter: Optional[Filter] = None,
     limit: Optional[int] = None,
     threads: Optional[int] = None,
+    progress: Optional[_Progress] = None,
     **options: Unpack[Options],
 ) -> dict[str, Any]: ...
-def diff(before: _Path, after: _Path, *, list: Optional[_Path] = None) -> dict[str, Any]: ...
+def diff(
+    before: _Path,
+    after: _Path,
+    *,
+    list: Optional[_Path] = None,
+    progress: Optional[_Progress] = None,
+) -> dict[str, Any]: ...
 def render(
     template: _Path, tokenizer: Optional[_Path] = None, *, data_format: str = "standard"
 ) -> Renderer: ...
+def filters() -> dict[str, dict[str, Any]]: ...
 def formats() -> dict[str, dict[str, str]]: ...
 def options() -> dict[str, dict[str, Any]]: ...
