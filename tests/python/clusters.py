@@ -130,8 +130,12 @@ def killed_workers(folder, export, source, is_worker):
     def kill():
         while not is_over.is_set() and len(killed) < KILLS:
             # Once an attempt has begun, someone is working.
-            begun = list(Path(folder).glob("killed-*.parts/.attempt-*")) + list(Path(folder).glob("killed-*.parts/attempt-*"))
-            for process in workers(is_worker)[:1] if begun else []:
+            try:
+                has_begun = any(Path(folder).glob("killed-*.parts/attempt-*"))
+            except OSError:
+                # An export that has ended removed its folder meanwhile.
+                continue
+            for process in workers(is_worker)[:1] if has_begun else []:
                 try:
                     os.kill(process, signal.SIGKILL)
                     killed.append(process)
@@ -154,6 +158,54 @@ def killed_workers(folder, export, source, is_worker):
     assert len(killed) >= KILLS, f"{len(killed)} workers were killed"
     nothing_left(folder)
     print(f"  {len(killed)} workers were killed in {round + 1} exports")
+
+
+def changed(module, change, call):
+    """Calls with another way of running the tasks of an export."""
+    real = module._export
+    module._export = lambda run, *rest: real(lambda make, numbers: change(run, make, numbers), *rest)
+    try:
+        return call()
+    finally:
+        module._export = real
+
+
+def made_twice(folder, module, export, source):
+    """Two attempts of each task at the same time, as with speculation: the package is right all the same."""
+
+    def twice(run, make, numbers):
+        made = run(make, [number for number in numbers for _ in range(2)])
+        assert made[::2] == made[1::2], made
+        return made[::2]
+
+    made = changed(module, twice, lambda: export(source, Path(folder) / "twice", parts=8, name="d"))
+    same(Path(folder) / "whole-jsonl", made.path)
+    nothing_left(folder)
+
+
+def full_disk(folder, module, export, source):
+    """The workers have no room for their parts: the export fails and says why, and can be started again."""
+
+    def limited(make):
+        def with_little_room(number):
+            import resource
+
+            soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
+            try:
+                return make(number)
+            finally:
+                resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+        return with_little_room
+
+    to = Path(folder) / "full"
+    again = lambda: export(source, to, parts=2, name="d")
+    refused = lambda run, make, numbers: run(limited(make), numbers)
+    check.raises(Exception, lambda: changed(module, refused, again), "file too large")
+    assert not to.exists()
+    same(Path(folder) / "whole-jsonl", again().path)
+    nothing_left(folder)
 
 
 def killed_driver(folder, name, source):
@@ -214,6 +266,8 @@ def frame_of(session):
 
 
 def spark(folder):
+    import retort.spark
+
     session = spark_session()
     try:
         export = of_spark(session)
@@ -223,6 +277,8 @@ def spark(folder):
             session.read.parquet(str(Path(folder) / "rows.parquet")).repartition(4), Path(folder) / "shuffled", parts=3, name="d", id="id"
         )
         assert rows_hash(shuffled) == rows_hash(retort.Dataset(Path(folder) / "whole-rows"))
+        made_twice(folder, retort.spark, export, source)
+        full_disk(folder, retort.spark, export, source)
         killed_workers(folder, export, source, lambda command: "pyspark.daemon" in command)
     finally:
         session.stop()
@@ -265,6 +321,8 @@ def ray(folder):
     try:
         source = exports(folder, retort.ray.export, "ray")
         tables(folder, retort.ray.export, source, read)
+        made_twice(folder, retort.ray, retort.ray.export, source)
+        full_disk(folder, retort.ray, retort.ray.export, source)
         killed_workers(folder, retort.ray.export, source, lambda command: command.startswith("ray::make"))
     finally:
         real.shutdown()
