@@ -4,7 +4,7 @@ use std::io::Write;
 
 use reqwest::Method;
 use retort_model::ProjectRole;
-use retort_service::{LOCAL, TokenRequest};
+use retort_service::{Error, LOCAL, TokenRequest};
 use retort_web::wire;
 
 use super::verbs::page_behind;
@@ -47,7 +47,16 @@ impl Client {
         person: Option<&str>,
     ) -> Result<wire::Token, Failure> {
         if let Some(Opened { service, caller, .. }) = self.opened() {
-            let person = service.person(person.unwrap_or(LOCAL))?;
+            let person = match person {
+                Some(name) => service.person(name)?,
+                None => service.person(LOCAL).map_err(|error| match error {
+                    Error::NotFound { .. } => Failure::from(
+                        "the store has no owner yet: run `retort serve` once, which creates one, or name a person \
+                         with `--person`",
+                    ),
+                    other => other.into(),
+                })?,
+            };
             let (token, secret) = service.add_token_for(caller, &person, request)?;
             return Ok(wire::Token::new(&token, Some(secret)));
         }

@@ -170,6 +170,15 @@ fn an_endpoint_without_tls_is_told_how_to_be_allowed() {
 }
 
 #[test]
+fn a_token_of_a_store_that_was_never_served_needs_a_person() {
+    let keep = with_dataset();
+    let add = ["tokens", "add", "nightly", "--scope", "read"];
+    keep.refused(&add, "run `retort serve` once");
+    keep.ok(&["users", "add", "ann", "--role", "member"]);
+    keep.ok(&[&add[..], &["--person", "ann"]].concat());
+}
+
+#[test]
 fn the_owner_of_the_store_sees_and_ends_what_everyone_made() {
     let keep = with_dataset();
     let ann = "ann@example.org";
