@@ -224,6 +224,15 @@ fn the_commands_in_the_docs_print_what_the_docs_show() {
     assert!(count > 30, "{count}");
 }
 
+#[test]
+fn the_first_command_of_the_readme_does_the_main_job_and_the_second_the_tests() {
+    let (blocks, _) = blocks(&fs::read_to_string(root().join("README.md")).unwrap());
+    let commands = blocks.iter().filter(|block| block.info.starts_with("sh"));
+    let first: Vec<_> = commands.take(2).map(|block| block.text.trim()).collect();
+    assert!(first[0].starts_with("cargo run -- convert ") && !first[0].contains('\n'), "{first:?}");
+    assert_eq!(first[1], "cargo test");
+}
+
 /// Targets of links and images, and paths of pages in backticks.
 fn targets(prose: &str) -> Vec<String> {
     let mut found = Vec::new();
