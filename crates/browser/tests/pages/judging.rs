@@ -37,7 +37,7 @@ async fn judged(server: &TestServer, scripts: bool) {
     browser.fill("comment", "Too long").await;
     browser.fill("truth", "Thirty days").await;
     browser.fill("answer", "A better answer,\nin two lines").await;
-    browser.press(".judge-form button.first").await;
+    browser.press(".judge-form button[value^=save]").await;
     browser.until("Corrected by ann@example.com").await;
     let body = browser.body().await;
     assert!(body.contains("A better answer,") && body.contains("Version 2 of 2"), "{body}");
@@ -120,7 +120,7 @@ async fn judged_runs(server: &TestServer, scripts: bool) {
     browser.until("Corrected answer").await;
     browser.fill("label", "tone").await;
     browser.fill("answer", "A better answer").await;
-    browser.press(".judge-form button.first").await;
+    browser.press(".judge-form button[value^=save]").await;
     browser.until("Corrected by").await;
     // The label is offered from now on.
     browser.press(".judge-bar a.button").await;
