@@ -9,7 +9,7 @@ use retort_model::{ConversationFilter, DecimalRange, ItemKind, Status, condition
 use retort_service::{Analysis, Counts};
 use serde::Deserialize;
 
-use super::display::count;
+use super::display::{count, several};
 use super::filter_form::FilterForm;
 use super::frame::{Frame, Posted, Visit};
 use super::response::{see_other, show, status_of, trouble};
@@ -61,6 +61,7 @@ const REST: &str = "Other";
 /// The conditions that find the conversations of a value.
 type Finding<'f> = &'f dyn Fn(&str) -> Option<String>;
 
+/// A figure of counts, with shares of their sum.
 fn figure(
     title: &'static str,
     about: impl Into<String>,
@@ -68,8 +69,20 @@ fn figure(
     found_by: Finding<'_>,
     narrowed: &dyn Fn(&str) -> Option<String>,
 ) -> Option<Figure> {
+    let total = counts.iter().map(|(_, number)| number).sum();
+    figure_of(total, title, about, counts, found_by, narrowed)
+}
+
+/// The same with shares of `total`.
+fn figure_of(
+    total: u64,
+    title: &'static str,
+    about: impl Into<String>,
+    counts: &Counts,
+    found_by: Finding<'_>,
+    narrowed: &dyn Fn(&str) -> Option<String>,
+) -> Option<Figure> {
     let most = counts.iter().map(|(_, number)| *number).max().filter(|&most| most > 0)?;
-    let total: u64 = counts.iter().map(|(_, number)| number).sum();
     let scaled = |number: u64| {
         let length = number.saturating_mul(LENGTH as u64).div_ceil(most);
         usize::try_from(length).unwrap_or(LENGTH)
@@ -169,8 +182,8 @@ async fn analysis(
         frame,
         figures: figures(&found, &filtering),
         filtering,
-        total: count(found.total),
-        messages: count(found.messages),
+        total: several(found.total, "conversation"),
+        messages: several(found.messages, "message"),
         bar: BAR,
         deleted,
         deleted_shown: count(deleted),
@@ -234,7 +247,14 @@ fn figures(found: &Analysis, filtering: &FilterForm<ConversationFilter>) -> Vec<
         figure("Type", "", &found.kinds, &field("type"), &list),
         figure("Status", "", &found.statuses, &field("status"), &list),
         figure("Model", "", &found.models, &field("model"), &list),
-        figure("Tag", "a conversation may have several", &found.tags, &field("tag"), &list),
+        figure_of(
+            found.total,
+            "Tag",
+            "a conversation may have several",
+            &found.tags,
+            &field("tag"),
+            &list,
+        ),
         figure("Length in messages", "", &found.lengths, &within("messages"), &list),
         figure("Length in tokens", tokens, &read.tokens, &within("tokens"), &list),
         figure("Feedback", format!("on answers, {recent}"), &read.feedback, &rated, &list),

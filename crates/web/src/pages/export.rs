@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use super::arrangement::{Arrangement, Cell, Choices};
 use super::columns::Conversations;
-use super::display::{bytes, capital, count, percent, sentence};
+use super::display::{bytes, capital, count, percent, sentence, several};
 use super::filter_form::FilterForm;
 use super::frame::{Frame, Nothing, Posted, Visit};
 use super::options::{self, Field, Given, Offered};
@@ -374,7 +374,7 @@ async fn configure(app: &App, visit: Visit, form: Form, problem: Option<Problem>
             || form.dataset_name.parse::<DatasetName>().is_err()
     });
     let (name_trouble, trouble) = if is_of_name { (text, None) } else { (None, text) };
-    let selected = count(total);
+    let selected = several(total, "conversation");
     let more = options::fields(&form.given, ItemKind::Conversation, OWN);
     let page = DatasetForm { frame, more, form, total, selected, trouble, name_trouble };
     show(status, &page)
@@ -430,7 +430,7 @@ async fn check(State(app): State<App>, visit: Visit, Query(form): Query<Form>) -
         frame: visit.frame("export"),
         query: form.query(),
         form,
-        total: count(total),
+        total: several(total, "conversation"),
         looked_at: count(looked_at),
         is_whole: looked_at >= total,
         found: found(&preview.found.account),

@@ -8,7 +8,7 @@ use axum::response::Response;
 use axum::routing::get;
 use retort_model::{ConversationFilter, DocumentFilter, ProjectRole, RunFilter};
 
-use super::display::count;
+use super::display::several;
 use super::frame::{Frame, Visit};
 use super::response::{permanently, show, trouble};
 use crate::app::App;
@@ -50,10 +50,10 @@ async fn home(State(app): State<App>, visit: Visit) -> Response {
         Ok((total, runs, datasets, documents)) => {
             let page = Home {
                 frame,
-                total: count(total),
-                runs: count(runs),
-                datasets: count(datasets),
-                documents: documents.map(count),
+                total: several(total, "conversation"),
+                runs: several(runs, "run"),
+                datasets: several(datasets, "dataset"),
+                documents: documents.map(|number| several(number, "document")),
                 is_empty: total == 0 && runs == 0 && documents.is_none_or(|number| number == 0),
             };
             show(StatusCode::OK, &page)
