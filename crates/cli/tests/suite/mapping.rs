@@ -153,5 +153,5 @@ fn a_wrong_mapping_is_refused_with_what_is_wrong() {
         place.file("map.toml", map);
         place.refused(&["preview", "in.jsonl", "--map", "map.toml"], words);
     }
-    place.refused(&["preview", "in.jsonl", "--map", "gone.toml"], "No such file");
+    place.refused(&["preview", "in.jsonl", "--map", "gone.toml"], "there is no such file");
 }
