@@ -295,7 +295,7 @@ fn rules_that_cannot_run_stop_the_export_by_name() {
         &["--redact", "bad.toml"],
         "bad.toml: line 1: rule `x`: the regular expression does not compile",
     );
-    refused(&["--redact", "none.toml"], "cannot read none.toml");
+    refused(&["--redact", "none.toml"], "cannot read `none.toml`: there is no such file");
     refused(&["--redact", "names"], "unknown redaction rules `names`");
     refused(
         &["--redact", "pii", "--redact-key", "short"],
