@@ -101,7 +101,7 @@ fn what_is_no_store_is_told_and_left_alone() {
     place.refused(&["list", "--store", "empty.sqlite"], "run `retort migrate`");
     let before = place.bytes("empty.sqlite");
     let ran = place.ok(&["migrate", "--store", "empty.sqlite", "--dry-run"]);
-    assert!(ran.err.starts_with("the store has schema 0, and would get "), "{}", ran.err);
+    assert!(ran.err.starts_with("would upgrade the store from schema 0 to "), "{}", ran.err);
     assert_eq!(place.bytes("empty.sqlite"), before);
     let ran = place.ok(&["migrate", "--store", "empty.sqlite"]);
     assert!(ran.err.starts_with("upgraded the store from schema 0 to "), "{}", ran.err);
