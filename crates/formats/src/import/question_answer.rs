@@ -76,10 +76,11 @@ impl ImportFormat for QuestionAnswer {
         let answers = dialogue.reply(&mut row);
         let messages = if asks || answers {
             dialogue.list()
-        } else if let Some(text) =
-            row.take(&["text"], |raw| raw.as_text().filter(|text| in_text(text).is_some()))
+        } else if let Some(text) = row.peek("text").and_then(RawJson::as_text)
+            && let Some(turns) = in_text(&text)
         {
-            in_text(&text).into_iter().flatten().for_each(|(role, said)| dialogue.say(role, said));
+            // The text itself stays with the row, as it has marks that no message has.
+            turns.into_iter().for_each(|(role, said)| dialogue.say(role, said));
             dialogue.list()
         } else {
             let turns = take(&mut row, &TURNS, Dialogue::turns).ok_or_else(unknown)?;
