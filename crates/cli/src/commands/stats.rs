@@ -6,9 +6,10 @@ use std::process::ExitCode;
 use std::sync::atomic::AtomicBool;
 
 use clap::Args;
-use retort_model::{ItemFilter, ItemKind, Reason};
+use retort_model::{ConversationFilter, ItemFilter, ItemKind, Reason};
 use retort_service::{
-    Dedup, ExportRequest, Package, SourceCount, Stats as Counted, stats, stats_of_package,
+    Dedup, ExportOptions, ExportRequest, Package, SourceCount, Stats as Counted, stats,
+    stats_of_package,
 };
 use retort_web::wire;
 
@@ -71,6 +72,14 @@ impl Stats {
         if let [path] = self.reading.inputs.as_slice()
             && let Ok(mut package) = Package::open(path)
         {
+            let everything = ItemFilter::Conversations(ConversationFilter::default());
+            let chosen = self.records.0.and(self.model.0);
+            if self.selecting.0 != everything || chosen != ExportOptions::default() {
+                return Err(misuse(format!(
+                    "`{}` is a package, which is counted as it is: remove the filters and the options for records",
+                    path.display()
+                )));
+            }
             return of_package(&mut package, self.duplicates, self.json, &*stop_flag()?);
         }
         let options = self.records.0.and(self.model.0);

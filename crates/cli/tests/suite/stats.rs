@@ -86,6 +86,10 @@ fn what_is_in_a_package_is_counted_whatever_its_files() {
         let told = place.ok(&["stats", output]).out;
         assert!(told.contains("conversations: 4 selected, 4 written"), "{told}");
     }
+    for choice in [["--model", "m1"], ["--limit", "1"], ["-d", "openai"]] {
+        let ran = place.refused(&[&["stats", "a"][..], &choice].concat(), "counted as it is");
+        assert_eq!(ran.code, Some(2));
+    }
 }
 
 #[test]
