@@ -16,6 +16,9 @@ const TRIGRAM: usize = 3;
 /// Trigrams of one text that are looked up: more leave hardly fewer rows.
 const TRIGRAMS_SOUGHT: usize = 24;
 
+/// Items that an index may find before looking at rows in order costs less for a page.
+pub(crate) const FEW_FOUND: i64 = 20_000;
+
 /// How texts are searched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SearchBy {

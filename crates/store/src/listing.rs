@@ -7,16 +7,13 @@ use crate::body::Unpacker;
 use crate::columns::PURGED;
 use crate::dialect::{Connection, Dialect};
 use crate::error::Error;
-use crate::filter::{SearchBy, push_conversations};
+use crate::filter::{FEW_FOUND, SearchBy, push_conversations};
 use crate::order::{Cursor, Part, neighbours};
 use crate::orders::Order;
 use crate::page::{page_of, room_of};
 use crate::statement::Statement;
 use crate::summary::{SUMMARY, Summary, read_summary};
 use crate::words::leading;
-
-/// Items that an index may find before looking at rows in order costs less for a page.
-pub(crate) const FEW_FOUND: i64 = 20_000;
 
 /// A page of a list.
 #[derive(Clone, Debug, Default)]

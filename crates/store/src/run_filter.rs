@@ -7,10 +7,9 @@ use crate::dialect::{Connection, Dialect};
 use crate::error::Error;
 use crate::features::{push_elements, push_judges};
 use crate::filter::{
-    SEPARATOR, SearchBy, push_among, push_ids, push_range, push_texts, searchable, texts_by,
-    trigram_query,
+    FEW_FOUND, SEPARATOR, SearchBy, push_among, push_ids, push_range, push_texts, searchable,
+    texts_by, trigram_query,
 };
-use crate::listing::FEW_FOUND;
 use crate::statement::{Statement, push_array};
 
 /// Bits of `marks`.
