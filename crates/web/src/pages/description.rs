@@ -7,6 +7,7 @@ use axum::response::Response;
 use axum::routing::get;
 use utoipa::openapi::OpenApi;
 
+use super::display::quoted;
 use super::message::Message;
 use super::response::{show_public, trouble};
 use super::taken::Path;
@@ -76,7 +77,7 @@ impl Api {
                     method: method.to_uppercase(),
                     path: path.clone(),
                     summary: text("summary"),
-                    about: text("description"),
+                    about: quoted(&text("description")),
                     parameters: parameters(operation),
                     body: operation
                         .pointer("/requestBody/content")
@@ -92,7 +93,7 @@ impl Api {
         }
         let problems =
             PROBLEMS.iter().map(|kind| (kind.status, kind.slug, kind.title, kind.remedy)).collect();
-        let about = description.info.description.clone().unwrap_or_default();
+        let about = quoted(description.info.description.as_deref().unwrap_or_default());
         Self { about, groups, problems }
     }
 }
@@ -109,7 +110,7 @@ fn parameters(operation: &serde_json::Value) -> Vec<(String, String, String)> {
     let all = operation.get("parameters").and_then(|all| all.as_array());
     all.into_iter()
         .flatten()
-        .map(|one| (text(one, "name"), text(one, "in"), text(one, "description")))
+        .map(|one| (text(one, "name"), text(one, "in"), quoted(&text(one, "description"))))
         .collect()
 }
 
