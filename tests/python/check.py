@@ -48,6 +48,11 @@ def test_read_gives_conversations_as_dicts(folder):
     assert not path.exists(), "a temporary dataset goes with its object"
 
 
+def test_read_lasts_as_long_as_someone_iterates(folder):
+    ids = [conversation["id"] for conversation in retort.read(history(folder))]
+    assert ids == ["c0", "c1", "c2"], ids
+
+
 def test_convert_writes_a_package_with_a_receipt(folder):
     question = {"id": "q", "messages": [{"role": "user", "content": "Anybody?"}]}
     path = history(folder)

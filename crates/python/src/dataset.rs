@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow_array::RecordBatchReader;
 use arrow_array::ffi_stream::FFI_ArrowArrayStream;
@@ -20,8 +20,8 @@ use crate::error::{RetortError, raised, usage};
 pub struct Dataset {
     path: PathBuf,
     manifest: Manifest,
-    /// The folder of the package, if it is removed with this object.
-    _temporary: Option<tempfile::TempDir>,
+    /// The folder of the package, if it is removed with this object and everything that reads from it.
+    temporary: Option<Arc<tempfile::TempDir>>,
 }
 
 impl Dataset {
@@ -32,7 +32,7 @@ impl Dataset {
         temporary: Option<tempfile::TempDir>,
     ) -> PyResult<Self> {
         let manifest = Package::open(&path).map_err(|error| raised(py, &error))?.manifest().clone();
-        Ok(Self { path, manifest, _temporary: temporary })
+        Ok(Self { path, manifest, temporary: temporary.map(Arc::new) })
     }
 
     /// The data files, in the order of their records.
@@ -78,7 +78,15 @@ impl Dataset {
         let mut files: Vec<_> = self.data_files().map(str::to_owned).collect();
         files.reverse();
         let manifest = self.manifest.clone();
-        Ok(Records { package, manifest, files, rows: Mutex::new(None), loads: loads(py)?.unbind() })
+        let (rows, temporary) = (Mutex::new(None), self.temporary.clone());
+        Ok(Records {
+            package,
+            manifest,
+            files,
+            rows,
+            loads: loads(py)?.unbind(),
+            _temporary: temporary,
+        })
     }
 
     fn __repr__(&self) -> String {
@@ -109,7 +117,7 @@ impl Dataset {
         }
         let files: Vec<_> = self.data_files().map(|name| self.path.join(name)).collect();
         let batches =
-            Batches::open(files).map_err(|error| RetortError::new_err(error.to_string()))?;
+            Batches::open(files, self.temporary.clone()).map_err(|error| RetortError::new_err(error.to_string()))?;
         let stream = FFI_ArrowArrayStream::new(Box::new(batches));
         PyCapsule::new_with_value(py, stream, c"arrow_array_stream")
     }
@@ -127,6 +135,7 @@ pub struct Records {
     /// The rows of the current file. The mutex makes this `Sync`, which Python classes must be.
     rows: Mutex<Option<Rows>>,
     loads: Py<PyAny>,
+    _temporary: Option<Arc<tempfile::TempDir>>,
 }
 
 #[pymethods]
@@ -155,10 +164,14 @@ struct Batches {
     current: ParquetRecordBatchReader,
     /// Those still to be read, the last one first.
     files: Vec<PathBuf>,
+    _temporary: Option<Arc<tempfile::TempDir>>,
 }
 
 impl Batches {
-    fn open(mut files: Vec<PathBuf>) -> Result<Self, ArrowError> {
+    fn open(
+        mut files: Vec<PathBuf>,
+        temporary: Option<Arc<tempfile::TempDir>>,
+    ) -> Result<Self, ArrowError> {
         files.reverse();
         let first = files.pop().ok_or_else(|| {
             ArrowError::IoError(
@@ -167,7 +180,7 @@ impl Batches {
             )
         })?;
         let current = reader(&first)?;
-        Ok(Self { schema: current.schema(), current, files })
+        Ok(Self { schema: current.schema(), current, files, _temporary: temporary })
     }
 }
 
