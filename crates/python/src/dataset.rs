@@ -116,8 +116,8 @@ impl Dataset {
             ));
         }
         let files: Vec<_> = self.data_files().map(|name| self.path.join(name)).collect();
-        let batches =
-            Batches::open(files, self.temporary.clone()).map_err(|error| RetortError::new_err(error.to_string()))?;
+        let batches = Batches::open(files, self.temporary.clone())
+            .map_err(|error| RetortError::new_err(error.to_string()))?;
         let stream = FFI_ArrowArrayStream::new(Box::new(batches));
         PyCapsule::new_with_value(py, stream, c"arrow_array_stream")
     }

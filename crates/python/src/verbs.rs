@@ -1,5 +1,6 @@
 //! The functions of the module.
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::PathBuf;
@@ -272,14 +273,16 @@ pub fn formats(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
 /// The addresses of datasets on the Hub among the sources, with the commits that their revisions are now; all other
 /// sources as they are.
 #[pyfunction]
-pub fn pinned(py: Python<'_>, source: Source) -> PyResult<Vec<PathBuf>> {
+pub fn pinned(py: Python<'_>, source: Source) -> PyResult<Vec<OsString>> {
     let inputs = source.inputs();
     run(py, None, |_, stopped| {
         let pinned = inputs.into_iter().map(|input| {
-            let pinned = retort_cli::hub::pinned(&input, stopped)?.map(PathBuf::from);
+            // Texts, as a `Path` of Python has no `//`.
+            let pinned = retort_cli::hub::pinned(&input, stopped)?.map(OsString::from);
             Ok(match (pinned, input) {
-                (Some(address), _) | (None, Input::Path(address)) => address,
-                (None, _) => PathBuf::new(),
+                (Some(address), _) => address,
+                (None, Input::Path(path)) => path.into_os_string(),
+                (None, _) => OsString::new(),
             })
         });
         pinned.collect()
