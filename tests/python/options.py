@@ -8,7 +8,7 @@ HEAD = '''"""The options of `convert` and `preview`, as `retort.options()` lists
 `retort.filters()` does. Written by tests/python/options.py.
 """
 
-from typing import Literal, Sequence, TypedDict, Union
+from typing import Literal, Sequence, TypedDict
 
 
 class Options(TypedDict, total=False):
@@ -38,7 +38,7 @@ def filter_kind(field):
         one = "Literal[" + ", ".join(f'"{value}"' for value in values) + "]"
     else:
         one = "int" if values == "a whole number" else "str"
-    return f"Union[{one}, Sequence[{one}]]" if field["several"] else one
+    return f"Sequence[{one}]" if field["several"] else one
 
 
 def named(name):

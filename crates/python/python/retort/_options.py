@@ -2,7 +2,7 @@
 `retort.filters()` does. Written by tests/python/options.py.
 """
 
-from typing import Literal, Sequence, TypedDict, Union
+from typing import Literal, Sequence, TypedDict
 
 
 class Options(TypedDict, total=False):
@@ -54,27 +54,27 @@ class Options(TypedDict, total=False):
 
 
 class Filter(TypedDict, total=False):
-    search: Union[str, Sequence[str]]
+    search: Sequence[str]
     created_from: str
     created_before: str
-    type: Union[Literal["chat", "agent", "graph"], Sequence[Literal["chat", "agent", "graph"]]]
-    status: Union[Literal["active", "favorite", "deleted"], Sequence[Literal["active", "favorite", "deleted"]]]
-    tag: Union[str, Sequence[str]]
-    model: Union[str, Sequence[str]]
-    tool: Union[str, Sequence[str]]
-    owner: Union[str, Sequence[str]]
-    format: Union[str, Sequence[str]]
+    type: Sequence[Literal["chat", "agent", "graph"]]
+    status: Sequence[Literal["active", "favorite", "deleted"]]
+    tag: Sequence[str]
+    model: Sequence[str]
+    tool: Sequence[str]
+    owner: Sequence[str]
+    format: Sequence[str]
     turns: str
     messages: str
     calls: str
     tokens: str
     score: str
-    language: Union[str, Sequence[str]]
-    rating: Union[Literal["good", "bad"], Sequence[Literal["good", "bad"]]]
-    label: Union[Literal["preferred", "rejected"], Sequence[Literal["preferred", "rejected"]]]
-    judged_by: Union[str, Sequence[str]]
+    language: Sequence[str]
+    rating: Sequence[Literal["good", "bad"]]
+    label: Sequence[Literal["preferred", "rejected"]]
+    judged_by: Sequence[str]
     judged: bool
     has_error: bool
     has_attachment: bool
-    id: Union[str, Sequence[str]]
+    id: Sequence[str]
     limit: int
