@@ -23,6 +23,8 @@ import retort
 TRIALS = bool(os.environ.get("RETORT_TRIALS"))
 KILLS = 100 if TRIALS else 1
 ITEMS = int(os.environ.get("RETORT_ITEMS") or 1200)
+os.environ["RETORT_TRIAL_OF"] = str(os.getpid())
+MARK = f"RETORT_TRIAL_OF={os.getpid()}".encode()
 
 
 def history(folder):
@@ -103,23 +105,20 @@ def tables(folder, export, source, read):
 
 
 def workers(is_worker):
-    """Processes beneath this one whose command is that of a worker."""
-    parents, found = {}, []
+    """Processes that this one started, however far down, and whose command is that of a worker.
+
+    They are known by a variable of their environment: a worker of Spark outlives the daemon that forked it, and then has
+    no parent here.
+    """
+    found = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
-            parents[int(process.name)] = int((process / "stat").read_text().rpartition(")")[2].split()[1])
             command = (process / "cmdline").read_bytes().decode(errors="replace")
+            if is_worker(command) and MARK in (process / "environ").read_bytes().split(b"\0"):
+                found.append(int(process.name))
         except OSError:
             continue
-        if is_worker(command):
-            found.append(int(process.name))
-
-    def is_ours(process):
-        while process > 1 and process != os.getpid():
-            process = parents.get(process, 0)
-        return process == os.getpid()
-
-    return [process for process in found if is_ours(process) and process != os.getpid()]
+    return found
 
 
 def killed_workers(folder, export, source, is_worker):
