@@ -33,7 +33,7 @@ impl Service {
         object: impl FnOnce(Option<&T>) -> String,
         act: impl FnOnce() -> Result<T, Error>,
     ) -> Result<T, Error> {
-        let result = if caller.is_rehearsing { self.store.rehearse(act) } else { act() };
+        let result = self.rehearse_if(caller.is_rehearsing, act);
         let is_refused = match &result {
             // Nothing was changed.
             Ok(_) if caller.is_rehearsing => return result,

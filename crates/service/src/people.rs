@@ -63,15 +63,16 @@ impl Service {
         Ok(ended)
     }
 
-    /// Does `act` and undoes what it changed in the store: the dry run of a command that works on the store itself.
+    /// Does `act`; in a dry run, undoes what it changed in the store.
     ///
     /// # Errors
     /// Those of `act`; the store cannot be reached.
-    pub fn rehearse<T, E: From<retort_store::Error>>(
+    pub fn rehearse_if<T, E: From<retort_store::Error>>(
         &self,
+        is_dry: bool,
         act: impl FnOnce() -> Result<T, E>,
     ) -> Result<T, E> {
-        self.store.rehearse(act)
+        if is_dry { self.store.rehearse(act) } else { act() }
     }
 
     fn note_local(&self, action: Action, object: &str) -> Result<(), Error> {

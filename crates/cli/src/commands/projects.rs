@@ -83,7 +83,7 @@ impl Projects {
             Action::Add { name, owner, dry: DryRunArgs { dry_run }, .. } => {
                 let service = self.keeping.service_or_new(dry_run)?;
                 let add = || add(&service, &name, owner.as_deref());
-                let owner = if dry_run { service.rehearse(add) } else { add() }?;
+                let owner = service.rehearse_if(dry_run, add)?;
                 let owner = owner.map(|owner| one_line(&owner.name, 80));
                 let with = owner.as_ref().map(|owner| format!(", which `{owner}` owns"));
                 let with = with.unwrap_or_default();

@@ -129,7 +129,7 @@ impl Users {
                 let person = service.person(&name)?;
                 let password = read_password()?;
                 let set = || service.set_password(&person, &password);
-                let ended = if dry_run { service.rehearse(set) } else { set() }?;
+                let ended = service.rehearse_if(dry_run, set)?;
                 let name = one_line(&person.name, 80);
                 let sessions = several(ended.sessions, "session");
                 let tokens = several(ended.tokens, "API token");
@@ -192,7 +192,7 @@ impl Users {
             }
             Ok((person, role))
         };
-        let (person, role) = if is_dry { service.rehearse(add) } else { add() }?;
+        let (person, role) = service.rehearse_if(is_dry, add)?;
         let name = one_line(&person.name, 80);
         let project = role.as_ref().map(|(role, caller)| (role, &caller.project().name));
         if is_dry && self.json {
@@ -230,7 +230,7 @@ impl Users {
             service.set_disabled(&person, disabled)?;
             service.person(name)
         };
-        let changed = if dry.dry_run { service.rehearse(set) } else { set() }?;
+        let changed = service.rehearse_if(dry.dry_run, set)?;
         let (verb, done) = if disabled { ("disable", "disabled") } else { ("enable", "enabled") };
         let name = one_line(&person.name, 80);
         report(
