@@ -91,23 +91,37 @@ pub fn report(
 ) -> Result<(), Failure> {
     match (is_json, is_dry) {
         (true, true) => print_dry(change),
-        (true, false) => print_json(change),
         (false, true) => {
             tell_would(would);
             Ok(())
         }
-        (false, false) => {
-            eprintln!("{done}");
-            Ok(())
-        }
+        (is_json, false) => report_done(is_json, change, done),
     }
+}
+
+/// Reports one change in words, or as JSON.
+pub fn report_done(
+    is_json: bool,
+    change: &impl serde::Serialize,
+    done: &str,
+) -> Result<(), Failure> {
+    if is_json {
+        return print_json(change);
+    }
+    eprintln!("{done}");
+    Ok(())
 }
 
 /// Prints what a dry run found, as the real run would have printed it, and marks it as such.
 pub fn print_dry(found: &impl serde::Serialize) -> Result<(), Failure> {
+    print_json(&as_dry(found)?)
+}
+
+/// What a dry run found, marked as such.
+pub fn as_dry(found: &impl serde::Serialize) -> Result<serde_json::Value, Failure> {
     let mut found = serde_json::to_value(found)?;
     if let Some(fields) = found.as_object_mut() {
         fields.insert("dry_run".into(), true.into());
     }
-    print_json(&found)
+    Ok(found)
 }

@@ -11,7 +11,7 @@ use retort_service::{EngineError, ImportPlan, Input, ReadOptions};
 use serde_json::json;
 
 use super::{Failure, misuse, stop_flag};
-use crate::changing::tell_would;
+use crate::changing::{as_dry, tell_would};
 use crate::client::Opened;
 use crate::config::StoreArgs;
 use crate::display::{bytes, count, several};
@@ -133,11 +133,8 @@ impl Keep {
     fn tell(&self, pass: &Pass, archive: &Archive) -> Result<(), Failure> {
         let (size, files) = archive.size()?;
         if self.json {
-            let mut told = json!({"archive": archive.folder(), "archive_bytes": size, "archive_files": files, "pass": pass});
-            if let Some(told) = told.as_object_mut().filter(|_| self.dry_run) {
-                told.insert("dry_run".into(), true.into());
-            }
-            println!("{told}");
+            let told = json!({"archive": archive.folder(), "archive_bytes": size, "archive_files": files, "pass": pass});
+            println!("{}", if self.dry_run { as_dry(&told)? } else { told });
         } else if self.dry_run {
             let new = several(pass.new_lines, "new line");
             let (changed, files) = (count(pass.changed), several(pass.files, "file"));

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::users::parse_role;
 use super::{Failure, print, print_json};
-use crate::changing::report;
+use crate::changing::report_done;
 use crate::config::StoreArgs;
 use crate::display::{fitted, moment_of, one_line, table};
 
@@ -65,17 +65,17 @@ impl Members {
                 client.set_role(&person, Some(role))?;
                 let done = format!("`{}` is now {role} of the project", one_line(&person, 80));
                 let change = json!({"person": person, "role": role.as_str()});
-                report((self.json, false), &change, "", &done)?;
+                report_done(self.json, &change, &done)?;
             }
             Action::Confirm { person } => {
                 client.prove_name(&person)?;
                 let done = format!("confirmed the name `{}`", one_line(&person, 80));
-                report((self.json, false), &json!({"confirmed": person}), "", &done)?;
+                report_done(self.json, &json!({"confirmed": person}), &done)?;
             }
             Action::Remove { person } => {
                 client.set_role(&person, None)?;
                 let done = format!("removed `{}` from the project", one_line(&person, 80));
-                report((self.json, false), &json!({"removed": person}), "", &done)?;
+                report_done(self.json, &json!({"removed": person}), &done)?;
             }
         }
         Ok(ExitCode::SUCCESS)

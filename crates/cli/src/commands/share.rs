@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::{Failure, print, print_json, read_password};
 use crate::args::whole;
-use crate::changing::report;
+use crate::changing::report_done;
 use crate::config::StoreArgs;
 use crate::display::{fitted, moment_of, one_line, table};
 
@@ -111,12 +111,12 @@ impl Share {
             Action::Revoke { id } => {
                 client.unshare(id)?;
                 let done = format!("revoked link {id}");
-                report((self.json, false), &json!({"revoked": id}), "", &done)?;
+                report_done(self.json, &json!({"revoked": id}), &done)?;
             }
             Action::Keep { id } => {
                 client.keep_share(id)?;
                 let done = format!("link {id} is open");
-                report((self.json, false), &json!({"opened": id}), "", &done)?;
+                report_done(self.json, &json!({"opened": id}), &done)?;
             }
         }
         Ok(ExitCode::SUCCESS)

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::{Failure, print, print_json};
 use crate::args::whole;
-use crate::changing::report;
+use crate::changing::report_done;
 use crate::config::StoreArgs;
 use crate::display::{fitted, moment_of, one_line, table};
 
@@ -90,7 +90,7 @@ impl Tokens {
             Action::Revoke { id } => {
                 client.end_token(id)?;
                 let done = format!("revoked token {id}");
-                report((self.json, false), &json!({"revoked": id}), "", &done)?;
+                report_done(self.json, &json!({"revoked": id}), &done)?;
             }
         }
         Ok(ExitCode::SUCCESS)
