@@ -485,16 +485,24 @@ impl<'a> Draft<'a> {
         };
         // What LangChain keeps there is accounted for where it is read.
         let known = known.iter().chain(again).copied().chain(["additional_kwargs"]);
-        let said = message.content.as_ref().map(Content::text).unwrap_or_default();
-        let said = said.decoded();
-        let keys: Vec<_> = message
-            .metadata
-            .iter()
-            .filter(|(_, raw)| repeats(raw, &said))
-            .map(|(key, _)| key.decoded())
-            .collect();
+        let keys = self.repeated();
         let known: Vec<_> = known.chain(keys.iter().map(|key| &**key)).collect();
         notes.unplaced_fields(&message.metadata, &known, least);
+    }
+
+    /// Fields that are left and only say again what the message says.
+    fn repeated(&self) -> Vec<Cow<'_, str>> {
+        let Message { content, metadata, .. } = &self.message;
+        // The text of a message is only put together for fields that may hold it.
+        let nested: Vec<_> =
+            metadata.iter().filter(|(_, raw)| raw.as_str().starts_with(['[', '{'])).collect();
+        if nested.is_empty() {
+            return Vec::new();
+        }
+        let said = content.as_ref().map(Content::text).unwrap_or_default();
+        let said = said.decoded();
+        let again = nested.into_iter().filter(|(_, raw)| repeats(raw, &said));
+        again.map(|(key, _)| key.decoded()).collect()
     }
 }
 

@@ -163,22 +163,17 @@ fn labels(names: [&str; 2], row: &FieldMap<'_>) -> Option<[&'static str; 2]> {
     })?;
     // A number from -3, where the first is much better, to 3, as in HelpSteer3.
     let score = row.peek("overall_preference").and_then(fields::number);
-    let from_0 = names[0].ends_with("_0");
-    if let Some(score) = score {
-        (score != 0.0).then_some(if score < 0.0 {
-            ["chosen", "rejected"]
-        } else {
-            ["rejected", "chosen"]
-        })
-    } else if from_0 && matches!(&*word, "0" | "1") {
-        Some(if word == "0" { ["chosen", "rejected"] } else { ["rejected", "chosen"] })
-    } else if FIRST.contains(&&*word) {
-        Some(["chosen", "rejected"])
-    } else if SECOND.contains(&&*word) {
-        Some(["rejected", "chosen"])
-    } else {
-        None
-    }
+    let counts_from_0 = names[0].ends_with("_0");
+    let is_first_better = match (score, &*word) {
+        (Some(score), _) => (score != 0.0).then_some(score < 0.0),
+        (None, "0") if counts_from_0 => Some(true),
+        (None, "1") if counts_from_0 => Some(false),
+        (None, word) if FIRST.contains(&word) => Some(true),
+        (None, word) if SECOND.contains(&word) => Some(false),
+        (None, _) => None,
+    };
+    let labels = |is_first| if is_first { ["chosen", "rejected"] } else { ["rejected", "chosen"] };
+    is_first_better.map(labels)
 }
 
 /// The messages of a transcript.

@@ -12,11 +12,10 @@ use super::parts::texts_in;
 
 /// The response that pieces make; none if they are no pieces of one.
 pub(super) fn joined(raw: &RawJson<'_>) -> Option<RawJson<'static>> {
-    let events = events(raw)?;
+    let (events, has_end) = events(raw)?;
     let first = fields::map(events.first()?)?;
     if first.has(&["choices"]) {
         // Some servers say that a stream is at its end, and not why.
-        let has_end = raw.as_str().contains("[DONE]");
         return choices(&events, has_end);
     }
     if first.has(&["candidates"]) || first.has(&["usageMetadata"]) {
@@ -35,8 +34,8 @@ pub(super) fn joined(raw: &RawJson<'_>) -> Option<RawJson<'static>> {
     kind.starts_with("response.").then(|| responses(&events))?
 }
 
-/// The pieces of a stream. Comments and the mark of its end are none.
-fn events(raw: &RawJson<'_>) -> Option<Vec<RawJson<'static>>> {
+/// The pieces of a stream, and whether it has the mark of its end. That mark and comments are no pieces.
+fn events(raw: &RawJson<'_>) -> Option<(Vec<RawJson<'static>>, bool)> {
     match fields::kind(raw)? {
         Kind::String => of_text(&raw.as_text()?),
         Kind::Array => {
@@ -50,22 +49,24 @@ fn events(raw: &RawJson<'_>) -> Option<Vec<RawJson<'static>>> {
                 let inner = map.take(&["__data__"], fields::object);
                 Some(inner.unwrap_or_else(|| one.clone()).into_owned())
             };
-            list.iter().map(piece).collect()
+            let events: Option<Vec<_>> = list.iter().map(piece).collect();
+            events.map(|events| (events, false))
         }
         _ => None,
     }
-    .filter(|events| !events.is_empty())
+    .filter(|(events, _)| !events.is_empty())
 }
 
-fn of_text(text: &str) -> Option<Vec<RawJson<'static>>> {
-    let mut events = Vec::new();
+fn of_text(text: &str) -> Option<(Vec<RawJson<'static>>, bool)> {
+    let (mut events, mut has_end) = (Vec::new(), false);
     let mut data = String::new();
     for line in text.lines().chain([""]) {
         if let Some(more) = line.strip_prefix("data:") {
             data.push_str(more.trim_start());
         } else if line.trim().is_empty() && !data.is_empty() {
-            if data != "[DONE]" {
-                events.push(RawJson::owned(&data).ok()?);
+            match &*data {
+                "[DONE]" => has_end = true,
+                event => events.push(RawJson::owned(event).ok()?),
             }
             data.clear();
         } else if !["event:", "id:", "retry:", ":"].iter().any(|start| line.starts_with(start))
@@ -74,7 +75,7 @@ fn of_text(text: &str) -> Option<Vec<RawJson<'static>>> {
             return None;
         }
     }
-    Some(events)
+    Some((events, has_end))
 }
 
 fn word(map: &FieldMap<'_>, name: &str) -> Option<String> {
@@ -173,6 +174,11 @@ impl Call {
 /// How an answer ended whose stream has no end: the connection broke.
 const BROKEN_OFF: &str = "incomplete";
 
+/// How an answer ended: for the reason that its stream gives, or because the stream broke off.
+fn reason_or_broken(reason: Option<String>, has_end: bool) -> Option<String> {
+    reason.or_else(|| (!has_end).then(|| BROKEN_OFF.into()))
+}
+
 /// Chat Completions: each piece has what comes on of each choice.
 fn choices(events: &[RawJson<'_>], has_end: bool) -> Option<RawJson<'static>> {
     let mut choices: BTreeMap<u64, Choice> = BTreeMap::new();
@@ -241,7 +247,7 @@ fn choices(events: &[RawJson<'_>], has_end: bool) -> Option<RawJson<'static>> {
             }
             one.put("message", &message.end());
         }
-        if let Some(reason) = reason.or_else(|| (!has_end).then(|| BROKEN_OFF.into())) {
+        if let Some(reason) = reason_or_broken(reason, has_end) {
             one.text("finish_reason", &reason);
         }
         one.end()
@@ -313,7 +319,7 @@ fn blocks(events: &[RawJson<'_>]) -> Option<RawJson<'static>> {
     let mut message = Object::default();
     message.text("role", "assistant");
     message.put("content", &list(content));
-    if let Some(reason) = reason.or_else(|| (!has_end).then(|| BROKEN_OFF.into())) {
+    if let Some(reason) = reason_or_broken(reason, has_end) {
         message.text("stop_reason", &reason);
     }
     RawJson::owned(&message.end()).ok()
@@ -388,7 +394,7 @@ fn candidates(events: &[RawJson<'_>]) -> Option<RawJson<'static>> {
     content.put("parts", &list(parts));
     let mut candidate = Object::default();
     candidate.put("content", &content.end());
-    if let Some(reason) = reason.or_else(|| (!has_end).then(|| BROKEN_OFF.into())) {
+    if let Some(reason) = reason_or_broken(reason, has_end) {
         candidate.text("finishReason", &reason);
     }
     RawJson::owned(&format!("{{\"candidates\":[{}]}}", candidate.end())).ok()
@@ -474,7 +480,7 @@ fn ollama(events: &[RawJson<'_>]) -> Option<RawJson<'static>> {
     }
     let mut whole = Object::default();
     whole.put("message", &message.end());
-    if let Some(reason) = reason.or_else(|| (!has_end).then(|| BROKEN_OFF.into())) {
+    if let Some(reason) = reason_or_broken(reason, has_end) {
         whole.text("done_reason", &reason);
     }
     RawJson::owned(&whole.end()).ok()

@@ -156,8 +156,7 @@ pub(super) fn texts_of(key: &str, raw: &RawJson<'_>, words: bool) -> Vec<String>
 /// Whether a list or an object has texts, and these are what a message says.
 pub(super) fn repeats(raw: &RawJson<'_>, said: &str) -> bool {
     let mut texts = Vec::new();
-    raw.as_str().starts_with(['[', '{'])
-        && gather(&mut Parser::new(raw.as_str()), true, &mut texts).is_ok()
+    gather(&mut Parser::new(raw.as_str()), true, &mut texts).is_ok()
         && !texts.is_empty()
         && texts.concat().trim() == said.trim()
 }
