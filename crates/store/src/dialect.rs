@@ -53,6 +53,10 @@ const STEPS_BETWEEN_LOOKS: i32 = 2000;
 /// Statements that a connection keeps prepared.
 const PREPARED: usize = 128;
 
+/// What people call a document `c`, as `DocumentSummary::called`. An index of the schema has this expression.
+pub(crate) const DOCUMENT_NAME: &str =
+    "COALESCE(NULLIF(c.name, ''), NULLIF(c.s3_path, ''), NULLIF(c.url, ''), c.id)";
+
 /// A value to bind.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Value<'v> {
@@ -112,9 +116,9 @@ impl Dialect {
                 [("{key}", "BIGINT PRIMARY KEY"), ("{bytes}", "BYTEA"), ("{clustered}", "")]
             }
         };
-        let name = "COALESCE(NULLIF(name, ''), NULLIF(s3_path, ''), NULLIF(url, ''), id)";
         let sql = sql.replace("{sorted_title}", &self.sorted_title("title"));
-        let sql = sql.replace("{sorted_name}", &self.sorted_title(name));
+        let sql =
+            sql.replace("{sorted_name}", &self.sorted_title(&DOCUMENT_NAME.replace("c.", "")));
         words.iter().fold(sql, |sql, (word, meaning)| sql.replace(word, meaning))
     }
 

@@ -2,6 +2,7 @@
 //! `schema/0022.sql` or `schema/0025.sql`, by the same expression.
 
 use crate::columns::{UNKNOWN, micros, whole};
+use crate::dialect::DOCUMENT_NAME;
 use crate::document_summary::DocumentSummary;
 use crate::order::{LEAST, ListItem, ListOrder, Sort, SortKey};
 use crate::run_summary::RunSummary;
@@ -185,10 +186,7 @@ impl ListOrder for DocumentOrder {
     fn sort(self) -> Sort<DocumentSummary> {
         let created =
             SortKey::Number("c.created_at", |one: &DocumentSummary| micros(one.created_at));
-        let name = SortKey::Title(
-            "COALESCE(NULLIF(c.name, ''), NULLIF(c.s3_path, ''), NULLIF(c.url, ''), c.id)",
-            |one: &DocumentSummary| Some(one.called()),
-        );
+        let name = SortKey::Title(DOCUMENT_NAME, |one: &DocumentSummary| Some(one.called()));
         let chunks = SortKey::Number("c.chunks", |one: &DocumentSummary| whole(one.chunks));
         match self {
             Self::Newest => Sort::descending("newest", "newest first", created),
