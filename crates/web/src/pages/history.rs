@@ -336,14 +336,19 @@ struct History {
     judged_all: bool,
 }
 
-/// The address of a history, or of a form, with the query of a filter and what is selected.
-fn address(path: &str, query: String, ids: &BTreeSet<String>, is_all: bool) -> String {
+/// The query of a filter, and what is selected.
+fn with_selected(query: String, ids: &BTreeSet<String>, is_all: bool) -> String {
     let mut query = url::form_urlencoded::Serializer::new(query);
     query.extend_pairs(ids.iter().map(|id| ("id", id)));
     if is_all {
         query.append_pair("all", "on");
     }
-    let query = query.finish();
+    query.finish()
+}
+
+/// The address of a history, or of a form, with the query of a filter and what is selected.
+fn address(path: &str, query: String, ids: &BTreeSet<String>, is_all: bool) -> String {
+    let query = with_selected(query, ids, is_all);
     if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") }
 }
 
@@ -420,11 +425,10 @@ async fn history(
     let shown: BTreeSet<&str> = page.runs.iter().map(|run| &*run.id).collect();
     let others = ids.iter().filter(|id| !shown.contains(&***id)).cloned().collect();
     let path = path(source, &flow.id);
-    let mut here = address("", filtering.query(), &ids, is_all);
-    if let Some(after) = this_page {
-        here = format!("{here}&after={after}");
-    }
-    let here = here.trim_start_matches(['?', '&']).to_owned();
+    let here = with_selected(filtering.query(), &ids, is_all);
+    let here = url::form_urlencoded::Serializer::new(here)
+        .extend_pairs(this_page.map(|after| ("after", after)))
+        .finish();
     let none = BTreeSet::new();
     let of_days = |first: &str, last: &str| {
         let others = filtering.set();
