@@ -49,10 +49,10 @@ pub fn at(mut endpoint: Url, token: Option<String>) -> Result<Hub, EngineError> 
     Hub::new(client, endpoint, token, WAIT)
 }
 
-/// Copies what is on the Hub among the inputs to this machine.
+/// Copies the inputs that are on the Hub to this machine.
 ///
 /// # Errors
-/// An address is invalid, the Hub refuses or cannot be reached, or it is stopped.
+/// An address is invalid, the Hub refuses or cannot be reached, or the work is stopped.
 pub fn fetched(
     inputs: Vec<Input>,
     observer: &dyn Observer,
@@ -66,7 +66,7 @@ pub fn fetched(
     fetched.collect()
 }
 
-/// The address of the same files at the commit that its revision is now; none if the input is not on the Hub.
+/// The input's address with its revision resolved to the current commit; none if the input is not on the Hub.
 ///
 /// # Errors
 /// As for [`fetched`].

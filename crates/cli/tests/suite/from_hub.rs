@@ -1,4 +1,4 @@
-//! Histories on the Hub, read from a Hub of the test's own.
+//! Reads histories from a fake Hub.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -54,7 +54,7 @@ fn downloads(hub: &FakeHub) -> Vec<String> {
     hub.take_requests().into_iter().filter(is_download).collect()
 }
 
-/// Why files were skipped, with the first of each.
+/// The reasons why files were skipped, each with its count and first files.
 fn skipped(manifest: &Value) -> BTreeMap<&str, (u64, Vec<&str>)> {
     let mut skipped = BTreeMap::new();
     for one in manifest["read"]["passed_over"].as_array().unwrap() {
@@ -66,7 +66,7 @@ fn skipped(manifest: &Value) -> BTreeMap<&str, (u64, Vec<&str>)> {
 }
 
 #[test]
-fn a_dataset_on_the_hub_is_read_as_the_same_files_on_disk_are() {
+fn a_dataset_on_the_hub_is_read_like_the_same_files_on_disk() {
     let (place, hub) = (Place::new(), FakeHub::new());
     let (packed, more) = (gzip(chats(50).as_bytes()), lines([chat("x"), chat("y")]));
     let files: [(&str, &[u8]); 6] = [
@@ -94,10 +94,10 @@ fn a_dataset_on_the_hub_is_read_as_the_same_files_on_disk_are() {
     assert_eq!(skipped["not-a-history"], (3, others));
     let asked = downloads(&hub);
     assert_eq!(asked.len(), 3, "two files, one by way of the storage: {asked:?}");
-    // Again: what is there is not copied again.
+    // A second run copies nothing.
     let again = convert(&place, &hub, ADDRESS, "c");
     assert_eq!((again, downloads(&hub)), (manifest, vec![]));
-    // Other tools may have put files there; they change nothing.
+    // Files that other tools put there are ignored.
     let copy = place.path("cache/retort/hub/acme/support").join(&commit);
     fs::write(copy.join("data/other.jsonl"), chats(3)).unwrap();
     fs::create_dir_all(copy.join("new")).unwrap();
@@ -143,13 +143,13 @@ fn a_download_that_breaks_off_is_continued() {
     };
     let (one, two) = (format!("bytes={step}-"), format!("bytes={}-", 2 * step));
     assert_eq!(asked(&hub), [storage(""), storage(&one), storage(&two)]);
-    // A run that was killed left a part.
+    // A run that was killed left a partial file.
     fs::remove_dir_all(place.path("cache")).unwrap();
     place.file(&format!("cache/retort/hub/acme/support/blobs/{oid}.part"), &data[..100]);
     convert(&place, &hub, ADDRESS, "b");
     assert_eq!(asked(&hub), [storage("bytes=100-")]);
     assert_eq!(place.bytes("a/conversations.jsonl"), place.bytes("b/conversations.jsonl"));
-    // A part of something else is noticed, and the next run begins anew.
+    // A partial file with other content is noticed, and the next run starts over.
     fs::remove_dir_all(place.path("cache")).unwrap();
     place.file(&format!("cache/retort/hub/acme/support/blobs/{oid}.part"), [7; 100]);
     refused(&place, &hub, TOKEN, ADDRESS, "does not have the hash");
@@ -170,14 +170,14 @@ fn damaged_files_are_noticed() {
 }
 
 #[test]
-fn who_may_not_read_a_dataset_is_told_what_to_do() {
+fn people_without_access_are_told_what_to_do() {
     let (place, hub) = (Place::new(), FakeHub::new());
     hub.commit(NAME, &[("a.jsonl", chats(2).as_bytes())]);
     refused(&place, &hub, "", ADDRESS, "set HF_TOKEN or run `hf auth login`");
     refused(&place, &hub, "hf_wrong", ADDRESS, "401");
     refused(&place, &hub, TOKEN, "hf://datasets/acme/other", "no dataset `acme/other`");
     hub.set_gated(NAME);
-    refused(&place, &hub, TOKEN, ADDRESS, "let people read it on request");
+    refused(&place, &hub, TOKEN, ADDRESS, "grant access on request");
     let open = FakeHub::new();
     open.create("acme/open", false);
     open.commit("acme/open", &[("a.jsonl", chats(2).as_bytes())]);

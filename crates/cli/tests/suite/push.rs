@@ -130,12 +130,12 @@ fn a_dataset_that_grew_at_its_end_sends_the_files_that_changed() {
         assert_eq!(hub.files(NAME), files(&place, "p"));
         (pushed["files_sent"].as_u64().unwrap(), pushed["bytes_sent"].as_u64().unwrap())
     };
-    // 1 % more at the end of some megabytes.
+    // Add 1 % at the end of a few megabytes.
     let (all_files, all_bytes) = sent(400);
     let data = files(&place, "p").into_keys().filter(|name| name.contains("-of-")).count() as u64;
     assert!(data > 3, "{data} data files");
     let (new_files, new_bytes) = sent(404);
-    // The last data file, and the small ones that tell what is in the package.
+    // The last data file, and the small files that describe the package.
     assert!(new_files <= all_files - data + 2, "{new_files} of {all_files} files");
     assert!(new_bytes < all_bytes / 2, "{new_bytes} of {all_bytes} bytes");
     println!("{all_bytes} bytes in {all_files} files, then {new_bytes} in {new_files}");

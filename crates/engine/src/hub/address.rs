@@ -1,20 +1,20 @@
-//! Addresses on the Hub: `hf://datasets/ORGANIZATION/NAME`, and `@REVISION` and a path behind it where something is read.
+//! Addresses on the Hub: `hf://datasets/ORGANIZATION/NAME`. To read, `@REVISION` and a path may follow.
 
 use std::fmt;
 use std::str::FromStr;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
-/// The beginning of every dataset's address.
+/// What every dataset's address begins with.
 const SCHEME: &str = "hf://datasets/";
 
-/// The branch that is written, and read unless another revision is named.
+/// The branch to push to, and to read unless another revision is named.
 pub(super) const BRANCH: &str = "main";
 
-/// Revisions with slashes that can be written as they are, as the Hub's own tools allow; in others, a slash is `%2F`.
+/// Prefixes of revisions whose slash needs no encoding, as in the Hub's own tools; elsewhere, a slash is written `%2F`.
 const SLASHED: [&str; 2] = ["refs/convert/", "refs/pr/"];
 
-/// What is encoded in a segment of a URL.
+/// The characters to encode in a segment of a URL.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// A dataset's repository on the Hub.
@@ -59,7 +59,7 @@ impl fmt::Display for HubRepository {
     }
 }
 
-/// A dataset on the Hub to read, or a folder or file of it.
+/// A dataset on the Hub to read, or a folder or file in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HubSource {
     pub(super) repository: HubRepository,

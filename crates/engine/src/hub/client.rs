@@ -1,4 +1,4 @@
-//! Requests to the Hub: who gets the token, what is tried again, and how a refusal is told.
+//! Requests to the Hub: which host gets the token, which requests are retried, and how a refusal is reported.
 
 use std::future::Future;
 use std::pin::pin;
@@ -22,7 +22,7 @@ const REASON_CHARS: usize = 300;
 /// How often a request is tried if it fails for a temporary reason.
 pub(super) const ATTEMPTS: u32 = 5;
 
-/// How long the Hub may stay silent while something is read from it, and how often a stop is noticed meanwhile.
+/// How long to wait for data from the Hub, and how often to check meanwhile whether the work was stopped.
 const SILENCE: Duration = Duration::from_secs(60);
 const LOOK: Duration = Duration::from_millis(200);
 
@@ -138,7 +138,7 @@ impl Hub {
     }
 }
 
-/// What a JSON answer says.
+/// Parses a JSON response.
 pub(super) fn parsed<T: DeserializeOwned>(what: &str, text: &str) -> Result<T, Error> {
     serde_json::from_str(text)
         .map_err(|error| failed(what, format!("the Hub's answer cannot be read: {error}")))
@@ -166,7 +166,7 @@ pub(super) fn asked_wait(answer: &Response) -> Option<Duration> {
     Some(Duration::from_secs(seconds.min(300)))
 }
 
-/// A header's text.
+/// The text of a header.
 pub(super) fn header<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
     headers.get(name)?.to_str().ok()
 }
@@ -185,7 +185,7 @@ pub(super) async fn read_bounded(mut answer: Response) -> Result<String, String>
     Ok(String::from_utf8_lossy(&read).into_owned())
 }
 
-/// Waits for what comes from the Hub; none if nothing comes for a minute.
+/// Waits for data from the Hub; none if nothing arrives for a minute.
 ///
 /// # Errors
 /// [`Error::Stopped`].

@@ -1,9 +1,9 @@
 //! Copies datasets from the Hub to this machine, to be read there.
 //!
-//! A branch is resolved to a commit once, and everything else is asked of that commit: the list of files, and each file
-//! that may be a history. Copies stay in a folder of the caller, by commit, and a file that several commits have is
-//! copied once. A file that is only partly there, from a connection or run that broke off, is continued by a range
-//! request. It gets its name once its size and hash are those of the list.
+//! A revision is resolved to a commit once, and everything else is requested for that commit: the list of files, and each
+//! file that may be a history. The copies stay in the caller's folder, one folder per commit; a file that is the same in
+//! several commits is downloaded once. If a connection is lost or a run is killed, the next attempt continues the partial
+//! file with a range request. A file gets its final name only when its size and hash match the list.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -44,10 +44,10 @@ const LISTED_FILES: usize = 200_000;
 /// Bytes of a file that are hashed at once.
 const HASHED_AT_ONCE: usize = 1 << 16;
 
-/// How often it is looked whether another process has copied a file.
+/// How often to check whether another process has finished copying a file.
 const TURN: Duration = Duration::from_millis(200);
 
-/// What is known about a revision.
+/// The Hub's answer about a revision.
 #[derive(Deserialize)]
 struct Revision {
     /// The name of the dataset, which may have been renamed.
@@ -88,7 +88,7 @@ struct Listed {
     hash: Hash,
 }
 
-/// What the content of a file has to hash to.
+/// The hash that a file's content must have.
 #[derive(Clone, Debug)]
 enum Hash {
     Sha256(String),
@@ -143,7 +143,7 @@ impl Hashing {
     }
 }
 
-/// The part of a file that is here.
+/// A file that is partly downloaded.
 struct Partial {
     path: PathBuf,
     file: File,
@@ -151,13 +151,13 @@ struct Partial {
     bytes: u64,
 }
 
-/// One reading of a dataset.
+/// The download of one dataset.
 struct Fetch<'f> {
     hub: &'f Hub,
-    /// What is read, at its commit.
+    /// The dataset, folder or file to read, at its commit.
     source: HubSource,
     commit: String,
-    /// Copies of files by their hash, and of the commit's files by their path.
+    /// The folder of copies named by hash, and the folder of the commit's files by path.
     blobs: PathBuf,
     folder: PathBuf,
     observer: &'f dyn Observer,
@@ -167,18 +167,18 @@ struct Fetch<'f> {
 }
 
 impl Hub {
-    /// The same files of a dataset, by the commit that its revision is now.
+    /// The same source with its revision resolved to the current commit.
     ///
     /// # Errors
-    /// The Hub cannot be reached, there is no such dataset or revision, or it may not be read; or it is stopped.
+    /// The Hub cannot be reached, the dataset or revision does not exist or may not be read, or the work is stopped.
     pub fn pinned(&self, source: &HubSource, stopped: &AtomicBool) -> Result<HubSource, Error> {
         self.runtime.block_on(self.resolve(source, stopped))
     }
 
-    /// Copies the files of a dataset that may be histories below the folder `copies`, unless they are there.
+    /// Copies the files of a dataset that may be histories to the folder `copies`, except those that are already there.
     ///
     /// # Errors
-    /// As for [`Self::pinned`], or the copies cannot be written. What was copied stays and is not copied again.
+    /// As for [`Self::pinned`], or the copies cannot be written. Finished copies stay and are not made again.
     pub fn fetch(
         &self,
         source: &HubSource,
@@ -223,7 +223,7 @@ impl Hub {
         Ok(source.at(renamed.unwrap_or_else(|| repository.clone()), &sha))
     }
 
-    /// Gets something, wherever the Hub redirects to.
+    /// Sends a GET request, follows redirects, and retries failures that may be temporary.
     async fn get(
         &self,
         what: &str,
@@ -250,7 +250,7 @@ impl Hub {
         }
     }
 
-    /// Sends one request, and those that its answers redirect to. The inner error is one of the network.
+    /// Sends one request and follows its redirects. The inner error is a network error.
     async fn follow(
         &self,
         what: &str,
@@ -278,10 +278,10 @@ impl Hub {
                 return Err(failed(what, why));
             }
         }
-        Err(failed(what, "the Hub redirects again and again"))
+        Err(failed(what, "the Hub redirects too many times"))
     }
 
-    /// Whether a redirect may lead there: to an encrypted address, or as the Hub itself, if it is on this machine.
+    /// Whether a redirect may lead to this URL: it must use HTTPS, unless it is on the Hub's own host and that uses HTTP.
     fn may_lead_to(&self, url: &Url) -> bool {
         let is_here = self.endpoint.scheme() == "http" && url.host() == self.endpoint.host();
         url.scheme() == "https" || (url.scheme() == "http" && is_here)
@@ -307,7 +307,7 @@ impl Hub {
         Err(failed(what, self.refusal(source, status, &code, &told(&text))))
     }
 
-    /// Why the Hub refuses to let something be read, and what to do.
+    /// Why the Hub refused a read, and what to do.
     fn refusal(&self, source: &HubSource, status: StatusCode, code: &str, told: &str) -> String {
         let HubSource { repository, path, .. } = source;
         let token = match self.token {
@@ -316,7 +316,7 @@ impl Hub {
         };
         match (code, status) {
             ("GatedRepo", _) => format!(
-                "its owners let people read it on request: ask at {}datasets/{repository}, and use a token of that \
+                "its owners grant access on request: ask at {}datasets/{repository}, and use a token of that \
                  account ({token})",
                 self.endpoint
             ),
@@ -389,7 +389,7 @@ impl Fetch<'_> {
         Ok(date.and_then(|date| Time::parse(&date).ok()))
     }
 
-    /// The files of the folder that was named, or that file, and whether it is one.
+    /// The files in the named folder, or only the named file; and whether a file was named.
     async fn listed(&self) -> Result<(Vec<Listed>, bool), Error> {
         let path = &self.source.path;
         if let Some(files) = self.list(path, true).await? {
@@ -405,7 +405,7 @@ impl Fetch<'_> {
         Ok((vec![file], true))
     }
 
-    /// The files of a folder, or with `all` also those below it; none if there is no such folder.
+    /// The files in a folder, with `all` also those in its subfolders; none if there is no such folder.
     async fn list(&self, path: &str, all: bool) -> Result<Option<Vec<Listed>>, Error> {
         let what = format!("list `{}`", self.source);
         let (repository, commit) = (&self.source.repository, &self.commit);
@@ -434,7 +434,7 @@ impl Fetch<'_> {
                 files.push(file);
             }
             if files.len() > LISTED_FILES {
-                let why = format!("it has more than {LISTED_FILES} files; name a folder of it");
+                let why = format!("it has more than {LISTED_FILES} files; name one of its folders");
                 return Err(failed(what, why));
             }
         }
@@ -464,7 +464,7 @@ impl Fetch<'_> {
         let items = package.as_ref().map(ItemFiles::of);
         let listed: BTreeSet<&str> =
             package.iter().flat_map(|package| &package.files).map(|file| &*file.path).collect();
-        // A folder below with a receipt and a card is a package, which is skipped as one.
+        // A subfolder with a receipt and a card is a package, and is skipped as a whole.
         let folder = |path: &str| path.rsplit_once('/').map_or("", |(folder, _)| folder).to_owned();
         let receipts: BTreeSet<String> = files
             .iter()
@@ -505,7 +505,7 @@ impl Fetch<'_> {
 
     /// Copies files, several at a time.
     async fn copy_all(&self, files: &[Listed]) -> Result<(), Error> {
-        // Each content once, with all its paths.
+        // Files with the same content are downloaded once, for all their paths.
         let mut missing: BTreeMap<&str, Vec<&Listed>> = BTreeMap::new();
         for file in files {
             let there = fs::metadata(self.path_of(&file.path));
@@ -523,7 +523,7 @@ impl Fetch<'_> {
         Ok(())
     }
 
-    /// Copies one content to all its paths.
+    /// Downloads one content and places it at all its paths.
     async fn copy(&self, paths: &[&Listed]) -> Result<(), Error> {
         let Some(file) = paths.first() else { return Ok(()) };
         let blob = self.blobs.join(file.oid());
@@ -547,7 +547,7 @@ impl Fetch<'_> {
         self.observer.progress(Progress { read_bytes, total_bytes, records: 0 });
     }
 
-    /// Downloads a file, and goes on where an earlier attempt ended.
+    /// Downloads a file, continuing where an earlier attempt ended.
     async fn download(&self, file: &Listed, blob: &Path) -> Result<(), Error> {
         let what = format!("read `{}` of `{}`", file.path, self.source);
         let Some(mut partial) = self.partial(file, blob).await? else { return Ok(()) };
@@ -587,7 +587,7 @@ impl Fetch<'_> {
         partial.finish(&what, file, blob)
     }
 
-    /// Opens the part of a file that is here; none once another process has copied the file.
+    /// Opens the partial download of a file; none if another process has finished it meanwhile.
     async fn partial(&self, file: &Listed, blob: &Path) -> Result<Option<Partial>, Error> {
         let path = blob.with_extension("part");
         loop {
@@ -600,7 +600,7 @@ impl Fetch<'_> {
                     self.advance(file.bytes);
                     return Ok(None);
                 }
-                // Whoever had it locked may have renamed it.
+                // The process that held the lock may have renamed the file.
                 Ok(()) if is_same_file(&opened, &path) => {
                     return Partial::resume(path, opened, file).map(Some);
                 }
@@ -613,7 +613,7 @@ impl Fetch<'_> {
         }
     }
 
-    /// Writes what an answer has; returns why it ended before the file did.
+    /// Writes the body of a response. Returns why it ended early; none if the file is complete.
     async fn receive(
         &self,
         what: &str,
@@ -625,7 +625,7 @@ impl Fetch<'_> {
             let chunk = match watched(self.stopped, answer.chunk()).await? {
                 Some(Ok(Some(chunk))) => chunk,
                 Some(Ok(None)) if partial.bytes < file.bytes => {
-                    return Ok(Some("the connection was closed before its end".into()));
+                    return Ok(Some("the connection was closed before the end of the file".into()));
                 }
                 Some(Ok(None)) => return Ok(None),
                 Some(Err(error)) => return Ok(Some(with_causes(&error.without_url()))),
@@ -633,7 +633,7 @@ impl Fetch<'_> {
             };
             if partial.bytes + chunk.len() as u64 > file.bytes {
                 partial.discard();
-                let why = format!("it is longer than {} bytes, which the Hub lists", file.bytes);
+                let why = format!("it is longer than the {} bytes that the Hub lists", file.bytes);
                 return Err(failed(what, why));
             }
             partial.write(&chunk)?;
@@ -669,7 +669,7 @@ impl Partial {
 
     fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
         if let Err(error) = self.file.write_all(bytes) {
-            // It needs the room that is missing, and has an end that nobody knows.
+            // It takes up space that is needed, and nobody knows how much of the chunk was written.
             self.discard();
             return Err(Error::write(&self.path, error));
         }
@@ -682,7 +682,7 @@ impl Partial {
         let _ = fs::remove_file(&self.path);
     }
 
-    /// Gives a complete file its name.
+    /// Gives a complete file its final name.
     fn finish(self, what: &str, listed: &Listed, blob: &Path) -> Result<(), Error> {
         let Self { path, file, hash, .. } = self;
         if !hash.finish().eq_ignore_ascii_case(listed.oid()) {
@@ -694,7 +694,7 @@ impl Partial {
     }
 }
 
-/// Whether an answer has the file from this byte on.
+/// Whether a response contains the file from this byte on.
 fn continues(answer: &Response, from: u64) -> bool {
     let told = header(answer.headers(), CONTENT_RANGE.as_str());
     let told = told.and_then(|told| told.strip_prefix("bytes "));
@@ -731,7 +731,7 @@ fn is_same_file(_file: &File, path: &Path) -> bool {
     path.exists()
 }
 
-/// Gives a file another path; as a second name of it, where the file system can.
+/// Places a file at another path: as a hard link if the file system can, else as a copy.
 fn place(blob: &Path, path: &Path) -> io::Result<()> {
     if let Some(folder) = path.parent() {
         make_private_folder(folder)?;

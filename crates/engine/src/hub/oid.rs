@@ -8,7 +8,7 @@ use crate::storage::hex;
 pub(super) struct GitOid(Sha1);
 
 impl GitOid {
-    /// For a file of so many bytes.
+    /// For a file of this many bytes.
     pub(super) fn of(bytes: u64) -> Self {
         Self(Sha1::new().chain_update(format!("blob {bytes}\0")))
     }
@@ -28,7 +28,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_what_git_says() {
+    fn it_matches_git_hash_object() {
         for (content, expect) in [
             (&b""[..], "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391"),
             (b"hello\n", "ce013625030ba8dba906f756967f9e9ca394464a"),

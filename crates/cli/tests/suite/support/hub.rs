@@ -41,11 +41,11 @@ struct Kept {
     commits: Vec<Vec<Value>>,
     /// Commits of each repository with their files, the last one last.
     history: BTreeMap<String, Vec<(String, Files)>>,
-    /// Repositories that are read on request only.
+    /// Gated repositories: access must be requested.
     gated: BTreeSet<String>,
-    /// Bytes after which the storage closes the connection, for so many downloads.
+    /// After how many bytes the storage closes the connection, and for how many downloads.
     cut: Option<(usize, usize)>,
-    /// Whether the storage sends other bytes than were stored.
+    /// Whether the storage sends bytes that differ from what was stored.
     is_damaged: bool,
     requests: Vec<String>,
     /// Uploads that are still answered before the Hub fails for good.
@@ -124,7 +124,7 @@ impl FakeHub {
         self.0.lock().unwrap().gated.insert(repository.into());
     }
 
-    /// The storage closes the connection after so many bytes, for so many downloads.
+    /// Makes the storage close the connection after `bytes`, for the next `downloads`.
     pub fn cut(&self, bytes: usize, downloads: usize) {
         self.0.lock().unwrap().cut = Some((bytes, downloads));
     }
@@ -150,7 +150,7 @@ fn refused(status: u16, why: &str) -> Answer {
     answer(status, json!({"error": why}).to_string())
 }
 
-/// As the Hub refuses to let something be read.
+/// A refusal to read, as the Hub sends it.
 fn refused_as(status: u16, code: &str, why: &str) -> Answer {
     Answer { headers: vec![("X-Error-Code", code.into())], ..refused(status, why) }
 }
@@ -369,7 +369,7 @@ impl Kept {
 }
 
 impl Kept {
-    /// Ends a commit, whose files these are, and returns its id.
+    /// Finishes a commit with these files, and returns its id.
     fn committed(&mut self, repository: &str, files: Files) -> String {
         let oid = format!("{:040x}", self.commits.len());
         self.files.insert(repository.into(), files.clone());
@@ -377,7 +377,7 @@ impl Kept {
         oid
     }
 
-    /// Answers what asks about a dataset at a revision.
+    /// Answers requests about a dataset at a revision.
     fn read(
         &self,
         repository: &str,
@@ -467,7 +467,7 @@ impl Kept {
         answer
     }
 
-    /// Answers what asks the storage for an object.
+    /// Answers requests to the storage for an object.
     fn stored(&mut self, request: &Request) -> Answer {
         let Request { path, headers, .. } = request;
         self.requests
