@@ -28,7 +28,7 @@ pub struct Origin {
     pub snapshot: Option<String>,
     /// The part of the history that it has, if it is one of a series.
     pub window: Option<WindowTold>,
-    /// Where inputs come from that were copied from another machine.
+    /// Origins of the inputs that were copied from another machine.
     pub sources: Vec<SourceRead>,
     /// What was found in each input.
     pub inputs: Vec<InputCount>,

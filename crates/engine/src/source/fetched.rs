@@ -10,14 +10,14 @@ use retort_model::Time;
 use super::open::{Expected, expected_by_name};
 use super::stream::PassedOver;
 
-/// The copies, and what is known about where they come from.
+/// The copies, and where they come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FetchedFiles {
-    /// Where they come from, as the receipt tells it.
+    /// Where they come from, as the receipt records it.
     pub source: SourceRead,
     /// The copy of the folder or file that was named.
     pub root: PathBuf,
-    /// The paths of the files below the root, with `/`; others there are not read. None for a single file.
+    /// Paths below the root of the files to read, with `/`; other files there are ignored. Empty for a single file.
     pub names: BTreeSet<String>,
     /// Files that were not copied, and why.
     pub passed_over: Vec<(PassedOver, String)>,
@@ -26,7 +26,7 @@ pub struct FetchedFiles {
 }
 
 impl FetchedFiles {
-    /// Whether the file or folder of this path below the root is read.
+    /// Whether the file or folder at this path below the root is read.
     pub(super) fn has(&self, path: &str) -> bool {
         let folder = format!("{path}/");
         let below = || self.names.range(folder.clone()..).next();
@@ -34,7 +34,7 @@ impl FetchedFiles {
     }
 }
 
-/// Why a file holds no history, as far as its path says; none if it may.
+/// Why a file with this path cannot contain a history; none if it may.
 pub(crate) fn passed_over_by_path(path: &str) -> Option<PassedOver> {
     let (folders, name) = path.rsplit_once('/').unwrap_or(("", path));
     let is_hidden = |name: &str| name.starts_with('.');

@@ -33,7 +33,7 @@ pub enum Input {
     Named(PathBuf, String),
     /// Bytes at hand, and what they are called.
     Bytes(Arc<[u8]>, String),
-    /// Copies of what is on another machine.
+    /// Copies of files from another machine.
     Fetched(Arc<FetchedFiles>),
 }
 
@@ -91,7 +91,7 @@ pub struct Inputs {
     pub bytes: u64,
     /// The newest change of any file.
     pub newest: Option<Time>,
-    /// Where what was copied from other machines comes from.
+    /// Origins of the inputs that were copied from other machines.
     pub sources: Vec<SourceRead>,
     /// How they are read.
     pub options: ReadOptions,
@@ -250,7 +250,7 @@ impl Inputs {
         file.map(|file| &*file.label)
     }
 
-    /// Adds a file, or what is in a folder.
+    /// Adds a file, or the files in a folder.
     fn add_path(&mut self, path: &Path) -> Result<(), Error> {
         let metadata = fs::metadata(path).map_err(|error| Error::read(path, error))?;
         if metadata.is_dir() {
@@ -266,7 +266,7 @@ impl Inputs {
     fn add(&mut self, path: PathBuf, label: String, expected: Expected, metadata: &fs::Metadata) {
         if expected != Expected::Odd {
             let changed = match &self.fetched {
-                // A copy is as new as what it is a copy of.
+                // A copy counts as being as old as its original.
                 Some(fetched) => fetched.changed,
                 None => changed(metadata),
             };
@@ -585,7 +585,7 @@ impl InputFile {
     }
 
     /// Hands each stream of the file to `take`, which may say that no more are wanted. `read_bytes` goes up with what
-    /// is read from the disk; `side` is what formats declare the file to be.
+    /// is read from the disk; `side` says what kind of side file the formats declare it to be, if any.
     pub fn each_stream(
         &self,
         inputs: &Inputs,

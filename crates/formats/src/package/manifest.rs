@@ -305,7 +305,7 @@ pub struct ReadCounts {
     pub lone_surrogates: u64,
     /// Keys that appeared twice in one object; the last value was used.
     pub duplicate_keys: u64,
-    /// Where inputs come from that were copied from another machine.
+    /// Origins of the inputs that were copied from another machine.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub sources: Vec<SourceRead>,
     /// The inputs, one by one.
@@ -315,7 +315,7 @@ pub struct ReadCounts {
     pub passed_over: Vec<Finding>,
 }
 
-/// Where inputs come from that were copied from another machine.
+/// The origin of an input that was copied from another machine.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SourceRead {
     /// Its address with the commit that was read, such as `hf://datasets/acme/support@0123…`.
