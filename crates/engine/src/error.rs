@@ -107,7 +107,7 @@ pub enum Error {
         /// Why.
         reason: String,
     },
-    /// A destination of datasets or the Hub failed, or is not as it has to be.
+    /// A destination of datasets or the Hub failed, or its state does not allow the request.
     #[error("cannot {what}: {reason}")]
     Destination {
         /// What was being done; a path is within the destination.

@@ -77,7 +77,7 @@ pub fn inspect(
     observer: &dyn Observer,
     stopped: &AtomicBool,
 ) -> Result<Inspection, Error> {
-    // What repeats or is sampled is known once all was read, and then all is read again.
+    // Repeats and samples are known only after everything was read, so everything is read twice.
     let [first, second] = Passes::of(observer);
     plan.dataset.check()?;
     let mut inputs = Inputs::find(&plan.inputs, None, plan.reading)?;

@@ -101,7 +101,7 @@ pub struct Archive {
     folder: PathBuf,
     seen: BTreeMap<String, State>,
     mode: Mode,
-    /// Held until it is dropped; none in a dry run.
+    /// The lock, held until this is dropped; none in a dry run.
     _lock: Option<File>,
 }
 

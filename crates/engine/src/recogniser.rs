@@ -40,7 +40,7 @@ const END: Duration = Duration::from_secs(2);
 /// The failure of all programs after the work that needs them was stopped.
 const STOPPED: &str = "was stopped";
 
-/// The longest texts whose spans are cached, and how many are: keys and names come again and again.
+/// The longest text whose spans are cached, and the number of texts in the cache: keys and names repeat often.
 const KNOWN_BYTES: usize = 64;
 const KNOWN: usize = 10_000;
 

@@ -62,17 +62,17 @@ const LEFT_OUT: [u8; 2] = [2, 3];
 /// Bytes of the hash of an id.
 const ID: usize = 16;
 
-/// Who watches a comparison.
+/// Where a comparison reports its progress, and what stops it.
 pub(super) struct Watched<'w> {
     pub(super) observer: &'w dyn Observer,
     pub(super) stopped: &'w AtomicBool,
-    /// Bytes of data files that were read before, and of all.
+    /// Bytes of the data files read before, and of all data files.
     pub(super) before: u64,
     pub(super) total: u64,
 }
 
 impl Watched<'_> {
-    /// Tells how far the reading is before a record of a file, as if records were of one length.
+    /// Reports progress before a record of a file, as if all its records had the same length.
     fn check(&self, before: u64, file: &DataFile, number: u64) -> Result<(), Error> {
         if self.stopped.load(Ordering::Relaxed) {
             return Err(Error::Stopped);

@@ -28,7 +28,7 @@ pub(super) struct Looked<'b> {
 }
 
 /// Reads a feed from its beginning, until `take` has enough. `look` says on any of the threads what a batch holds, and
-/// `take` gets that in the order of the input. The observer is told how much was read.
+/// `take` gets that in the order of the input. The observer is told how many bytes were read.
 ///
 /// # Errors
 /// The feed fails, `take` fails, or the work is stopped.

@@ -30,16 +30,16 @@ impl Observer for Nobody {
     fn progress(&self, _progress: Progress) {}
 }
 
-/// Tells another observer how far several readings of the same input are together.
+/// Reports several passes over the same input to one observer, as the progress of a single reading.
 pub struct Passes<'o> {
     observer: &'o dyn Observer,
-    /// Which reading it is, from 0, and of how many.
+    /// The number of this pass, from 0, and the number of all passes.
     pass: u64,
     passes: u64,
 }
 
 impl<'o> Passes<'o> {
-    /// The observer of each of `N` readings.
+    /// An observer for each of `N` passes.
     pub fn of<const N: usize>(observer: &'o dyn Observer) -> [Self; N] {
         std::array::from_fn(|pass| Self { observer, pass: pass as u64, passes: N as u64 })
     }

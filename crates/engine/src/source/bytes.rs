@@ -146,7 +146,7 @@ pub(super) enum Packing {
     Zstd,
     Bzip2,
     Xz,
-    /// The format of `xz` before it had a magic number.
+    /// The predecessor of the xz format, without a magic number.
     Lzma,
 }
 
@@ -201,8 +201,8 @@ pub(super) fn kind_of(start: &[u8]) -> Kind {
     }
 }
 
-/// Whether this is a header of LZMA with the usual properties: the dictionary is a power of two, and the length that of no
-/// text or not told.
+/// Whether this is an LZMA header with the usual properties: the size of the dictionary is a power of two, and the length
+/// is unknown or below 2^48. In a text, these bytes are a larger number.
 fn is_lzma(start: &[u8]) -> bool {
     let Some((&[0x5d, a, b, c, d], rest)) = start.split_first_chunk() else { return false };
     let Some(length) = rest.first_chunk() else { return false };
@@ -276,12 +276,12 @@ pub(super) fn unpacked<'r>(
     })
 }
 
-/// Memory for a dictionary of so many bytes, and for what the decoder of LZMA needs besides.
+/// Memory for a dictionary of this size, and for the rest of the LZMA decoder.
 fn lzma_kib(window: u64) -> u32 {
     u32::try_from((window >> 10) + 1024).unwrap_or(u32::MAX)
 }
 
-/// The error of a decoder of LZMA, where a dictionary is larger than is allowed.
+/// Explains the error of an LZMA decoder if the dictionary is larger than allowed.
 fn too_wide(error: io::Error, max_window: u64) -> io::Error {
     if error.kind() != io::ErrorKind::OutOfMemory {
         return error;
@@ -293,7 +293,7 @@ fn too_wide(error: io::Error, max_window: u64) -> io::Error {
     ))
 }
 
-/// A stream of LZMA.
+/// An LZMA stream.
 struct Dictionary<R> {
     inner: R,
     max_window: u64,

@@ -392,8 +392,7 @@ impl Opener<'_> {
         self.items(place, &mut Lines { rows, line: Cursor::default() })
     }
 
-    /// Whether one of the first items is wanted; of the format that was named, whether there is an item, but for side
-    /// files.
+    /// Whether one of the first items is wanted. If a format was named, any item will do, except in side files.
     fn is_history(&self, place: &StreamInfo, start: &[u8]) -> bool {
         let Ok(Some(batch)) = Splitter::new(start).next(Default::default()) else { return false };
         let is_cut = start.len() >= SNIFFED_BYTES && batch.items.len() < 2;

@@ -23,7 +23,7 @@ impl Default for ReadOptions {
     }
 }
 
-/// Which items are read.
+/// The items to read.
 #[derive(Clone, Copy)]
 pub enum Wanted {
     /// Those that an import format knows.
