@@ -99,7 +99,7 @@ pub fn page_length(
     }
 }
 
-/// Parses the name of an order, whose names the help lists.
+/// Parses the name of a sort order. The help lists the names.
 pub fn order<O: ListOrder>() -> impl TypedValueParser<Value = O> {
     let names = O::ALL.iter().map(|one| one.as_str());
     PossibleValuesParser::new(names).map(|name| O::by_name(&name).unwrap_or_default())
@@ -116,7 +116,7 @@ impl InputArgs {
         self.map.is_some()
     }
 
-    /// What to read. What is on the Hub is copied to this machine first.
+    /// What to read. Inputs on the Hub are copied to this machine first.
     pub fn inputs(&self) -> Result<Vec<Input>, Failure> {
         let stdin = std::path::Path::new("-");
         let input = |path: &PathBuf| {
@@ -145,7 +145,7 @@ impl InputArgs {
     }
 }
 
-/// The names of the import formats, in the order of the alphabet.
+/// The names of the import formats, in alphabetical order.
 fn import_formats() -> Vec<&'static str> {
     let mut names: Vec<_> = import::FORMATS.iter().map(|format| format.name()).collect();
     names.sort_unstable();

@@ -65,7 +65,7 @@ pub fn change(
     Ok(ExitCode::SUCCESS)
 }
 
-/// Says what a command would do to how many items, and that it changed none.
+/// Says what a command would do and to how many items, and that nothing was changed.
 pub fn tell_dry(verb: &str, meant: u64, noun: &str, is_json: bool) -> Result<ExitCode, Failure> {
     match is_json {
         true => print(json!({"changed": 0, "meant": meant, "dry_run": true}))?,
@@ -74,7 +74,7 @@ pub fn tell_dry(verb: &str, meant: u64, noun: &str, is_json: bool) -> Result<Exi
     Ok(ExitCode::SUCCESS)
 }
 
-/// Begins the report of a dry run that is the report of the run.
+/// The first line of a dry run that prints the same report as the real run.
 pub const NOTHING_CHANGED: &str = "nothing was changed; this is what would happen:";
 
 /// Ends a dry run: says what would be done.

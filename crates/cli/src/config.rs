@@ -26,8 +26,8 @@ pub const REQUESTS_PER_MINUTE: u32 = 3_000;
 /// Where the server listens, unless said otherwise.
 pub const LISTEN: &str = "127.0.0.1:8610";
 
-/// Where things are kept. `REMOTE` says whether a server can do the command as well, and `IN_PROJECT` whether the command is
-/// about one project.
+/// Which store, server and project a command uses. `REMOTE`: whether it can also run through a server. `IN_PROJECT`:
+/// whether it is about one project.
 #[derive(Args, Clone, Default)]
 #[command(next_help_heading = "Store")]
 pub struct StoreArgs<const REMOTE: bool = true, const IN_PROJECT: bool = true> {
@@ -452,8 +452,8 @@ impl<const REMOTE: bool, const IN_PROJECT: bool> StoreArgs<REMOTE, IN_PROJECT> {
         Ok(Service::open(self.settings()?.0, Box::new(MachineClock), false)?)
     }
 
-    /// The store, made if it is not there, for what concerns all projects. In a dry run, an empty one that nobody keeps takes the
-    /// place of one that is not there.
+    /// The store, created if missing, for commands about all projects. If it is missing, a dry run uses a temporary empty
+    /// store instead.
     pub fn service_or_new(&self, is_dry: bool) -> Result<Service, Failure> {
         self.here()?;
         let (settings, _) = self.settings()?;
@@ -463,8 +463,8 @@ impl<const REMOTE: bool, const IN_PROJECT: bool> StoreArgs<REMOTE, IN_PROJECT> {
         Ok(Service::open(settings, Box::new(MachineClock), !is_dry)?)
     }
 
-    /// The project to which people are added: the one that is `named`, else that of the environment or the configuration.
-    /// The first project of a store is made if it is not named.
+    /// The project to add people to: the one that is `named`, else the one from the environment or the configuration. If
+    /// none is named and the store has no projects, the project is created.
     pub fn project_to_join(
         &self,
         service: &Service,

@@ -82,7 +82,7 @@ impl FlowArgs {
 
 /// Arguments that say which items of one kind, or of any kind, to export.
 pub trait ExportSelection {
-    /// What may take the place of the filter.
+    /// The options that can replace the filter.
     type Views: Views + Args;
 
     /// The filter.

@@ -1,8 +1,8 @@
 //! `retort`: the door. A command is parsed, handed to a verb of the service, and its result printed: data to
 //! standard output, everything else to standard error.
 //!
-//! It is a library so that the Python module can bring the command along ([`exit_code_of`]), and read from the Hub as the
-//! command does ([`hub`]).
+//! It is a library so that the Python module can include the command ([`exit_code_of`]) and read from the Hub in the same
+//! way ([`hub`]).
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "the door is where printing belongs")]
 
 mod args;
@@ -97,7 +97,7 @@ enum Command {
 /// Something failed.
 const FAILED: u8 = 1;
 
-/// Wrong usage: the exit code of `clap`, too.
+/// The exit code for wrong usage, the same as `clap`'s.
 const MISUSED: u8 = 2;
 
 /// A bug in Retort: what `sysexits.h` calls an internal software error.

@@ -37,12 +37,12 @@ impl ViewArgs {
     }
 }
 
-/// What an export may be given in place of a filter.
+/// Options of an export that can replace the filter.
 pub trait Views {
-    /// The selection: the view that was named, with the limit that was given, else `given`.
+    /// The selection: the saved view if one is named, with the limit of `given`; otherwise `given`.
     ///
     /// # Errors
-    /// As [`ViewArgs::find`]; a view was named, and runs or documents are exported.
+    /// As [`ViewArgs::find`], or a view is named but runs or documents are exported.
     fn selection(&self, client: &Client, given: ItemFilter) -> Result<ItemFilter, Failure>;
 }
 
@@ -65,7 +65,7 @@ impl Views for ViewArgs {
     }
 }
 
-/// No views, where items have none.
+/// For items that have no saved views.
 #[derive(Args)]
 pub struct NoViews {}
 

@@ -75,7 +75,7 @@ impl Client {
         self.remove(&["tokens", &id.to_string()])
     }
 
-    /// The projects of the token with the role in each.
+    /// The projects that the token gives access to, with the role in each.
     pub fn projects(&self) -> Result<Vec<wire::Project>, ClientError> {
         let found: wire::Projects = self.get(&["projects"], Query::new())?;
         Ok(found.projects)

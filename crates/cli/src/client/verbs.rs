@@ -285,7 +285,7 @@ fn jobs_place(kind: JobKind) -> &'static str {
     }
 }
 
-/// Whether a request only looks at what would happen, as a query says it.
+/// The query that makes a request a dry run.
 pub(super) fn dry(is_dry: bool) -> Query<'static> {
     is_dry.then(|| ("dry_run", "true".to_owned())).into_iter().collect()
 }

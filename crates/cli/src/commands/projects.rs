@@ -46,7 +46,7 @@ enum Action {
         #[command(flatten)]
         dry: DryRunArgs,
 
-        // Only the store itself can do this.
+        // Only for commands that open the store; a server cannot do this.
         #[command(flatten)]
         _here: ServerArgs<false>,
     },
@@ -60,7 +60,7 @@ enum Action {
         #[command(flatten)]
         dry: DryRunArgs,
 
-        // Only the store itself can do this.
+        // Only for commands that open the store; a server cannot do this.
         #[command(flatten)]
         _here: ServerArgs<false>,
 
@@ -132,7 +132,7 @@ impl Projects {
     }
 }
 
-/// All projects of a store, of which someone who opens it directly is an owner.
+/// All projects of a store, each with the role `owner`: people who open the store directly may do everything.
 fn projects_of(service: &Service) -> Result<Vec<wire::Project>, Failure> {
     let role = ProjectRole::Owner.to_string();
     let project = |one: Project| wire::Project { name: one.name, role: role.clone() };

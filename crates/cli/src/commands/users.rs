@@ -180,7 +180,7 @@ impl Users {
         let service = self.keeping.service_or_new(is_dry)?;
         let password = if reads_password { Some(read_password()?) } else { None };
         let add = || -> Result<_, Failure> {
-            // A project that does not exist is found out before anyone is added.
+            // Fails before the person is added if the project does not exist.
             let role = role.map(|(role, named)| {
                 let project = self.keeping.project_to_join(&service, named.as_deref())?;
                 Ok::<_, Failure>((role, Caller::local(&project)))
@@ -242,7 +242,7 @@ impl Users {
     }
 }
 
-/// What goes with an account.
+/// Says what is deleted with an account.
 fn lost_with(person: &Person, has: &Belongings) -> String {
     format!(
         "the account `{}` will be permanently deleted, with {}, {}, {} and {}; it is removed from {}; \
