@@ -14,7 +14,7 @@ use serde_json::json;
 
 const DRIVER: &str = "/usr/bin/chromedriver";
 
-/// How often a page is looked at, at least 50 ms apart, before it is said to hang: a busy machine takes long.
+/// How often to check a page, at least 50 ms apart, before the test fails. A busy machine is slow.
 const LOOKS: usize = 1200;
 
 /// A browser, and the process that drives it.

@@ -644,7 +644,7 @@ async fn a_large_history_is_imported_without_scripts() {
         field.send_keys(file.to_str().unwrap()).await.unwrap();
         browser.press("#drop button.first").await;
         browser.until("long.jsonl\nImport").await;
-        // The page of the import comes anew by itself until it has ended.
+        // The page reloads itself until the import has ended.
         browser.until("Done.").await;
         let body = browser.body().await;
         assert!(body.contains("long.jsonl") && body.contains("New\n50"), "{body}");

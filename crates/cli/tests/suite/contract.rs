@@ -1,5 +1,5 @@
-//! What holds for every command: an option is only there where it does something, a dry run changes nothing, and wrong usage
-//! ends with 2. A command or option that is added is tested here without being named, unless it needs arguments of its own.
+//! Rules for every command: each of its options has an effect, a dry run changes nothing, and wrong usage exits with 2.
+//! New commands and options are tested here automatically, but a command with required arguments needs an entry.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -13,7 +13,7 @@ use crate::support::*;
 
 const COMMANDS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/commands.md");
 
-/// A command that does something, and not only its subcommands.
+/// A command without subcommands.
 struct Leaf {
     path: String,
     usage: String,
@@ -39,7 +39,7 @@ impl Leaf {
         self.options.iter().any(|one| one == option)
     }
 
-    /// The words of the command with everything that it needs, though not always something that is there.
+    /// The command with all required arguments. The items and files that they name may not exist.
     fn words(&self) -> Vec<&str> {
         let mut words: Vec<&str> = self.path.split(' ').collect();
         let more: &[&str] = match self.path.as_str() {
@@ -81,7 +81,7 @@ impl Leaf {
     }
 }
 
-/// Every command, from the page that is the snapshot of all help.
+/// Every command without subcommands, from the page with the help of all commands.
 fn leaves() -> &'static [Leaf] {
     static LEAVES: LazyLock<Vec<Leaf>> = LazyLock::new(read_leaves);
     &LEAVES
@@ -105,8 +105,8 @@ fn place() -> Place {
     place
 }
 
-/// Runs each command that has the option with it and expects that it fails because of the value. `except` names the commands
-/// that do not, and why.
+/// Runs each command that has the option with a bad value, and expects it to fail because of that value. `except` lists
+/// the commands that do not fail, and why.
 fn check_that_it_matters(option: &str, more: &[&str], words: &str, except: &[(&str, &str)]) {
     let place = place();
     let mut wrong = String::new();
@@ -183,7 +183,7 @@ fn wrong_usage_of_every_command_ends_with_2_and_is_json_where_the_output_is() {
     }
 }
 
-/// Everything that is in a database.
+/// The whole content of a database.
 fn content(path: &Path) -> BTreeMap<String, Vec<String>> {
     let database = rusqlite::Connection::open(path).unwrap();
     let sql = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'
@@ -201,7 +201,7 @@ fn content(path: &Path) -> BTreeMap<String, Vec<String>> {
     names.map(Result::unwrap).map(|name| (name.clone(), rows(&name))).collect()
 }
 
-/// What each command that has a dry run is asked, on what [`furnished`] has.
+/// The arguments for each command that has a dry run, for the store that [`furnished`] creates.
 fn to_rehearse(path: &str) -> Option<&'static [&'static str]> {
     Some(match path {
         "import" => &["more.jsonl"],
@@ -232,7 +232,7 @@ fn to_rehearse(path: &str) -> Option<&'static [&'static str]> {
     })
 }
 
-/// A store with something of everything.
+/// A store with at least one of everything.
 fn furnished() -> Place {
     const RUNS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../formats/tests/data/runs.jsonl");
     const DOCUMENTS: &str =
@@ -284,7 +284,7 @@ fn every_dry_run_says_what_would_change_and_changes_nothing() {
 }
 
 #[test]
-fn a_dry_run_counts_what_the_run_does_and_refuses_what_it_refuses() {
+fn a_dry_run_counts_and_refuses_the_same_as_the_real_run() {
     let place = furnished();
     // The second row about one answer says nothing new.
     let dry = place.run(&["judge", "scores.csv", "--dry-run", "--json"]);
@@ -365,11 +365,11 @@ fn paths_that_cannot_be_used_are_named_with_the_reason_in_words() {
 }
 
 #[test]
-fn people_are_added_to_projects_that_are_there() {
+fn people_are_added_to_projects_that_exist() {
     let place = Place::new();
     place.ok(&["users", "add", "ann", "--role", "owner"]);
     let projects = || place.ok(&["projects"]).out;
-    assert!(projects().contains("default"), "the first project of a store is made");
+    assert!(projects().contains("default"), "the first project of a store is created");
     place.refused(&["users", "add", "bob", "--role", "owner", "--project", "x"], "no project `x`");
     assert_eq!(place.run(&["users", "add", "bob", "--project", "x"]).code, Some(2));
     assert_eq!(place.run(&["projects", "add", "x", "--project", "y"]).code, Some(2));

@@ -391,7 +391,7 @@ fn archives_are_bounded_as_a_whole() {
 }
 
 #[test]
-fn a_wide_window_is_refused_with_what_helps_and_read_by_a_flag() {
+fn a_wide_window_is_refused_with_advice_and_read_with_a_flag() {
     // Report zstd-window-31.
     let place = Place::new();
     let mut encoder = zstd::stream::write::Encoder::new(Vec::new(), 1).unwrap();
