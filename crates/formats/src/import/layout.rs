@@ -1,5 +1,5 @@
-//! How exporters and logs lay out items that the formats know: in columns, under their ids, inside the line of a log, in a
-//! text. What is found here is read by [`wrapped`](super::wrapped).
+//! Finds items of known formats where exporters and logs put them: in columns, in objects keyed by id, in log lines, in
+//! texts. [`wrapped`](super::wrapped) reads what is found.
 
 use retort_json::{Kind, Parser, RawJson, Text};
 use retort_model::Fields;
@@ -7,17 +7,17 @@ use retort_model::Fields;
 use super::fields::{self, FieldMap, list};
 use super::sniff::Sniff;
 
-/// The items in an item, and what else it says.
+/// The items in an item, and its other fields.
 pub(super) struct Layout<'a> {
     pub(super) items: Vec<RawJson<'a>>,
-    /// What goes with each of them.
+    /// Fields to add to the metadata of each of them.
     pub(super) beside: FieldMap<'a>,
 }
 
-/// Whether a format knows an item by its text.
+/// Whether a format recognises an item by its text.
 pub(super) type Knows<'k> = &'k dyn Fn(&str) -> bool;
 
-/// Under what lines of logs and hits of searches hold an item, as an object or as its JSON text.
+/// The keys under which log lines and search hits contain an item, as an object or as JSON text.
 const INSIDE: [&str; 13] = [
     "_source",
     "row",
@@ -34,11 +34,11 @@ const INSIDE: [&str; 13] = [
     "textPayload",
 ];
 
-/// Under what an item is known in the objects of others.
+/// The keys for the id of an item.
 const IDS: [&str; 5] = ["id", "_id", "conversation_id", "conversationId", "uuid"];
 
 impl<'a> Layout<'a> {
-    /// How an item holds others; none if it holds nothing that a format knows.
+    /// The items in an item; none if it contains nothing that a format recognises.
     pub(super) fn of(item: &RawJson<'a>, knows: Knows<'_>) -> Option<Self> {
         let is_known = |raw: &RawJson<'_>| knows(raw.as_str());
         if fields::kind(item)? == Kind::String {
@@ -60,7 +60,7 @@ impl<'a> Layout<'a> {
     }
 }
 
-/// The item inside a line of a log, which has a time and the like beside it.
+/// The item in a log line, which also has a time and other fields.
 fn inside<'a>(map: &FieldMap<'a>, knows: Knows<'_>) -> Option<Layout<'a>> {
     INSIDE.iter().find_map(|name| {
         let raw = map.peek(name)?;
@@ -90,7 +90,7 @@ fn split<'a>(map: &FieldMap<'a>) -> Option<Vec<RawJson<'a>>> {
     rows.iter().map(row).collect()
 }
 
-/// Items by their ids. One that has no id gets that; a list of messages becomes an item.
+/// Items keyed by id. An item without an id of its own gets the key as its id; a list of messages becomes an item.
 fn by_id<'a>(map: &FieldMap<'a>, knows: Knows<'_>) -> Option<Vec<RawJson<'a>>> {
     let item = |(key, raw): &(Text<'a>, RawJson<'a>)| {
         if !knows(raw.as_str()) {
@@ -111,8 +111,8 @@ fn by_id<'a>(map: &FieldMap<'a>, knows: Knows<'_>) -> Option<Vec<RawJson<'a>>> {
     map.fields().iter().map(item).collect()
 }
 
-/// The rows of a table that is kept by columns: a list each, as `datasets` does (`to_dict`), or an object of the cells by
-/// the numbers of their rows, as pandas does.
+/// The rows of a table that is stored by column: each column is a list, as in `to_dict` of `datasets`, or an object from
+/// row number to cell, as in pandas.
 fn columns<'a>(map: &FieldMap<'a>) -> Option<Vec<RawJson<'a>>> {
     if map.has(&["columns"]) && map.has(&["data"]) {
         return None;

@@ -159,7 +159,7 @@ impl ImportFormat for MessageRows {
     }
 }
 
-/// Whether a column says who speaks. A `type` may mean much else.
+/// Whether a column names the speaker. A column `type` may mean many other things.
 fn speaks(column: &str, word: &str) -> bool {
     let of =
         if ["role", "from", "sender", "speaker"].contains(&column) { speaker } else { role_of };

@@ -200,7 +200,7 @@ impl Dialogue {
         if !(asks || answers) || map.fields().is_empty() {
             return (asks || answers).then_some(());
         }
-        // What is left is said of the last message.
+        // The remaining fields describe the last message.
         let mut last = fields::map(&self.messages.pop()?)?;
         for (key, raw) in map.rest() {
             if !last.has(&[&key.decoded()]) {

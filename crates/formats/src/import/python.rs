@@ -1,12 +1,12 @@
-//! What Python prints of lists and dicts, as tables have it whose columns were written with `str()`: pandas does so in
-//! `to_csv`. Numpy's arrays of dicts have no commas between their lines.
+//! Reads lists and dicts as Python prints them. Tables contain them if their columns were written with `str()`, as pandas
+//! does in `to_csv`. Numpy prints an array of dicts with one dict per line and no commas.
 
 use retort_json::write_string;
 
-/// How deep lists and dicts may be in each other; messages are nowhere near that.
+/// How deep lists and dicts may be nested; messages are nowhere near that.
 const DEEPEST: usize = 64;
 
-/// The JSON of a list or a dict as Python prints it; none if it is neither, or not whole.
+/// The JSON of a list or a dict as Python prints it; none if it is neither, or incomplete.
 pub(super) fn json_of(text: &str) -> Option<String> {
     let text = text.trim();
     if !text.starts_with(['[', '{', '(']) && !text.starts_with("array(") {
@@ -83,7 +83,7 @@ impl Reader<'_> {
         let mut is_first = true;
         while !self.eat(end) {
             if !is_first {
-                // Numpy has a line of its own for each dict, and no comma.
+                // Numpy prints each dict on a line of its own, without a comma.
                 let has_comma = self.eat(",");
                 if !has_comma && !self.rest.starts_with('{') {
                     return None;
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn lists_and_dicts_are_json_in_other_words() {
+    fn lists_and_dicts_become_json() {
         check(
             r#"[{'role': 'user', 'content': "it's", 'n': None, 'x': (1, 2.5,)}]"#,
             Some(r#"[{"role":"user","content":"it's","n":null,"x":[1,2.5]}]"#),

@@ -79,7 +79,7 @@ impl ImportFormat for QuestionAnswer {
         } else if let Some(text) = row.peek("text").and_then(RawJson::as_text)
             && let Some(turns) = in_text(&text)
         {
-            // The text itself stays with the row, as it has marks that no message has.
+            // The text itself is kept with the row, because no message contains its marks.
             turns.into_iter().for_each(|(role, said)| dialogue.say(role, said));
             dialogue.list()
         } else {

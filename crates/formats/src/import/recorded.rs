@@ -144,7 +144,7 @@ fn exchange(
         return Ok(None);
     };
     let address = request.take(&["uri", "url"], RawJson::as_text).unwrap_or_default();
-    // Ruby's VCR has the text of a body beside its encoding.
+    // Ruby's VCR stores the text of a body next to its encoding.
     let unpacked = |raw: RawJson<'static>| {
         fields::map(&raw).and_then(|mut map| map.take(&["string"], fields::json)).unwrap_or(raw)
     };

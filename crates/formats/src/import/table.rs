@@ -99,7 +99,7 @@ impl<R: Read> Iterator for Table<R> {
     }
 }
 
-/// The delimiter that a first line names for Excel (`sep=;`), and the length of that line.
+/// The delimiter from a first line such as Excel's `sep=;`, and the length of that line.
 fn named_delimiter(start: &[u8]) -> Option<(u8, usize)> {
     let line = start.iter().position(|byte| *byte == b'\n')? + 1;
     match start.get(..line)?.trim_ascii_end() {
@@ -140,7 +140,7 @@ static JSON_COLUMNS: LazyLock<BTreeSet<String>> = LazyLock::new(|| {
     columns
 });
 
-/// The JSON value of a cell, where the column holds such. Tables that pandas wrote have what Python prints.
+/// The JSON value of a cell, if its column contains JSON or, as pandas writes it, lists and dicts as Python prints them.
 fn value(name: &str, cell: &str) -> Option<String> {
     if !JSON_COLUMNS.contains(name) {
         return None;
@@ -151,7 +151,7 @@ fn value(name: &str, cell: &str) -> Option<String> {
     python::json_of(cell)
 }
 
-/// The JSON value that a cell is, but for a string.
+/// The JSON value of a cell that is JSON, but not a string.
 fn json_in(cell: &str) -> Option<String> {
     let mut parser = Parser::lenient(cell);
     let is_text = matches!(parser.kind().ok()?, Kind::String);

@@ -1,6 +1,6 @@
-//! Calls and results inside texts, as rows for Hermes and Qwen have them: `<tool_call>{"name": …, "arguments": …}</tool_call>`
-//! in an answer, and `<tool_response>…</tool_response>` in the message of the tool that follows. Words with such tags that
-//! no tool answers stay words: they may be about the tags. Reference: `NousResearch/hermes-function-calling-v1`.
+//! Calls and results in texts, as in training rows for Hermes and Qwen: `<tool_call>{"name": …, "arguments": …}</tool_call>`
+//! in an answer, and `<tool_response>…</tool_response>` in the tool message that follows. An answer that no tool message
+//! follows keeps its tags as text: it may be about the tags. Reference: `NousResearch/hermes-function-calling-v1`.
 
 use retort_model::{Content, Conversation, Message, Role, ToolCall};
 
@@ -10,7 +10,7 @@ use super::format::Notes;
 const CALL: [&str; 2] = ["<tool_call>", "</tool_call>"];
 const RESULT: [&str; 2] = ["<tool_response>", "</tool_response>"];
 
-/// Makes calls and results of the texts of answers that a tool's message follows.
+/// Turns the tags into calls and results, in answers that a tool message follows.
 pub(super) fn take(conversation: &mut Conversation<'_>) {
     for round in &mut conversation.rounds {
         let is_there = round.messages.iter().any(|message| {
@@ -65,7 +65,7 @@ fn text_of(message: &Message<'_>) -> Option<String> {
     }
 }
 
-/// The words of an answer, and the calls behind them; none if anything else follows a call, or one cannot be read.
+/// The text of an answer and the calls after it; none if anything else follows a call, or a call cannot be read.
 fn parted(text: &str) -> Option<(String, Vec<ToolCall<'static>>)> {
     let mut pieces = text.split(CALL[0]);
     let words = pieces.next()?.trim().to_owned();
@@ -80,7 +80,7 @@ fn parted(text: &str) -> Option<(String, Vec<ToolCall<'static>>)> {
     (!calls.is_empty()).then_some((words, calls))
 }
 
-/// The results in a tool's message, which has nothing else.
+/// The results in a tool message; none if it contains anything else.
 fn results(text: &str) -> Option<Vec<String>> {
     let mut pieces = text.split(RESULT[0]);
     if !pieces.next()?.trim().is_empty() {

@@ -153,7 +153,7 @@ pub(super) fn texts_of(key: &str, raw: &RawJson<'_>, words: bool) -> Vec<String>
     texts
 }
 
-/// Whether a list or an object has texts, and these are what a message says.
+/// Whether a list or an object contains texts, and they add up to the text of a message.
 pub(super) fn repeats(raw: &RawJson<'_>, said: &str) -> bool {
     let mut texts = Vec::new();
     gather(&mut Parser::new(raw.as_str()), true, &mut texts).is_ok()
@@ -188,7 +188,7 @@ fn is_spoken(key: &str) -> bool {
             | "chat"
             | "request"
     ) || ["chosen", "rejected", "messages"].iter().any(|word| {
-        // The model that was chosen is not what it said.
+        // A key such as `chosen_model` names a model and contains no text.
         plain
             .split_once(word)
             .is_some_and(|(before, behind)| !is_bookkeeping(before) && !is_bookkeeping(behind))

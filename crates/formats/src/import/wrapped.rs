@@ -129,9 +129,9 @@ const BESIDE: [&str; 17] = [
 ];
 
 impl Wrapped {
-    /// Whether an item has lists of items, and not much beside.
+    /// Whether an item has lists of items, and little else.
     fn has_list(&self, sniff: &Sniff<'_>) -> bool {
-        // What holds more than lists is something that no reader knows.
+        // An item that contains more than lists is in a format that no reader knows.
         let is_plain = |key: &String| match sniff.kind(&[key]) {
             Some(Kind::Array) => LISTS.contains(&key.as_str()) || BESIDE.contains(&key.as_str()),
             Some(Kind::Object) => BESIDE.contains(&key.as_str()),
@@ -166,7 +166,7 @@ impl Wrapped {
         self.laid_out(&layout, notes).map(Some)
     }
 
-    /// The object in an answer of an API that holds the lists: `{"hits": {"hits": […]}}`, `{"data": {"items": […]}}`.
+    /// The object in an API response that contains the lists: `{"hits": {"hits": […]}}`, `{"data": {"items": […]}}`.
     fn nested(&self, sniff: &Sniff<'_>) -> Option<RawJson<'static>> {
         let known = |key: &String| {
             LISTS.contains(&key.as_str())
@@ -186,7 +186,7 @@ impl Wrapped {
         .then_some(inner.clone())
     }
 
-    /// Whether a format knows an item by its text, and that is whole in itself.
+    /// Whether a format recognises an item by its text, and needs no other items to read it.
     fn is_whole(&self, text: &str) -> bool {
         let sniff = Sniff::of(text);
         sniff.check().is_ok()
@@ -200,7 +200,7 @@ impl Wrapped {
             })
     }
 
-    /// Reads items that are laid out in another way than one after the other. What a log says beside one is kept with it.
+    /// Reads items that are not simply listed one after the other. The other fields of a log line are kept with its item.
     fn laid_out(
         &self,
         layout: &Layout<'_>,
@@ -271,7 +271,7 @@ impl Wrapped {
             Ok::<(), ItemError>(())
         };
         for (at, raw) in list.iter().enumerate() {
-            // Cells of the datasets server that are not whole.
+            // Cells that the datasets server truncated.
             if let Some(cut) =
                 fields::map(raw).and_then(|mut map| map.take(&["truncated_cells"], fields::json))
                 && says(&cut, Least::Word)
