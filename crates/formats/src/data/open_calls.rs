@@ -12,7 +12,7 @@ use super::turn::Turn;
 pub(super) struct OpenCalls<'c> {
     /// The ids with the positions of their calls, sorted.
     ids: Vec<(Cow<'c, str>, usize)>,
-    /// The names of the tools by position, where no call has an id.
+    /// The names of the tools by position, if no call has an id.
     names: Vec<Cow<'c, str>>,
     /// By position: whether the call still waits.
     is_open: Vec<bool>,
@@ -64,8 +64,8 @@ impl<'c> OpenCalls<'c> {
         all
     }
 
-    /// Which of the calls the result answers: the first unanswered with its id, or, where there are no ids, of its tool;
-    /// else, if it names none of them, the first unanswered.
+    /// The call that the result answers: the first unanswered one with its id or, if there are no ids, of its tool. If it
+    /// names none of them, it is the first unanswered call.
     pub(super) fn answer(&mut self, message: &Message<'_>) -> Option<usize> {
         let named = message.tool_call_id.as_ref().filter(|id| !id.is_empty());
         let place = match named {
@@ -98,7 +98,7 @@ impl<'c> OpenCalls<'c> {
         Err(is_known)
     }
 
-    /// The first unanswered call of the tool that the result is of.
+    /// The first unanswered call of the result's tool.
     fn of_tool(&self, message: &Message<'_>) -> Option<usize> {
         let name = message.name.as_ref()?.decoded();
         let mut open = self.names.iter().zip(&self.is_open);

@@ -218,8 +218,8 @@ pub(super) fn of_preference(
     Some(answers)
 }
 
-/// Adds answers to a conversation: the first that is not rejected goes on from its last question; the others, and an
-/// answer that the conversation ends with and that is none of them, are its siblings.
+/// Adds answers to a conversation. The first one that is not rejected follows the last question; the others become its
+/// siblings, and so does the answer that the conversation ends with, unless it is one of them.
 pub(super) fn add(conversation: &mut Conversation<'_>, answers: Vec<Answer>) {
     if answers.is_empty() {
         return;
@@ -292,8 +292,8 @@ fn labelled(mut messages: Vec<Message<'static>>, label: Option<Label>) -> Vec<Me
     messages
 }
 
-/// Takes the question out of answers that hold the whole conversation once more: what they begin with like the rounds,
-/// up to the answer at the end of these. Only the rounds may have a system message in front.
+/// Shortens answers that repeat the whole conversation: removes the messages that the rounds have before their last
+/// answer. Such an answer may lack the system message at the beginning.
 fn drop_questions(rounds: &[Round<'_>], answers: &mut [Answer]) {
     let said: Vec<_> = rounds.iter().flat_map(|round| &round.messages).collect();
     let question = said.len() - last_answer(rounds).len();
@@ -336,7 +336,7 @@ fn last_answer<'r, 'a>(rounds: &'r [Round<'a>]) -> &'r [Message<'a>] {
     messages.get(messages.len() - answers..).unwrap_or_default()
 }
 
-/// Takes the answer at the end of the rounds out of them.
+/// Removes the answer at the end of the rounds, and returns it.
 fn split_answer<'a>(rounds: &mut [Round<'a>]) -> Vec<Message<'a>> {
     let answers = last_answer(rounds).len();
     let Some(round) = rounds.last_mut() else { return Vec::new() };

@@ -267,7 +267,7 @@ fn block<'a>(
     let kind = map.take(&["type"], RawJson::text);
     let kind = kind.as_ref().map_or("".into(), Text::decoded);
     match &*kind {
-        // What a voice note says is its text.
+        // A voice note has its transcript as text.
         "text" | "voice_note" => {
             let is_empty = map.is_null("text");
             match map.take(&["text"], RawJson::text) {
@@ -363,7 +363,7 @@ fn attached<'a>(map: &FieldMap<'a>) -> Vec<Part<'a>> {
         None => Part { kind: PartKind::File, text: None, raw: Some(raw) },
     };
     let attachments = list("attachments");
-    // Some list a file again whose text they have.
+    // Some messages also list a file whose text is already attached.
     let name = |raw: &RawJson<'a>| fields::map(raw)?.take(&["file_name"], RawJson::text);
     let texts: Vec<_> =
         attachments.iter().filter(|raw| text(raw).is_some()).filter_map(name).collect();

@@ -187,7 +187,7 @@ impl<'a> Draft<'a> {
         Ok(())
     }
 
-    /// Takes the role from a field for who speaks, if that holds a word for one.
+    /// Takes the role from a field that names the speaker, if its value is a known word for a role.
     fn take_speaker(&mut self) {
         let mut map = FieldMap::from(std::mem::take(&mut self.message.metadata));
         self.role =
@@ -195,8 +195,8 @@ impl<'a> Draft<'a> {
         self.message.metadata = map.rest();
     }
 
-    /// ShareGPT's `function_call` messages hold their calls as their content: JSON, or the text of it. What is neither
-    /// stays content.
+    /// Reads the calls of ShareGPT's `function_call` messages, whose content is JSON or JSON text. Other content stays as
+    /// it is.
     fn take_calls_from_content(&mut self, notes: &mut Notes) -> Result<(), ItemError> {
         let mark = notes.mark();
         let calls = match (&self.message.content, &self.content) {
@@ -506,7 +506,7 @@ impl<'a> Draft<'a> {
     }
 }
 
-/// Under what else messages have their text.
+/// Other keys for the text of a message.
 const SAID: [&str; 4] = ["text", "message", "say", "utterance"];
 
 /// LangChain keeps beside a message what its provider said in other words: calls, which `tool_calls` hold once more, and

@@ -112,7 +112,7 @@ fn is_row(sniff: &Sniff<'_>) -> bool {
     ["messageId", "conversationId", "isCreatedByUser"].iter().all(|key| sniff.has(key))
 }
 
-/// The newest message, which is shown, wherever it is in a tree. One without a time is as old as that before it.
+/// The newest message anywhere in a tree, which is the one shown. A message without a time has the time of its parent.
 fn newest<'a>(turns: &[Turn<'a>]) -> Option<Text<'a>> {
     let mut times: HashMap<&str, Option<Time>> = HashMap::new();
     let mut newest = None;

@@ -79,7 +79,7 @@ fn is_one(key: &str, names: &[&str]) -> bool {
         let letters = text.bytes().filter(|byte| !matches!(byte, b'_' | b'-' | b' '));
         letters.map(|byte| byte.to_ascii_lowercase())
     }
-    // Every key of every message is asked about, and nearly all begin with another letter.
+    // This runs for every key of every message, and nearly all keys begin with another letter.
     let first = letters(key).next();
     names.iter().any(|name| name.bytes().next() == first && letters(key).eq(letters(name)))
 }
@@ -295,7 +295,7 @@ fn forbids_a_part(message: &Message<'_>) -> bool {
     })
 }
 
-/// Whether a part was still being written when the message was kept, as Vercel's AI SDK says it.
+/// Whether a part was still being written when the message was saved, as Vercel's AI SDK marks it.
 fn has_open_part(message: &Message<'_>) -> bool {
     let Some(Content::Parts(parts)) = &message.content else { return false };
     parts.iter().filter_map(|part| part.raw.as_ref()).any(|raw| {

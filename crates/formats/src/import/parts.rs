@@ -450,7 +450,7 @@ fn known_part<'a>(
         "step-finish" | "step_finish" | "cachePoint" | "cache_point" => {
             into.push(Segment::Kept("parts", raw.clone()));
         }
-        // What Vercel's AI SDK shows beside what the model says.
+        // Data that Vercel's AI SDK shows next to the model's text.
         word if word.starts_with("data-") && map.has(&["data"]) => {
             into.push(Segment::Kept("parts", raw.clone()));
         }

@@ -15,7 +15,7 @@ pub(super) fn role(word: Text<'_>) -> (Role, Option<Text<'_>>) {
     (role, Some(word))
 }
 
-/// The role of a word in a field for who speaks, where some products have words that mean something else elsewhere:
+/// The role of a word in a field that names the speaker. Some products use words that mean something else elsewhere:
 /// Flowise's `apiMessage`, Langflow's `Machine`, and the `Prompt` and `Response` of exporters for browsers.
 pub(super) fn speaker(word: &str) -> Option<Role> {
     role_of(word).or_else(|| {

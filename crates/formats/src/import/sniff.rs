@@ -47,7 +47,7 @@ struct Top<'a> {
 const MESSAGES: [&str; 7] =
     ["messages", "conversations", "traj", "conversation", "dialog", "dialogue", "turns"];
 
-/// Under what messages without a role say who speaks.
+/// The keys for the speaker in messages without a role.
 pub(super) const SPEAKER: [&str; 3] = ["speaker", "sender", "author"];
 
 impl<'a> Sniff<'a> {
@@ -208,7 +208,7 @@ impl<'a> Sniff<'a> {
         }
     }
 
-    /// Whether the item's first message looks like one: it has a role, a word for who speaks, or LangChain's type and
+    /// Whether the item's first message looks like one: it has a role, a word for the speaker, or LangChain's type and
     /// content.
     pub fn has_messages(&self) -> bool {
         let speaks = |path: &[&str]| self.text(path).is_some_and(|word| speaker(&word).is_some());

@@ -15,7 +15,7 @@ pub(super) fn joined(raw: &RawJson<'_>) -> Option<RawJson<'static>> {
     let (events, has_end) = events(raw)?;
     let first = fields::map(events.first()?)?;
     if first.has(&["choices"]) {
-        // Some servers say that a stream is at its end, and not why.
+        // Some servers mark the end of a stream, but give no reason.
         return choices(&events, has_end);
     }
     if first.has(&["candidates"]) || first.has(&["usageMetadata"]) {
@@ -171,7 +171,7 @@ impl Call {
     }
 }
 
-/// How an answer ended whose stream has no end: the connection broke.
+/// The finish reason of an answer whose stream has no end, because the connection was lost.
 const BROKEN_OFF: &str = "incomplete";
 
 /// How an answer ended: for the reason that its stream gives, or because the stream broke off.
