@@ -165,7 +165,7 @@ fn special_bits(block: &[u8; 32]) -> u32 {
     // With this bit turned, a quote follows the control characters.
     let (turned, last) = (_mm256_set1_epi8(0x02), _mm256_set1_epi8(0x20));
     let backslash = _mm256_set1_epi8(b'\\' as i8);
-    // Spelt out, as a closure is not inlined into what has instructions that it lacks.
+    // Written out: a closure lacks the target feature of this function, so it would not be inlined.
     let ([a, b, c, d], []) = block.as_chunks::<8>() else { return 0 };
     let (a, b) = (i64::from_le_bytes(*a), i64::from_le_bytes(*b));
     let (c, d) = (i64::from_le_bytes(*c), i64::from_le_bytes(*d));

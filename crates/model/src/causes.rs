@@ -1,8 +1,8 @@
-//! Errors with what is behind them.
+//! Errors with their causes.
 
 use std::error::Error;
 
-/// An error with its causes, which say more than it does. What a cause only repeats is left out.
+/// The message of an error, followed by those of its causes that add something to it.
 pub fn with_causes(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();

@@ -138,7 +138,7 @@ impl Repair {
             Self::MovedSystem => "a later system message moved to the front",
             Self::MovedCallText => "text next to a tool call moved to `extra`",
             Self::FilledArguments => "empty arguments written as `{}`",
-            Self::WrappedArguments => "arguments that are text put into an object",
+            Self::WrappedArguments => "text arguments wrapped in an object",
             Self::MendedTools => "tool definitions completed",
             Self::ReplacedTool => "two definitions of a tool, only the later kept",
             Self::DroppedTool => "a tool without a name removed",

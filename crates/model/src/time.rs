@@ -277,7 +277,7 @@ impl Parts {
     }
 
     /// `2024-1-2`, `2024/01/02`, `2024.01.02`, `02-Jan-2024`, `02/Jan/2024`, and `31/12/2024` or
-    /// `12/31/2024`, where only one of both can be the month: what no country reads otherwise.
+    /// `12/31/2024`, where only one of the two numbers can be the month, so that every country reads it the same way.
     fn date_in_one(&mut self, word: &str) -> Option<()> {
         if word.len() == 8 && word.bytes().all(|byte| byte.is_ascii_digit()) {
             let date = format!("{}-{}-{}", &word[..4], &word[4..6], &word[6..]);

@@ -26,7 +26,7 @@ fn check_stream(request: &Value, pieces: &[Value], expected: &[&str]) {
 }
 
 #[test]
-fn an_answer_whose_stream_broke_off_is_not_whole() {
+fn an_answer_whose_stream_broke_off_is_incomplete() {
     let delta = |reason: Value| json!({"choices": [{"index": 0, "delta": {"content": "It wa"}, "finish_reason": reason}]});
     let text = json!({"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "It wa"}});
     let start = json!({"type": "message_start", "message": {"role": "assistant", "content": []}});
@@ -62,8 +62,8 @@ fn an_answer_whose_stream_broke_off_is_not_whole() {
 }
 
 #[test]
-fn bodies_beside_their_encoding_are_read() {
-    // As Ruby's VCR keeps them.
+fn bodies_next_to_their_encoding_are_read() {
+    // As Ruby's VCR records them.
     let body = |body: Value| json!({"encoding": "UTF-8", "string": body.to_string()});
     let asked = json!({"messages": [{"role": "user", "content": "q"}]});
     let answered = json!({"choices": [{"message": {"role": "assistant", "content": "a"}}]});

@@ -792,10 +792,10 @@ fn rejected_answers_are_siblings_that_nobody_learns() {
 }
 
 #[test]
-fn an_answer_beside_the_messages_that_end_with_it_is_said_once() {
+fn an_answer_that_also_ends_the_messages_is_read_once() {
     let q = json!({"role": "user", "content": "q"});
     let answer = |text: &str| json!({"role": "assistant", "content": text});
-    // Logs whose messages have the answer already.
+    // Logs whose messages already include the answer.
     check(
         json!({"messages": [q, answer("a")], "response": {"choices": [{"message": answer("a")}]}}),
         &["user q", "assistant a"],
@@ -810,7 +810,7 @@ fn an_answer_beside_the_messages_that_end_with_it_is_said_once() {
 }
 
 #[test]
-fn who_speaks_is_told_under_other_names_and_in_other_words() {
+fn other_keys_and_words_for_the_speaker_are_known() {
     let expected = &["user q", "assistant a"];
     for item in [
         json!({"conversation": [{"speaker": "human", "text": "q"}, {"speaker": "assistant", "text": "a"}]}),
@@ -819,10 +819,10 @@ fn who_speaks_is_told_under_other_names_and_in_other_words() {
         json!({"messages": [{"role": "Prompt", "say": "q"}, {"role": "Response", "say": "a"}]}),
         json!({"messages": [{"role": "userMessage", "content": "q"}, {"role": "apiMessage", "content": "a"}]}),
         json!({"messages": [{"sender": "User", "text": "q"}, {"sender": "Machine", "text": "a"}]}),
-        // Mistral's Le Chat says it twice.
+        // Mistral's Le Chat names the speaker twice.
         json!({"messages": [{"role": "user", "content": "q", "contentChunks": null},
             {"role": "assistant", "content": "a", "contentChunks": [{"type": "text", "text": "a"}]}]}),
-        // What Vercel's AI SDK shows beside.
+        // Data that Vercel's AI SDK shows next to the text.
         json!({"messages": [{"role": "user", "parts": [{"type": "text", "text": "q"}]},
             {"role": "assistant", "parts": [{"type": "data-weather", "id": "d", "data": {"now": "it rains"}}, {"type": "text", "text": "a"}]}]}),
     ] {
@@ -834,7 +834,7 @@ fn who_speaks_is_told_under_other_names_and_in_other_words() {
 }
 
 #[test]
-fn calls_are_json_or_stand_in_tags_that_a_tool_answers() {
+fn calls_are_json_or_in_tags_that_a_tool_answers() {
     let expected = &["user q", "assistant <add {\"a\":1}>", "tool {\"b\":2}", "assistant a"];
     check(
         json!({"conversations": [{"from": "human", "value": "q"}, {"from": "function_call", "value": [{"name": "add", "arguments": {"a": 1}}]},
@@ -860,7 +860,7 @@ fn calls_are_json_or_stand_in_tags_that_a_tool_answers() {
             "assistant a",
         ],
     );
-    // Words about the tags stay words, and what cannot be read stays as it is.
+    // Text about the tags stays text, and calls that cannot be read stay as they are.
     let about = format!("Write {called} like this.");
     check(
         json!({"messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": about}]}),
