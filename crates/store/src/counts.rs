@@ -39,7 +39,7 @@ impl Counts {
             let count = connection.row(&statement.sql, &values, |row| row.int(0))?;
             Ok(count.unwrap_or(0).unsigned_abs())
         };
-        // What is counted in a rehearsal is undone.
+        // Counts in a rehearsal are not kept, because its changes are undone.
         if question.len() > QUESTION || rehearsal::is_under_way() {
             return counted(connection);
         }

@@ -568,7 +568,7 @@ impl Connection {
     /// Begins a transaction.
     pub(crate) fn begin(&mut self) -> Result<(), Error> {
         self.script(match self.dialect() {
-            // The place in the queue of writers is taken at once: later it could no longer be.
+            // Takes the write lock at once: a transaction that has already read may no longer get it.
             Dialect::Sqlite => "BEGIN IMMEDIATE",
             Dialect::Postgres => "BEGIN",
         })

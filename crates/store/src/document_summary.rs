@@ -22,13 +22,13 @@ pub struct Original {
 /// A document as lists show it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct DocumentSummary {
-    /// The store's number of it.
+    /// Its number in the store.
     pub key: i64,
     /// The source's id.
     pub id: String,
     /// The import format.
     pub source: String,
-    /// Its name as people know it.
+    /// Its readable name.
     pub name: Option<String>,
     /// Where it came from.
     pub url: Option<String>,
@@ -36,13 +36,13 @@ pub struct DocumentSummary {
     pub base_url: Option<String>,
     /// Where the source keeps the original.
     pub s3_path: Option<String>,
-    /// When it was taken in at the source.
+    /// When the source added it.
     pub created_at: Option<Time>,
     /// How many chunks it has.
     pub chunks: u64,
-    /// What its embeddings have in common.
+    /// The number, dimensions and model of its embeddings.
     pub embeddings: EmbeddingStats,
-    /// The original file, if it lies here.
+    /// The original file, if it is stored here.
     pub original: Option<Original>,
     /// Bytes of its canonical line.
     pub size: u64,

@@ -125,7 +125,7 @@ impl crate::Store {
         })
     }
 
-    /// A page of the documents that scope and selection mean, in that order; the selection's limit does not count here.
+    /// A page of the documents in the scope that match the selection, in that order. The selection's limit is ignored.
     pub fn documents(
         &self,
         scope: &Scope,
@@ -150,7 +150,7 @@ impl crate::Store {
         })
     }
 
-    /// The documents before and after one in the list that scope and selection mean, in that order.
+    /// The documents before and after one, in the list of this scope, selection and order.
     pub fn document_neighbours(
         &self,
         scope: &Scope,

@@ -16,7 +16,7 @@ const TRIGRAM: usize = 3;
 /// Trigrams of one text that are looked up: more leave hardly fewer rows.
 const TRIGRAMS_SOUGHT: usize = 24;
 
-/// Items that an index may find before looking at rows in order costs less for a page.
+/// If an index may find more items than this, a page costs less when the rows are read in order.
 pub(crate) const FEW_FOUND: i64 = 20_000;
 
 /// How texts are searched.

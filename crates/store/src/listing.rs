@@ -52,7 +52,7 @@ impl crate::Store {
         })
     }
 
-    /// The conversations before and after one in the list that scope and selection mean, in that order.
+    /// The conversations before and after one, in the list of this scope, selection and order.
     pub fn neighbours(
         &self,
         scope: &Scope,

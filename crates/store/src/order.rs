@@ -1,32 +1,32 @@
-//! What lists are sorted by, and cursors for the next page.
+//! Sort orders of lists, and cursors for the next page.
 //!
-//! Lists are read from an index and go on behind the last row of a page: by the value that they are sorted by, and among
-//! equal values by the store's number of the row. [`orders`](crate::orders) has the orders of each list.
+//! Lists are read from an index. The next page begins after the last row of the current one: by the sort value and, among
+//! equal values, by the row's number in the store. [`orders`](crate::orders) has the orders of each list.
 
 use crate::dialect::{Dialect, NO_TITLE, TITLE_SORTED};
 use crate::error::Error;
 use crate::statement::Statement;
 
-/// The least number, for what is not known; no database takes a smaller literal.
+/// The smallest number, for unknown values. No database accepts a smaller literal.
 pub(crate) const LEAST: i64 = -i64::MAX;
 
-/// A sort order of the list of one kind of items.
+/// The sort orders of lists of one kind of items.
 pub trait ListOrder: Copy + Default + PartialEq + std::fmt::Debug + Send + Sync + 'static {
-    /// What the list shows of an item.
+    /// An item as the list shows it.
     type Item: ListItem;
 
-    /// All of them.
+    /// All orders.
     const ALL: &'static [Self];
 
-    /// What the order is.
+    /// What the order sorts by, and in which direction.
     fn sort(self) -> Sort<Self::Item>;
 
-    /// The name to say in addresses and on the command line.
+    /// Its name in URLs and on the command line.
     fn as_str(self) -> &'static str {
         self.sort().name
     }
 
-    /// The one of that name.
+    /// The order with that name.
     fn by_name(name: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|order| order.as_str() == name)
     }
@@ -44,11 +44,11 @@ pub trait ListOrder: Copy + Default + PartialEq + std::fmt::Debug + Send + Sync 
 
 /// An item of a list.
 pub trait ListItem {
-    /// The store's number of it.
+    /// Its number in the store.
     fn key(&self) -> i64;
 }
 
-/// One order: its name, and what comes first.
+/// One order: its name, what comes first in words, and the sort key.
 #[derive(Debug)]
 pub struct Sort<T> {
     name: &'static str,
@@ -69,16 +69,16 @@ impl<T> Sort<T> {
     }
 }
 
-/// What is sorted by: a column or an expression, as the index has it, and the value that an item has there.
+/// A sort key: a column or an expression, written as in the index, and a function for an item's value.
 #[derive(Debug)]
 pub(crate) enum SortKey<T> {
     Number(&'static str, fn(&T) -> i64),
-    /// A title: capital and small letters of ASCII are the same, and what has none comes behind all others.
+    /// A title. The case of ASCII letters is ignored, and items without a title come last.
     Title(&'static str, for<'t> fn(&'t T) -> Option<&'t str>),
 }
 
 impl<T> SortKey<T> {
-    /// What is sorted by, as the index has it.
+    /// The column or expression, written as in the index.
     fn column(&self, dialect: Dialect) -> String {
         match self {
             Self::Number(column, _) => (*column).to_owned(),
@@ -119,7 +119,7 @@ enum SortValue {
 const OF_TEXT: char = 't';
 
 impl Cursor {
-    /// Behind this item in that order.
+    /// The position after this item in that order.
     pub fn behind<O: ListOrder>(one: &O::Item, order: O) -> Self {
         Self { at: order.sort().by.value(one), key: one.key() }
     }
@@ -128,9 +128,9 @@ impl Cursor {
 /// The part of a list that is read.
 #[derive(Clone, Debug)]
 pub(crate) enum Part {
-    /// From its beginning, or behind a row.
+    /// From the beginning, or after a row.
     Onward(Option<Cursor>),
-    /// Back from a row: the one just before it comes first.
+    /// Backwards from a row: the one just before it comes first.
     Back(Cursor),
 }
 
@@ -182,8 +182,8 @@ fn text_of(digits: &str) -> Option<String> {
 }
 
 impl Statement {
-    /// Appends that a list has this part in that order, and `most` rows and one more, which shows whether there is another
-    /// page. A cursor from another order starts at the beginning.
+    /// Appends the condition, order and limit for this part of a list: `most` rows and one more, which shows whether
+    /// there is another page. A cursor from another order starts at the beginning.
     pub(crate) fn in_order<O: ListOrder>(
         &mut self,
         dialect: Dialect,

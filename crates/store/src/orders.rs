@@ -1,5 +1,5 @@
-//! The sort orders of the lists of conversations, runs and documents. An order that is not by a moment has an index in
-//! `schema/0022.sql` or `schema/0025.sql`, by the same expression.
+//! The sort orders of the lists of conversations, runs and documents. Each order, except those by
+//! time, has an index by the same expression in `schema/0022.sql` or `schema/0025.sql`.
 
 use crate::columns::{UNKNOWN, micros, whole};
 use crate::dialect::DOCUMENT_NAME;
@@ -16,9 +16,9 @@ pub enum Order {
     Newest,
     /// The oldest first.
     Oldest,
-    /// The last changed first.
+    /// The most recently changed first.
     Changed,
-    /// The first changed first.
+    /// The least recently changed first.
     Unchanged,
     /// By title, from A to Z.
     Title,
@@ -32,23 +32,23 @@ pub enum Order {
     MostTokens,
     /// The fewest tokens first.
     FewestTokens,
-    /// The highest score of an answer first; what has no score comes last.
+    /// The highest score of an answer first; conversations without a score come last.
     BestScore,
 }
 
 /// How a list of runs is sorted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum RunOrder {
-    /// The run that began last first.
+    /// The most recently started first.
     #[default]
     Newest,
-    /// The run that began first first.
+    /// The earliest started first.
     Oldest,
-    /// The run that took longest first; those that have no end come last.
+    /// The longest first; runs without an end come last.
     Slowest,
-    /// The highest score first; what has no score comes last.
+    /// The highest score first; runs without a score come last.
     BestScore,
-    /// The lowest score first; what has no score comes last.
+    /// The lowest score first; runs without a score come last.
     WorstScore,
 }
 

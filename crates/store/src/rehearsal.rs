@@ -1,7 +1,7 @@
-//! Rehearsals: what a thread does within one transaction that is undone at the end. See `Store::rehearse`.
+//! Rehearsals: a thread's changes in one transaction that is rolled back at the end. See `Store::rehearse`.
 //!
-//! The connection of the transaction belongs to the thread, so that every call of the store finds it. What is a transaction
-//! otherwise is a savepoint there.
+//! The transaction's connection is kept for the thread, so that every call of the store uses it. In a rehearsal, calls
+//! use savepoints instead of transactions.
 
 use std::cell::RefCell;
 
@@ -25,7 +25,7 @@ impl Drop for Ends {
     fn drop(&mut self) {
         let ended = CURRENT.take();
         if let Some(mut connection) = ended.and_then(|ended| ended.connection) {
-            // It is closed next, which undoes what this could not.
+            // If this fails, closing the connection rolls the changes back.
             let _ = connection.script("ROLLBACK");
         }
     }

@@ -66,7 +66,7 @@ pub struct FlowParts {
 }
 
 impl crate::Store {
-    /// A page of the runs that scope and selection mean, in that order; the selection's limit does not count here.
+    /// A page of the runs in the scope that match the selection, in that order. The selection's limit is ignored.
     pub fn runs(
         &self,
         scope: &Scope,
@@ -88,7 +88,7 @@ impl crate::Store {
         })
     }
 
-    /// The runs before and after one in the list that scope and selection mean, in that order.
+    /// The runs before and after one, in the list of this scope, selection and order.
     pub fn run_neighbours(
         &self,
         scope: &Scope,

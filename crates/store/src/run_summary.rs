@@ -10,7 +10,7 @@ use crate::run_filter::{HAS_ERROR, HAS_FEEDBACK, run_status_of, source_of};
 /// A run as lists show it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct RunSummary {
-    /// The store's number of it.
+    /// Its number in the store.
     pub key: i64,
     /// The source's id.
     pub id: String,
@@ -18,7 +18,7 @@ pub struct RunSummary {
     pub source: RunSource,
     /// Id of the copilot or recipe.
     pub flow: String,
-    /// Its name, as it was last told.
+    /// Its most recent name.
     pub flow_name: Option<String>,
     /// Its version.
     pub version: Option<String>,
@@ -26,7 +26,7 @@ pub struct RunSummary {
     pub owner: Option<String>,
     /// Who imported it; none if that was not recorded.
     pub importer: Option<String>,
-    /// The member in whose own space its id is; none for what admins and owners imported.
+    /// The member to whose namespace its id belongs; none if an admin or owner imported it.
     pub member: Option<String>,
     /// The conversation that it belongs to.
     pub thread: Option<String>,
@@ -42,7 +42,7 @@ pub struct RunSummary {
     pub finished_at: Option<Time>,
     /// The lowest and the highest score, in millionths.
     pub scores: Option<[i64; 2]>,
-    /// How many nodes it passed.
+    /// How many nodes ran in it.
     pub nodes: u64,
     /// How many files belong to it.
     pub files: u64,
@@ -54,7 +54,7 @@ pub struct RunSummary {
     pub error: Option<String>,
     /// Bytes of its canonical line.
     pub size: u64,
-    /// The store's number of the body, which a change of the run replaces.
+    /// The number of its body in the store. A change of the run replaces the body.
     pub body: i64,
 }
 

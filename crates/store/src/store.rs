@@ -252,12 +252,12 @@ impl Store {
         result
     }
 
-    /// What tells it from other stores of this process.
+    /// Distinguishes it from other stores in this process.
     fn address(&self) -> usize {
         std::ptr::from_ref(self).addr()
     }
 
-    /// A connection that nobody uses, or a new one.
+    /// An idle connection, or a new one.
     fn connection_of(&self, pool: &Mutex<Vec<Connection>>) -> Result<Connection, Error> {
         let idle = pool.lock().unwrap_or_else(PoisonError::into_inner).pop();
         match idle.filter(|connection| !connection.is_closed()) {
@@ -266,12 +266,12 @@ impl Store {
         }
     }
 
-    /// Does `act` on this thread and undoes what it changed in the store: for a dry run, which makes the same checks as the
-    /// real run and sees the same results. Until it ends, SQLite lets nobody else write. Threads that `act` starts take no
-    /// part in it. Within a rehearsal, it is part of that one.
+    /// Runs `act` on this thread and undoes its changes to the store. This is for dry runs, which make the same checks as
+    /// the real run and see the same results. Until it ends, nobody else can write to an SQLite store. Threads that `act`
+    /// starts are not part of it. A rehearsal within another is part of that one.
     ///
     /// # Errors
-    /// Those of `act`; the store cannot be reached.
+    /// `act` fails, or the store cannot be reached.
     pub fn rehearse<T, E: From<Error>>(&self, act: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
         if rehearsal::is_under_way() {
             return act();
