@@ -25,7 +25,7 @@ pub struct Caller {
     pub(crate) is_proved: bool,
     pub(crate) grants: Grants,
     pub(crate) origin: Origin,
-    /// Whether what they change is undone: a dry run.
+    /// Whether this is a dry run, whose changes are undone.
     pub(crate) is_rehearsing: bool,
 }
 
@@ -56,8 +56,8 @@ impl Caller {
         }
     }
 
-    /// The same caller, for a dry run: what they ask is checked and answered as otherwise, and what it changes in the store is
-    /// undone before the answer. For use cases that change nothing but the store, and whose changes are audited.
+    /// The same caller, for a dry run: requests are checked and answered as usual, but their changes to the store are
+    /// undone before the answer. Only for use cases that audit their changes and change nothing outside the store.
     pub fn rehearsing(self) -> Self {
         Self { is_rehearsing: true, ..self }
     }

@@ -47,10 +47,10 @@ impl Service {
         Ok(self.store.documents(&caller.scope(), selection, order, after, most)?)
     }
 
-    /// The documents before and after one in the list that a filter makes in that order.
+    /// The documents before and after one, in the list of this filter and order.
     ///
     /// # Errors
-    /// The caller is no admin; those of the store.
+    /// The caller is not an admin, or the store fails.
     pub fn document_neighbours(
         &self,
         caller: &Caller,

@@ -63,10 +63,10 @@ impl Service {
         Ok(ended)
     }
 
-    /// Does `act`; in a dry run, undoes what it changed in the store.
+    /// Runs `act`; in a dry run, undoes its changes to the store.
     ///
     /// # Errors
-    /// Those of `act`; the store cannot be reached.
+    /// `act` fails, or the store cannot be reached.
     pub fn rehearse_if<T, E: From<retort_store::Error>>(
         &self,
         is_dry: bool,

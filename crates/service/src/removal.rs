@@ -59,7 +59,7 @@ impl Service {
     /// Refuses to delete a person without whom a project has no owner.
     ///
     /// # Errors
-    /// There is such a project; those of the store.
+    /// There is such a project, or the store fails.
     pub fn check_removal(&self, person: &Person) -> Result<(), Error> {
         match self.store.solely_owned(person.id)?.first() {
             None => Ok(()),

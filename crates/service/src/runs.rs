@@ -70,10 +70,10 @@ impl Service {
         Ok(self.store.runs(&caller.scope(), selection, order, after, most)?)
     }
 
-    /// The runs before and after one in the list that a filter makes in that order.
+    /// The runs before and after one, in the list of this filter and order.
     ///
     /// # Errors
-    /// The caller may not read; those of the store.
+    /// The caller may not read, or the store fails.
     pub fn run_neighbours(
         &self,
         caller: &Caller,

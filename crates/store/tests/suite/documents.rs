@@ -175,7 +175,7 @@ fn documents_are_listed_in_every_order() {
             let expect = match order {
                 DocumentOrder::Newest => ["4", "2", "5", "3", "1"],
                 DocumentOrder::Oldest => ["1", "3", "5", "2", "4"],
-                // What has no name is known by its address.
+                // A document without a name is sorted by its URL.
                 DocumentOrder::Name => ["2", "1", "3", "4", "5"],
                 DocumentOrder::NameDown => ["5", "4", "3", "1", "2"],
                 DocumentOrder::MostChunks => ["4", "2", "5", "3", "1"],

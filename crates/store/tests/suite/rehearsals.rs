@@ -1,4 +1,4 @@
-//! Rehearsals: what is done in one is seen in it, and undone at its end.
+//! Rehearsals: changes are visible within one, and undone at its end.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -8,7 +8,7 @@ use retort_store::Error;
 use crate::support::*;
 
 #[test]
-fn a_rehearsal_sees_what_it_did_and_keeps_nothing_of_it() {
+fn a_rehearsal_sees_its_changes_and_keeps_none() {
     on_both(|place| {
         let store = &place.store;
         let every = ConversationFilter::default();
@@ -18,21 +18,21 @@ fn a_rehearsal_sees_what_it_did_and_keeps_nothing_of_it() {
         let found = store.rehearse(|| {
             place.add("b", "two");
             store.add_person("ann", None, at(1))?;
-            // What is refused undoes itself alone.
+            // A refused call undoes only its own changes.
             let again = store.add_person("ann", None, at(2));
             assert!(matches!(again, Err(Error::NameTaken(_))), "{again:?}");
             assert!(store.person_named("ann")?.is_some());
-            // A rehearsal in another is a part of it.
+            // A rehearsal within another is part of it.
             store.rehearse(|| store.add_person("bob", None, at(3)))?;
             assert!(store.person_named("bob")?.is_some());
-            // Others see none of it. In SQLite, they could not write.
+            // Other connections see none of it. In SQLite, they could not write.
             assert_eq!(place.again().person_named("ann")?, None);
             Ok::<_, Error>(count())
         });
         assert_eq!(found.unwrap(), 2);
         assert_eq!((count(), store.person_named("ann").unwrap()), (1, None));
         assert_eq!(store.person_named("bob").unwrap(), None);
-        // What was counted in it is not remembered: the next turn has the number that was undone.
+        // Counts made in it are not kept: the next turn gets the number of the one that was undone.
         place.add("c", "three");
         place.add("d", "four");
         assert_eq!(count(), 3);

@@ -341,7 +341,7 @@ fn selection(dice: &mut Dice) -> RunFilter {
     }
 }
 
-/// Sorts runs of these ids, and those of equal value by the store's numbers.
+/// Sorts these runs, and those with equal values by their number in the store.
 fn sort(all: &mut [&Told], keys: &HashMap<String, i64>, order: RunOrder) {
     let score = |one: &&Told, which: usize| one.incoming.features.scores.map(|both| both[which]);
     all.sort_by_key(|one| keys[&one.incoming.id]);
@@ -362,7 +362,7 @@ fn sort(all: &mut [&Told], keys: &HashMap<String, i64>, order: RunOrder) {
     }
 }
 
-/// In pages of a few, each run once.
+/// All runs of the list, read in pages of seven.
 fn listed(place: &Place, scope: &Scope, asked: &RunFilter, order: RunOrder) -> Vec<RunSummary> {
     let (mut found, mut after) = (Vec::new(), None::<Cursor>);
     loop {
@@ -626,7 +626,7 @@ fn a_page_of_runs_is_read_from_an_index() {
                     let told = format!("{scope:?} {asked:?} {order:?}: {plan}");
                     assert!(plan.contains("INDEX run_"), "{told}");
                     assert!(!plan.contains("SCAN c"), "{told}");
-                    // A range or a person leads by itself, and indexes by time and score are of one flow each.
+                    // A range or a person has an index of its own, and the indexes by time and score are per flow.
                     let is_by_start = matches!(order, RunOrder::Newest | RunOrder::Oldest);
                     let leads = scope.owner.is_some() || asked.started.from.is_some();
                     let sorted = !is_by_start && (leads || asked.flow.is_none());
