@@ -1,4 +1,4 @@
-//! Addresses of conversations, runs and documents, with the way back to the list and the queue that one comes from.
+//! URLs of conversations, runs and documents, with the list and the queue to return to.
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use retort_service::{Queue, RunSummary};
@@ -19,7 +19,7 @@ pub(super) fn conversation(id: &str) -> String {
     format!("/conversations/{}", utf8_percent_encode(id, NON_ALPHANUMERIC))
 }
 
-/// The address of a conversation, from which the way leads back to the list at that query.
+/// The URL of a conversation, with the query of the list to return to.
 pub(super) fn path_from(id: &str, source: &str, list: &str) -> String {
     let path = path(id, source);
     match list {
@@ -28,7 +28,7 @@ pub(super) fn path_from(id: &str, source: &str, list: &str) -> String {
     }
 }
 
-/// The address of a document, from which the way leads back to the list at that query.
+/// The URL of a document, with the query of the list to return to.
 pub(super) fn document_from(id: &str, source: &str, list: &str) -> String {
     let (id, source) =
         (utf8_percent_encode(id, NON_ALPHANUMERIC), utf8_percent_encode(source, NON_ALPHANUMERIC));
@@ -41,7 +41,7 @@ pub(super) fn document_from(id: &str, source: &str, list: &str) -> String {
     }
 }
 
-/// A list at that query.
+/// The URL of a list with that query.
 pub(super) fn list_at(list: &str, query: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_graphic() && byte != b'#';
     if query.is_empty() || !query.bytes().all(plain) {

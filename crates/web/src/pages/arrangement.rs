@@ -1,4 +1,4 @@
-//! In which order a list comes, and which columns it has: both are in the address of the page.
+//! The sort order and the columns of a list. Both are in the URL of the page.
 
 use retort_model::Filter;
 use retort_service::ListOrder;
@@ -10,40 +10,40 @@ use crate::wire;
 /// A list of items of one kind.
 pub(super) trait Listed: Sized + 'static {
     type Filter: Filter;
-    /// What it shows of an item.
+    /// An item as the list shows it.
     type Row;
     type Order: ListOrder;
 
-    /// The label of the first column, which it always has, and the orders of a click on it and of another.
+    /// The label of the first column, which is always shown, and the orders after a first and a second click on it.
     const FIRST: (&'static str, Option<[Self::Order; 2]>);
-    /// The columns beside it, in their order on the page.
+    /// The other columns, in their order on the page.
     const COLUMNS: &'static [Column<Self>];
 }
 
-/// A column beside the first.
+/// A column other than the first.
 pub(super) struct Column<L: Listed> {
-    /// Its name in addresses.
+    /// Its name in URLs.
     name: &'static str,
     label: &'static str,
     /// The classes of its cells.
     class: &'static str,
-    /// The class that leaves it out where there is no room, unless it was chosen.
+    /// The class that hides it on narrow screens, unless it was selected.
     narrow: &'static str,
-    /// Whether the list has it if nothing was chosen.
+    /// Whether the list has it by default.
     is_usual: bool,
-    /// The orders of a click on its heading, and of another.
+    /// The orders after a first and a second click on its heading.
     orders: Option<[L::Order; 2]>,
     text: fn(&L::Row) -> String,
     tags: fn(&L::Row) -> Vec<String>,
     /// A class that depends on the item.
     state: fn(&L::Row) -> &'static str,
-    /// Words for a mark beside the text.
+    /// The meaning of a mark next to the text, if there is one.
     mark: fn(&L::Row) -> Option<&'static str>,
     /// Whether its cells are links to the item.
     is_link: bool,
 }
 
-/// The name that an address has if it chooses no column beside the first.
+/// The name in the URL if only the first column is selected.
 const FIRST_ALONE: &str = "title";
 
 impl<L: Listed> Column<L> {
@@ -68,7 +68,7 @@ impl<L: Listed> Column<L> {
         }
     }
 
-    /// One that the list has if nothing was chosen; where there is no room, `narrow` leaves it out.
+    /// A column that the list has by default. The class `narrow` hides it on narrow screens.
     pub(super) const fn usual(
         name: &'static str,
         label: &'static str,
@@ -110,17 +110,17 @@ pub(super) struct Heading {
     pub(super) sorted: Option<&'static str>,
 }
 
-/// What a row has in a column.
+/// The content of a row in a column.
 pub(super) struct Cell {
     pub(super) class: String,
     pub(super) text: String,
     pub(super) tags: Vec<String>,
-    /// Words for a mark beside the text.
+    /// The meaning of a mark next to the text, if there is one.
     pub(super) mark: Option<&'static str>,
     pub(super) is_link: bool,
 }
 
-/// A choice of a form: its name, its label, and whether it is chosen.
+/// A choice of a form: its name, its label, and whether it is selected.
 pub(super) type Offered = (&'static str, String, bool);
 
 /// Orders and columns to choose from.
@@ -129,13 +129,13 @@ pub(super) struct Choices {
     pub(super) headings: Vec<Heading>,
     pub(super) orders: Vec<Offered>,
     pub(super) columns: Vec<Offered>,
-    /// The address of the list without a query.
+    /// The URL of the list without a query.
     pub(super) list: String,
-    /// What the address has beside filter, order and columns: names and values.
+    /// The parameters of the URL other than filter, order and columns: names and values.
     pub(super) beside: Vec<(&'static str, String)>,
 }
 
-/// In which order the list comes, and which columns it has.
+/// The sort order and the columns of a list.
 pub(super) struct Arrangement<L: Listed> {
     pub(super) order: L::Order,
     /// Whether someone chose it.
@@ -175,13 +175,13 @@ impl<L: Listed> Arrangement<L> {
         Self::of(&filtering).map(|found| found.order).unwrap_or_default()
     }
 
-    /// The names of the columns that were chosen; none if none were.
+    /// The names of the selected columns; none for the default columns.
     pub(super) fn chosen(&self) -> Option<Vec<String>> {
         let columns = self.columns.as_ref()?;
         Some(columns.iter().map(|one| one.name.to_owned()).collect())
     }
 
-    /// Appends the columns that someone chose to a query.
+    /// Appends the selected columns to a query.
     pub(super) fn add_columns(
         query: &mut url::form_urlencoded::Serializer<'_, String>,
         columns: &[String],
@@ -211,7 +211,7 @@ impl<L: Listed> Arrangement<L> {
         L::COLUMNS.iter().filter(is_shown).map(class)
     }
 
-    /// The headings, orders and columns of the list at that address.
+    /// The headings, orders and columns of the list at that URL.
     pub(super) fn choices(&self, filtering: &FilterForm<L::Filter>, list: &str) -> Choices {
         Choices {
             headings: self.headings(filtering),
@@ -222,7 +222,7 @@ impl<L: Listed> Arrangement<L> {
         }
     }
 
-    /// The headings, of the first column first.
+    /// The headings, beginning with the first column.
     fn headings(&self, filtering: &FilterForm<L::Filter>) -> Vec<Heading> {
         let heading = |label, class, orders: Option<[L::Order; 2]>| {
             let next =

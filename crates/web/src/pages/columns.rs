@@ -51,7 +51,7 @@ impl Listed for Conversations {
     ];
 }
 
-/// The column with the question of a run. It leads to the run, so that there is no need for the id where there is no room.
+/// The column with the question of a run. It links to the run, so that narrow screens need not show the id.
 pub(super) const QUESTION: &str = "question";
 
 impl Listed for Runs {
@@ -128,7 +128,7 @@ impl Listed for Documents {
 }
 
 impl Arrangement<Conversations> {
-    /// As a saved view keeps it, with its filter.
+    /// The filter, order and columns for a saved view.
     pub(super) fn shown(&self, filter: ConversationFilter) -> Shown {
         Shown { filter, order: self.is_sorted.then_some(self.order), columns: self.chosen() }
     }
@@ -165,7 +165,7 @@ fn asked(run: &RunSummary) -> &str {
     run.question.as_deref().unwrap_or_default()
 }
 
-/// What embeddings have in common, in words; nothing where there are none.
+/// The dimensions and precision of embeddings, in words; empty if there are none.
 pub(super) fn in_words(stats: &EmbeddingStats) -> String {
     match (stats.least_dimension, stats.most_dimension) {
         _ if stats.embedded == 0 => String::new(),
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn a_view_brings_its_order_and_columns_back() {
+    fn a_view_restores_its_order_and_columns() {
         for given in [
             &[("search", "refund"), ("sort", "most-turns"), ("column", "tokens")][..],
             &[("column", "title")],
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn a_heading_sorts_by_its_column_and_then_the_other_way_round() {
+    fn a_heading_sorts_by_its_column_and_then_in_reverse() {
         let filtering =
             FilterForm::of(&[("search", "a"), ("sort", "most-tokens"), ("column", "tokens")]);
         let arrangement = Arrangement::<Conversations>::of(&filtering).unwrap();

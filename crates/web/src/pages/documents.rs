@@ -77,7 +77,7 @@ struct List {
     trouble: Option<String>,
 }
 
-/// Where the list is.
+/// The path of the list.
 const LIST: &str = "/documents";
 
 async fn list(State(app): State<App>, visit: Visit, Query(asked): Query<Asked>) -> Response {
@@ -187,7 +187,7 @@ async fn export(State(app): State<App>, Posted { visit, form }: Posted<Exporting
 struct Opening {
     source: Option<String>,
     after: usize,
-    /// The query of the list that one comes from.
+    /// The query of the list to return to.
     from: String,
 }
 
@@ -202,11 +202,11 @@ struct Chunk {
 #[template(path = "document.html")]
 struct Page {
     frame: Frame,
-    /// The list that one comes from, and the documents before and after this one in it.
+    /// The URLs of the list to return to, and of the documents before and after this one in it.
     list: String,
     before: Option<String>,
     after: Option<String>,
-    /// The id as it is in an address.
+    /// The id, encoded for a URL.
     path: String,
     source: String,
     from: String,
@@ -337,7 +337,7 @@ async fn keep(State(app): State<App>, Path(id): Path<String>, request: Request) 
     }
 }
 
-/// What the form says beside the file; with a problem, as far as it was read.
+/// Stores the file, and returns the other fields of the form. If there is a problem, they may be incomplete.
 async fn receive(
     app: &App,
     visit: &Visit,

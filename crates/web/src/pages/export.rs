@@ -32,7 +32,7 @@ use crate::wire;
 /// Conversations on a page.
 const PAGE: usize = 50;
 
-/// Where the list of conversations is.
+/// The path of the list of conversations.
 const LIST: &str = "/export";
 
 pub(super) fn routes() -> Router<App> {

@@ -316,7 +316,7 @@ struct History {
     height: usize,
     rows: Vec<Row>,
     choices: Choices,
-    /// Whether the id is left out where there is no room.
+    /// Whether narrow screens hide the id.
     hides_id: bool,
     matching: String,
     /// Selected runs that are on other pages.
@@ -336,7 +336,7 @@ struct History {
     judged_all: bool,
 }
 
-/// The query of a filter, and what is selected.
+/// The query of a filter, with a selection added.
 fn with_selected(query: String, ids: &BTreeSet<String>, is_all: bool) -> String {
     let mut query = url::form_urlencoded::Serializer::new(query);
     query.extend_pairs(ids.iter().map(|id| ("id", id)));
@@ -346,14 +346,14 @@ fn with_selected(query: String, ids: &BTreeSet<String>, is_all: bool) -> String 
     query.finish()
 }
 
-/// The address of a history, or of a form, with the query of a filter and what is selected.
+/// The URL of a history or a form, with a filter and a selection.
 fn address(path: &str, query: String, ids: &BTreeSet<String>, is_all: bool) -> String {
     let query = with_selected(query, ids, is_all);
     if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") }
 }
 
-/// Whether a run is selected in the list at that query, and the query where that is the other way round. None where all
-/// are selected, or no more can be.
+/// Whether a run is selected in the list with that query, and the query that changes this. None if all runs are selected,
+/// or if no more can be selected.
 pub(super) fn toggled(query: &str, run: &str) -> Option<(bool, String)> {
     let pairs = || url::form_urlencoded::parse(query.as_bytes());
     let is_this = |(name, value): &(Cow<'_, str>, Cow<'_, str>)| name == "id" && value == run;

@@ -266,7 +266,7 @@ struct CountedPage {
     title: &'static str,
     /// What the page lists, in words.
     about: String,
-    /// What the rows say of an item.
+    /// The heading of the column with what the rows say about an item.
     column: &'static str,
     rows: Vec<ItemRow>,
     paging: Paging,

@@ -110,10 +110,10 @@ struct Whole {
     corrections: Vec<(String, String)>,
     judge: Judge,
     judging: Judging,
-    /// The run before it in the list that one comes from, and the next one in it or in the queue.
+    /// The URLs of the previous run in the list to return to, and of the next one in that list or in the queue.
     before: Option<String>,
     onward: Option<String>,
-    /// Whether it is selected in the list, and its page where that is the other way round.
+    /// Whether it is selected in the list, and the URL that changes this.
     selecting: Option<(bool, String)>,
     files: Vec<(String, String)>,
     contexts: Vec<(String, String)>,
