@@ -126,7 +126,7 @@ async fn rebuild_dataset(
 ) -> Result<Response, Problem> {
     let body = serde_json::to_vec(&asked).map_err(Problem::internal)?;
     let key = key_of(&headers, &[b"rebuild", id.to_string().as_bytes(), &body])?;
-    // The answer of a dry run is not the answer of the run.
+    // The answer of a dry run must not be stored as the answer of the real run.
     let key = key.filter(|_| !dry_run.dry_run);
     asked.without()?;
     let (asks, doing) = (dry_run.of(caller.clone()), app.clone());

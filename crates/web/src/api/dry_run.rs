@@ -1,15 +1,15 @@
-//! Requests that only look at what would happen.
+//! Dry runs: requests that change nothing.
 
 use axum::http::StatusCode;
 use retort_service::Caller;
 use serde::Deserialize;
 
-/// Whether to only look at what would happen.
+/// Whether a request is a dry run.
 #[derive(Clone, Copy, Debug, Default, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields, default)]
 #[into_params(parameter_in = Query)]
 pub struct DryRun {
-    /// Check everything and answer as otherwise, but change nothing.
+    /// Check everything and answer as usual, but change nothing.
     pub dry_run: bool,
 }
 

@@ -28,7 +28,7 @@ impl From<JudgementReport> for Judged {
     }
 }
 
-/// What one person says of a conversation, of one of its messages, or of the answer of a run. A missing field stays as it
+/// What one person says about a conversation, one of its messages, or the answer of a run. A missing field stays as it
 /// was, and `null` removes it.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]

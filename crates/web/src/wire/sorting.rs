@@ -24,10 +24,10 @@ impl<W: PartialSchema> IntoParams for Sorting<W> {
     }
 }
 
-/// The order of that name.
+/// The order with that name.
 ///
 /// # Errors
-/// There is none.
+/// No order has that name.
 pub fn order<O: ListOrder>(name: Option<&str>) -> Result<Option<O>, Problem> {
     let unknown = |name| {
         let names: Vec<_> = O::ALL.iter().map(|one| one.as_str()).collect();

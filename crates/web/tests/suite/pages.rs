@@ -79,8 +79,8 @@ async fn files_of_any_size_are_uploaded_from_a_form() {
     .await;
 }
 
-/// A browser without scripts sends the form as it reads the file: what has come lies in the store's folder long before the
-/// rest comes, and is not kept in memory.
+/// A browser without scripts sends the form while it reads the file. The server writes what it has received to the
+/// store's folder long before the rest arrives, and does not keep it in memory.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_form_of_50_mb_is_streamed_and_leads_to_its_import() {
     on_sqlite(async |server: &mut TestServer| {
@@ -102,7 +102,7 @@ async fn a_form_of_50_mb_is_streamed_and_leads_to_its_import() {
             let files = std::fs::read_dir(&uploads).into_iter().flatten();
             files.map(|file| file.unwrap().metadata().unwrap().len()).sum::<u64>()
         };
-        // But for the pieces that are on their way.
+        // Except for the pieces that are in transit.
         while written() < most.len() as u64 - (4 << 20) {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }

@@ -84,7 +84,7 @@ async fn lists_of_runs_and_documents_are_sorted_as_asked() {
             server.get(&path, &owner).await.refused(400, "bad-request");
         }
 
-        // The pages: the order and the columns stay from list to item and on to the next one.
+        // The pages keep the order and the columns from the list to an item and to the next one.
         let page = async |path: &str| {
             let reply = server.request("GET", path).by(&owner).send().await;
             assert_eq!(reply.status, 200, "{path}: {}", reply.text());
