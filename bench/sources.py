@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Times the reading of histories of several products, each grown from the same invented conversations.
+"""Measures how fast histories of several products are read, all made from the same generated conversations.
 
     bench/sources.py target/release/retort target/release/examples/generate-histories --size 1GB
 
-Writes the invented conversations as ChatGPT and Claude archive them (one array), as Claude Code and Open WebUI store
-them (files of lines, and a database), and as a gateway logs the requests of Anthropic's Messages API, into the folder
-of `--work`; what is there already is used again. Prints for each the megabytes that a second of CPU turns into the
-format of `--to`, and the most memory that was held. It stops if a conversation is not accounted for.
+Writes the conversations to the folder `--work`: as ChatGPT and Claude archive them (one array), as Claude Code and Open
+WebUI store them (files of lines, and a database), and as a gateway logs requests to Anthropic's Messages API. Files that
+exist already are reused. For each product, prints the megabytes converted to the format `--to` per CPU second, and the
+peak memory. Stops if a conversation is not accounted for.
 """
 
 import argparse
@@ -204,7 +204,7 @@ def lines(folder, conversations, size):
 
 
 def sessions(folder, conversations, size):
-    """Sessions as long as those of people: twenty of the invented conversations, one after the other."""
+    """Sessions as long as real ones: each is twenty of the generated conversations, one after the other."""
     written = 0
     for number in itertools.count():
         messages = [message for _, some in itertools.islice(conversations, 20) for message in some]
@@ -245,7 +245,7 @@ SOURCES = {
 
 
 def conversations(generator):
-    """Invented conversations, each with its number."""
+    """Generated conversations, each with its number."""
     process = subprocess.Popen([generator, "--size", "100GB"], stdout=subprocess.PIPE)
     try:
         for number, line in enumerate(process.stdout):
@@ -297,7 +297,7 @@ def main():
             memory = max(memory, usage.ru_maxrss / 1024)
         subprocess.run(["rm", "-rf", args.work / "out"], check=True)
         rate = size / 1e6 / sorted(seconds)[len(seconds) // 2]
-        said = f"{rate:.0f} MB a CPU second, {memory:.0f} MB of memory, {records['written']:,} records, left out: {left_out}"
+        said = f"{rate:.0f} MB per CPU second, {memory:.0f} MB of memory, {records['written']:,} records, left out: {left_out}"
         print(f"{name}: {size / 1e6:,.0f} MB, {said}", flush=True)
 
 

@@ -4,9 +4,9 @@
     bench/spans.py target/release/retort --spans 400000 --encoding protobuf --connections 4
 
 Each trace is an agent with two model calls and a tool inside, as OpenTelemetry's GenAI conventions write them; a
-request holds the spans of many traces, as an exporter's batch does. Prints the spans a second until the last request
-was answered and until the last trace was imported, the server's CPU seconds for each million spans, and the most memory
-of its own that it held (pages of the store that are mapped into it belong to the system, and are not counted).
+request holds the spans of many traces, as an exporter's batch does. Prints the spans per second until the last
+request was answered and until the last trace was imported, the server's CPU seconds per million spans, and the peak of
+its own memory (without the pages of the store that are mapped into it, which belong to the system).
 
 With `--open`, a trace has two spans: first the earlier one of every trace is sent, so that all traces are open at once, and
 then the roots.
@@ -148,7 +148,7 @@ class Server:
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def watch_memory(self):
-        """Notes the most megabytes of the server's own memory, ten times a second."""
+        """Samples the server's own memory ten times a second, and keeps the maximum in megabytes."""
         while self.process.poll() is None:
             with open(f"/proc/{self.process.pid}/status") as status:
                 own = re.search(r"RssAnon:\s+(\d+)", status.read())
@@ -235,7 +235,7 @@ def main():
         print(
             f"{spans} spans: {spans / answered:,.0f} a second answered ({answered:.1f} s, {cpu_answered:.1f} s CPU), "
             f"{spans / imported:,.0f} a second imported ({imported:.1f} s), "
-            f"{cpu * 1e6 / spans:.1f} CPU seconds a million, at most {server.megabytes:.0f} MB, "
+            f"{cpu * 1e6 / spans:.1f} CPU seconds per million, at most {server.megabytes:.0f} MB, "
             f"{problems.count('429')} asked to wait"
         )
         server.process.terminate()

@@ -241,7 +241,7 @@ def test_a_filter_selects_conversations(folder):
     assert retort.filters()["type"]["several"]
 
 
-def test_inspect_and_diff_tell_how_far_they_are(folder):
+def test_inspect_and_diff_report_progress(folder):
     path = history(folder, 30_000)
     seen = []
     retort.inspect(path, progress=lambda done, total: seen.append((done, total)))

@@ -105,10 +105,10 @@ def tables(folder, export, source, read):
 
 
 def workers(is_worker):
-    """Processes that this one started, however far down, and whose command is that of a worker.
+    """Descendants of this process whose command is that of a worker.
 
-    They are known by a variable of their environment: a worker of Spark outlives the daemon that forked it, and then has
-    no parent here.
+    They are recognised by an environment variable: a Spark worker outlives the daemon that forked it, so its parent does
+    not lead back to this process.
     """
     found = []
     for process in Path("/proc").glob("[0-9]*"):
@@ -160,7 +160,7 @@ def killed_workers(folder, export, source, is_worker):
 
 
 def changed(module, change, call):
-    """Calls with another way of running the tasks of an export."""
+    """Makes a call in which the tasks of an export are run by `change`."""
     real = module._export
     module._export = lambda run, *rest: real(lambda make, numbers: change(run, make, numbers), *rest)
     try:
@@ -170,7 +170,7 @@ def changed(module, change, call):
 
 
 def made_twice(folder, module, export, source):
-    """Two attempts of each task at the same time, as with speculation: the package is right all the same."""
+    """Two attempts of each task at the same time, as with speculative execution: the package is the same."""
 
     def twice(run, make, numbers):
         made = run(make, [number for number in numbers for _ in range(2)])

@@ -30,7 +30,7 @@ impl Source {
     }
 }
 
-/// Selects conversations of a plan: a dict with the fields of a filter, and at most `limit` of them.
+/// Sets the conversations that a plan selects: those that match a dict of filter fields, at most `limit` of them.
 pub fn select(
     plan: &mut ConvertPlan,
     filter: Option<&Bound<'_, PyDict>>,
@@ -50,7 +50,7 @@ pub fn select(
     Ok(())
 }
 
-/// What is wrong with the text of a dict, whose lines and columns nobody has seen.
+/// An error in the JSON text of a dict, without its line and column: the caller has not seen that text.
 fn without_place(error: &serde_json::Error) -> String {
     let text = error.to_string();
     let place = format!(" at line {} column {}", error.line(), error.column());
@@ -88,8 +88,8 @@ pub fn options(given: Option<&Bound<'_, PyDict>>) -> PyResult<ExportOptions> {
     Ok(options)
 }
 
-/// A plan that reads `source` and writes to `output`, with the defaults of the command line. What is on the Hub is
-/// copied first, and `progress` is told how far that is.
+/// A plan that reads `source` and writes to `output`, with the defaults of the command line. Inputs on the Hub
+/// are copied first, which `progress` reports as well.
 pub fn plan(
     py: Python<'_>,
     source: Source,

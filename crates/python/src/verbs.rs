@@ -86,7 +86,7 @@ pub fn convert<'py>(
 }
 
 /// Checks that an export can be made in parts, and returns a hash of everything that the bytes of the parts depend on.
-/// If the name of a folder has this hash, the parts in it can be used again.
+/// If the folder of the parts has this hash in its name, parts that exist already can be reused.
 #[pyfunction]
 #[pyo3(signature = (source, to, name, *, force=false, format=None, namespace=None, filter=None, limit=None, strict=false, redact_key=None, **options))]
 #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
@@ -200,8 +200,8 @@ pub fn verify(py: Python<'_>, path: PathBuf) -> PyResult<Vec<(String, String)>> 
 }
 
 /// Reads whole files and returns what they contain, and what a dataset made from them would leave out and why. It is
-/// the same as `retort inspect --json` prints, as a dict. Nothing is written. The files are read twice, which `progress`
-/// counts as twice their bytes.
+/// the same as `retort inspect --json` prints, as a dict. Nothing is written. The files are read twice, so `progress`
+/// counts their bytes twice.
 #[pyfunction]
 #[pyo3(signature = (source, *, format=None, namespace=None, filter=None, limit=None, threads=None, progress=None, **options))]
 #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
@@ -270,14 +270,14 @@ pub fn formats(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
     Ok(all)
 }
 
-/// The addresses of datasets on the Hub among the sources, with the commits that their revisions are now; all other
-/// sources as they are.
+/// The sources, where addresses of datasets on the Hub have their revision resolved to the current commit. Other sources
+/// are unchanged.
 #[pyfunction]
 pub fn pinned(py: Python<'_>, source: Source) -> PyResult<Vec<OsString>> {
     let inputs = source.inputs();
     run(py, None, |_, stopped| {
         let pinned = inputs.into_iter().map(|input| {
-            // Texts, as a `Path` of Python has no `//`.
+            // Returned as strings, because Python's `Path` would turn `//` into `/`.
             let pinned = retort_cli::hub::pinned(&input, stopped)?.map(OsString::from);
             Ok(match (pinned, input) {
                 (Some(address), _) => address,
