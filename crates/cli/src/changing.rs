@@ -117,7 +117,7 @@ pub fn print_dry(found: &impl serde::Serialize) -> Result<(), Failure> {
     print_json(&as_dry(found)?)
 }
 
-/// What a dry run found, marked as such.
+/// The report of a dry run as JSON, marked as a dry run.
 pub fn as_dry(found: &impl serde::Serialize) -> Result<serde_json::Value, Failure> {
     let mut found = serde_json::to_value(found)?;
     if let Some(fields) = found.as_object_mut() {

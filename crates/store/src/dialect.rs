@@ -53,7 +53,7 @@ const STEPS_BETWEEN_LOOKS: i32 = 2000;
 /// Statements that a connection keeps prepared.
 const PREPARED: usize = 128;
 
-/// What people call a document `c`, as `DocumentSummary::called`. An index of the schema has this expression.
+/// The name of a document `c`, as in `DocumentSummary::called`. An index of the schema has this expression.
 pub(crate) const DOCUMENT_NAME: &str =
     "COALESCE(NULLIF(c.name, ''), NULLIF(c.s3_path, ''), NULLIF(c.url, ''), c.id)";
 

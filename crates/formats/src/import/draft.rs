@@ -490,10 +490,10 @@ impl<'a> Draft<'a> {
         notes.unplaced_fields(&message.metadata, &known, least);
     }
 
-    /// Fields that are left and only say again what the message says.
+    /// Remaining fields that only repeat the text of the message.
     fn repeated(&self) -> Vec<Cow<'_, str>> {
         let Message { content, metadata, .. } = &self.message;
-        // The text of a message is only put together for fields that may hold it.
+        // The text of the message is assembled only if a field may repeat it.
         let nested: Vec<_> =
             metadata.iter().filter(|(_, raw)| raw.as_str().starts_with(['[', '{'])).collect();
         if nested.is_empty() {

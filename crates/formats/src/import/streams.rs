@@ -34,7 +34,7 @@ pub(super) fn joined(raw: &RawJson<'_>) -> Option<RawJson<'static>> {
     kind.starts_with("response.").then(|| responses(&events))?
 }
 
-/// The pieces of a stream, and whether it has the mark of its end. That mark and comments are no pieces.
+/// The pieces of a stream, and whether it has the end mark. The end mark and comments are not pieces.
 fn events(raw: &RawJson<'_>) -> Option<(Vec<RawJson<'static>>, bool)> {
     match fields::kind(raw)? {
         Kind::String => of_text(&raw.as_text()?),

@@ -54,7 +54,7 @@ fn an_answer_whose_stream_broke_off_is_incomplete() {
     let ended = format!("data: {}\n\ndata: [DONE]\n\n", delta(Value::Null));
     let item = json!({"request_body": {"messages": [{"role": "user", "content": "q"}]}, "response_body": ended});
     assert!(!read_as("requests", &item.to_string())[0].messages().last().unwrap().is_cut_off());
-    // The mark is none within an answer.
+    // Inside an answer, it is not the end mark.
     let delta = json!({"choices": [{"index": 0, "delta": {"content": "it ends with [DONE]"}, "finish_reason": null}]});
     let broken = format!("data: {delta}\n\n");
     let item = json!({"request_body": {"messages": [{"role": "user", "content": "q"}]}, "response_body": broken});
