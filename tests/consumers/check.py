@@ -90,6 +90,9 @@ class Retort:
         done = self.run("convert", source, "--output", self.work / "trial", "--force", "--quiet")
         if done.returncode == 0:
             return True
+        if done.returncode == 3:  # of a file that is mostly something else, the rest is no history of its own
+            print(f"passed over: {source.name}: {done.stderr.strip()}")
+            return False
         if done.returncode != 1 or "no records to write" not in done.stderr:
             check(f"{source.name} is read or refused", [f"exit {done.returncode}: {done.stderr.strip()[-300:]}"])
         return False

@@ -190,20 +190,22 @@ impl Convert {
     }
 }
 
-/// Prints the result of a run, unless `quiet`, and its receipt if `json`.
+/// Prints the result of a run, of which `quiet` leaves the warning alone, and its receipt if `json`.
 pub fn finish(
     report: &Report,
     what: &str,
     (quiet, json): (bool, bool),
     took: Duration,
 ) -> Result<ExitCode, Failure> {
-    if !quiet {
-        summary(report, what, took, &mut std::io::stderr().lock())?;
+    let account = &report.found.account;
+    let mut out = std::io::stderr().lock();
+    match quiet {
+        true => warn_of_most(account.read, account.refused, &mut out)?,
+        false => summary(report, what, took, &mut out)?,
     }
     if json {
         write!(std::io::stdout().lock(), "{}", report.manifest.to_json())?;
     }
-    let account = &report.found.account;
     Ok(exit_code(account.read, account.refused))
 }
 

@@ -96,7 +96,7 @@ impl Import {
         let plan = ImportPlan {
             inputs,
             from: self.reading.from(),
-            owner: self.owner,
+            owner: self.owner.clone(),
             adopts: false,
             namespace: self.reading.namespace.clone(),
             replace: self.replace,
@@ -123,13 +123,20 @@ impl Import {
             report => report?,
         };
         rejects.flush()?;
-        if !self.quiet {
-            summary(&report, began.elapsed(), &mut std::io::stderr().lock())?;
+        self.tell(&report, began.elapsed())
+    }
+
+    /// Prints what was imported, of which `--quiet` leaves the warning alone.
+    fn tell(&self, report: &ImportReport, took: Duration) -> Result<ExitCode, Failure> {
+        let mut out = std::io::stderr().lock();
+        match self.quiet {
+            true => warn_of_most(report.read, report.refused_count(), &mut out)?,
+            false => summary(report, took, &mut out)?,
         }
         if self.json {
-            print_json(&report)?;
+            print_json(report)?;
         }
-        ended(&report, self.strict)
+        ended(report, self.strict)
     }
 
     /// Sends the files to a server, one after another, and waits until it has imported them.
@@ -211,13 +218,7 @@ impl Import {
         }
         rejects.flush()?;
         bar.finish();
-        if !self.quiet {
-            summary(&report, began.elapsed(), &mut std::io::stderr().lock())?;
-        }
-        if self.json {
-            print_json(&report)?;
-        }
-        ended(&report, self.strict)
+        self.tell(&report, began.elapsed())
     }
 
     /// Reads the inputs by their mapping, into files that any Retort reads.

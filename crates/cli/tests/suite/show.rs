@@ -174,6 +174,18 @@ fn a_quiet_run_says_nothing() {
 }
 
 #[test]
+fn a_quiet_run_says_why_it_ended_with_3() {
+    let place = with_chats(1);
+    let chat = std::fs::read_to_string(place.path("in.jsonl")).unwrap();
+    place.file("in.jsonl", format!("{chat}{{\"a\":1}}\n{{\"a\":2}}\n"));
+    for args in [&["convert", "in.jsonl", "-q", "-o", "o"][..], &["import", "-q", "in.jsonl"]] {
+        let ran = place.run(args);
+        assert_eq!(ran.code, Some(3), "{}", ran.err);
+        assert_eq!(ran.err, "warning: 2 of 3 items could not be read\n");
+    }
+}
+
+#[test]
 fn a_reader_that_has_seen_enough_may_close_the_output() {
     let place = with_chats(500);
     place.ok(&["import", "-q", "in.jsonl"]);
