@@ -6,6 +6,7 @@ use retort_model::Fields;
 
 use super::fields::{self, FieldMap, list};
 use super::sniff::Sniff;
+use super::typed;
 
 /// The items in an item, and its other fields.
 pub(super) struct Layout<'a> {
@@ -49,7 +50,7 @@ impl<'a> Layout<'a> {
         if let Some(layout) = inside(&map, knows) {
             return Some(layout);
         }
-        [split(&map), by_id(&map, knows), columns(&map)]
+        [typed::items(&map), split(&map), by_id(&map, knows), columns(&map)]
             .into_iter()
             .flatten()
             .find_map(|items| items.first().is_some_and(is_known).then(|| Self::plain(items)))

@@ -42,6 +42,7 @@ pub mod table;
 mod tagged_calls;
 mod thread;
 mod tree;
+mod typed;
 mod unplaced;
 mod vector;
 

@@ -59,7 +59,7 @@ impl ImportFormat for Wrapped {
          element is read by the format that knows it, and messages in rows are joined inside the list. One such object \
          is an item, so the size limit of items applies to it; unwrap larger files first. Items are also found \
          under their ids (`{\"ID\": {…}}`), in the columns of a table (pandas' `to_json`, `to_dict` of `datasets`), and in the \
-         lines of logs and hits of searches (`_source`, `message`, `log`, …). An object that holds more \
+         lines of logs and hits of searches (`_source`, `message`, `log`, …), and as DynamoDB and Firestore export them, with the type of each value (`{\"S\": \"text\"}`). An object that holds more \
          than such lists and a few words is not read; counts and names of pages are dropped."
     }
 
