@@ -117,6 +117,7 @@ formats! {
     mint::Mint,
     promptfoo::Promptfoo,
     bfcl::Bfcl,
+    moss::Moss,
     xlam::XLam,
     glaive::Glaive,
     adp::Adp,

@@ -1,4 +1,4 @@
-//! Function-calling sets: xLAM, Glaive, and the Berkeley Function-Calling Leaderboard.
+//! Function-calling sets: xLAM, Glaive, MOSS, and the Berkeley Function-Calling Leaderboard.
 
 use retort_model::Conversation;
 use retort_testing::real_data;
@@ -224,5 +224,60 @@ fn every_real_question_of_bfcl_is_read_with_its_answer() {
             assert!(one.metadata.get("ground_truth").is_some());
             assert_eq!(unplaced(one), Vec::<String>::new(), "{}", one.id.decoded());
         }
+    }
+}
+
+/// A turn of MOSS: what each text is, without its marks.
+fn turn(human: &str, thoughts: &str, commands: &str, results: &str, answer: &str) -> Value {
+    json!({
+        "Human": format!("<|Human|>: {human}<eoh>\n"),
+        "Inner Thoughts": format!("<|Inner Thoughts|>: {thoughts}<eot>\n"),
+        "Commands": format!("<|Commands|>: {commands}<eoc>\n"),
+        "Tool Responses": format!("<|Results|>: {results}<eor>\n"),
+        "MOSS": format!("<|MOSS|>: {answer}<eom>\n"),
+    })
+}
+
+#[test]
+fn commands_of_moss_are_calls_and_its_marks_go() {
+    let commands = "Search(\"rain, \"heavy\" in Oslo\"), Calculate(\"1+1\")";
+    let results =
+        "Search(\"rain, \"heavy\" in Oslo\") =>\n<|1|>: It rains.\nCalculate(\"1+1\") =>\n2";
+    let row = json!({
+        "conversation_id": 7, "meta_instruction": "You are MOSS.\n", "num_turns": 2,
+        "chat": {
+            "turn_1": turn("Rain?", "I search.", commands, results, "Yes.<sup><|1|></sup>"),
+            "turn_2": turn("Thanks", "None", "None", "None", "Welcome."),
+        },
+    });
+    let one = &read("moss", &[("x.jsonl", &row.to_string())])[0];
+    assert_eq!(one.id.decoded(), "7");
+    assert_eq!(
+        told(&one.rounds),
+        [
+            "system=You are MOSS.\n user=Rain? assistant=<I search.>!turn_1.0:Search:{\"input\":\"rain, \\\"heavy\\\" in \
+             Oslo\"}!turn_1.1:Calculate:{\"input\":\"1+1\"} tool=<|1|>: It rains.(turn_1.0) tool=2(turn_1.1) assistant=Yes.<sup><|1|></sup>",
+            "user=Thanks assistant=Welcome."
+        ]
+    );
+    assert_eq!(unplaced(one), [] as [&str; 0]);
+}
+
+#[test]
+fn a_turn_of_moss_that_cannot_be_read_is_not_understood() {
+    for odd in [
+        turn("q", "None", "look around", "None", "a"),
+        turn("q", "None", "Search(\"x\")", "None", "a"),
+        turn("q", "None", "Search(\"x\")", "Other(\"x\") =>\n1", "a"),
+        turn("q", "None", "None", "Search(\"x\") =>\n1", "a"),
+        json!({"Human": "q", "MOSS": "a", "Image": "a cat on a mat"}),
+    ] {
+        let row = json!({"chat": {"turn_1": odd, "turn_2": turn("Thanks", "None", "None", "None", "Welcome.")}});
+        let one = &read("moss", &[("x.jsonl", &row.to_string())])[0];
+        assert_eq!(
+            (told(&one.rounds), unplaced(one)),
+            (vec!["user=Thanks assistant=Welcome.".into()], vec!["chat.turn_1".into()]),
+            "{odd}"
+        );
     }
 }
