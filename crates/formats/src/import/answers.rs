@@ -115,6 +115,11 @@ fn object(raw: &RawJson<'_>, notes: &mut Notes, depth: usize) -> Option<Vec<Answ
         };
         return Some(one(vec![failed]));
     }
+    if map.has(&["generation_id"])
+        && let Some(text) = map.take(&["text"], fields::json)
+    {
+        return of_cohere(map, text, notes);
+    }
     for name in ["body", "response"] {
         if let Some(inner) = map.peek(name).cloned() {
             let mark = notes.mark();
@@ -128,6 +133,22 @@ fn object(raw: &RawJson<'_>, notes: &mut Notes, depth: usize) -> Option<Vec<Answ
         }
     }
     (!says(raw, Least::Word)).then(Vec::new)
+}
+
+/// The answer of the first version of Cohere's API, which repeats the history that it was asked with.
+fn of_cohere(mut map: FieldMap<'_>, text: RawJson<'_>, notes: &mut Notes) -> Option<Vec<Answer>> {
+    let mut message = vec![("role", RawJson::string("assistant")), ("content", text)];
+    if let Some(calls) = map.take(&["tool_calls"], fields::json) {
+        message.push(("tool_calls", calls));
+    }
+    let mut messages = message_of(&fields::object_of(message), notes)?;
+    end_with(&mut messages, map.take(&["finish_reason"], marks::ended).map(Text::into_owned));
+    for name in ["citations", "documents", "search_results"] {
+        if let Some(raw) = map.take(&[name], fields::json).filter(|raw| says(raw, Least::Prose)) {
+            notes.unplaced(name, &raw);
+        }
+    }
+    Some(one(messages))
 }
 
 /// The answers of a list of choices, in the order of their index.

@@ -488,6 +488,11 @@ pub(super) fn object_of<'a>(
     RawJson::object(&fields).unwrap_or(RawJson::null())
 }
 
+/// Whether a value is a text.
+pub(super) fn is_text(raw: &RawJson<'_>) -> bool {
+    kind(raw) == Some(Kind::String)
+}
+
 /// An object.
 pub(super) fn object<'a>(raw: &RawJson<'a>) -> Option<RawJson<'a>> {
     (kind(raw)? == Kind::Object).then(|| raw.clone())

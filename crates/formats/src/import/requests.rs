@@ -40,7 +40,7 @@ impl ImportFormat for Requests {
 
     fn notes(&self) -> &'static str {
         "`request_body` and `response_body` (Helicone), Bedrock's log of model invocations, batches with `body` or \
-         `params`, `input` and `output`, Google's `contents`; bodies may be JSON text, and responses server-sent \
+         `params`, `input` and `output`, Google's `contents`, Cohere's `message` with its `chat_history`; bodies may be JSON text, and responses server-sent \
          events or a list of the pieces of a stream. The lines of a batch and those of its results are joined by their \
          `custom_id`, in any order. A response alone (a stored completion, a line of results without its batch) is an \
          answer without a question."
@@ -63,6 +63,8 @@ impl ImportFormat for Requests {
                 && is_item("output")
                 && (sniff.has("object") || is_item("input")))
             || is_result(sniff)
+            || (ANSWERED.iter().any(|name| sniff.holds(&[name, "generation_id"]))
+                && BODY.iter().any(|body| sniff.text(&[body, "message"]).is_some()))
             || (!["messages", "prompt", "instruction", "question"]
                 .iter()
                 .any(|key| sniff.has(key))
@@ -218,12 +220,34 @@ fn unknown(at: usize) -> ItemError {
     ItemError::new(Refusal::UnknownShape, at, why)
 }
 
+/// The messages of a request to the first version of Cohere's API: a `preamble`, the `chat_history`, and the `message`.
+fn of_cohere(body: &mut FieldMap<'_>) -> Option<RawJson<'static>> {
+    let asked = body.take(&["message"], |raw| fields::is_text(raw).then(|| raw.clone()))?;
+    let say =
+        |role: &str, text| fields::object_of([("role", RawJson::string(role)), ("content", text)]);
+    let preamble = body.take(&["preamble", "preamble_override"], fields::json);
+    let mut messages: Vec<_> = preamble.map(|text| say("system", text)).into_iter().collect();
+    for mut said in body.take(&["chat_history"], fields::maps).unwrap_or_default() {
+        if let Some(text) = said.take(&["message"], fields::json) {
+            said.put("content", text);
+        }
+        messages.extend(said.rest_object());
+    }
+    messages.push(say("user", asked));
+    Some(RawJson::array(&messages))
+}
+
 /// The body of a request, if there is one under that name: an object that asks something, or the JSON text of it.
 fn take_body<'a>(map: &mut FieldMap<'a>, name: &str) -> Option<FieldMap<'a>> {
     let read = |raw: &RawJson<'a>| {
         let mut body = fields::map_within(raw)?;
         if let Some(logged) = body.take(&LOGGED, fields::map_within) {
             body = logged;
+        }
+        if !body.has(&ASKED)
+            && let Some(messages) = of_cohere(&mut body)
+        {
+            body.put("messages", messages);
         }
         body.has(&ASKED).then_some(body)
     };
