@@ -26,7 +26,7 @@ const CONTENT: [&str; 8] =
     ["content", "value", "text", "message", "parts", "data", "kwargs", "tool_calls"];
 
 /// Columns with the conversation that a message belongs to, the surest first.
-const CONVERSATION: [&str; 17] = [
+const CONVERSATION: [&str; 18] = [
     "conversation_id",
     "conversationId",
     "conv_id",
@@ -36,6 +36,7 @@ const CONVERSATION: [&str; 17] = [
     "threadId",
     "session_id",
     "sessionId",
+    "SessionId",
     "dialog_id",
     "dialogue_id",
     "dialogue",
@@ -47,7 +48,7 @@ const CONVERSATION: [&str; 17] = [
 ];
 
 /// Columns with a message as an object, or its JSON text.
-const STORED: [&str; 2] = ["message", "message_data"];
+const STORED: [&str; 3] = ["message", "message_data", "History"];
 
 /// Columns with the place of a message in its conversation.
 const PLACE: [&str; 11] = [
@@ -97,7 +98,7 @@ impl ImportFormat for MessageRows {
     fn notes(&self) -> &'static str {
         "Rows in JSON Lines, CSV or Parquet with a `role` (or `from`, `sender`, `author`, `speaker`) and a `content` (or \
          `value`, `text`, `message`), and LangChain's stored messages (`message` with a `type`, as n8n and LangChain's \
-         history tables keep them, or `message_data`, as in sessions of OpenAI's Agents SDK). The rows of one conversation may \
+         history tables keep them, `History` with a `SessionId` in LangChain's MongoDB, or `message_data`, as in sessions of OpenAI's Agents SDK). The rows of one conversation may \
          be anywhere in the input; `turn` or `index`, or else the time of each, orders them. Rows without any key are the \
          conversation of their file."
     }
@@ -173,7 +174,7 @@ fn unknown(at: usize) -> ItemError {
 /// Whether it is a row of a table of messages that are objects.
 fn is_stored(sniff: &Sniff<'_>) -> bool {
     let is_known = |key: &String| {
-        ["id", "messages_id"].contains(&key.as_str())
+        ["id", "_id", "messages_id"].contains(&key.as_str())
             || STORED.contains(&key.as_str())
             || CONVERSATION.contains(&key.as_str())
             || TIME.contains(&key.as_str())

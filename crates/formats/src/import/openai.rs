@@ -24,7 +24,8 @@ use super::{chat, definitions, marks, tagged_calls};
 pub(super) struct OpenAi;
 
 /// Where items keep their messages.
-const MESSAGES: [&str; 6] = ["messages", "traj", "conversation", "dialog", "dialogue", "turns"];
+const MESSAGES: [&str; 7] =
+    ["messages", "traj", "conversation", "dialog", "dialogue", "turns", "History"];
 
 /// Keys of items in which these are something else, but for the first two.
 const NOT_CHATS: [&str; 4] = ["request_id", "requestId", "question", "nodes"];
@@ -54,10 +55,12 @@ impl ImportFormat for OpenAi {
     }
 
     fn recognises(&self, sniff: &Sniff<'_>) -> bool {
+        // In MongoDB, LangChain has a message a document under this name.
+        let is_list = |key: &str| key != "History" || sniff.first_kind(&[key]).is_some();
         sniff.is_message_array()
             || (sniff.has_messages()
                 && (MESSAGES[..2].iter().any(|key| sniff.has(key))
-                    || (MESSAGES[2..].iter().any(|key| sniff.has(key))
+                    || (MESSAGES[2..].iter().any(|key| sniff.has(key) && is_list(key))
                         && !NOT_CHATS.iter().any(|key| sniff.has(key)))))
     }
 
@@ -151,7 +154,7 @@ pub(super) fn object<'a>(
                 notes.under(mark, || format!("{key}.tools"));
                 put(rest, key.into(), raw);
             }
-            "id" | "conversation_id" | "_id" if conversation.id.is_empty() => {
+            "id" | "conversation_id" | "_id" | "SessionId" if conversation.id.is_empty() => {
                 conversation.id = id_or_keep(parser, key, rest)?.unwrap_or_default();
             }
             "title" => conversation.title = text_or_keep(parser, key, rest)?,

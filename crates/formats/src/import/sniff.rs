@@ -44,8 +44,8 @@ struct Top<'a> {
 }
 
 /// Where an item holds its messages, as a rule.
-const MESSAGES: [&str; 7] =
-    ["messages", "conversations", "traj", "conversation", "dialog", "dialogue", "turns"];
+const MESSAGES: [&str; 8] =
+    ["messages", "conversations", "traj", "conversation", "dialog", "dialogue", "turns", "History"];
 
 /// The keys for the speaker in messages without a role.
 pub(super) const SPEAKER: [&str; 3] = ["speaker", "sender", "author"];
