@@ -40,6 +40,12 @@ fn is_sent(key: &Text<'_>, raw: &RawJson<'_>) -> bool {
     SENT.contains(&key.as_written())
         && raw.as_str().starts_with(['[', '{', '"'])
         && !is_nothing(raw)
+        && !is_empty_json(raw)
+}
+
+/// Whether it is the text of an empty list or object, as Langflow keeps no files.
+fn is_empty_json(raw: &RawJson<'_>) -> bool {
+    matches!(raw.as_str(), "\"[]\"" | "\"{}\"" | "\"null\"")
 }
 
 /// The fields in which a message keeps pictures, sound and files beside its parts.
@@ -75,5 +81,7 @@ pub(super) fn lists_attachments(conversation: &Conversation<'_>) -> bool {
 
 /// Whether a field of a message holds attachments.
 pub(super) fn is_attachment(key: &Text<'_>, raw: &RawJson<'_>) -> bool {
-    ATTACHMENTS.contains(&key.as_written()) && !matches!(raw.as_str(), "[]" | "null" | "\"\"")
+    ATTACHMENTS.contains(&key.as_written())
+        && !matches!(raw.as_str(), "[]" | "null" | "\"\"")
+        && !is_empty_json(raw)
 }
