@@ -131,6 +131,7 @@ formats! {
     autogen::AutoGen,
     openai::OpenAi,
     preference::Preference,
+    ranked::Ranked,
     oasst::Oasst,
     label_studio::LabelStudio,
     recorded::Recorded,

@@ -2,7 +2,8 @@
 //! them, texts beside a question (Orca's `question` and `system`, `prompt`, `instruction`), or whole transcripts, as in
 //! HH-RLHF. Without a question both hold the whole conversation; what they begin with alike is the question. Two answers
 //! of which the row does not say which is better (`response_a`, `response_b`) are siblings, and neither is learnt.
-//! References: the dataset formats of TRL's documentation, HH-RLHF, LLaMA-Factory's `chosen_messages`, Chatbot Arena.
+//! References: the dataset formats of TRL's documentation, HH-RLHF, LLaMA-Factory's `chosen_messages`, Chatbot Arena, the
+//! Stanford Human Preferences.
 
 use retort_json::{Parser, RawJson};
 use retort_model::{Fields, Role};
@@ -19,7 +20,7 @@ use super::sniff::Sniff;
 pub(super) struct Preference;
 
 /// Columns of two answers that are compared.
-const COMPARED: [[&str; 2]; 12] = [
+const COMPARED: [[&str; 2]; 14] = [
     ["conversation_a", "conversation_b"],
     ["response_a", "response_b"],
     ["answer_a", "answer_b"],
@@ -32,11 +33,23 @@ const COMPARED: [[&str; 2]; 12] = [
     ["response1", "response2"],
     ["answer1", "answer2"],
     ["output1", "output2"],
+    REFERENCES,
+    ["response_j", "response_k"],
 ];
 
+/// The Stanford Human Preferences, whose question is under `history`; `labels` is 1 if the first is preferred.
+const REFERENCES: [&str; 2] = ["human_ref_A", "human_ref_B"];
+
 /// Columns that say which of two is better, and the words for it.
-const WINNER: [&str; 5] =
-    ["winner", "preferred", "better", "better_response_id", "overall_preference"];
+const WINNER: [&str; 6] = [
+    "winner",
+    "preferred",
+    "better",
+    "better_response_id",
+    "overall_preference",
+    "preference_strength",
+];
+const STRENGTH: [&str; 2] = ["overall_preference", "preference_strength"];
 const FIRST: [&str; 6] = ["a", "model_a", "response_a", "1", "response_1", "first"];
 const SECOND: [&str; 6] = ["b", "model_b", "response_b", "2", "response_2", "second"];
 
@@ -56,7 +69,8 @@ impl ImportFormat for Preference {
          labels the conversation. Transcripts (`\\n\\nHuman: … \\n\\nAssistant: …`, as in HH-RLHF) are read as their \
          messages. Of two answers that are compared (`response_a` and `response_b`, `conversation_a` and \
          `conversation_b`), `winner` says which is preferred; if it does not, both are siblings and neither is trained \
-         on."
+         on. The Stanford Human Preferences (`human_ref_A`), the paired answers of Stack Exchange (`response_j`), \
+         HelpSteer and Chatbot Arena's rows with lists of questions and answers are read the same way."
     }
 
     fn recognises(&self, sniff: &Sniff<'_>) -> bool {
@@ -67,12 +81,16 @@ impl ImportFormat for Preference {
         };
         let has_both = |names: &[&str; 2]| names.iter().all(|name| sniff.has(name));
         let pair = names().find(|names| has_both(names));
+        let is_of_threads = || pair == Some(REFERENCES) && sniff.is_text("history");
+        let is_of_arena = || sniff.has("prompt") && sniff.has("winner_model_a");
         let is_openai = sniff.holds(&["input", "messages"]);
         !is_openai
             && !["messages", "conversations", "chat_messages"].iter().any(|key| sniff.has(key))
             && pair.is_some_and(|names| {
                 names.iter().all(|name| is_list(name))
                     || asks()
+                    || is_of_threads()
+                    || is_of_arena()
                     || names.iter().all(|name| {
                         sniff.text(&[name]).is_some_and(|text| transcript(&text).is_some())
                     })
@@ -83,8 +101,19 @@ impl ImportFormat for Preference {
         let mut map = FieldMap::item(item, notes)?;
         let has_both = |names: &[&str; 2]| names.iter().all(|name| map.has(&[name]));
         let names = names().find(has_both).ok_or_else(unknown)?;
-        let prompt = map.take(&["prompt", "context"], fields::list_within);
+        if names == REFERENCES
+            && let Some(asked) = map.take(&["history"], fields::json)
+        {
+            map.put("question", asked);
+        }
+        let mut prompt = map.take(&["prompt", "context"], fields::list_within);
         let mut answers = names.map(|name| map.take(&[name], fields::list_within));
+        if let Some(questions) = prompt.take_if(|list| list.iter().all(fields::is_text)) {
+            // Arena's rows have a list of questions, and a list of answers of each model.
+            for answer in &mut answers {
+                *answer = Some(taken_in_turn(&questions, answer.take()).ok_or_else(unknown)?);
+            }
+        }
         let mut dialogue = Dialogue::default();
         let prompt = match prompt {
             Some(prompt) => Some(RawJson::array(&prompt)),
@@ -157,12 +186,22 @@ fn labels(names: [&str; 2], row: &FieldMap<'_>) -> Option<[&'static str; 2]> {
     if PREFERRED.contains(&names[0]) {
         return Some(["chosen", "rejected"]);
     }
+    let is_1 = |name: &str| row.peek(name).and_then(fields::number) == Some(1.0);
+    let labels = |is_first| if is_first { ["chosen", "rejected"] } else { ["rejected", "chosen"] };
+    match names {
+        REFERENCES => return row.has(&["labels"]).then(|| labels(is_1("labels"))),
+        ["response_j", "response_k"] => return Some(labels(true)),
+        _ if is_1("winner_model_a") != is_1("winner_model_b") => {
+            return Some(labels(is_1("winner_model_a")));
+        }
+        _ => {}
+    }
     let word = WINNER.iter().find_map(|name| {
         let raw = row.peek(name)?;
         Some(raw.as_text().unwrap_or_else(|| raw.as_str().to_owned()).to_ascii_lowercase())
     })?;
-    // A number from -3, where the first is much better, to 3, as in HelpSteer3.
-    let score = row.peek("overall_preference").and_then(fields::number);
+    // A number from -3, where the first is much better, to 3, as in HelpSteer2 and 3.
+    let score = STRENGTH.iter().find_map(|name| row.peek(name).and_then(fields::number));
     let counts_from_0 = names[0].ends_with("_0");
     let is_first_better = match (score, &*word) {
         (Some(score), _) => (score != 0.0).then_some(score < 0.0),
@@ -172,8 +211,21 @@ fn labels(names: [&str; 2], row: &FieldMap<'_>) -> Option<[&'static str; 2]> {
         (None, word) if SECOND.contains(&word) => Some(false),
         (None, _) => None,
     };
-    let labels = |is_first| if is_first { ["chosen", "rejected"] } else { ["rejected", "chosen"] };
     is_first_better.map(labels)
+}
+
+/// Questions with their answers, in turn; none if there is not one answer for each.
+fn taken_in_turn(
+    questions: &[RawJson<'_>],
+    answers: Option<Vec<RawJson<'_>>>,
+) -> Option<Vec<RawJson<'static>>> {
+    let answers = answers.filter(|answers| answers.len() == questions.len())?;
+    let mut dialogue = Dialogue::default();
+    for (asked, answered) in questions.iter().zip(&answers) {
+        dialogue.say("user", &asked.as_text()?);
+        dialogue.say("assistant", &answered.as_text()?);
+    }
+    Some(dialogue.into_messages())
 }
 
 /// The messages of a transcript.

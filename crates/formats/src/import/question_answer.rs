@@ -11,6 +11,7 @@ use super::openhands::OpenHands;
 use super::pairs::{
     ANSWER, BESIDE, Dialogue, HISTORY, INPUT, QUESTION, REASONING, TURNS, in_text, take,
 };
+use super::ranked::Ranked;
 use super::runs::Runs;
 use super::sniff::Sniff;
 
@@ -52,6 +53,7 @@ impl ImportFormat for QuestionAnswer {
         if OTHERS.iter().any(|key| sniff.has(key))
             || Runs.recognises(sniff)
             || OpenHands.recognises(sniff)
+            || Ranked.recognises(sniff)
         {
             return false;
         }

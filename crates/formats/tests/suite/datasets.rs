@@ -2,7 +2,7 @@
 //! lists in objects. Public reports are beside the cases that they led to.
 
 use retort_formats::import::{Entry, FORMATS, Fragment, ImportFormat, Notes, Sniff, recognise};
-use retort_model::{Conversation, Item};
+use retort_model::{Conversation, Item, Label, Role};
 use serde_json::{Value, json};
 
 use crate::real::GENERAL;
@@ -171,7 +171,7 @@ fn preference_data_of_any_shape_has_a_sibling_that_is_rejected() {
     let both = |row: Value, path: &[&str], rejected: &str| {
         let conversation = check_as("preference", row, path);
         let others = conversation.rounds.iter().flat_map(|round| &round.messages);
-        let mut others = others.filter(|one| one.label == Some(retort_model::Label::Rejected));
+        let mut others = others.filter(|one| one.label == Some(Label::Rejected));
         assert_eq!(others.next().unwrap().words().decoded(), rejected);
         assert!(others.next().is_none());
     };
@@ -323,6 +323,18 @@ fn rows_of_a_message_each_are_joined() {
         "",
     );
     assert_eq!(told(&read[0]), ["user q", "assistant  <f {}>", "tool k r"]);
+    // And its documents in MongoDB.
+    let stored = |id: &str, text: &str, kind: &str| {
+        let message =
+            json!({"type": kind, "data": {"type": kind, "content": text, "additional_kwargs": {}}});
+        json!({"_id": {"$oid": id}, "SessionId": "s", "History": message.to_string()})
+    };
+    let read = joined(&[stored("5f", "q", "human"), stored("60", "a", "ai")], "");
+    assert_eq!(
+        (&*read[0].id.decoded(), told(&read[0])),
+        ("s", vec!["user q".into(), "assistant a".into()])
+    );
+    assert!(paths(&read[0]).is_empty(), "{:?}", paths(&read[0]));
     // Sessions of OpenAI's Agents SDK, whose messages are items of the Responses API.
     let stored = |id: u64, item: Value| json!({"id": id, "session_id": "s", "message_data": item.to_string(), "created_at": "2025-01-01 00:00:00"});
     let read = joined(
@@ -487,4 +499,156 @@ fn lists_in_objects_are_read_element_by_element() {
     let line =
         shape_item(&read_as("wrapped", &odd)[0].clone().into(), "retort", Default::default());
     assert_eq!(line.rows[0]["source"], "openai");
+}
+
+/// The answers to the last question in the order of their rounds, each with its label.
+fn labelled(conversation: &Conversation<'_>) -> Vec<(String, Option<Label>)> {
+    let answers = conversation.messages().filter(|one| one.role == Role::Assistant);
+    answers.map(|one| (one.words().decoded().into_owned(), one.label)).collect()
+}
+
+#[test]
+fn the_best_of_ranked_answers_is_the_answer() {
+    let answers = json!([
+        {"answer": "second", "model": "m", "rank": 2.0}, {"answer": "first", "model": "n", "rank": 1.0},
+        {"answer": "third", "model": "o", "rank": 3.0}
+    ]);
+    let nectar = json!({"prompt": "\n\nHuman: q\n\nAssistant: ", "answers": answers, "turns": 1, "num_responses": 3,
+        "source": ["sharegpt"], "good_natured": true});
+    let read = check_as("ranked", nectar, &["user q", "assistant first"]);
+    let (good, bad) = (Some(Label::Preferred), Some(Label::Rejected));
+    let expected = [("first".into(), good), ("second".into(), bad), ("third".into(), bad)];
+    assert_eq!(labelled(&read), expected);
+    let models: Vec<_> = read.messages().filter_map(|one| one.metadata.get("model")).collect();
+    assert_eq!(
+        models.iter().map(|raw| raw.as_str()).collect::<Vec<_>>(),
+        ["\"n\"", "\"m\"", "\"o\""]
+    );
+    let rows = shape_conversation(&read, "preference", Default::default()).rows;
+    let pairs: Vec<_> = rows.iter().map(|row| row["rejected"][0]["content"].clone()).collect();
+    assert_eq!(
+        (pairs, &rows[0]["chosen"][0]["content"]),
+        (vec![json!("second"), json!("third")], &json!("first"))
+    );
+
+    let completion = |text: &str, score: Value| {
+        json!({"response": text, "overall_score": score, "critique": format!("{text} it is"), "model": "m",
+            "annotations": {"honesty": {"Rating": "4", "Rationale": "It is so"}}, "principle": "honesty",
+            "custom_system_prompt": "Be honest."})
+    };
+    let feedback = json!({"source": "evol", "instruction": "q", "models": ["m"], "correct_answers": ["None"],
+        "completions": [completion("low", json!("2.5")), completion("best", json!(8)), completion("also", json!(8.0))]});
+    let read = check_as("ranked", feedback, &["user q", "assistant best"]);
+    assert_eq!(
+        labelled(&read),
+        [("best".into(), good), ("also".into(), good), ("low".into(), bad)]
+    );
+    let told = read.messages().nth(1).unwrap().feedback.as_ref().unwrap();
+    assert_eq!(told.comment.as_ref().unwrap().decoded(), "best it is");
+    assert_eq!(told.rating.as_ref().unwrap().as_str(), "8");
+    let rows = shape_conversation(&read, "preference", Default::default()).rows;
+    assert_eq!((rows.len(), &rows[0]["rejected"][0]["content"]), (1, &json!("low")));
+
+    let exchange = json!({"qid": 1, "question": "q", "answers": [{"answer_id": 2, "author": "x", "author_id": 3,
+        "pm_score": 4, "selected": true, "text": "a"}, {"answer_id": 4, "pm_score": 1, "selected": false, "text": "b"}]});
+    check_as("ranked", exchange, &["user q", "assistant a"]);
+}
+
+#[test]
+fn answers_without_a_best_one_are_not_trained_on() {
+    let scored = |scores: &[Value]| {
+        let answers: Vec<_> = (scores.iter().enumerate())
+            .map(|(at, score)| json!({"text": format!("a{at}"), "score": score}))
+            .collect();
+        json!({"question": "q", "answers": answers})
+    };
+    for scores in [[json!(1), json!(1)], [json!(1), Value::Null], [json!(1), json!("good")]] {
+        let item = scored(&scores);
+        let read = check_as("ranked", item.clone(), &["user q"]);
+        assert_eq!(labelled(&read), [("a0".into(), None), ("a1".into(), None)], "{item}");
+        let shaped = shape_conversation(&read, "openai", Default::default());
+        assert_eq!(shaped.rows, Vec::<Value>::new(), "{item}");
+    }
+    // What is no answer is not understood; an answer without a score leaves all undecided.
+    let text = json!({"question": "q", "answers": [{"text": "a", "score": 1}, {"score": 2, "image": "a cat"}]});
+    let read = read_as("ranked", &text.to_string()).remove(0);
+    assert_eq!(paths(&read), ["answers[1]"]);
+    for other in [
+        json!({"question": "q", "answers": {"text": ["a"], "answer_start": [1]}}),
+        json!({"question": "q", "answers": [{"text": "a", "answer_start": 1}]}),
+    ] {
+        let text = other.to_string();
+        let found = recognise(&Sniff::of(&text)).map(ImportFormat::name);
+        assert!(found != Some("ranked"), "{other}");
+    }
+}
+
+#[test]
+fn two_answers_are_compared_by_what_their_row_says() {
+    let first = [("a".into(), Some(Label::Preferred)), ("b".into(), Some(Label::Rejected))];
+    let second = [("b".into(), Some(Label::Preferred)), ("a".into(), Some(Label::Rejected))];
+    let shp = |labels: u8| json!({"post_id": "p", "domain": "d", "history": "q", "human_ref_A": "a", "human_ref_B": "b", "labels": labels, "score_A": 1});
+    let arena = |one: u8, other: u8, tie: u8| {
+        json!({"id": 1, "model_a": "m", "model_b": "n", "prompt": "[\"q\"]", "response_a": "[\"a\"]", "response_b": "[\"b\"]",
+            "winner_model_a": one, "winner_model_b": other, "winner_tie": tie})
+    };
+    for (item, expected) in [
+        (shp(1), &first),
+        (shp(0), &second),
+        (json!({"qid": 1, "question": "q", "response_j": "a", "response_k": "b"}), &first),
+        (arena(1, 0, 0), &first),
+        (arena(0, 1, 0), &second),
+        (
+            json!({"prompt": "q", "response_1": "a", "response_2": "b", "preference_strength": -2}),
+            &first,
+        ),
+        (
+            json!({"prompt": "q", "response_1": "a", "response_2": "b", "preference_strength": 1}),
+            &second,
+        ),
+    ] {
+        let best = format!("assistant {}", expected[0].0);
+        let read = check_as("preference", item.clone(), &["user q", &best]);
+        assert_eq!(labelled(&read), *expected, "{item}");
+    }
+    let tie = check_as("preference", arena(0, 0, 1), &["user q"]);
+    assert_eq!(labelled(&tie), [("a".into(), None), ("b".into(), None)]);
+    // Two questions, of which the second follows another answer in each.
+    let long = json!({"prompt": ["q", "r"], "response_a": ["a", "c"], "response_b": ["b", "d"], "winner_model_a": 1, "winner_model_b": 0});
+    check_as("preference", long, &["user q", "assistant a", "user r", "assistant c"]);
+}
+
+#[test]
+fn values_that_name_their_types_are_read_as_json() {
+    let expected = &["user q", "assistant a"];
+    let dynamo = json!({"role": {"S": "assistant"}, "content": {"S": "a"}, "n": {"N": "3"}, "ok": {"BOOL": true}, "x": {"NULL": true},
+        "e": {"M": {}}, "l": {"L": []}});
+    let dynamo = json!({"id": {"S": "x"}, "messages": {"L": [{"M": {"role": {"S": "user"}, "content": {"S": "q"}}}, {"M": dynamo}]}});
+    let history = json!({"SessionId": {"S": "x"}, "History": {"L": [
+        {"M": {"type": {"S": "human"}, "data": {"M": {"content": {"S": "q"}, "type": {"S": "human"}}}}},
+        {"M": {"type": {"S": "ai"}, "data": {"M": {"content": {"S": "a"}, "type": {"S": "ai"}}}}}]}});
+    let said = |role: &str, text: &str| json!({"mapValue": {"fields": {"role": {"stringValue": role}, "content": {"stringValue": text}}}});
+    let fields = json!({"messages": {"arrayValue": {"values": [said("user", "q"), said("assistant", "a")]}}, "empty": {"arrayValue": {}}});
+    let firestore = json!({"name": "projects/p/databases/(default)/documents/chats/x", "fields": fields, "createTime": "2024-01-02T03:04:05Z"});
+    for item in [
+        json!({"Item": dynamo}),
+        json!({"Items": [dynamo], "Count": 1, "ScannedCount": 1}),
+        json!({"Keys": {"id": {"S": "x"}}, "NewImage": dynamo}),
+        json!({"Item": history}),
+        firestore.clone(),
+        json!({"documents": [firestore]}),
+        json!({"document": firestore, "readTime": "2024-01-02T03:04:05Z"}),
+    ] {
+        let read = check_as("wrapped", item.clone(), expected);
+        assert_eq!(read.id.decoded(), "x", "{item}");
+    }
+    // A value of a type that is not known is not guessed.
+    let odd = json!({"Item": {"messages": {"L": [{"Q": "q"}]}}}).to_string();
+    assert!(recognise(&Sniff::of(&odd)).is_none());
+}
+
+#[test]
+fn an_item_may_be_the_text_of_another() {
+    let inner = json!({"messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}]});
+    check_as("wrapped", json!(inner.to_string()), &["user q", "assistant a"]);
 }
