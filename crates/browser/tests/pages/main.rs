@@ -1,7 +1,7 @@
 //! What people see and do on the pages.
 //!
-//! `RETORT_SCREENSHOTS=FOLDER` keeps a picture of every screen; `RETORT_AXE=FILE` names axe-core's script, which then
-//! looks every screen over.
+//! `RETORT_SCREENSHOTS=FOLDER` keeps a picture of every screen, `UPDATE_SCREENS=1` their sketches; `RETORT_AXE=FILE` names
+//! axe-core's script, which then looks every screen over.
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "tests")]
 
 mod editing;
@@ -9,16 +9,20 @@ mod finding;
 mod judging;
 mod reading;
 mod schedules;
+mod sketches;
 mod ways;
 
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use fantoccini::Locator;
 use retort_browser::Browser;
 use retort_model::{ConversationFilter, Grant};
 use retort_service::{Caller, IntakeRequest, Person};
 use retort_testing_server::server::{As, Setup, TestServer, on_sqlite, on_sqlite_with};
 use serde_json::{Value, json};
+use sketches::Sketches;
 
 /// Conversations that `person` holds: so many, the first with titles that would do harm.
 async fn furnish(server: &TestServer, person: &Person, many: usize) {
@@ -832,6 +836,7 @@ async fn every_screen_is_whole_at_every_width_and_open_to_everyone() {
             (390, "light"),
             (390, "dark"),
         ];
+        let mut sketches = Sketches::default();
         for (width, scheme) in widths {
             look_as(&browser, width, scheme).await;
             for (name, path) in SCREENS {
@@ -848,10 +853,18 @@ async fn every_screen_is_whole_at_every_width_and_open_to_everyone() {
                 assert!(wide <= width, "{name} is {wide} wide at {width}");
                 let outside = browser.client.execute(OUTSIDE, Vec::new()).await.unwrap();
                 assert_eq!(outside, json!([]), "{name} at {width}: outside of the page");
-                if let Some(folder) = std::env::var_os("RETORT_SCREENSHOTS") {
-                    let file = format!("{name}-{width}-{scheme}.png");
-                    let picture = browser.client.screenshot().await.unwrap();
-                    std::fs::write(std::path::Path::new(&folder).join(file), picture).unwrap();
+                // Of two schemes at one width the layout is the same.
+                let is_sketched = scheme == "light" || width == 640;
+                let kept = std::env::var_os("RETORT_SCREENSHOTS");
+                if is_sketched || kept.is_some() {
+                    let picture = picture(&browser, width).await;
+                    if is_sketched {
+                        sketches.draw(&browser, name, &format!("{width} {scheme}"), &picture).await;
+                    }
+                    if let Some(folder) = kept {
+                        let file = format!("{name}-{width}-{scheme}.png");
+                        std::fs::write(std::path::Path::new(&folder).join(file), picture).unwrap();
+                    }
                 }
                 if let Some(axe) = &axe {
                     look_over(&browser, axe, &format!("{name} at {width}, {scheme}")).await;
@@ -859,6 +872,7 @@ async fn every_screen_is_whole_at_every_width_and_open_to_everyone() {
             }
         }
         browser.close().await;
+        sketches.compare();
     })
     .await;
 }
@@ -873,11 +887,30 @@ const OUTSIDE: &str = "const wide = document.documentElement.clientWidth;
         return !one.matches('.skip, .unseen') && !isCut(one) && !isCutAbove(one);
     }).map((one) => one.outerHTML.slice(0, 200))";
 
+/// A picture of the page, as PNG, once it does not change any more: the browser also shows what is half drawn.
+async fn picture(browser: &Browser, width: i64) -> Vec<u8> {
+    let clip = json!({"x": 0, "y": 0, "width": width, "height": HEIGHT, "scale": 1});
+    let mut before = Value::Null;
+    for _ in 0..20 {
+        let parameters = json!({"format": "png", "captureBeyondViewport": true, "clip": clip});
+        let command = Devtools { command: "Page.captureScreenshot", parameters };
+        let drawn = browser.client.issue_cmd(command).await.unwrap();
+        if drawn == before {
+            break;
+        }
+        before = drawn;
+    }
+    STANDARD.decode(before["data"].as_str().unwrap()).unwrap()
+}
+
+/// How much of a page is looked at, in pixels.
+const HEIGHT: u32 = 1000;
+
 async fn look_as(browser: &Browser, width: i64, scheme: &str) {
     for (command, parameters) in [
         (
             "Emulation.setDeviceMetricsOverride",
-            json!({"width": width, "height": 1000, "deviceScaleFactor": 1, "mobile": width < 500}),
+            json!({"width": width, "height": HEIGHT, "deviceScaleFactor": 1, "mobile": width < 500}),
         ),
         (
             "Emulation.setEmulatedMedia",
