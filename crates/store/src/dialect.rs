@@ -508,6 +508,21 @@ impl Connection {
         }
     }
 
+    /// Does `act` with plans that use indexes: PostgreSQL's planner does not know how long it takes to read the text vectors
+    /// of all rows.
+    pub(crate) fn by_index<T>(
+        &mut self,
+        act: impl FnOnce(&mut Self) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        if self.dialect() == Dialect::Sqlite {
+            return act(self);
+        }
+        self.script("SET enable_seqscan = off")?;
+        let done = act(self);
+        let reset = self.script("RESET enable_seqscan");
+        done.and_then(|done| reset.map(|()| done))
+    }
+
     /// Moves the pages of SQLite's log to their places and empties the file, which keeps old pages otherwise. While
     /// a reader holds an old snapshot for longer than `patience`, only part of it is moved.
     pub(crate) fn empty_log(&mut self, patience: Duration) -> Result<(), Error> {

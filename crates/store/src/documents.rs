@@ -176,7 +176,7 @@ impl crate::Store {
         self.read(|connection| {
             let dialect = connection.dialect();
             let page = page(dialect, scope, selection, order, Part::Onward(None), 1);
-            connection.explained(page)
+            connection.explained(&page)
         })
     }
 
@@ -415,7 +415,7 @@ pub(crate) fn push_documents(
         statement.push(" AND ");
         push_ids(statement, dialect, &selection.ids);
     }
-    push_texts(statement, &selection.search);
+    push_texts(statement, "c.search", &selection.search);
 }
 
 /// Takes one in, or says what would become of it.

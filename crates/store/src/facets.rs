@@ -6,7 +6,7 @@ use crate::columns::{kind_of, moment, read_texts, status_of};
 use crate::error::Error;
 use crate::features::{has_error, ratings};
 use crate::filter::push_conversations;
-use crate::listing::page_search;
+use crate::page_search::page_search;
 use crate::statement::Statement;
 
 /// What the columns say of one conversation.

@@ -8,16 +8,13 @@ use crate::columns::{PURGED, UNKNOWN, array_of, key_text, number_of_kind, number
 use crate::dialect::Dialect;
 use crate::features::push_features;
 use crate::statement::{Held, Statement};
-use crate::words::{leading, push_sought};
+use crate::words::{leading, push_matches, push_sought};
 
 /// Shortest text that the index of trigrams finds.
 const TRIGRAM: usize = 3;
 
 /// Trigrams of one text that are looked up: more leave hardly fewer rows.
 const TRIGRAMS_SOUGHT: usize = 24;
-
-/// If an index may find more items than this, a page costs less when the rows are read in order.
-pub(crate) const FEW_FOUND: i64 = 20_000;
 
 /// How texts are searched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +23,8 @@ pub(crate) enum SearchBy {
     Index,
     /// By looking at the rows that the rest of the filter leaves.
     Rows,
+    /// By looking at so many rows, the first of a list in its order.
+    First(usize),
     /// By looking at all rows, in the order in which they lie.
     Walk,
 }
@@ -36,20 +35,28 @@ pub(crate) fn walk_or(by: SearchBy, scope: &Scope, selection: &ConversationFilte
     if by == SearchBy::Rows && is_wide { SearchBy::Walk } else { by }
 }
 
-/// How the words of a selection can be searched.
+/// How the words of a selection can be searched for everything that it means.
 pub(crate) fn search_by(dialect: Dialect, selection: &ConversationFilter) -> SearchBy {
-    // PostgreSQL's planner chooses by itself.
-    if leading(dialect, selection).is_some() { SearchBy::Index } else { SearchBy::Rows }
-}
-
-/// How any of these texts can be searched.
-pub(crate) fn texts_by(dialect: Dialect, texts: &[String]) -> SearchBy {
-    let long = |text: &String| text.to_lowercase().chars().count() >= TRIGRAM;
     match dialect {
-        Dialect::Sqlite if !texts.is_empty() && texts.iter().all(long) => SearchBy::Index,
+        Dialect::Sqlite if leading(dialect, selection).is_some() => SearchBy::Index,
         // PostgreSQL's planner chooses by itself.
         Dialect::Sqlite | Dialect::Postgres => SearchBy::Rows,
     }
+}
+
+/// How any of these texts can be searched for all items that have them.
+pub(crate) fn texts_by(dialect: Dialect, texts: &[String]) -> SearchBy {
+    match dialect {
+        Dialect::Sqlite if has_trigrams(texts) => SearchBy::Index,
+        // PostgreSQL's planner chooses by itself.
+        Dialect::Sqlite | Dialect::Postgres => SearchBy::Rows,
+    }
+}
+
+/// Whether the index of trigrams finds these texts.
+pub(crate) fn has_trigrams(texts: &[String]) -> bool {
+    let long = |text: &String| text.to_lowercase().chars().count() >= TRIGRAM;
+    !texts.is_empty() && texts.iter().all(long)
 }
 
 /// The query of the trigram index for rows that hold all trigrams of any of the texts; those that hold them apart
@@ -80,25 +87,46 @@ pub(crate) fn push_conversations(
 ) {
     let leads = leading(dialect, selection).filter(|_| search_by == SearchBy::Index);
     // What leads need not be looked at again, unless it finds more than one query asks for.
-    let is_found = leads.is_some() && selection.search.len() == 1;
-    if let Some(question) = leads {
-        statement
-            .push(" FROM conversation_words s CROSS JOIN conversation c ON c.key = s.rowid")
-            .push(" WHERE s.conversation_words MATCH ")
-            .text(&question)
-            // The plus keeps the index on projects out: the search leads.
-            .push(" AND +c.project = ");
-    } else {
-        let walk = if search_by == SearchBy::Walk { dialect.without_index() } else { "" };
-        statement.push(" FROM conversation c").push(walk).push(" WHERE c.project = ");
+    let asking = match &leads {
+        Some(_) if selection.search.len() == 1 => Asking::Nothing,
+        _ => Asking::AsSet,
+    };
+    match (leads, dialect) {
+        (Some(question), Dialect::Sqlite) => {
+            statement
+                .push(" FROM conversation_words s CROSS JOIN conversation c ON c.key = s.rowid")
+                .push(" WHERE s.conversation_words MATCH ")
+                .text(&question)
+                // The plus keeps the index on projects out: the search leads.
+                .push(" AND +c.project = ");
+        }
+        (Some(question), Dialect::Postgres) => {
+            // PostgreSQL expects few keys of an array, so they lead.
+            statement.push(" FROM conversation c WHERE c.key = ANY(ARRAY(");
+            push_matches(statement, &question).push(")) AND c.project = ");
+        }
+        (None, _) => {
+            let walk = if search_by == SearchBy::Walk { dialect.without_index() } else { "" };
+            statement.push(" FROM conversation c").push(walk).push(" WHERE c.project = ");
+        }
     }
     statement.int(scope.project).held_by(scope);
+    push_meant(statement, dialect, selection, asking);
+}
+
+/// Appends ` AND …` for what a selection means, apart from its scope.
+pub(crate) fn push_meant(
+    statement: &mut Statement,
+    dialect: Dialect,
+    selection: &ConversationFilter,
+    asking: Asking,
+) {
     if selection.or.is_empty() {
-        push_conditions(statement, dialect, selection, is_found);
+        push_conditions(statement, dialect, selection, asking);
     } else {
         let all = std::iter::once(selection).chain(&selection.or);
         statement.push(" AND (").each(" OR ", all, |either, one| {
-            push_conditions(either.push("(1 = 1"), dialect, one, false);
+            push_conditions(either.push("(1 = 1"), dialect, one, asking);
             either.push(")")
         });
         statement.push(")");
@@ -110,22 +138,32 @@ pub(crate) fn push_conversations(
     }
 }
 
-/// Appends ` AND …` for what one filter means, without its alternatives. `is_found` says that the index leads and has
-/// found its only query.
+/// What is still to be asked of the index of words.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Asking {
+    /// Nothing: it leads, and has found what the only query asks for.
+    Nothing,
+    /// For all that it finds.
+    AsSet,
+    /// Row by row whether it finds it.
+    ByRow,
+}
+
+/// Appends ` AND …` for what one filter means, without its alternatives.
 fn push_conditions(
     statement: &mut Statement,
     dialect: Dialect,
     selection: &ConversationFilter,
-    is_found: bool,
+    asking: Asking,
 ) {
     statement.push(&format!(" AND c.status <> {PURGED}"));
     push_fields(statement, dialect, selection);
     match selection.search.as_slice() {
         [] => push_default_status(statement, selection, None),
-        [one] => push_query(statement, dialect, selection, one, is_found),
+        [one] => push_query(statement, dialect, selection, one, asking),
         several => {
             statement.push(" AND (").each(" OR ", several, |either, one| {
-                push_query(either.push("(1 = 1"), dialect, selection, one, false);
+                push_query(either.push("(1 = 1"), dialect, selection, one, asking);
                 either.push(")")
             });
             statement.push(")");
@@ -139,7 +177,7 @@ fn push_query(
     dialect: Dialect,
     selection: &ConversationFilter,
     query: &Query,
-    is_found: bool,
+    asking: Asking,
 ) {
     push_default_status(statement, selection, Some(query));
     push_fields(statement, dialect, &query.wanted);
@@ -149,8 +187,8 @@ fn push_query(
         push_fields(statement, dialect, one);
         statement.push("), FALSE)");
     }
-    if !is_found {
-        push_sought(statement, dialect, query);
+    if asking != Asking::Nothing {
+        push_sought(statement, dialect, query, asking == Asking::ByRow);
     }
 }
 
@@ -182,13 +220,14 @@ fn push_fields(statement: &mut Statement, dialect: Dialect, selection: &Conversa
     push_features(statement, dialect, selection);
 }
 
-/// Appends that any of these texts is in what is searched, if there are any.
-pub(crate) fn push_texts(statement: &mut Statement, texts: &[String]) {
+/// Appends that any of these texts is in a column of what is searched, if there are any.
+pub(crate) fn push_texts(statement: &mut Statement, column: &str, texts: &[String]) {
     if texts.is_empty() {
         return;
     }
     statement.push(" AND (").each(" OR ", texts, |either, text| {
-        either.push("c.search LIKE ").text(&like_pattern(text)).push(" ESCAPE '\\'")
+        let like = format!("{column} LIKE ");
+        either.push(&like).text(&like_pattern(text)).push(" ESCAPE '\\'")
     });
     statement.push(")");
 }

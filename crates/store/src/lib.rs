@@ -37,6 +37,7 @@ mod notices;
 mod order;
 mod orders;
 mod page;
+mod page_search;
 mod people;
 mod person;
 pub mod private;

@@ -4,16 +4,17 @@ use retort_model::bounds::PAGE_ITEMS;
 use retort_model::{ConversationFilter, ItemKind, Scope};
 
 use crate::body::Unpacker;
-use crate::columns::PURGED;
+use crate::columns::{PURGED, whole};
 use crate::dialect::{Connection, Dialect};
 use crate::error::Error;
-use crate::filter::{FEW_FOUND, SearchBy, push_conversations};
-use crate::order::{Cursor, Part, neighbours};
+use crate::filter::{Asking, SearchBy, push_conversations, push_meant, push_range};
+use crate::order::{Cursor, ListOrder, Part, neighbours};
 use crate::orders::Order;
 use crate::page::{page_of, room_of};
+use crate::page_search::{Searching, page_search};
 use crate::statement::Statement;
 use crate::summary::{SUMMARY, Summary, read_summary};
-use crate::words::leading;
+use crate::words::{asks_words, leading};
 
 /// A page of a list.
 #[derive(Clone, Debug, Default)]
@@ -36,15 +37,17 @@ impl crate::Store {
     ) -> Result<Page, Error> {
         let most = most.clamp(1, PAGE_ITEMS);
         self.look(|connection| {
-            let by = page_search(connection, selection)?;
-            let dialect = connection.dialect();
-            let part = (order, Part::Onward(after));
-            let statement = page(dialect, scope, selection, part, most, by);
+            let part = (order, &Part::Onward(after), most);
             let (conversations, more) =
-                page_of(connection, &statement, most, read_summary, |one| {
-                    let texts = [&one.title, &one.model, &one.owner, &one.importer, &one.member];
-                    let texts = texts.into_iter().flatten().chain([&one.id]).chain(&one.tags);
-                    room_of(texts)
+                listed(connection, scope, selection, part, |connection, statement| {
+                    let page = page_of(connection, statement, most, read_summary, |one| {
+                        let texts =
+                            [&one.title, &one.model, &one.owner, &one.importer, &one.member];
+                        let texts = texts.into_iter().flatten().chain([&one.id]).chain(&one.tags);
+                        room_of(texts)
+                    })?;
+                    let is_full = page.1;
+                    Ok((page, is_full))
                 })?;
             let last = conversations.last().filter(|_| more);
             let next = last.map(|last| Cursor::behind(last, order));
@@ -61,10 +64,14 @@ impl crate::Store {
         one: &Summary,
     ) -> Result<[Option<Summary>; 2], Error> {
         self.look(|connection| {
-            let (dialect, by) = (connection.dialect(), page_search(connection, selection)?);
             neighbours(one, order, |part| {
-                let statement = page(dialect, scope, selection, (order, part), 0, by);
-                connection.row(&statement.sql, &statement.values(), read_summary)
+                let part = (order, &part, 0);
+                listed(connection, scope, selection, part, |connection, statement| {
+                    let found =
+                        connection.row(&statement.sql, &statement.values(), read_summary)?;
+                    let is_full = found.is_some();
+                    Ok((found, is_full))
+                })
             })
         })
     }
@@ -89,7 +96,9 @@ impl crate::Store {
             push_conversations(&mut statement, connection.dialect(), scope, selection, by);
             let order = format!(" ORDER BY ({place}) * ({place}) % {PRIME}, c.key LIMIT ");
             statement.push(&order).int(i64::try_from(most).unwrap_or(i64::MAX));
-            connection.rows(&statement.sql, &statement.values(), |row| row.text(0))
+            for_words(connection, selection, |connection| {
+                connection.rows(&statement.sql, &statement.values(), |row| row.text(0))
+            })
         })
     }
 
@@ -100,7 +109,7 @@ impl crate::Store {
             let mut statement = Statement::new("SELECT COUNT(*)");
             let by = page_search(connection, selection)?;
             push_conversations(&mut statement, dialect, scope, selection, by);
-            self.counts.of(connection, &statement)
+            for_words(connection, selection, |connection| self.counts.of(connection, &statement))
         })
     }
 
@@ -145,7 +154,7 @@ impl crate::Store {
         self.line_of(ItemKind::Conversation, (summary.key, &summary.id), unpacker)
     }
 
-    /// The database's plan for a first page, as text: for tests and measurements.
+    /// The database's plan for a first page of one, as text: for tests and measurements.
     pub fn explain(
         &self,
         scope: &Scope,
@@ -153,10 +162,12 @@ impl crate::Store {
         order: Order,
     ) -> Result<Vec<String>, Error> {
         self.read(|connection| {
-            let by = page_search(connection, selection)?;
-            let dialect = connection.dialect();
-            let first = Part::Onward(None);
-            connection.explained(page(dialect, scope, selection, (order, first), 1, by))
+            let first = (order, &Part::Onward(None), 1);
+            listed(connection, scope, selection, first, |connection, statement| {
+                let found =
+                    connection.rows(&statement.sql, &statement.values(), |row| row.int(0))?;
+                Ok((connection.explained(statement)?, found.len() > 1))
+            })
         })
     }
 }
@@ -169,32 +180,88 @@ fn mixed(seed: u64) -> u64 {
     mixed ^ mixed >> 31
 }
 
-/// How conversations are best searched: what is found often is soon found in order, too.
-pub(crate) fn page_search(
+/// Does `act` with plans that use indexes if the selection asks for words.
+pub(crate) fn for_words<T>(
     connection: &mut Connection,
     selection: &ConversationFilter,
-) -> Result<SearchBy, Error> {
-    let Some(question) = leading(connection.dialect(), selection) else {
-        return Ok(SearchBy::Rows);
-    };
-    let mut statement = Statement::new(
-        "SELECT COUNT(*) FROM (SELECT 1 FROM conversation_words WHERE conversation_words MATCH ",
-    );
-    statement.text(&question).push(" LIMIT ").int(FEW_FOUND).push(")");
-    let found = connection.row(&statement.sql, &statement.values(), |row| row.int(0))?;
-    Ok(if found.unwrap_or(0) < FEW_FOUND { SearchBy::Index } else { SearchBy::Rows })
+    act: impl FnOnce(&mut Connection) -> Result<T, Error>,
+) -> Result<T, Error> {
+    if asks_words(selection) { connection.by_index(act) } else { act(connection) }
 }
 
-fn page(
+/// Reads a part of the list in an order. `read` reads the rows of a statement for it, and says whether they are all that
+/// was asked for.
+fn listed<T, O: ListOrder>(
+    connection: &mut Connection,
+    scope: &Scope,
+    selection: &ConversationFilter,
+    (order, part, most): (O, &Part, usize),
+    read: impl Fn(&mut Connection, &Statement) -> Result<(T, bool), Error>,
+) -> Result<T, Error> {
+    let dialect = connection.dialect();
+    let searching = Searching {
+        is_searched: asks_words(selection),
+        has_index: leading(dialect, selection).is_some(),
+        by: &|connection| page_search(connection, selection),
+        beyond: &|rows| beyond(dialect, scope, selection, (order, part), rows),
+    };
+    searching.page(connection, |connection, by| {
+        let statement = page(dialect, scope, selection, (order, part), most, by);
+        read(connection, &statement)
+    })
+}
+
+/// The statement that has a row if a part of a list has more than so many in the scope and period of a selection.
+pub(crate) fn beyond<O: ListOrder>(
     dialect: Dialect,
     scope: &Scope,
     selection: &ConversationFilter,
-    (order, part): (Order, Part),
+    (order, part): (O, &Part),
+    rows: usize,
+) -> Statement {
+    let mut statement = Statement::new("SELECT c.key FROM conversation c");
+    push_period(&mut statement, scope, selection);
+    statement.in_order(dialect, order, part.clone(), 0);
+    statement.push(" OFFSET ").int(whole(rows as u64));
+    statement
+}
+
+/// Appends `WHERE …` for the scope and period of a selection, which indexes find.
+fn push_period(statement: &mut Statement, scope: &Scope, selection: &ConversationFilter) {
+    statement.held_in(scope);
+    if selection.or.is_empty() {
+        push_range(statement, "c.created_at", selection.created);
+    }
+}
+
+fn page<O: ListOrder>(
+    dialect: Dialect,
+    scope: &Scope,
+    selection: &ConversationFilter,
+    (order, part): (O, &Part),
     most: usize,
     by: SearchBy,
 ) -> Statement {
     let mut statement = Statement::new(SUMMARY);
-    push_conversations(&mut statement, dialect, scope, selection, by);
-    statement.in_order(dialect, order, part, most);
+    push_listed(&mut statement, dialect, scope, selection, (order, part), by);
+    statement.in_order(dialect, order, part.clone(), most);
     statement
+}
+
+/// As [`push_conversations`], of the first rows of a part of a list if `by` says so.
+pub(crate) fn push_listed<O: ListOrder>(
+    statement: &mut Statement,
+    dialect: Dialect,
+    scope: &Scope,
+    selection: &ConversationFilter,
+    (order, part): (O, &Part),
+    by: SearchBy,
+) {
+    let SearchBy::First(rows) = by else {
+        return push_conversations(statement, dialect, scope, selection, by);
+    };
+    push_period(statement.push(" FROM (SELECT c.* FROM conversation c"), scope, selection);
+    statement.in_order(dialect, order, part.clone(), rows.saturating_sub(1));
+    statement.push(") c WHERE 1 = 1");
+    push_meant(statement, dialect, selection, Asking::ByRow);
 }

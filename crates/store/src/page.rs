@@ -35,13 +35,13 @@ impl Statement {
 
 impl Connection {
     /// The database's plan for a query, as text.
-    pub(crate) fn explained(&mut self, mut statement: Statement) -> Result<Vec<String>, Error> {
+    pub(crate) fn explained(&mut self, statement: &Statement) -> Result<Vec<String>, Error> {
         let (words, column) = match self.dialect() {
             Dialect::Sqlite => ("EXPLAIN QUERY PLAN ", 3),
             Dialect::Postgres => ("EXPLAIN ", 0),
         };
-        statement.sql.insert_str(0, words);
-        self.rows(&statement.sql, &statement.values(), |row| row.text(column))
+        let sql = format!("{words}{}", statement.sql);
+        self.rows(&sql, &statement.values(), |row| row.text(column))
     }
 }
 

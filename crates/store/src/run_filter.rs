@@ -7,9 +7,10 @@ use crate::dialect::{Connection, Dialect};
 use crate::error::Error;
 use crate::features::{push_elements, push_judges};
 use crate::filter::{
-    FEW_FOUND, SEPARATOR, SearchBy, push_among, push_ids, push_range, push_texts, searchable,
-    texts_by, trigram_query,
+    SEPARATOR, SearchBy, has_trigrams, push_among, push_ids, push_range, push_texts, searchable,
+    trigram_query,
 };
+use crate::page_search::{FEW_FOUND, few_or_rows};
 use crate::statement::{Statement, push_array};
 
 /// Bits of `marks`.
@@ -95,15 +96,25 @@ pub(crate) fn page_by(
     connection: &mut Connection,
     selection: &RunFilter,
 ) -> Result<SearchBy, Error> {
-    let by = texts_by(connection.dialect(), &selection.search);
-    if by != SearchBy::Index {
-        return Ok(by);
+    if !has_trigrams(&selection.search) {
+        return Ok(SearchBy::Rows);
     }
-    let mut statement =
-        Statement::new("SELECT COUNT(*) FROM (SELECT 1 FROM run_search WHERE run_search MATCH ");
-    statement.text(&trigram_query(&selection.search)).push(" LIMIT ").int(FEW_FOUND).push(") s");
-    let found = connection.row(&statement.sql, &statement.values(), |row| row.int(0))?;
-    Ok(if found.unwrap_or(0) < FEW_FOUND { SearchBy::Index } else { SearchBy::Rows })
+    let mut statement = Statement::new("SELECT COUNT(*) FROM (");
+    match connection.dialect() {
+        Dialect::Sqlite => {
+            statement.push("SELECT 1 FROM run_search WHERE run_search MATCH ");
+            statement.text(&trigram_query(&selection.search));
+        }
+        Dialect::Postgres => push_keys(&mut statement, &selection.search),
+    }
+    statement.at_most(FEW_FOUND).push(") s");
+    few_or_rows(connection, &statement)
+}
+
+/// Appends the query for the keys of runs that PostgreSQL's index finds.
+fn push_keys(statement: &mut Statement, texts: &[String]) {
+    statement.push("SELECT s.key FROM run s WHERE 1 = 1");
+    push_texts(statement, "s.search", texts);
 }
 
 /// Appends `FROM … WHERE …` for the runs (`c`) that scope and selection mean, without the limit. `flows` is what
@@ -116,10 +127,13 @@ pub(crate) fn push_runs(
     flows: Option<&[i64]>,
     by: SearchBy,
 ) {
-    // A flow is of one project, so that its index alone tells everyone's runs of it.
-    let one_flow = flows.filter(|flows| flows.len() == 1 && scope.owner.is_none());
-    let flow_leads = one_flow.is_some() && selection.ids.is_empty() && by == SearchBy::Rows;
     match by {
+        SearchBy::Index if dialect == Dialect::Postgres => {
+            // PostgreSQL expects few keys of an array, so they lead.
+            statement.push(" FROM run c WHERE c.key = ANY(ARRAY(");
+            push_keys(statement, &selection.search);
+            statement.push(")) AND c.project = ").int(scope.project);
+        }
         SearchBy::Index => {
             statement
                 .push(" FROM run_search s CROSS JOIN run c ON c.key = s.rowid WHERE s.run_search MATCH ")
@@ -128,15 +142,32 @@ pub(crate) fn push_runs(
                 .push(" AND +c.project = ")
                 .int(scope.project);
         }
-        SearchBy::Rows if flow_leads => {
-            statement.push(" FROM run c WHERE 1 = 1");
+        SearchBy::Rows if selection.ids.is_empty() => {
+            push_held(statement.push(" FROM run c"), scope, flows);
+            return push_run_meant(statement, dialect, scope, selection);
         }
-        SearchBy::Rows | SearchBy::Walk => {
+        SearchBy::Rows | SearchBy::First(_) | SearchBy::Walk => {
             let walk = if by == SearchBy::Walk { dialect.without_index() } else { "" };
             statement.push(&format!(" FROM run c{walk} WHERE c.project = ")).int(scope.project);
         }
     }
     statement.held_by(scope);
+    push_flows(statement, flows);
+    push_run_meant(statement, dialect, scope, selection);
+}
+
+/// Appends `WHERE …` for the runs (`c`) of these flows in a scope.
+pub(crate) fn push_held(statement: &mut Statement, scope: &Scope, flows: Option<&[i64]>) {
+    // A flow is of one project, so that its index alone tells everyone's runs of it.
+    if flows.is_some_and(|flows| flows.len() == 1) && scope.owner.is_none() {
+        statement.push(" WHERE 1 = 1");
+    } else {
+        statement.held_in(scope);
+    }
+    push_flows(statement, flows);
+}
+
+fn push_flows(statement: &mut Statement, flows: Option<&[i64]>) {
     match flows {
         None => {}
         Some([]) => {
@@ -147,6 +178,15 @@ pub(crate) fn push_runs(
         }
         Some(several) => push_among(statement, "c.flow", several.iter().copied()),
     }
+}
+
+/// Appends ` AND …` for what a selection of runs (`c`) means, apart from its scope and its flows.
+pub(crate) fn push_run_meant(
+    statement: &mut Statement,
+    dialect: Dialect,
+    scope: &Scope,
+    selection: &RunFilter,
+) {
     if selection.statuses.is_empty() {
         statement.push(&format!(" AND c.status <> {PURGED}"));
     } else {
@@ -167,7 +207,7 @@ pub(crate) fn push_runs(
         statement.push(" AND ");
         push_ids(statement, dialect, &selection.ids);
     }
-    push_texts(statement, &selection.search);
+    push_texts(statement, "c.search", &selection.search);
 }
 
 /// Appends ` AND …` for models, scores, thread, owner and environment.

@@ -9,12 +9,14 @@ use crate::body::Unpacker;
 use crate::columns::{PURGED, moment, whole};
 use crate::dialect::Connection;
 use crate::error::Error;
-use crate::filter::{SearchBy, texts_by};
+use crate::filter::{SearchBy, has_trigrams, push_range, texts_by};
 use crate::order::{Cursor, Part, neighbours};
 use crate::orders::RunOrder;
 use crate::page::{page_of, room_of};
+use crate::page_search::Searching;
 use crate::run_filter::{
-    flows_meant, node_kind_of, number_of_source, page_by, push_runs, run_status_of, source_of,
+    flows_meant, node_kind_of, number_of_source, page_by, push_held, push_run_meant, push_runs,
+    run_status_of, source_of,
 };
 use crate::run_summary::{RunSummary, SUMMARY, read_summary};
 use crate::statement::Statement;
@@ -77,12 +79,18 @@ impl crate::Store {
     ) -> Result<RunPage, Error> {
         let most = most.clamp(1, PAGE_ITEMS);
         self.look(|connection| {
-            let statement = page(connection, scope, selection, order, Part::Onward(after), most)?;
-            let (runs, more) = page_of(connection, &statement, most, read_summary, |one| {
-                let ids = [&one.flow_name, &one.version, &one.owner, &one.thread, &one.importer];
-                let texts = [&one.question, &one.answer, &one.error, &one.member];
-                room_of(ids.into_iter().chain(texts).flatten().chain([&one.id, &one.flow]))
-            })?;
+            let part = (order, &Part::Onward(after), most);
+            let (runs, more) =
+                listed(connection, scope, selection, part, |connection, statement| {
+                    let page = page_of(connection, statement, most, read_summary, |one| {
+                        let ids =
+                            [&one.flow_name, &one.version, &one.owner, &one.thread, &one.importer];
+                        let texts = [&one.question, &one.answer, &one.error, &one.member];
+                        room_of(ids.into_iter().chain(texts).flatten().chain([&one.id, &one.flow]))
+                    })?;
+                    let is_full = page.1;
+                    Ok((page, is_full))
+                })?;
             let next = runs.last().filter(|_| more).map(|last| Cursor::behind(last, order));
             Ok(RunPage { runs, next })
         })
@@ -98,8 +106,13 @@ impl crate::Store {
     ) -> Result<[Option<RunSummary>; 2], Error> {
         self.look(|connection| {
             neighbours(one, order, |part| {
-                let statement = page(connection, scope, selection, order, part, 0)?;
-                connection.row(&statement.sql, &statement.values(), read_summary)
+                let part = (order, &part, 0);
+                listed(connection, scope, selection, part, |connection, statement| {
+                    let found =
+                        connection.row(&statement.sql, &statement.values(), read_summary)?;
+                    let is_full = found.is_some();
+                    Ok((found, is_full))
+                })
             })
         })
     }
@@ -115,10 +128,13 @@ impl crate::Store {
     /// Whether there is a run that scope and selection mean.
     pub fn has_runs(&self, scope: &Scope, selection: &RunFilter) -> Result<bool, Error> {
         self.look(|connection| {
-            let statement =
-                page(connection, scope, selection, RunOrder::Newest, Part::Onward(None), 1)?;
-            let found = connection.rows(&statement.sql, &statement.values(), |row| row.int(0))?;
-            Ok(!found.is_empty())
+            let first = (RunOrder::Newest, &Part::Onward(None), 0);
+            listed(connection, scope, selection, first, |connection, statement| {
+                let found =
+                    connection.row(&statement.sql, &statement.values(), |row| row.int(0))?;
+                let is_full = found.is_some();
+                Ok((is_full, is_full))
+            })
         })
     }
 
@@ -269,8 +285,12 @@ impl crate::Store {
         order: RunOrder,
     ) -> Result<Vec<String>, Error> {
         self.read(|connection| {
-            let statement = page(connection, scope, selection, order, Part::Onward(None), 1)?;
-            connection.explained(statement)
+            let first = (order, &Part::Onward(None), 1);
+            listed(connection, scope, selection, first, |connection, statement| {
+                let found =
+                    connection.rows(&statement.sql, &statement.values(), |row| row.int(0))?;
+                Ok((connection.explained(statement)?, found.len() > 1))
+            })
         })
     }
 }
@@ -290,19 +310,45 @@ fn meant(
     Ok(statement)
 }
 
-fn page(
+/// Reads a part of the list in an order. `read` reads the rows of a statement for it, and says whether they are all that
+/// was asked for.
+fn listed<T>(
     connection: &mut Connection,
     scope: &Scope,
     selection: &RunFilter,
-    order: RunOrder,
-    part: Part,
-    most: usize,
-) -> Result<Statement, Error> {
-    let flows = flows_meant(connection, scope, selection)?;
-    let by = page_by(connection, selection)?;
-    let mut statement = Statement::new(SUMMARY);
+    (order, part, most): (RunOrder, &Part, usize),
+    read: impl Fn(&mut Connection, &Statement) -> Result<(T, bool), Error>,
+) -> Result<T, Error> {
     let dialect = connection.dialect();
-    push_runs(&mut statement, dialect, scope, selection, flows.as_deref(), by);
-    statement.in_order(dialect, order, part, most);
-    Ok(statement)
+    let flows = flows_meant(connection, scope, selection)?;
+    let flows = flows.as_deref();
+    let searching = Searching {
+        is_searched: !selection.search.is_empty(),
+        has_index: has_trigrams(&selection.search),
+        by: &|connection| page_by(connection, selection),
+        beyond: &|rows| {
+            let mut statement = Statement::new("SELECT c.key FROM run c");
+            push_held(&mut statement, scope, flows);
+            push_range(&mut statement, "c.started_at", selection.started);
+            statement.in_order(dialect, order, part.clone(), 0);
+            statement.push(" OFFSET ").int(whole(rows as u64));
+            statement
+        },
+    };
+    searching.page(connection, |connection, by| {
+        let mut statement = Statement::new(SUMMARY);
+        match by {
+            SearchBy::First(rows) => {
+                statement.push(" FROM (SELECT c.* FROM run c");
+                push_held(&mut statement, scope, flows);
+                push_range(&mut statement, "c.started_at", selection.started);
+                statement.in_order(dialect, order, part.clone(), rows.saturating_sub(1));
+                statement.push(") c WHERE 1 = 1");
+                push_run_meant(&mut statement, dialect, scope, selection);
+            }
+            by => push_runs(&mut statement, dialect, scope, selection, flows, by),
+        }
+        statement.in_order(dialect, order, part.clone(), most);
+        read(connection, &statement)
+    })
 }

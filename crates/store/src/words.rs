@@ -255,12 +255,42 @@ impl Sought {
 /// The question that finds at least what all queries of a filter ask the index for; none if it does not ask, or one of its
 /// queries asks for what is not found.
 pub(crate) fn leading(dialect: Dialect, filter: &ConversationFilter) -> Option<String> {
-    if dialect != Dialect::Sqlite || filter.search.is_empty() || !filter.or.is_empty() {
+    if filter.search.is_empty() || !filter.or.is_empty() {
         return None;
     }
     let each: Option<Vec<_>> =
         filter.search.iter().map(|query| Sought::of(dialect, query).found).collect();
-    Some(each?.join(" OR "))
+    let or = match dialect {
+        Dialect::Sqlite => " OR ",
+        Dialect::Postgres => " | ",
+    };
+    Some(each?.join(or))
+}
+
+/// As [`leading`] for PostgreSQL, without the places of words and their weights, which its index does not tell: it finds at
+/// least as much, and never looks at a row.
+pub(crate) fn leading_apart(filter: &ConversationFilter) -> Option<String> {
+    leading(Dialect::Postgres, filter)?;
+    let words = |phrase: &Phrase| {
+        let one = |marker: &str| for_postgres_by(phrase, (marker, ""), " & ");
+        let text = columns(phrase).map(|_| one(""));
+        let each: Vec<_> = text.into_iter().chain(markers(phrase).map(one)).collect();
+        format!("({})", each.join(" | "))
+    };
+    let query = |query: &Query| {
+        let all: Vec<_> = query.all.iter().map(words).collect();
+        format!("({})", all.join(" & "))
+    };
+    let each: Vec<_> = filter.search.iter().map(query).collect();
+    Some(each.join(" | "))
+}
+
+/// Whether a filter asks for words that are there or are not.
+pub(crate) fn asks_words(filter: &ConversationFilter) -> bool {
+    let asks = |one: &ConversationFilter| {
+        one.search.iter().any(|query| !query.all.is_empty() || !query.none.is_empty())
+    };
+    asks(filter) || filter.or.iter().any(asks)
 }
 
 /// Whether the words of a phrase may be in text of messages, and in which columns or weights if not in all.
@@ -294,16 +324,7 @@ fn for_sqlite(phrase: &Phrase) -> String {
 }
 
 fn for_postgres(phrase: &Phrase) -> String {
-    let last = phrase.words.len().saturating_sub(1);
-    let one = |marker: &str, weight: &str| {
-        let word = |(place, word): (usize, &String)| {
-            let start = if phrase.is_start && place == last { "*" } else { "" };
-            let colon = if start.is_empty() && weight.is_empty() { "" } else { ":" };
-            format!("'{marker}{word}'{colon}{start}{weight}")
-        };
-        let words: Vec<_> = phrase.words.iter().enumerate().map(word).collect();
-        format!("({})", words.join(" <-> "))
-    };
+    let one = |marker: &str, weight: &str| for_postgres_by(phrase, (marker, weight), " <-> ");
     let text = columns(phrase).map(|column| match column {
         Some("question") => one("", "A"),
         Some(_) => one("", "B"),
@@ -314,21 +335,59 @@ fn for_postgres(phrase: &Phrase) -> String {
     format!("({})", each.join(" | "))
 }
 
-/// Appends ` AND …` for what a query asks the index.
-pub(crate) fn push_sought(statement: &mut Statement, dialect: Dialect, query: &Query) {
+/// The words of a phrase, each with this marker before it and this weight.
+fn for_postgres_by(phrase: &Phrase, (marker, weight): (&str, &str), between: &str) -> String {
+    let last = phrase.words.len().saturating_sub(1);
+    let word = |(place, word): (usize, &String)| {
+        let start = if phrase.is_start && place == last { "*" } else { "" };
+        let colon = if start.is_empty() && weight.is_empty() { "" } else { ":" };
+        format!("'{marker}{word}'{colon}{start}{weight}")
+    };
+    let words: Vec<_> = phrase.words.iter().enumerate().map(word).collect();
+    format!("({})", words.join(between))
+}
+
+/// Appends ` AND …` for what a query asks the index. `is_by_row` asks it
+/// about each row when its turn comes, instead of for everything that it finds.
+pub(crate) fn push_sought(
+    statement: &mut Statement,
+    dialect: Dialect,
+    query: &Query,
+    is_by_row: bool,
+) {
     let sought = Sought::of(dialect, query);
-    for (question, not) in [(sought.found, ""), (sought.not_found, "NOT ")] {
+    for (question, is_wanted) in [(sought.found, true), (sought.not_found, false)] {
         let Some(question) = question else { continue };
+        let not = if is_wanted { "" } else { "NOT " };
         match dialect {
             // The plus leaves it to the rest of the statement in which order rows are looked at.
-            Dialect::Sqlite => statement.push(&format!(
-                " AND +c.key {not}IN (SELECT rowid FROM conversation_words WHERE conversation_words MATCH "
-            )),
-            Dialect::Postgres => statement.push(&format!(
-                " AND c.key {not}IN (SELECT w.key FROM conversation_words w WHERE w.words @@ CAST(CAST("
-            )),
+            Dialect::Sqlite => {
+                statement.push(&format!(
+                    " AND +c.key {not}IN (SELECT rowid FROM conversation_words WHERE conversation_words MATCH "
+                ));
+                statement.bind(Held::Text(question)).push(")");
+            }
+            // PostgreSQL does not make a join of an expression, so that it is asked of the rows in their order.
+            Dialect::Postgres if is_by_row => {
+                statement.push(&format!(" AND {not}COALESCE((SELECT w.words @@ "));
+                push_question(statement, &question)
+                    .push(" FROM conversation_words w WHERE w.key = c.key), FALSE)");
+            }
+            Dialect::Postgres => {
+                statement.push(&format!(" AND {not}EXISTS ("));
+                push_matches(statement, &question).push(" AND w.key = c.key)");
+            }
         };
-        statement.bind(Held::Text(question));
-        statement.push(if dialect == Dialect::Sqlite { ")" } else { " AS TEXT) AS tsquery))" });
     }
+}
+
+/// Appends the query for the keys (`w`) that PostgreSQL's index finds.
+pub(crate) fn push_matches<'s>(statement: &'s mut Statement, question: &str) -> &'s mut Statement {
+    statement.push("SELECT w.key FROM conversation_words w WHERE w.words @@ ");
+    push_question(statement, question)
+}
+
+/// Appends a question for PostgreSQL's index.
+fn push_question<'s>(statement: &'s mut Statement, question: &str) -> &'s mut Statement {
+    statement.push("CAST(CAST(").bind(Held::Text(question.to_owned())).push(" AS TEXT) AS tsquery)")
 }

@@ -595,6 +595,57 @@ fn lists_are_read_from_an_index() {
     });
 }
 
+/// In PostgreSQL, looking at a row means reading all its words.
+#[test]
+fn postgres_looks_at_few_rows_for_what_is_found_rarely() {
+    on_postgres(|place| {
+        // Statistics say that half of the conversations with `alpha` also have `beta`. Those with `gamma` are
+        // old.
+        let text = |n: i64| match n {
+            5 | 1005 | 2005 => "gamma delta",
+            6 | 1006 => "delta gamma",
+            _ if n % 2 == 0 => "alpha",
+            _ => "beta",
+        };
+        let one = |n: i64| Incoming {
+            created_at: Some(at(n)),
+            ..place.speaking(&format!("c{n}"), text(n))
+        };
+        place.take(&(0..3000).map(one).collect::<Vec<_>>());
+        place.client().batch_execute("ANALYZE").unwrap();
+        let all: Vec<i64> = (0..3000).collect();
+        let of = |has: &dyn Fn(&str) -> bool| {
+            all.iter().filter(|n| has(text(**n))).map(|n| format!("c{n}")).collect::<Vec<_>>()
+        };
+        for (sought, is_rare, mut expect) in [
+            (&["zzzz"][..], true, vec![]),
+            (&["alpha beta"], true, vec![]),
+            (&["gamma"], true, of(&|text| text.contains("gamma"))),
+            (&["\"gamma delta\""], true, of(&|text| text == "gamma delta")),
+            (&["gamma -\"delta gamma\""], true, of(&|text| text == "gamma delta")),
+            (&["question:gamma", "zzzz"], true, of(&|text| text.contains("gamma"))),
+            (&["answer:gamma"], true, vec![]),
+            (&["alpha"], false, of(&|text| text == "alpha")),
+            (&["-gamma"], false, of(&|text| !text.contains("gamma"))),
+            (&["-alpha -beta"], false, of(&|text| text.contains("gamma"))),
+        ] {
+            let selection = ConversationFilter { search: queries(sought), ..everything() };
+            let plan = place.store.explain(&place.scope(), &selection, Order::Newest).unwrap();
+            let plan = plan.join("\n");
+            assert_eq!(plan.contains("conversation_words_words"), is_rare, "{sought:?}: {plan}");
+            assert_eq!(plan.contains("conversation_created"), !is_rare, "{sought:?}: {plan}");
+            assert_eq!(place.store.count(&place.scope(), &selection).unwrap(), expect.len() as u64);
+            expect.sort();
+            for order in [Order::Newest, Order::Oldest, Order::Title, Order::BestScore] {
+                let got = listed(place, &place.scope(), &selection, order, 100);
+                let mut got: Vec<_> = got.into_iter().map(|one| one.id).collect();
+                got.sort();
+                assert_eq!(got, expect, "{sought:?} {order:?}");
+            }
+        }
+    });
+}
+
 #[test]
 fn what_was_purged_since_it_was_found_is_no_longer_read() {
     on_both(|place| {
