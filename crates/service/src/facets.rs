@@ -15,7 +15,7 @@ use crate::service::Service;
 pub struct Facets {
     /// How many conversations were counted: all that match, or the newest of them.
     pub counted: u64,
-    /// Whether more match than were counted.
+    /// Whether more may match than were counted.
     pub has_more: bool,
     /// The fields that have values.
     pub fields: Vec<Facet>,

@@ -3,11 +3,16 @@
 use retort_model::{ConversationFilter, Kind, Rating, Scope, Status, Time};
 
 use crate::columns::{kind_of, moment, read_texts, status_of};
+use crate::dialect::{Connection, Dialect, Row};
 use crate::error::Error;
 use crate::features::{has_error, ratings};
-use crate::filter::push_conversations;
+use crate::filter::SearchBy;
+use crate::listing::{beyond, for_words, push_listed};
+use crate::order::Part;
+use crate::orders::Order;
 use crate::page_search::page_search;
 use crate::statement::Statement;
+use crate::words::asks_words;
 
 /// What the columns say of one conversation.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -42,9 +47,18 @@ pub struct FacetRow {
     pub created_at: Option<Time>,
 }
 
+/// The newest conversations, which are looked at first.
+const FIRST_ROWS: usize = 10_000;
+
+/// The same where PostgreSQL reads the words of each of them.
+const FIRST_READ: usize = 4_000;
+
+/// If one of so many of them matches, the others are not looked at: what most of the matching ones have is seen.
+const ENOUGH: usize = 50;
+
 impl crate::Store {
-    /// Hands over what the columns say of the newest `most` conversations that scope and selection mean; whether there
-    /// are more.
+    /// Hands over what the columns say of the newest conversations that scope and selection mean, `most` at most. Says
+    /// whether there may be more.
     pub fn each_facet_row(
         &self,
         scope: &Scope,
@@ -53,44 +67,58 @@ impl crate::Store {
         take: &mut dyn FnMut(&FacetRow),
     ) -> Result<bool, Error> {
         self.look(|connection| {
-            let by = page_search(connection, selection)?;
-            let mut statement = Statement::new(
-                "SELECT c.kind, c.status, c.source, c.owner, c.tags, c.models, c.tools, c.language, c.marks, c.turns,
-                        c.tokens, c.created_at, c.judges",
-            );
-            push_conversations(&mut statement, connection.dialect(), scope, selection, by);
-            statement.push(" ORDER BY c.created_at DESC, c.key DESC");
-            statement.at_most(most.saturating_add(1));
-            let mut count = 0;
-            connection.each(&statement.sql, &statement.values(), &mut |row| {
-                count += 1;
-                if count > most {
-                    return Ok(());
+            let (dialect, newest) = (connection.dialect(), (Order::Newest, &Part::Onward(None)));
+            let read = |connection: &mut Connection, by| {
+                let mut statement = Statement::new(
+                    "SELECT c.kind, c.status, c.source, c.owner, c.tags, c.models, c.tools, c.language, c.marks,
+                            c.turns, c.tokens, c.created_at, c.judges",
+                );
+                push_listed(&mut statement, dialect, scope, selection, newest, by);
+                statement.push(" ORDER BY c.created_at DESC, c.key DESC");
+                statement.at_most(most.saturating_add(1));
+                connection.rows(&statement.sql, &statement.values(), read_row)
+            };
+            let reads_words = dialect == Dialect::Postgres && asks_words(selection);
+            let by =
+                if reads_words { SearchBy::Rows } else { page_search(connection, selection)? };
+            if by != SearchBy::Index {
+                let first = if reads_words { FIRST_READ } else { FIRST_ROWS };
+                let beyond = beyond(dialect, scope, selection, newest, first);
+                let beyond = connection.row(&beyond.sql, &beyond.values(), |row| row.int(0))?;
+                let rows = read(connection, SearchBy::First(first))?;
+                if beyond.is_none() || rows.len() >= first / ENOUGH {
+                    rows.iter().take(most).for_each(take);
+                    return Ok(beyond.is_some() || rows.len() > most);
                 }
-                let list = |column| {
-                    let array = row.text_or_none(column)?;
-                    Ok::<_, Error>(array.map(|array| read_texts(&array)).unwrap_or_default())
-                };
-                let marks = row.int(8)?;
-                take(&FacetRow {
-                    kind: kind_of(row.int(0)?),
-                    status: status_of(row.int(1)?),
-                    source: row.text(2)?,
-                    owner: row.text_or_none(3)?,
-                    tags: list(4)?,
-                    models: list(5)?,
-                    tools: list(6)?,
-                    language: row.text_or_none(7)?,
-                    ratings: ratings(marks),
-                    judges: list(12)?,
-                    has_error: has_error(marks),
-                    turns: row.int(9)?.unsigned_abs(),
-                    tokens: row.int(10)?.unsigned_abs(),
-                    created_at: moment(row.int(11)?),
-                });
-                Ok(())
-            })?;
-            Ok(count > most)
+            }
+            let by = if reads_words { page_search(connection, selection)? } else { by };
+            let rows = for_words(connection, selection, |connection| read(connection, by))?;
+            rows.iter().take(most).for_each(take);
+            Ok(rows.len() > most)
         })
     }
+}
+
+fn read_row(row: &Row<'_>) -> Result<FacetRow, Error> {
+    let list = |column| {
+        let array = row.text_or_none(column)?;
+        Ok::<_, Error>(array.map(|array| read_texts(&array)).unwrap_or_default())
+    };
+    let marks = row.int(8)?;
+    Ok(FacetRow {
+        kind: kind_of(row.int(0)?),
+        status: status_of(row.int(1)?),
+        source: row.text(2)?,
+        owner: row.text_or_none(3)?,
+        tags: list(4)?,
+        models: list(5)?,
+        tools: list(6)?,
+        language: row.text_or_none(7)?,
+        ratings: ratings(marks),
+        judges: list(12)?,
+        has_error: has_error(marks),
+        turns: row.int(9)?.unsigned_abs(),
+        tokens: row.int(10)?.unsigned_abs(),
+        created_at: moment(row.int(11)?),
+    })
 }

@@ -107,7 +107,7 @@ async fn count_conversations(
 /// Count the values of the fields of conversations
 ///
 /// For each value of each field: how many of the matching conversations have it, and the condition that finds them in a
-/// query. If more than 10,000 match, the newest 10,000 are counted.
+/// query. If many match, only the newest are counted, at most 10,000.
 #[utoipa::path(get, path = "/conversations/facets", tag = "conversations", params(wire::filter::Conversations),
     responses((status = 200, body = wire::ConversationFacets)))]
 async fn list_conversation_facets(

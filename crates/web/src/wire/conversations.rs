@@ -108,7 +108,7 @@ pub struct Count {
 pub struct ConversationFacets {
     /// How many conversations were counted.
     pub counted: u64,
-    /// Whether more match than were counted; then the newest were counted.
+    /// Whether more may match than were counted; then the newest were counted.
     pub has_more: bool,
     /// The fields that have values.
     pub fields: Vec<ConversationFacet>,
