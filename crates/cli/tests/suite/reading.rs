@@ -302,6 +302,29 @@ fn parquet_and_archives_are_read_inside_archives() {
 }
 
 #[test]
+fn lines_may_be_the_json_text_of_items() {
+    let place = Place::new();
+    let chat = |id: &str| {
+        let asked = json!({"role": "user", "content": "q"});
+        json!({"id": id, "messages": [asked, {"role": "assistant", "content": id}]})
+    };
+    let lines = [
+        json!(chat("one").to_string()),
+        chat("two"),
+        json!("{not JSON"),
+        json!("words"),
+        json!(format!(" {}", chat("three"))),
+    ];
+    place.file("in.jsonl", lines.map(|line| line.to_string()).join("\n"));
+    let (ids, found, told) = read(&place, "in.jsonl");
+    assert_eq!(
+        (ids, &found["items"]),
+        (vec!["one".into(), "two".into(), "three".into()], &json!(5))
+    );
+    assert!(told.contains("refused    2 of no known format"), "{told}");
+}
+
+#[test]
 fn what_cannot_be_read_is_refused_alone_and_the_rest_is_read() {
     // Reports one-cut-gzip-among-many, one-unreadable-parquet-among-many, zip-deflate64.
     let place = Place::new();

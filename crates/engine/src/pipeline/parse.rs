@@ -275,8 +275,10 @@ fn parse_one<'b>(
         let at = error.map_or(0, |error| error.valid_up_to());
         return Err(ItemError::new(Refusal::NotUtf8, at, "not valid UTF-8"));
     };
-    // Numbers, texts and the like are JSON, but no conversation in any format.
-    let nests = text.trim_start().starts_with(['{', '[']);
+    // Numbers, texts and the like are JSON, but no conversation in any format, but for the JSON text of an item.
+    let start = text.trim_start();
+    let nests = start.starts_with(['{', '['])
+        || start.strip_prefix('"').is_some_and(|text| text.trim_start().starts_with(['{', '[']));
     if let Some(format) = source.format.filter(|_| nests) {
         let items = format.read_all(text, notes);
         // A stream may hold more than one shape; where the format was not named, another may know the item.
