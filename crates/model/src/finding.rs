@@ -170,7 +170,7 @@ pub enum Reason {
     ArgumentsNotObject,
     /// A call has no arguments.
     MissingArguments,
-    /// An answer follows a call whose result was not recorded.
+    /// An answer rests on the result of a call, which was not recorded or cannot be in the row.
     MissingResult,
     /// A call is content that names no tool.
     CallWithoutTool,
@@ -292,7 +292,7 @@ impl Reason {
             Self::ArgumentsNotJson => "a call's arguments are not JSON",
             Self::ArgumentsNotObject => "a call's arguments are not a JSON object",
             Self::MissingArguments => "a call without arguments",
-            Self::MissingResult => "an answer to a call whose result was not recorded",
+            Self::MissingResult => "an answer to a call whose result is missing",
             Self::CallWithoutTool => "a call that names no tool",
             Self::FailedAnswer => "an answer that failed",
             Self::UnknownRole => "a role that trainers do not know",

@@ -30,6 +30,8 @@ pub(super) struct Turn<'c> {
     pub results: Vec<Option<&'c Message<'c>>>,
     /// Why the turn is only context for those behind it; none if it is learnt.
     pub unlearnt: Option<Reason>,
+    /// Whether results that came right before this question were cut, so that what follows rests on more than is there.
+    pub hides_results: bool,
     /// Whether the source marks none of its messages as excluded from training.
     pub is_learnt: bool,
 }
@@ -43,7 +45,15 @@ impl<'c> Turn<'c> {
 
     /// A turn that no message holds.
     pub fn without_messages(side: Side, results: Vec<Option<&'c Message<'c>>>) -> Self {
-        Self { side, first: None, more: Vec::new(), results, unlearnt: None, is_learnt: true }
+        Self {
+            side,
+            first: None,
+            more: Vec::new(),
+            results,
+            unlearnt: None,
+            hides_results: false,
+            is_learnt: true,
+        }
     }
 
     /// The messages of the turn, in order.

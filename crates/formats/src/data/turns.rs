@@ -274,13 +274,16 @@ impl<'c> Turns<'c> {
         }
     }
 
-    fn take_question(&mut self, turn: Turn<'c>, rules: Rules) {
+    fn take_question(&mut self, mut turn: Turn<'c>, rules: Rules) {
+        // The model saw these results before it answered.
+        turn.hides_results = self.last() == Some(Side::Results);
         if matches!(self.last(), Some(Side::Results | Side::Call)) {
             self.cut_unfinished(rules);
         }
         match self.turns.last_mut() {
             Some(last) if last.side == Side::Question => {
                 last.more.extend(turn.messages());
+                last.hides_results |= turn.hides_results;
                 self.repairs.add_at(Repair::MergedTurns, turn.first);
             }
             _ => self.turns.push(turn),
@@ -504,9 +507,15 @@ impl<'c> Turns<'c> {
             let marked = self.turns.iter().rposition(Turn::is_marked);
             last = last.max(marked.unwrap_or_default());
         }
+        let mut is_whole = false;
         for (turn, why) in self.turns.iter_mut().zip(&whys).take(last + 1) {
+            if turn.side == Side::Question {
+                // What is left of an exchange that was cut is in order.
+                is_whole = turn.hides_results;
+            }
             let Some(why) = why else { continue };
-            if rules.unlearnt == Unlearnt::Refused || why.reason == Reason::MissingResult {
+            let is_broken = why.reason == Reason::MissingResult && !is_whole;
+            if rules.unlearnt == Unlearnt::Refused || is_broken {
                 return Err(why.clone());
             }
             turn.unlearnt = Some(why.reason);
@@ -527,7 +536,7 @@ impl<'c> Turns<'c> {
 
     /// Why the turns are not to be learnt; none for those that are, or that are not the model's.
     fn whys(&self, rules: Rules) -> Vec<Option<LeftOut>> {
-        let (mut is_blind, mut lacks_result) = (false, false);
+        let (mut is_blind, mut lacks_result, mut hides_result) = (false, false, false);
         let mut blind = |by: bool| {
             is_blind |= by && rules.needs_attachments;
             is_blind.then(|| needs_attachment(self.carried.missing()))
@@ -538,10 +547,15 @@ impl<'c> Turns<'c> {
         let why = |turn: &Turn<'c>| {
             let rests_on_more = blind(turn.messages().any(is_unseen));
             match turn.side {
-                Side::Question => lacks_result = false,
+                Side::Question => (lacks_result, hides_result) = (false, turn.hides_results),
                 Side::Results => lacks_result |= turn.lacks_results() && !rules.fill,
                 Side::Answer | Side::Call if lacks_result => {
                     let detail = "an answer to a call without a result";
+                    return Some(LeftOut::new(Reason::MissingResult, detail));
+                }
+                Side::Answer | Side::Call if hides_result => {
+                    let detail =
+                        "an answer based on a tool result that came right before a question";
                     return Some(LeftOut::new(Reason::MissingResult, detail));
                 }
                 Side::Answer | Side::Call => return turn.why_not_to_learn().or(rests_on_more),
@@ -777,18 +791,20 @@ mod tests {
             Ok("u1+u2 a1"),
             &[Repair::CutUnfinishedCall, Repair::MergedTurns],
         );
-        check(
-            "u1 c1 t1 c2 t2 u2 a1",
-            JOINED,
-            Ok("u1 c1 t1 c2 u2 a1"),
-            &[Repair::CutUnfinishedCall],
-        );
-        check(
-            "u1 a0 u2 c1 t1 u3 a1",
-            ANSWERED,
-            Ok("u1 a0 u2+u3 a1"),
-            &[Repair::CutUnfinishedCall, Repair::MergedTurns],
-        );
+    }
+
+    #[test]
+    fn an_answer_based_on_results_that_were_cut_is_never_learnt() {
+        let cut = &[Repair::CutUnfinishedCall];
+        check("u1 c1 t1 c2 t2 u2 a1", JOINED, Ok("u1 c1 t1 c2"), cut);
+        let merged = &[Repair::CutUnfinishedCall, Repair::MergedTurns];
+        check("u1 a0 u2 c1 t1 u3 a1", ANSWERED, Ok("u1 a0"), merged);
+        check("u1 a0 u2 c1 t1 u3 c2 t2 a1", ANSWERED, Ok("u1 a0"), merged);
+        // Something to learn follows that may rest on it, too.
+        check("u1 c1 t1 u2 a1 u3 a2", JOINED, Err(Reason::MissingResult), &[]);
+        let kept = &[Repair::CutUnfinishedCall, Repair::MergedTurns, Repair::KeptAsContext];
+        check("u1 c1 t1 u2 a1 u3 a2", ANSWERED, Ok("u1+u2 (a1) u3 a2"), kept);
+        check("u1 c1 t1 u2 a1", ANSWERED, Err(Reason::MissingResult), &[]);
     }
 
     #[test]
@@ -850,12 +866,12 @@ mod tests {
 
     #[test]
     fn what_was_cut_stays_in_its_order() {
-        let messages = messages("u1 a1 u2 c1 t9 t1 t8 u3 t7 a3 u4");
+        let messages = messages("u1 a1 u2 c1 t9 t1 t8 u3 t7 a3 u4 a4 u5");
         let mut turns = collect(messages.iter(), LateSystems::Move);
         turns.mend(ANSWERED).unwrap();
         let cut: Vec<_> = turns.cut.iter().map(|(_, message)| message.words()).collect();
         let cut: Vec<_> = cut.iter().map(Text::decoded).collect();
-        assert_eq!(cut, ["", "t9", "t1", "t8", "t7", "u4"]);
+        assert_eq!(cut, ["", "t9", "t1", "t8", "t7", "u5"]);
     }
 
     /// Checks which system message counts, and the repairs with the messages that they concern.

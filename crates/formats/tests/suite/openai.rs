@@ -378,19 +378,22 @@ fn a_tool_that_was_called_and_never_defined_is_declared() {
 
 #[test]
 fn unfinished_exchanges_are_cut_whole() {
+    let called = [say("user", "q1"), call(&[("k", "f", "{}")])];
+    let tools = || json!([tool("f", "d")]);
     check(
-        &with_tools(
-            json!([tool("f", "d")]),
-            &[
-                say("user", "q1"),
-                call(&[("k", "f", "{}")]),
-                result("k", "r"),
-                say("user", "q2"),
-                say("assistant", "a"),
-            ],
-        ),
+        &with_tools(tools(), &[&called[..], &[say("user", "q2"), say("assistant", "a")]].concat()),
         json!([{"messages": [say("user", "q1\n\nq2"), say("assistant", "a")]}]),
         "repaired:cut-unfinished-call repaired:merged-turns",
+    );
+    // The model had seen the result that the row cannot have before the question.
+    let seen =
+        [&called[..], &[result("k", "r"), say("user", "q2"), say("assistant", "a")]].concat();
+    check(&with_tools(tools(), &seen), json!([]), "left-out:missing-result");
+    check(
+        &with_tools(tools(), &[&seen[..], &[say("user", "q3"), say("assistant", "b")]].concat()),
+        json!([{"messages": [say("user", "q1\n\nq2"), {"role": "assistant", "content": "a", "weight": 0},
+            say("user", "q3"), say("assistant", "b")]}]),
+        "repaired:cut-unfinished-call repaired:merged-turns repaired:kept-as-context",
     );
 }
 
