@@ -104,7 +104,12 @@ impl DataFormat for Alpaca {
             // With a row for each answer, the trainer masks the history.
             let unlearnt =
                 if draft.answer_at.is_some() { Unlearnt::Context } else { Unlearnt::Refused };
-            let voice = Voice { unlearnt, has_reasoning: false, shown_as: ShownAs::Nothing };
+            let voice = Voice {
+                unlearnt,
+                may_ask: false,
+                has_reasoning: false,
+                shown_as: ShownAs::Nothing,
+            };
             let speech = speak(draft, voice, context, &mut Vec::new())?;
             let has_tools =
                 |message: &ChatMessageText<'_>| !message.calls.is_empty() || message.role == "tool";

@@ -117,7 +117,7 @@ fn reasoning_field(options: &ShapeOptions) -> Option<ReasoningField> {
 
 /// What such messages can say.
 pub(super) fn voice(unlearnt: Unlearnt) -> Voice {
-    Voice { unlearnt, has_reasoning: true, shown_as: ShownAs::Parts }
+    Voice { unlearnt, may_ask: false, has_reasoning: true, shown_as: ShownAs::Parts }
 }
 
 /// What to tell on the card of rows with images.

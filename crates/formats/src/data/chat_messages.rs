@@ -27,6 +27,7 @@ const RULES: Rules = Rules {
     fill: false,
     needs_attachments: true,
     last_is_learnt: false,
+    may_ask: false,
 };
 
 /// What a format's messages can say.
@@ -34,6 +35,8 @@ const RULES: Rules = Rules {
 pub(super) struct Voice {
     /// What becomes of answers that are not to be learnt.
     pub(super) unlearnt: Unlearnt,
+    /// Whether a row may end with a question.
+    pub(super) may_ask: bool,
     /// Whether there is a field for reasoning.
     pub(super) has_reasoning: bool,
     /// How images, videos and sound are held, if they are kept.
@@ -54,10 +57,11 @@ pub(super) struct Speech<'c> {
 }
 
 impl<'c> Speech<'c> {
-    /// The messages before the last one of the model, and those from it on.
+    /// The messages before the last one of the model, and those from it on; all of them and none if a question is the last.
     pub(super) fn split_at_answer(&self) -> (&[ChatMessageText<'c>], &[ChatMessageText<'c>]) {
+        let asks = self.messages.last().is_some_and(|message| message.role == "user");
         let answer = self.messages.iter().rposition(|message| message.role == "assistant");
-        self.messages.split_at(answer.unwrap_or(self.messages.len()))
+        self.messages.split_at(answer.filter(|_| !asks).unwrap_or(self.messages.len()))
     }
 }
 
@@ -90,7 +94,7 @@ pub(super) fn speak<'c>(
     let options = context.options;
     let mends = options.check != Check::Off;
     let (carried, files) = Carried::of(draft.messages(), context, voice.shown_as);
-    let rules = Rules { unlearnt: voice.unlearnt, ..RULES };
+    let rules = Rules { unlearnt: voice.unlearnt, may_ask: voice.may_ask, ..RULES };
     let Examined { turns, tools, mut repairs, mut hopeless } =
         examine(draft, context.tools, options, rules, &carried)?;
     let mut names = Names::default();

@@ -306,7 +306,7 @@ impl<'c> Row<'c> {
             id: format!("{}{suffix}", draft.conversation.id.decoded()),
             asked: asked.to_vec(),
             output: answer.words(),
-            reference: reference_of(draft, answer),
+            reference: reference_of(draft, Some(answer)),
             contexts,
             score,
             label,

@@ -77,8 +77,12 @@ impl DataFormat for MsSwift {
         out: &mut dyn Sink,
     ) -> Outcome {
         let has_media = self.writes_files(context.options);
-        let voice =
-            Voice { unlearnt: Unlearnt::Marked, has_reasoning: false, shown_as: ShownAs::Marks };
+        let voice = Voice {
+            unlearnt: Unlearnt::Marked,
+            may_ask: false,
+            has_reasoning: false,
+            shown_as: ShownAs::Marks,
+        };
         shape_speech(item, voice, context, out, |_, speech, out| {
             out.open_list();
             for message in &speech.messages {

@@ -23,8 +23,12 @@ static WITH_IMAGES: Schema = Schema::of(&[
     Field::optional("tools", Type::Json),
 ]);
 
-const VOICE: Voice =
-    Voice { unlearnt: Unlearnt::Marked, has_reasoning: false, shown_as: ShownAs::Urls };
+const VOICE: Voice = Voice {
+    unlearnt: Unlearnt::Marked,
+    may_ask: false,
+    has_reasoning: false,
+    shown_as: ShownAs::Urls,
+};
 
 impl DataFormat for OpenAi {
     fn name(&self) -> &'static str {

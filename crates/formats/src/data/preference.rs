@@ -218,6 +218,7 @@ fn write_spoken(
 ) -> Result<RecordNotes, LeftOut> {
     let options = context.options;
     let voice = Voice {
+        may_ask: false,
         unlearnt: Unlearnt::Context,
         has_reasoning: options.layout == Layout::Trl,
         shown_as: match options.layout {

@@ -4,7 +4,7 @@ use retort_json::Value;
 use retort_model::{Item, ItemKind, Role};
 
 use super::chat_columns::{IMAGES_NOTE, messages, schema, voice, write, write_rest};
-use super::chat_messages::{ChatMessageText, shape_speech};
+use super::chat_messages::{ChatMessageText, Voice, shape_speech};
 use super::chat_row::ChatRow;
 use super::execution::{put_text, text_of};
 use super::format::{DataFormat, Outcome, ShapeContext, ShapeOptions};
@@ -57,7 +57,8 @@ impl DataFormat for PromptOnly {
     fn card_notes(&self, options: &ShapeOptions, _flat: bool) -> String {
         let mut notes = String::from(
             "Each row holds a `prompt` as a list of messages. Trainers pass the other columns to reward functions: \
-         `answer` is the recorded answer (the JSON text of its calls if it called tools), `ground_truth` the expected \
+         `answer` is the recorded answer (the JSON text of its calls if it called tools, empty if the last question was not \
+         answered), `ground_truth` the expected \
          one, and `label`, `rating` and `comment` are people's judgements of the answer. `ids.txt` names the item of \
          each row, one per line.",
         );
@@ -74,7 +75,8 @@ impl DataFormat for PromptOnly {
         out: &mut dyn Sink,
     ) -> Outcome {
         let options = context.options;
-        shape_speech(item, voice(Unlearnt::Context), context, out, |draft, speech, out| {
+        let voice = Voice { may_ask: true, ..voice(Unlearnt::Context) };
+        shape_speech(item, voice, context, out, |draft, speech, out| {
             let (prompt, answer) = speech.split_at_answer();
             write(prompt, options, out);
             match answer.first() {
@@ -84,9 +86,10 @@ impl DataFormat for PromptOnly {
             }
             // The message that the answer was made of, with what people thought of it.
             let said = draft.messages().filter(|message| message.role == Role::Assistant).last();
+            let said = said.filter(|_| !answer.is_empty());
             let run = draft.run;
-            put_text(said.and_then(|said| reference_of(draft, said)).as_ref(), out);
-            let label = said.and_then(|message| message.label).or(draft.conversation.label);
+            put_text(reference_of(draft, said).as_ref(), out);
+            let label = said.and_then(|message| message.label.or(draft.conversation.label));
             match label {
                 Some(label) => out.str(label.as_str()),
                 None => out.absent(),

@@ -112,6 +112,7 @@ pub(super) const RULES: Rules = Rules {
     fill: false,
     needs_attachments: true,
     last_is_learnt: false,
+    may_ask: false,
 };
 
 impl DataFormat for Standard {

@@ -29,6 +29,8 @@ pub(super) struct Rules {
     pub needs_attachments: bool,
     /// The row is there for its last answer.
     pub last_is_learnt: bool,
+    /// The row is a prompt, which may end with a question.
+    pub may_ask: bool,
 }
 
 /// What a data format can do with an answer in the middle that is not to be learnt.
@@ -223,7 +225,7 @@ impl<'c> Turns<'c> {
             open = None;
             self.take(turn, rules);
         }
-        self.cut_end();
+        self.cut_end(rules);
         if rules.questions_have_words && !rules.fill {
             self.cut_empty_questions(rules);
         }
@@ -443,12 +445,20 @@ impl<'c> Turns<'c> {
     }
 
     /// Cuts what follows the last answer or call.
-    fn cut_end(&mut self) {
+    fn cut_end(&mut self, rules: Rules) {
         self.cut_attempted_calls();
+        if rules.may_ask && self.asks_at_end() {
+            return;
+        }
         // A call at the very end may stay open: it is what the model said last.
         while matches!(self.last(), Some(Side::Question | Side::Results)) {
             self.cut_last(Repair::CutEnd);
         }
+    }
+
+    /// Whether a question that says something is the last turn.
+    fn asks_at_end(&self) -> bool {
+        self.turns.last().is_some_and(|last| last.side == Side::Question && !last.is_blank())
     }
 
     /// Cuts questions that say nothing, with all that answers them.
@@ -499,9 +509,11 @@ impl<'c> Turns<'c> {
         {
             return Err(why.clone());
         }
-        let Some(mut last) = self.turns.iter().zip(&whys).rposition(learnt) else {
-            return Err(first.clone());
+        let last = match rules.may_ask && self.asks_at_end() {
+            true => self.turns.len().checked_sub(1),
+            false => self.turns.iter().zip(&whys).rposition(learnt),
         };
+        let Some(mut last) = last else { return Err(first.clone()) };
         if rules.unlearnt == Unlearnt::Marked {
             // A mark that the source has is written back where it was.
             let marked = self.turns.iter().rposition(Turn::is_marked);
@@ -580,6 +592,7 @@ mod tests {
         fill: false,
         needs_attachments: true,
         last_is_learnt: false,
+        may_ask: false,
     };
     const ANSWERED: Rules = Rules {
         joins_results: false,

@@ -216,6 +216,36 @@ fn prompts_have_columns_for_rewards() {
 }
 
 #[test]
+fn prompts_need_no_answer() {
+    // Rows of RLVR, verl and TRL's GRPO.
+    let row = |prompt: Value, answer: &str, reference: Value| json!({"prompt": prompt, "answer": answer, "ground_truth": reference, "label": null, "rating": null, "comment": null, "tools": null});
+    let asked = json!([say("system", "S"), say("user", "2+2?")]);
+    for rewarded in [
+        json!({"ground_truth": "4"}),
+        json!({"reward_model": {"style": "rule", "ground_truth": "4"}}),
+    ] {
+        let mut input = json!({"id": "x", "prompt": asked, "data_source": "sums"});
+        input.as_object_mut().unwrap().extend(rewarded.as_object().unwrap().clone());
+        let shaped = shape(&input, "prompt-only", checked(Repair));
+        assert_eq!(shaped.rows, [row(asked.clone(), "", json!("4"))], "{input}");
+        assert_eq!(shape(&shaped.rows[0], "prompt-only", checked(Repair)).rows, shaped.rows);
+        assert_eq!(shape(&input, "openai", checked(Repair)).rows, [] as [Value; 0]);
+    }
+    // What was said before the last question is its context, whether it may be trained on or not.
+    let mut wrong = say("assistant", "5");
+    wrong["train"] = json!(false);
+    let talk = json!([say("user", "2+2?"), wrong, say("user", "Really?")]);
+    let shaped = shape(&json!({"id": "x", "messages": talk}), "prompt-only", checked(Repair));
+    let prompt = json!([say("user", "2+2?"), say("assistant", "5"), say("user", "Really?")]);
+    assert_eq!(shaped.rows, [row(prompt, "", Value::Null)]);
+    // Nothing is asked.
+    for empty in [json!([say("user", " ")]), json!([say("system", "S")])] {
+        let shaped = shape(&json!({"id": "x", "messages": empty}), "prompt-only", checked(Repair));
+        assert_eq!(shaped.rows, [] as [Value; 0], "{empty}");
+    }
+}
+
+#[test]
 fn what_is_written_is_read_again() {
     let plain = json!({"id": "x", "messages": [say("system", "S"), say("user", "q1"), say("assistant", "a1"), say("user", "q2"), say("assistant", "a2")]});
     for format in ["chat", "prompt-completion", "prompt-only", "alpaca", "ms-swift", "openai"] {
