@@ -131,7 +131,7 @@ impl Repair {
             Self::CutNotToLearn => "answers at the end removed: marked as not to train on",
             Self::KeptAsContext => "answers not to train on kept as context",
             Self::CutOrphanResult => "a tool result without a call removed",
-            Self::CutUnfinishedCall => "an unfinished tool exchange removed",
+            Self::CutUnfinishedCall => "an incomplete tool exchange removed",
             Self::AddedMissingResult => "missing tool result filled in",
             Self::JoinedResults => "results of parallel calls joined in order",
             Self::ReplacedSystem => "several system messages, only the last kept",
@@ -176,7 +176,7 @@ pub enum Reason {
     CallWithoutTool,
     /// An answer failed or was broken off.
     FailedAnswer,
-    /// A speaker with a role that trainers do not know.
+    /// A speaker with a speaker that trainers do not know.
     UnknownRole,
     /// Something in it that carries meaning was not understood by its reader.
     NotUnderstood,
@@ -295,7 +295,7 @@ impl Reason {
             Self::MissingResult => "an answer to a call whose result is missing",
             Self::CallWithoutTool => "a call that names no tool",
             Self::FailedAnswer => "an answer that failed",
-            Self::UnknownRole => "a role that trainers do not know",
+            Self::UnknownRole => "a speaker that trainers do not know",
             Self::NotUnderstood => "something in it was not understood",
             Self::NotToLearn => "answers that are marked as not to train on",
             Self::CutOffAnswer => "an answer that was cut off by a limit or a filter",

@@ -78,6 +78,20 @@ fn call_in_words(message: &Message<'_>) -> LeftOut {
     )
 }
 
+/// Why a record is left out in which two speakers answer one after the other: neither answer is an attempt at the other.
+fn other_speaker(last: &Turn<'_>, next: &Turn<'_>) -> Option<LeftOut> {
+    if last.side != Side::Answer || next.side != Side::Answer || next.is_blank() {
+        return None;
+    }
+    let name = |turn: &Turn<'_>| {
+        turn.messages().last()?.name.as_ref().map(|name| name.decoded().into_owned())
+    };
+    let (one, other) = (name(last)?, name(next)?);
+    let short = |name: &str| name.chars().take(40).collect::<String>().escape_debug().to_string();
+    let detail = || format!("`{}` and `{}` answer one after the other", short(&one), short(&other));
+    (one != other).then(|| LeftOut::new(Reason::UnknownRole, detail()))
+}
+
 /// Why an answer is not to be learnt that rests on what the row does not carry.
 pub(super) fn needs_attachment(missing: Option<&str>) -> LeftOut {
     LeftOut::new(Reason::NeedsAttachment, missing.unwrap_or("it follows images, sound or files"))
@@ -223,6 +237,9 @@ impl<'c> Turns<'c> {
                 return Err(call_in_words(message));
             }
             open = None;
+            if let Some(why) = self.turns.last().and_then(|last| other_speaker(last, &turn)) {
+                return Err(why);
+            }
             self.take(turn, rules);
         }
         self.cut_end(rules);

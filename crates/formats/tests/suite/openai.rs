@@ -377,6 +377,25 @@ fn a_tool_that_was_called_and_never_defined_is_declared() {
 }
 
 #[test]
+fn named_speakers_are_no_attempts_at_one_answer() {
+    let named =
+        |name: &str, text: &str| json!({"role": "assistant", "name": name, "content": text});
+    let chat = |answers: &[Value]| {
+        let messages = [&[say("user", "Plan a trip.")], answers].concat();
+        json!({"id": "c-1", "messages": messages})
+    };
+    let other = chat(&[
+        named("Planner", "Two days."),
+        named("Critic", "Too few."),
+        named("Planner", "Three."),
+    ]);
+    check(&other, json!([]), "left-out:unknown-role");
+    let same = chat(&[named("Planner", "Two days."), named("Planner", "Three.")]);
+    let kept = json!([{"messages": [say("user", "Plan a trip."), {"role": "assistant", "content": "Three."}]}]);
+    check(&same, kept, "repaired:cut-attempt");
+}
+
+#[test]
 fn unfinished_exchanges_are_cut_whole() {
     let called = [say("user", "q1"), call(&[("k", "f", "{}")])];
     let tools = || json!([tool("f", "d")]);
