@@ -2,11 +2,12 @@
 //! shapes are those of transcripts that people have shared. They hold no results of calls, unless another tool added
 //! them.
 
-use retort_json::{Kind, RawJson};
+use retort_json::{Kind, RawJson, Text};
 use retort_model::{Conversation, Kind as Held};
 
 use super::chat;
 use super::definitions;
+use super::draft::unknown_role;
 use super::fields::{self, FieldMap};
 use super::format::{Fragment, ImportFormat, ItemError, Items, Notes, Spread};
 use super::session::{self, Step};
@@ -92,11 +93,15 @@ impl ImportFormat for Cursor {
 }
 
 fn said<'a>(mut map: FieldMap<'a>, notes: &mut Notes) -> Result<Step<'a>, ItemError> {
-    let role = map.take(&["role"], RawJson::text).unwrap_or_default();
-    let role = match &*role.decoded() {
+    let word = map.take(&["role"], RawJson::text);
+    let role = match &*word.as_ref().map(Text::decoded).unwrap_or_default() {
         "assistant" => "assistant",
         "system" => "system",
-        _ => "user",
+        "user" => "user",
+        _ => {
+            unknown_role(word.as_ref(), notes);
+            "user"
+        }
     };
     let message = map.take(&["message"], fields::object).unwrap_or(RawJson::null());
     let at = map.take(&["timestamp"], fields::time);
