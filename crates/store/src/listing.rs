@@ -11,7 +11,7 @@ use crate::filter::{Asking, SearchBy, push_conversations, push_meant, push_range
 use crate::order::{Cursor, ListOrder, Part, neighbours};
 use crate::orders::Order;
 use crate::page::{page_of, room_of};
-use crate::page_search::{Searching, page_search};
+use crate::page_search::{Searching, first_row, page_search};
 use crate::statement::Statement;
 use crate::summary::{SUMMARY, Summary, read_summary};
 use crate::words::{asks_words, leading};
@@ -67,10 +67,7 @@ impl crate::Store {
             neighbours(one, order, |part| {
                 let part = (order, &part, 0);
                 listed(connection, scope, selection, part, |connection, statement| {
-                    let found =
-                        connection.row(&statement.sql, &statement.values(), read_summary)?;
-                    let is_full = found.is_some();
-                    Ok((found, is_full))
+                    first_row(connection, statement, read_summary)
                 })
             })
         })

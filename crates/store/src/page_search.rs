@@ -1,14 +1,14 @@
 //! How the page of a list finds what is searched: through the index, or by looking at the rows in the order of the list.
 //!
-//! What is found often is soon found in order. What is found rarely is taken from the index and sorted. Which of the two it is
-//! SQLite's index tells quickly, as it hands over one item after the other. PostgreSQL's finds everything before it hands over
-//! anything, and the planner's guess may be far off, while looking at a row means reading all its words. There, a page first
-//! looks at a few rows in order. Unless they fill it, it takes everything from the index if that is not much, and otherwise
-//! looks at more rows first.
+//! What is found often is soon found in order. What is found rarely is taken from the index and sorted. SQLite's index quickly
+//! tells which of the two it is, because it returns one item after the other. PostgreSQL's finds everything before it returns
+//! anything, the planner's guess may be far off, and looking at a row means reading all its words. There, a page first looks
+//! at a few rows in order. Unless they fill it, it takes everything from the index if that is not much, and otherwise looks at
+//! more rows first.
 
 use retort_model::ConversationFilter;
 
-use crate::dialect::{Connection, Dialect};
+use crate::dialect::{Connection, Dialect, Row};
 use crate::error::Error;
 use crate::filter::SearchBy;
 use crate::statement::Statement;
@@ -57,6 +57,17 @@ pub(crate) fn few_or_rows(
     })?;
     let is_few = usize::try_from(found.unwrap_or(0)).is_ok_and(|found| found < FEW_FOUND);
     Ok(if is_few { SearchBy::Index } else { SearchBy::Rows })
+}
+
+/// The first row of a statement, which fills a page of one.
+pub(crate) fn first_row<T>(
+    connection: &mut Connection,
+    statement: &Statement,
+    read: impl Fn(&Row<'_>) -> Result<T, Error>,
+) -> Result<(Option<T>, bool), Error> {
+    let found = connection.row(&statement.sql, &statement.values(), read)?;
+    let is_full = found.is_some();
+    Ok((found, is_full))
 }
 
 /// How a list is searched.

@@ -13,7 +13,7 @@ use crate::filter::{SearchBy, has_trigrams, push_range, texts_by};
 use crate::order::{Cursor, Part, neighbours};
 use crate::orders::RunOrder;
 use crate::page::{page_of, room_of};
-use crate::page_search::Searching;
+use crate::page_search::{Searching, first_row};
 use crate::run_filter::{
     flows_meant, node_kind_of, number_of_source, page_by, push_held, push_run_meant, push_runs,
     run_status_of, source_of,
@@ -108,10 +108,7 @@ impl crate::Store {
             neighbours(one, order, |part| {
                 let part = (order, &part, 0);
                 listed(connection, scope, selection, part, |connection, statement| {
-                    let found =
-                        connection.row(&statement.sql, &statement.values(), read_summary)?;
-                    let is_full = found.is_some();
-                    Ok((found, is_full))
+                    first_row(connection, statement, read_summary)
                 })
             })
         })
@@ -129,12 +126,10 @@ impl crate::Store {
     pub fn has_runs(&self, scope: &Scope, selection: &RunFilter) -> Result<bool, Error> {
         self.look(|connection| {
             let first = (RunOrder::Newest, &Part::Onward(None), 0);
-            listed(connection, scope, selection, first, |connection, statement| {
-                let found =
-                    connection.row(&statement.sql, &statement.values(), |row| row.int(0))?;
-                let is_full = found.is_some();
-                Ok((is_full, is_full))
-            })
+            let found = listed(connection, scope, selection, first, |connection, statement| {
+                first_row(connection, statement, |row| row.int(0))
+            })?;
+            Ok(found.is_some())
         })
     }
 
