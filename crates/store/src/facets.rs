@@ -53,7 +53,7 @@ const FIRST_ROWS: usize = 10_000;
 /// The same where PostgreSQL reads the words of each of them.
 const FIRST_READ: usize = 4_000;
 
-/// If one of so many of them matches, the others are not looked at: what most of the matching ones have is seen.
+/// If one in so many of them matches, they show what most conversations that match have, and the others are not looked at.
 const ENOUGH: usize = 50;
 
 impl crate::Store {

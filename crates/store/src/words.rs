@@ -347,8 +347,8 @@ fn for_postgres_by(phrase: &Phrase, (marker, weight): (&str, &str), between: &st
     format!("({})", words.join(between))
 }
 
-/// Appends ` AND …` for what a query asks the index. `is_by_row` asks it
-/// about each row when its turn comes, instead of for everything that it finds.
+/// Appends ` AND …` for what a query asks the index. `is_by_row` asks it about each row when its turn comes, instead of for
+/// everything that it finds.
 pub(crate) fn push_sought(
     statement: &mut Statement,
     dialect: Dialect,
