@@ -190,7 +190,7 @@ impl Convert {
     }
 }
 
-/// Prints the result of a run, of which `quiet` leaves the warning alone, and its receipt if `json`.
+/// Prints the result of a run, and its receipt if `json`. If `quiet`, only the warning is left of the result.
 pub fn finish(
     report: &Report,
     what: &str,
@@ -199,9 +199,9 @@ pub fn finish(
 ) -> Result<ExitCode, Failure> {
     let account = &report.found.account;
     let mut out = std::io::stderr().lock();
-    match quiet {
-        true => warn_of_most(account.read, account.refused, &mut out)?,
-        false => summary(report, what, took, &mut out)?,
+    warn_of_most(account.read, account.refused, &mut out)?;
+    if !quiet {
+        summary(report, what, took, &mut out)?;
     }
     if json {
         write!(std::io::stdout().lock(), "{}", report.manifest.to_json())?;
@@ -269,7 +269,6 @@ fn summary(
     out: &mut impl Write,
 ) -> std::io::Result<()> {
     let account = &report.found.account;
-    warn_of_most(account.read, account.refused, out)?;
     writeln!(
         out,
         "read       {} in {}",

@@ -126,7 +126,7 @@ impl Import {
         self.tell(&report, began.elapsed())
     }
 
-    /// Prints what was imported, of which `--quiet` leaves the warning alone.
+    /// Prints what was imported. With `--quiet`, only the warning is left.
     fn tell(&self, report: &ImportReport, took: Duration) -> Result<ExitCode, Failure> {
         let mut out = std::io::stderr().lock();
         match self.quiet {
