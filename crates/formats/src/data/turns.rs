@@ -71,11 +71,13 @@ pub(super) struct Turns<'c> {
 
 /// Why a record is left out in which a call is only text.
 fn call_in_words(message: &Message<'_>) -> LeftOut {
-    let start: String = message.words().decoded().chars().take(60).collect();
-    LeftOut::new(
-        Reason::CallWithoutTool,
-        format!("the call is written as `{}`", start.escape_debug()),
-    )
+    let start = start_of(&message.words().decoded(), 60);
+    LeftOut::new(Reason::CallWithoutTool, format!("the call is written as `{start}`"))
+}
+
+/// The first characters of a text, `most` at most, to be shown in a sentence.
+fn start_of(text: &str, most: usize) -> String {
+    text.chars().take(most).collect::<String>().escape_debug().to_string()
 }
 
 /// Why a record is left out in which two speakers answer one after the other: neither answer is an attempt at the other.
@@ -87,8 +89,13 @@ fn other_speaker(last: &Turn<'_>, next: &Turn<'_>) -> Option<LeftOut> {
         turn.messages().last()?.name.as_ref().map(|name| name.decoded().into_owned())
     };
     let (one, other) = (name(last)?, name(next)?);
-    let short = |name: &str| name.chars().take(40).collect::<String>().escape_debug().to_string();
-    let detail = || format!("`{}` and `{}` answer one after the other", short(&one), short(&other));
+    let detail = || {
+        format!(
+            "`{}` and `{}` answer one after the other",
+            start_of(&one, 40),
+            start_of(&other, 40)
+        )
+    };
     (one != other).then(|| LeftOut::new(Reason::UnknownRole, detail()))
 }
 
@@ -196,11 +203,8 @@ impl<'c> Turns<'c> {
     pub fn hopeless(&self) -> Option<LeftOut> {
         if let Some(message) = self.unknown {
             let word = message.role_word();
-            let word: String = word.chars().take(40).collect();
-            return Some(LeftOut::new(
-                Reason::UnknownRole,
-                format!("the role `{}`", word.escape_debug()),
-            ));
+            let role = format!("the role `{}`", start_of(&word, 40));
+            return Some(LeftOut::new(Reason::UnknownRole, role));
         }
         if let Some(message) = self.prose_call {
             return Some(call_in_words(message));
