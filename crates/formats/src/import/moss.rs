@@ -26,8 +26,8 @@ impl ImportFormat for Moss {
     fn notes(&self) -> &'static str {
         "`fnlp/moss-003-sft-data` and its sets for plugins. `meta_instruction` becomes the system message, inner thoughts \
          the reasoning, commands the calls (`Search(\"x\")` calls the tool `Search` with `x` as its `input`), and tool \
-         responses their results. The marks around the texts (`<|Human|>:`, `<eoh>`) are dropped. A turn whose commands \
-         or responses cannot be read that way is not understood as a whole. Written from the dataset card."
+         responses their results. The marks around the texts (`<|Human|>:`, `<eoh>`) are dropped. If the commands or \
+         responses of a turn cannot be read that way, the whole turn is not understood. Written from the dataset card."
     }
 
     fn recognises(&self, sniff: &Sniff<'_>) -> bool {
@@ -122,7 +122,7 @@ struct Call<'t> {
     text: &'t str,
 }
 
-/// The commands of a text, which stand behind one another with commas between them.
+/// The commands in a text, separated by commas.
 fn calls(text: &str) -> Option<Vec<Call<'_>>> {
     let mut calls = Vec::new();
     let mut rest = text;
@@ -153,7 +153,7 @@ fn calls(text: &str) -> Option<Vec<Call<'_>>> {
     Some(calls)
 }
 
-/// The result of each command: a heading that repeats it stands in front.
+/// The result of each command, which follows a heading that repeats the command.
 fn results_of<'t>(text: &'t str, calls: &[Call<'_>]) -> Option<Vec<&'t str>> {
     let mut places = Vec::new();
     let mut from = 0;

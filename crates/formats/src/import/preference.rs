@@ -41,14 +41,7 @@ const COMPARED: [[&str; 2]; 14] = [
 const REFERENCES: [&str; 2] = ["human_ref_A", "human_ref_B"];
 
 /// Columns that say which of two is better, and the words for it.
-const WINNER: [&str; 6] = [
-    "winner",
-    "preferred",
-    "better",
-    "better_response_id",
-    "overall_preference",
-    "preference_strength",
-];
+const WINNER: [&str; 4] = ["winner", "preferred", "better", "better_response_id"];
 const STRENGTH: [&str; 2] = ["overall_preference", "preference_strength"];
 const FIRST: [&str; 6] = ["a", "model_a", "response_a", "1", "response_1", "first"];
 const SECOND: [&str; 6] = ["b", "model_b", "response_b", "2", "response_2", "second"];
@@ -196,7 +189,7 @@ fn labels(names: [&str; 2], row: &FieldMap<'_>) -> Option<[&'static str; 2]> {
         }
         _ => {}
     }
-    let word = WINNER.iter().find_map(|name| {
+    let word = WINNER.iter().chain(&STRENGTH).find_map(|name| {
         let raw = row.peek(name)?;
         Some(raw.as_text().unwrap_or_else(|| raw.as_str().to_owned()).to_ascii_lowercase())
     })?;

@@ -6,10 +6,10 @@ use retort_json::{RawJson, Text};
 use retort_model::{Feedback, Label, Message, Role};
 
 use super::answers::{self, Answer};
-use super::fields::{self, FieldMap, object_of};
+use super::fields::{self, FieldMap};
 use super::format::{ImportFormat, ItemError, Items, Notes, Refusal};
 use super::openai;
-use super::pairs::{Dialogue, QUESTION, take};
+use super::pairs::{Dialogue, QUESTION};
 use super::sniff::Sniff;
 
 /// The format.
@@ -46,9 +46,9 @@ impl ImportFormat for Ranked {
          `outputs` or `generations`, each with its text and a `rank` (1 is the best) or a score (`score`, \
          `overall_score`, `pm_score`, `reward`, `rating`; the highest is the best). The best answer follows the \
          question and is labeled preferred; the others are its siblings, labeled as rejected and never trained on. \
-         Answers that share the first place are all preferred, and the first of them follows. Where all share it, or one has \
-         neither rank nor score, nothing is labeled and none is trained on. Scores become ratings, `critique` \
-         comments. Written from the dataset cards."
+         Answers that share the first place are all preferred, and the first of them follows. If all share it, or one has \
+         neither a rank nor a score, none is labeled or trained on. Scores become ratings, and `critique` becomes a \
+         comment. Written from the dataset cards."
     }
 
     fn recognises(&self, sniff: &Sniff<'_>) -> bool {
@@ -70,7 +70,7 @@ impl ImportFormat for Ranked {
         let listed = ANSWERS.iter().find_map(|name| Some((name, row.take(&[name], fields::list)?)));
         let (name, listed) = listed.ok_or_else(unknown)?;
         let mut dialogue = Dialogue::default();
-        let asked = match take(&mut row, &["prompt"], |raw| fields::list(raw)) {
+        let asked = match row.take(&["prompt"], fields::list) {
             Some(messages) => RawJson::array(&messages),
             None if dialogue.ask(&mut row) => dialogue.list(),
             None => return Err(unknown()),
@@ -131,8 +131,9 @@ fn read(raw: &RawJson<'_>, notes: &mut Notes) -> Option<Vec<Message<'static>>> {
         .iter()
         .filter_map(|name| Some((*name, answer.take(&[name], fields::json)?)))
         .collect();
-    let fixed = object_of([("role", RawJson::string("assistant")), ("content", text)]);
-    let mut message = fields::map(&fixed)?;
+    let mut message = FieldMap::default();
+    message.put("role", RawJson::string("assistant"));
+    message.put("content", text);
     for (key, raw) in answer.rest() {
         message.add(key.into_owned(), raw.into_owned());
     }
