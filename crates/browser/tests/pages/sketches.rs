@@ -104,7 +104,7 @@ fn parted(kept: &str) -> BTreeMap<&str, &str> {
     looks.map(|(look, sketch)| (look, sketch.trim_end())).collect()
 }
 
-/// The share of the cells of two sketches that differ by more than [`ALIKE`], of those that stand out in either.
+/// Of the cells that stand out in either of two sketches, the share that differ by more than [`ALIKE`] shades.
 fn share_of_others(one: &str, other: &str) -> f64 {
     let shade = |line: Option<&str>, at: usize| {
         let drawn = line.and_then(|line| line.chars().nth(at)).unwrap_or(' ');
