@@ -12,7 +12,7 @@ pub struct Tokenizer(Kind);
 
 enum Kind {
     HuggingFace(Box<tokenizers::Tokenizer>),
-    OpenAi(&'static bpe_openai::Tokenizer),
+    OpenAi(&'static tiktoken::CoreBpe),
 }
 
 /// A text in tokens.
@@ -55,11 +55,12 @@ impl Tokenizer {
     /// One of [`BUILT_IN`]: OpenAI's `cl100k_base` (GPT-4) or `o200k_base` (GPT-4o and later). Special tokens in a text are
     /// read as text, as by `encode_ordinary` of tiktoken.
     pub fn built_in(name: &str) -> Option<Self> {
-        match name {
-            "cl100k" => Some(Self(Kind::OpenAi(bpe_openai::cl100k_base()))),
-            "o200k" => Some(Self(Kind::OpenAi(bpe_openai::o200k_base()))),
-            _ => None,
-        }
+        let name = match name {
+            "cl100k" => "cl100k_base",
+            "o200k" => "o200k_base",
+            _ => return None,
+        };
+        tiktoken::get_encoding(name).map(|encoding| Self(Kind::OpenAi(encoding)))
     }
 
     /// Counts the tokens of a text, without those that a tokenizer adds around it: a template prints them itself.
@@ -83,7 +84,7 @@ impl Tokenizer {
                 let mut at = 0;
                 let tokens = tokenizer.encode(text).into_iter().map(|token| {
                     let start = at;
-                    at += tokenizer.bpe.token_len(token);
+                    at += tokenizer.decode(&[token]).len();
                     start..at
                 });
                 Ok(count(tokens, learnt))
