@@ -72,6 +72,19 @@ pub fn write_row(row: &[u8], out: &mut impl Write) -> io::Result<()> {
     out.write_all(row)
 }
 
+/// Appends the row that `write` appends, as [`write_row`] does.
+pub fn write_row_of(write: impl FnOnce(&mut Vec<u8>), out: &mut Vec<u8>) -> io::Result<()> {
+    let start = out.len();
+    out.extend_from_slice(&[0; size_of::<u32>()]);
+    let row = out.len();
+    write(out);
+    let length = u32::try_from(out.len() - row).map_err(io::Error::other)?;
+    if let Some(place) = out.get_mut(start..row) {
+        place.copy_from_slice(&length.to_le_bytes());
+    }
+    Ok(())
+}
+
 /// Reads the next row that [`write_row`] wrote; none at the end.
 pub fn read_row(input: &mut impl Read) -> io::Result<Option<Box<[u8]>>> {
     let mut length = [0; 4];
