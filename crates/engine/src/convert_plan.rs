@@ -186,6 +186,7 @@ impl ConvertPlan {
             namespace: self.namespace.as_deref(),
             // What comes behind the first file comes too late for it.
             inference_bytes: self.shard_bytes.min(INFERENCE_BYTES),
+            shard_bytes: self.shard_bytes,
             keeps_batches: self.part.is_some(),
             ..Shaping::of(&self.dataset, &self.selection, self.threads)
         }

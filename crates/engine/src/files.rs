@@ -135,7 +135,7 @@ impl Shard {
 }
 
 impl<'p> PartWriter<'p> {
-    /// Begins a part, whose data goes on in a next file after `shard_bytes`.
+    /// Begins a part, whose data goes on in a next file after `shard_bytes`, or before where a file may end.
     pub fn begin(
         plan: &'p DatasetPlan,
         storage: &'p dyn Storage,
@@ -176,7 +176,8 @@ impl<'p> PartWriter<'p> {
 
     /// Writes what the pipeline delivers.
     pub fn take(&mut self, delivery: Delivery) -> Result<(), Error> {
-        let Delivery { output, chunk, rejects, findings, ids, groups, extras, .. } = delivery;
+        let Delivery { output, chunk, may_end_file, .. } = delivery;
+        let Delivery { rejects, findings, ids, groups, extras, .. } = delivery;
         for (name, bytes) in
             [(REJECTS, rejects), (FINDINGS, findings), (EXTRA, extras), (GROUPS, groups)]
         {
@@ -185,7 +186,7 @@ impl<'p> PartWriter<'p> {
         let (storage, key) = (self.storage, self.key(&in_output(output, IDS)));
         let Some(writer) = self.outputs.get_mut(output) else { return Ok(()) };
         append(&mut writer.ids, &ids, storage, key)?;
-        chunk.map_or(Ok(()), |chunk| self.take_chunk(output, chunk))
+        chunk.map_or(Ok(()), |chunk| self.take_chunk(output, chunk, may_end_file))
     }
 
     /// Appends to a file beside the data of all outputs.
@@ -200,7 +201,7 @@ impl<'p> PartWriter<'p> {
         append(file, bytes, storage, key)
     }
 
-    fn take_chunk(&mut self, output: usize, chunk: Chunk) -> Result<(), Error> {
+    fn take_chunk(&mut self, output: usize, chunk: Chunk, may_end_file: bool) -> Result<(), Error> {
         point("write");
         let (storage, most) = (self.storage, self.shard_bytes);
         let taken = self.outputs.get_mut(output).and_then(|writer| writer.shard.take());
@@ -214,7 +215,7 @@ impl<'p> PartWriter<'p> {
             .writer
             .write(chunk, &mut shard.out)
             .map_err(|error| Error::write(&storage.describe(&shard.key), error))?;
-        if shard.out.bytes() >= most {
+        if shard.out.bytes() >= if may_end_file { most / LEAST_OF_FULL } else { most } {
             writer.data.push(shard.finish(storage, String::new())?);
         } else {
             writer.shard = Some(shard);
@@ -254,6 +255,9 @@ impl<'p> PartWriter<'p> {
         })
     }
 }
+
+/// A file that ends where its content says so has at least this part of the bytes of a full one.
+const LEAST_OF_FULL: u64 = 8;
 
 /// Rows of the groups of written items.
 const GROUPS: &str = "groups";

@@ -57,6 +57,7 @@ impl Merging<'_> {
         let everything = ConversationFilter::default();
         let mut shaping = Shaping::of(dataset, &everything, self.threads);
         shaping.inference_bytes = shard_bytes.min(INFERENCE_BYTES);
+        shaping.shard_bytes = shard_bytes;
         let totals =
             regroup(next, bytes, &shaping, totals, self.observer, self.stopped, &mut |delivery| {
                 writer.take(delivery).map(|()| More::Wanted)

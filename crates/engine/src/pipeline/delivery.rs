@@ -13,6 +13,8 @@ pub struct Delivery {
     pub output: usize,
     /// None if there is something beside the data alone.
     pub chunk: Option<Chunk>,
+    /// Whether the output's file may end behind the rows: which rows those are depends on what is in them alone.
+    pub may_end_file: bool,
     /// Lines of `rejects.jsonl`.
     pub rejects: Vec<u8>,
     /// Lines of `findings.jsonl`.

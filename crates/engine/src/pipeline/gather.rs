@@ -5,7 +5,7 @@ use std::sync::Arc;
 use retort_formats::file::Rows;
 use retort_formats::import::ImportFormat;
 use retort_formats::package::{Reject, write_finding, write_reject};
-use retort_model::bounds::BESIDE_BYTES;
+use retort_model::bounds::{BATCH_BYTES, BESIDE_BYTES};
 
 use super::delivery::{Counted, Delivery};
 use super::done::{BatchDone, CELLS};
@@ -22,8 +22,8 @@ use crate::panics::point;
 #[derive(Default)]
 pub(super) struct Gathering {
     pub(super) totals: Totals,
-    /// Of each output, the group that is not full yet.
-    filling: Vec<Group>,
+    /// Of each output, the group that is not full yet, and where its files may end.
+    filling: Vec<(Group, FileEnds)>,
     groups: u64,
 }
 
@@ -56,11 +56,80 @@ impl Group {
         Self { delivery: Delivery { output, ..Delivery::default() }, ..Self::default() }
     }
 
+    fn push(&mut self, rows: Box<dyn Rows>) {
+        if rows.count() > 0 {
+            self.count += rows.count();
+            self.bytes += rows.size_bytes();
+            self.rows.push(rows);
+        }
+    }
+
+    /// How many of the rows of these sizes go to the group, and what ends behind them.
+    fn fitting(
+        &self,
+        sizes: &[u32],
+        file_ends: &mut FileEnds,
+        shaping: &Shaping<'_>,
+    ) -> (usize, Option<End>) {
+        let bounds = shaping.file_format.group_bounds();
+        let (mut count, mut bytes) = (self.count, self.bytes);
+        for (index, &size) in sizes.iter().enumerate() {
+            let more = bytes + size as usize;
+            if let Some((most_rows, most_bytes)) = bounds
+                && count > 0
+                && (count >= most_rows || more > most_bytes)
+            {
+                return (index, Some(End::Group));
+            }
+            (count, bytes) = (count + 1, more);
+            if file_ends.is_behind(size, shaping.shard_bytes) {
+                return (index + 1, Some(End::File));
+            }
+        }
+        (sizes.len(), (bounds.is_none() && count > 0).then_some(End::Group))
+    }
+
     /// Bytes for the files beside the data.
     fn beside(&self) -> usize {
         let Delivery { rejects, findings, ids, extras, groups, .. } = &self.delivery;
         rejects.len() + findings.len() + ids.len() + extras.len() + groups.len()
     }
+}
+
+/// What ends behind a row.
+#[derive(Clone, Copy)]
+enum End {
+    Group,
+    /// The group, and the file as well if it is large enough.
+    File,
+}
+
+/// Where files may end: behind rows that the sizes of the last rows choose, wherever they are. So when a dataset grew or
+/// changed in one place, files before it and behind it have the same bytes as before, and are not sent again.
+#[derive(Default)]
+struct FileEnds {
+    last: [u32; 4],
+}
+
+/// How many such places there are in the bytes of a full file, on average.
+const FILE_ENDS: u64 = 4;
+
+impl FileEnds {
+    fn is_behind(&mut self, size: u32, shard_bytes: u64) -> bool {
+        self.last.rotate_left(1);
+        let [.., last] = &mut self.last;
+        *last = size;
+        let hash = self.last.iter().fold(0, |hash, &size| mixed(hash ^ u64::from(size)));
+        let apart = (shard_bytes / FILE_ENDS).max(BATCH_BYTES as u64);
+        // The longer a row, the more often it is chosen: so places are about as many bytes apart, however long rows are.
+        u128::from(hash) * u128::from(apart) < u128::from(size) << u64::BITS
+    }
+}
+
+/// Spreads a number over all bits (the first half of MurmurHash3's finalizer).
+fn mixed(number: u64) -> u64 {
+    let mixed = (number ^ number >> 33).wrapping_mul(0xff51_afd7_ed55_8ccd);
+    mixed ^ mixed >> 33
 }
 
 /// What is to be encoded, by the thread that completed it.
@@ -146,9 +215,9 @@ impl Gathering {
             batch;
         self.totals.add_renamed_tools(renamed_tools);
         while self.filling.len() < outputs.len() {
-            self.filling.push(Group::of_output(self.filling.len()));
+            self.filling.push((Group::of_output(self.filling.len()), FileEnds::default()));
         }
-        if let Some(Group { delivery: first, .. }) = self.filling.first_mut() {
+        if let Some((Group { delivery: first, .. }, _)) = self.filling.first_mut() {
             first.rejects.append(&mut rejects);
             first.findings.append(&mut findings);
             first.extras.append(&mut extras);
@@ -156,44 +225,52 @@ impl Gathering {
         }
         let mut due = Vec::new();
         for (output, rows) in outputs.into_iter().enumerate() {
-            if !self.add_rows(output, rows, shaping) {
-                continue;
-            }
-            if let Some(group) = self.take_group(output, shaping) {
+            for group in self.add_rows(output, rows, shaping) {
                 due.push((self.next_place(), Due::Group(Box::new(group))));
             }
         }
         due
     }
 
-    /// Adds rows to the group of an output; says whether it is full.
-    fn add_rows(&mut self, output: usize, rows: OutputRows, shaping: &Shaping<'_>) -> bool {
+    /// Adds rows to the group of an output; gives back the groups that are complete. Where those end depends on the rows
+    /// since the last place where a file may end, and not on the batches in which they come.
+    fn add_rows(&mut self, output: usize, rows: OutputRows, shaping: &Shaping<'_>) -> Vec<Group> {
         let OutputRows { mut rows, mut ids } = rows;
         if shaping.file_format.types_are_inferred() {
             self.move_to_front(output, &mut *rows, &mut ids, shaping.inference_bytes);
         }
-        let Some(group) = self.filling.get_mut(output) else { return false };
-        for id in &ids {
-            id_line(id, &mut group.delivery.ids);
+        if let Some((group, _)) = self.filling.get_mut(output) {
+            for id in &ids {
+                id_line(id, &mut group.delivery.ids);
+            }
         }
-        let (more, more_bytes) = (rows.count(), rows.size_bytes());
-        if more > 0 {
-            group.count += more;
-            group.bytes += more_bytes;
-            group.rows.push(rows);
+        let mut complete = Vec::new();
+        let mut rest = Some(rows);
+        while let Some(mut rows) = rest.take() {
+            let Some((group, file_ends)) = self.filling.get_mut(output) else { break };
+            let (count, end) = group.fitting(rows.row_sizes(), file_ends, shaping);
+            if count < rows.count() {
+                group.push(rows.take_front(count));
+                rest = Some(rows);
+            } else {
+                group.push(rows);
+            }
+            let is_much = (group.beside() >= BESIDE_BYTES).then_some(End::Group);
+            if let Some(end) = end.or(is_much) {
+                complete.extend(self.take_group(output, end, shaping));
+            }
         }
-        let (count, bytes) = (group.count, group.bytes);
-        let is_full = count > 0 && shaping.file_format.is_full(count + more, bytes + more_bytes);
-        is_full || group.beside() >= BESIDE_BYTES
+        complete
     }
 
     /// The rows of an output that are there, and what goes beside them; none if there is neither.
-    fn take_group(&mut self, output: usize, shaping: &Shaping<'_>) -> Option<Group> {
-        let filling = self.filling.get_mut(output)?;
+    fn take_group(&mut self, output: usize, end: End, shaping: &Shaping<'_>) -> Option<Group> {
+        let (filling, _) = self.filling.get_mut(output)?;
         if filling.rows.is_empty() && filling.beside() == 0 {
             return None;
         }
         let mut group = std::mem::replace(filling, Group::of_output(output));
+        group.delivery.may_end_file = matches!(end, End::File);
         group.delivery.account = shaping.tells_account.then(|| Counted {
             account: self.totals.account.clone(),
             refused: self.totals.refused.clone(),
@@ -212,7 +289,7 @@ impl Gathering {
     ) -> Result<Totals, Error> {
         if matches!(more, More::Wanted) {
             for output in 0..self.filling.len() {
-                if let Some(group) = self.take_group(output, shaping) {
+                if let Some(group) = self.take_group(output, End::Group, shaping) {
                     take(encode(group, shaping)?)?;
                 }
             }

@@ -40,6 +40,8 @@ pub struct Shaping<'p> {
     pub threads: usize,
     /// Bytes at the start of the first file from which readers infer the types of its columns.
     pub inference_bytes: u64,
+    /// Bytes at which a data file is full; files end before, where their content says so.
+    pub shard_bytes: u64,
     /// Whether each delivery says what was counted up to it.
     pub tells_account: bool,
     /// Measures records, where that is asked.
@@ -89,6 +91,7 @@ impl<'p> Shaping<'p> {
             file_options: plan.file_options,
             threads: threads.max(1),
             inference_bytes: INFERENCE_BYTES,
+            shard_bytes: u64::MAX,
             tells_account: false,
             measure: plan.measure.clone(),
             lists_findings: plan.findings,

@@ -11,7 +11,8 @@ use retort_model::bounds::SPREADSHEET_CELL;
 use retort_model::{Time, Vector};
 
 use super::format::{
-    Chunk, CsvDialect, FileFormat, FileOptions, FileWriter, ReadSeek, Rows, texts, write_texts,
+    Chunk, CsvDialect, FileFormat, FileOptions, FileWriter, ReadSeek, Rows, front_of, texts,
+    write_texts,
 };
 use super::jsonl::JsonRows;
 use super::saved::{Saved, put_bytes, put_numbers};
@@ -447,6 +448,17 @@ impl Rows for CsvRows {
 
     fn cells(&self) -> [u64; 3] {
         self.counts
+    }
+
+    fn take_front(&mut self, count: usize) -> Box<dyn Rows> {
+        let sizes = front_of(&mut self.sizes, count);
+        let end = sizes.iter().map(|&size| size as usize).sum();
+        Box::new(Self {
+            bytes: front_of(&mut self.bytes, end),
+            sizes,
+            evidence: front_of(&mut self.evidence, count),
+            ..Self::new(&self.schema, self.options)
+        })
     }
 
     fn save(&self, out: &mut Vec<u8>) {

@@ -47,9 +47,10 @@ pub trait FileFormat: Sync {
         saved: &[u8],
     ) -> io::Result<Box<dyn Rows>>;
 
-    /// Whether a group is to be encoded that would have this size with one more batch like its last.
-    fn is_full(&self, _rows: usize, _bytes: usize) -> bool {
-        true
+    /// How many rows, and how many bytes of them, are encoded as one group at most; none if groups leave no trace in the
+    /// file.
+    fn group_bounds(&self) -> Option<(usize, usize)> {
+        None
     }
 
     /// Encodes the batches of a group; what comes back is for the writer of the same format.
@@ -119,6 +120,8 @@ pub trait Rows: Sink + Any + Send {
     }
     /// Takes one row out of the batch.
     fn remove(&mut self, _index: usize) {}
+    /// Takes so many rows at the front out of the batch, as a batch to which no more are added.
+    fn take_front(&mut self, count: usize) -> Box<dyn Rows>;
     /// Cells that were guarded or are in danger, by count: guarded, long, ambiguous.
     fn cells(&self) -> [u64; 3] {
         [0; 3]
@@ -147,6 +150,12 @@ pub trait FileWriter: Send {
 
     /// Ends the file.
     fn finish(self: Box<Self>, out: &mut dyn Write) -> io::Result<()>;
+}
+
+/// Takes so many values at the front out of a list.
+pub(super) fn front_of<T>(list: &mut Vec<T>, count: usize) -> Vec<T> {
+    let rest = list.split_off(count.min(list.len()));
+    std::mem::replace(list, rest)
 }
 
 /// The rows as the type that the format made.

@@ -7,7 +7,7 @@ use retort_model::Vector;
 use retort_model::bounds::BATCH_BYTES;
 
 use super::format::{
-    Chunk, FileFormat, FileOptions, FileWriter, ReadSeek, Rows, texts, write_texts,
+    Chunk, FileFormat, FileOptions, FileWriter, ReadSeek, Rows, front_of, texts, write_texts,
 };
 use super::saved::{Saved, put_bytes, put_numbers};
 use crate::data::{Column, Schema, Sink, Type, write_vector};
@@ -376,6 +376,21 @@ impl Rows for JsonRows {
         }
         self.sizes.remove(index);
         self.evidence.remove(index);
+    }
+
+    fn take_front(&mut self, count: usize) -> Box<dyn Rows> {
+        let ends = front_of(&mut self.ends, count);
+        let end = ends.last().copied().unwrap_or(0);
+        self.ends.iter_mut().for_each(|later| *later -= end);
+        Box::new(Self {
+            places: Places(Vec::new()),
+            bytes: front_of(&mut self.bytes, end),
+            ends,
+            sizes: front_of(&mut self.sizes, count),
+            evidence: front_of(&mut self.evidence, count),
+            seen: 0,
+            open: Vec::new(),
+        })
     }
 
     fn save(&self, out: &mut Vec<u8>) {

@@ -37,13 +37,14 @@ fn encoded(format: &dyn FileFormat, schema: &data::Schema, batches: Vec<Box<dyn 
     file
 }
 
-#[test]
-fn saved_rows_are_encoded_as_those_that_were_never_saved() {
-    let items = items();
+/// Makes batches of some items.
+type Batching<'b> = &'b dyn Fn(&[String]) -> Box<dyn Rows>;
+
+/// Calls `check` for each data format in each file format that it can have.
+fn each_format(check: impl Fn(&dyn FileFormat, &data::Schema, Batching<'_>, &str)) {
     for data in data::FORMATS {
         for file in data.file_formats() {
             let format = file::by_name(file).unwrap();
-            let what = format!("{} as {file}", data.name());
             let mut options = ShapeOptions::default();
             if data.purposes().iter().all(|purpose| purpose.needs_node()) {
                 options.node = Some("n".into());
@@ -63,25 +64,55 @@ fn saved_rows_are_encoded_as_those_that_were_never_saved() {
                 }
                 rows
             };
-            let batches = || vec![batch(&items), batch(&[]), batch(&items[1..])];
-            assert!(batches()[0].count() > 0, "{what}");
-            let load = |rows: Box<dyn Rows>| {
-                let mut saved = Vec::new();
-                rows.save(&mut saved);
-                let cut = saved.get(..saved.len() / 2).unwrap();
-                assert!(format.load(&schema, FileOptions::default(), cut).is_err(), "{what}");
-                let loaded = format.load(&schema, FileOptions::default(), &saved).unwrap();
-                assert_eq!(loaded.count(), rows.count(), "{what}");
-                assert_eq!(loaded.size_bytes(), rows.size_bytes(), "{what}");
-                assert_eq!(loaded.evidence(), rows.evidence(), "{what}");
-                loaded
-            };
-            let loaded = batches().into_iter().map(load).collect();
-            assert_eq!(
-                encoded(format, &schema, loaded),
-                encoded(format, &schema, batches()),
-                "{what}"
-            );
+            check(format, &schema, &batch, &format!("{} as {file}", data.name()));
         }
     }
+}
+
+#[test]
+fn saved_rows_are_encoded_as_those_that_were_never_saved() {
+    let items = items();
+    each_format(|format, schema, batch, what| {
+        let batches = || vec![batch(&items), batch(&[]), batch(&items[1..])];
+        assert!(batches()[0].count() > 0, "{what}");
+        let load = |rows: Box<dyn Rows>| {
+            let mut saved = Vec::new();
+            rows.save(&mut saved);
+            let cut = saved.get(..saved.len() / 2).unwrap();
+            assert!(format.load(schema, FileOptions::default(), cut).is_err(), "{what}");
+            let loaded = format.load(schema, FileOptions::default(), &saved).unwrap();
+            assert_eq!(loaded.count(), rows.count(), "{what}");
+            assert_eq!(loaded.size_bytes(), rows.size_bytes(), "{what}");
+            assert_eq!(loaded.evidence(), rows.evidence(), "{what}");
+            loaded
+        };
+        let loaded = batches().into_iter().map(load).collect();
+        assert_eq!(encoded(format, schema, loaded), encoded(format, schema, batches()), "{what}");
+    });
+}
+
+#[test]
+fn where_batches_end_makes_no_difference_to_the_file() {
+    let items: Vec<String> = std::iter::repeat_n(items(), 30).flatten().collect();
+    each_format(|format, schema, batch, what| {
+        let whole = || batch(&items);
+        let (count, size) = (whole().count(), whole().size_bytes());
+        let expected = encoded(format, schema, vec![whole()]);
+        for at in [0, 1, count / 3, count - 1, count] {
+            let mut rest = whole();
+            let front = rest.take_front(at);
+            assert_eq!((front.count(), rest.count()), (at, count - at), "{what}");
+            assert_eq!(front.size_bytes() + rest.size_bytes(), size, "{what}");
+            let sizes = [front.row_sizes(), rest.row_sizes()].concat();
+            assert_eq!(sizes, whole().row_sizes(), "{what}");
+            let evidence = [front.evidence(), rest.evidence()].concat();
+            assert_eq!(evidence, whole().evidence(), "{what}");
+            let again = rest.take_front((count - at) / 2);
+            assert_eq!(
+                encoded(format, schema, vec![front, again, rest]),
+                expected,
+                "{what} at {at}"
+            );
+        }
+    });
 }

@@ -4,12 +4,11 @@
 use std::io;
 use std::ops::Range;
 
-use bytes::Bytes;
 use retort_json::Text;
 use retort_model::Vector;
 use retort_model::bounds::BATCH_BYTES;
 
-use super::super::format::Rows;
+use super::super::format::{Rows, front_of};
 use super::super::saved::{Number, Saved, put_bytes, put_numbers};
 use super::arrow::Lengths;
 use super::schema::is_paged;
@@ -57,6 +56,47 @@ impl Leaf {
 }
 
 impl Leaf {
+    /// Takes what is at so many levels at the front.
+    fn take_front(&mut self, levels: usize) -> Self {
+        let values = self.values_in(0..levels);
+        let dimensions = self.dimensions.as_mut().map(|list| front_of(list, values));
+        let numbers = dimensions.as_deref().map_or(values, numbers_of);
+        Self {
+            most: self.most,
+            definitions: front_of(&mut self.definitions, levels),
+            repetitions: front_of(&mut self.repetitions, levels),
+            texts: self.texts.take_front(values),
+            ints: front_of(&mut self.ints, values),
+            singles: front_of(&mut self.singles, numbers),
+            doubles: front_of(&mut self.doubles, numbers),
+            dimensions,
+            lengths: self.lengths,
+        }
+    }
+
+    /// Appends what is at some of the levels of another.
+    pub(super) fn append(&mut self, other: &Self, levels: Range<usize>) {
+        let first = other.values_in(0..levels.start);
+        let values = first..first + other.values_in(levels.clone());
+        let numbers = match &other.dimensions {
+            None => values.clone(),
+            Some(dimensions) => {
+                let (before, rest) = dimensions.split_at_checked(values.start).unwrap_or_default();
+                let here = rest.get(..values.len()).unwrap_or_default();
+                self.dimensions.get_or_insert_default().extend_from_slice(here);
+                let first = numbers_of(before);
+                first..first + numbers_of(here)
+            }
+        };
+        self.most = other.most;
+        extend(&mut self.definitions, &other.definitions, levels.clone());
+        extend(&mut self.repetitions, &other.repetitions, levels);
+        extend(&mut self.ints, &other.ints, values.clone());
+        extend(&mut self.singles, &other.singles, numbers.clone());
+        extend(&mut self.doubles, &other.doubles, numbers);
+        self.texts.append(&other.texts, values);
+    }
+
     fn save(&self, out: &mut Vec<u8>) {
         put_numbers(&self.definitions, out);
         put_numbers(&self.repetitions, out);
@@ -84,14 +124,21 @@ impl Leaf {
     }
 }
 
+/// How many numbers vectors of these dimensions have.
+fn numbers_of(dimensions: &[u32]) -> usize {
+    dimensions.iter().map(|&numbers| numbers as usize).sum()
+}
+
+fn extend<T: Copy>(list: &mut Vec<T>, other: &[T], range: Range<usize>) {
+    list.extend_from_slice(other.get(range).unwrap_or_default());
+}
+
 /// Texts, one behind the other.
 #[derive(Debug, Default)]
 pub(super) struct Texts {
     /// Whether they stand as in a page of the file: each behind its length.
     pub(super) paged: bool,
     pub(super) bytes: Vec<u8>,
-    /// The same bytes, once no more are added.
-    pub(super) frozen: Bytes,
     pub(super) ends: Vec<u32>,
 }
 
@@ -116,6 +163,24 @@ impl Texts {
         }
         self.ends.push(u32::try_from(self.bytes.len()).unwrap_or(u32::MAX));
         length
+    }
+
+    fn take_front(&mut self, count: usize) -> Self {
+        let end = self.end_of(count);
+        let ends = front_of(&mut self.ends, count);
+        let start = u32::try_from(end).unwrap_or(u32::MAX);
+        self.ends.iter_mut().for_each(|later| *later -= start);
+        Self { paged: self.paged, bytes: front_of(&mut self.bytes, end), ends }
+    }
+
+    fn append(&mut self, other: &Self, values: Range<usize>) {
+        let (start, end) = (other.end_of(values.start), other.end_of(values.end));
+        let before = self.bytes.len();
+        self.bytes.extend_from_slice(other.bytes.get(start..end).unwrap_or_default());
+        let ends = other.ends.get(values).unwrap_or_default().iter();
+        self.ends.extend(
+            ends.map(|&end| u32::try_from(before + end as usize - start).unwrap_or(u32::MAX)),
+        );
     }
 }
 
@@ -411,6 +476,31 @@ impl Rows for Columns {
 
     fn evidence(&self) -> &[u64] {
         &self.evidence
+    }
+
+    fn take_front(&mut self, count: usize) -> Box<dyn Rows> {
+        let width = self.leaves.len();
+        let ends: Vec<usize> = (0..width).map(|leaf| self.levels_before(count, leaf)).collect();
+        let leaves = self.leaves.iter_mut().zip(&ends).map(|(leaf, &end)| leaf.take_front(end));
+        let leaves = leaves.collect();
+        let mut starts = front_of(&mut self.starts, count * width);
+        starts.extend_from_slice(&ends);
+        for (at, start) in self.starts.iter_mut().enumerate() {
+            *start -= ends.get(at % width).copied().unwrap_or(0);
+        }
+        let sizes = front_of(&mut self.sizes, count);
+        let size = sizes.iter().map(|&size| size as usize).sum();
+        self.size = self.size.saturating_sub(size);
+        Box::new(Self {
+            schema: self.schema.clone(),
+            leaves,
+            open: Vec::new(),
+            size,
+            row_start: 0,
+            starts,
+            sizes,
+            evidence: front_of(&mut self.evidence, count),
+        })
     }
 
     fn save(&self, out: &mut Vec<u8>) {

@@ -49,7 +49,17 @@ fn encode_values(
     let mut sink = TrackedWrite::new(Pieces::default());
     let pages = Box::new(SerializedPageWriter::new(&mut sink));
     let mut writer = get_column_writer(column, Arc::clone(properties), pages);
-    each_part(batches, index, rows, |batch, rows| write_rows(&mut writer, batch, index, rows))?;
+    // All at once: the writer ends pages at values that it counts from the beginning of each call, and the file must not
+    // depend on where batches end.
+    let mut all = Leaf::default();
+    each_part(batches, index, rows, |batch, rows| {
+        let levels = batch.levels_before(rows.start, index)..batch.levels_before(rows.end, index);
+        if let Some(leaf) = batch.leaves.get(index) {
+            all.append(leaf, levels);
+        }
+        Ok(())
+    })?;
+    write_values(&mut writer, all)?;
     let close = writer.close().map_err(broken)?;
     Ok((sink.into_inner().map_err(broken)?, close))
 }
@@ -77,70 +87,45 @@ fn each_part(
     Ok(())
 }
 
-/// Writes some rows of one leaf column of a batch.
-fn write_rows(
-    writer: &mut ColumnWriter<'_>,
-    batch: &mut Columns,
-    index: usize,
-    rows: Range<usize>,
-) -> io::Result<()> {
-    let (first, last) =
-        (batch.levels_before(rows.start, index), batch.levels_before(rows.end, index));
-    let Some(leaf) = batch.leaves.get_mut(index) else { return Ok(()) };
-    let skipped = leaf.values_in(0..first);
-    let count = leaf.values_in(first..last);
-    let definitions = leaf.definitions.get(first..last).unwrap_or_default();
-    let repetitions = leaf.repetitions.get(first..last).unwrap_or_default();
-    let whole;
-    let (skipped, count, definitions, repetitions) = match &leaf.dimensions {
-        None => (skipped, count, definitions, repetitions),
-        Some(dimensions) => {
-            let numbers = |of: &[u32]| of.iter().map(|&numbers| numbers as usize).sum::<usize>();
-            let (before, here) = dimensions.split_at_checked(skipped).unwrap_or_default();
-            let here = here.get(..count).unwrap_or_default();
-            whole = levels_of_numbers((definitions, repetitions), leaf.most, here);
-            (numbers(before), numbers(here), &*whole.0, &*whole.1)
-        }
-    };
-    let definitions = (leaf.most.definition > 0).then_some(definitions);
-    let repetitions = (leaf.most.repetition > 0).then_some(repetitions);
-    match writer {
+/// Writes the values of a leaf column.
+fn write_values(writer: &mut ColumnWriter<'_>, leaf: Leaf) -> io::Result<()> {
+    let Leaf { most, mut definitions, mut repetitions, texts, ints, singles, doubles, .. } = leaf;
+    if let Some(dimensions) = &leaf.dimensions {
+        (definitions, repetitions) =
+            levels_of_numbers((&definitions, &repetitions), most, dimensions);
+    }
+    let definitions = (most.definition > 0).then_some(&*definitions);
+    let repetitions = (most.repetition > 0).then_some(&*repetitions);
+    let written = match writer {
         ColumnWriter::Int64ColumnWriter(writer) => {
-            let values = leaf.ints.get(skipped..skipped + count).unwrap_or_default();
-            writer.write_batch(values, definitions, repetitions).map_err(broken)?;
+            writer.write_batch(&ints, definitions, repetitions)
         }
         ColumnWriter::BoolColumnWriter(writer) => {
-            let values = leaf.ints.get(skipped..skipped + count).unwrap_or_default();
-            let values: Vec<bool> = values.iter().map(|&value| value != 0).collect();
-            writer.write_batch(&values, definitions, repetitions).map_err(broken)?;
+            let values: Vec<bool> = ints.iter().map(|&value| value != 0).collect();
+            writer.write_batch(&values, definitions, repetitions)
         }
         ColumnWriter::FloatColumnWriter(writer) => {
-            let values = leaf.singles.get(skipped..skipped + count).unwrap_or_default();
-            writer.write_batch(values, definitions, repetitions).map_err(broken)?;
+            writer.write_batch(&singles, definitions, repetitions)
         }
         ColumnWriter::DoubleColumnWriter(writer) => {
-            let values = leaf.doubles.get(skipped..skipped + count).unwrap_or_default();
-            writer.write_batch(values, definitions, repetitions).map_err(broken)?;
+            writer.write_batch(&doubles, definitions, repetitions)
         }
         ColumnWriter::ByteArrayColumnWriter(writer) => {
-            let texts = &mut leaf.texts;
-            let mut start = texts.end_of(skipped);
             // The values share the memory in which they were gathered.
-            if texts.frozen.is_empty() {
-                texts.frozen = Bytes::from(std::mem::take(&mut texts.bytes));
-            }
-            let values: Vec<ByteArray> = (texts.ends.iter().skip(skipped).take(count))
+            let bytes = Bytes::from(texts.bytes);
+            let mut start = 0;
+            let values: Vec<ByteArray> = (texts.ends.iter())
                 .map(|&end| {
-                    let value = texts.frozen.slice(start..end as usize);
+                    let value = bytes.slice(start..end as usize);
                     start = end as usize;
                     ByteArray::from(value)
                 })
                 .collect();
-            writer.write_batch(&values, definitions, repetitions).map_err(broken)?;
+            writer.write_batch(&values, definitions, repetitions)
         }
         _ => return Err(io::Error::other("a column of another type")),
-    }
-    Ok(())
+    };
+    written.map(|_| ()).map_err(broken)
 }
 
 /// The levels of each number of some vectors, from those of the first of each.

@@ -62,8 +62,8 @@ impl FileFormat for Parquet {
         Ok(Box::new(Columns::load(schema, saved)?))
     }
 
-    fn is_full(&self, rows: usize, bytes: usize) -> bool {
-        rows > ROW_GROUP_ROWS || bytes > ROW_GROUP_BYTES
+    fn group_bounds(&self) -> Option<(usize, usize)> {
+        Some((ROW_GROUP_ROWS, ROW_GROUP_BYTES))
     }
 
     fn encode(&self, group: Vec<Box<dyn Rows>>, _options: FileOptions) -> io::Result<Chunk> {
