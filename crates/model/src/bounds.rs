@@ -79,6 +79,10 @@ pub const RECORD_FILES: usize = 100_000;
 /// Bytes after which a dataset's data file continues in a next shard.
 pub const SHARD_BYTES: u64 = 4 << 30;
 
+/// The same for datasets that are pushed to the Hugging Face Hub, as `datasets` writes them: a file is sent again if
+/// anything in it changed.
+pub const PUSHED_SHARD_BYTES: u64 = 500_000_000;
+
 /// Rows of one Parquet row group: what readers load at a time.
 pub const ROW_GROUP_ROWS: usize = 10_000;
 

@@ -74,9 +74,10 @@ struct Writing {
     #[command(flatten)]
     package: Package,
 
-    /// Start a new data file after this many megabytes.
-    #[arg(long, value_name = "MB", default_value_t = bounds::SHARD_BYTES / 1_000_000, value_parser = whole::<u64, 1, { u64::MAX }>)]
-    shard_size: u64,
+    /// Start a new data file after at most this many megabytes [default: 4294, or 500 with --push]. Files end earlier
+    /// where their content says so: if a dataset grows in one place, its other files stay the same.
+    #[arg(long, value_name = "MB", value_parser = whole::<u64, 1, { u64::MAX }>)]
+    shard_size: Option<u64>,
 
     /// Replace an existing package.
     #[arg(long)]
@@ -143,7 +144,11 @@ impl Convert {
         };
         plan.shard_bytes = match OutputForm::of(&plan.output) {
             OutputForm::DataFile => u64::MAX,
-            _ => writing.shard_size.saturating_mul(1_000_000),
+            _ => match writing.shard_size {
+                Some(megabytes) => megabytes.saturating_mul(1_000_000),
+                None if self.pushing.is_any() => bounds::PUSHED_SHARD_BYTES,
+                None => bounds::SHARD_BYTES,
+            },
         };
         plan.threads = threads(writing.threads);
         plan.force = writing.force;

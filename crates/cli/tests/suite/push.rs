@@ -103,26 +103,29 @@ fn a_push_that_broke_off_goes_on_and_a_grown_dataset_replaces_the_one_before() {
     assert_eq!(hub.commits().len(), 2);
 }
 
-#[test]
-fn a_dataset_that_grew_at_its_end_sends_the_files_that_changed() {
-    let (place, hub) = (Place::new(), FakeHub::new());
-    let sent = |count: usize| -> (u64, u64) {
-        // Texts that hardly compress.
-        let mut chance: u64 = 7;
-        let mut text = |_| {
+/// A chat whose text hardly compresses, the same for the same number.
+fn noise(number: u64) -> Value {
+    let mut chance = number;
+    let words: String = (0..1000)
+        .map(|_| {
             chance = chance
                 .wrapping_mul(6_364_136_223_846_793_005)
                 .wrapping_add(1_442_695_040_888_963_407);
             format!("{:x} ", chance >> 20)
-        };
-        let mut chat_of = |number: usize| {
-            let words: String = (0..1000).map(&mut text).collect();
-            let mut chat = chat(&format!("c{number:05}"));
-            chat["messages"][1]["content"] = json!(words);
-            chat
-        };
-        place.file("in.jsonl", lines((0..count).map(&mut chat_of)));
-        let convert = ["convert", "in.jsonl", "-q", "-d", "openai", "-f", "jsonl"];
+        })
+        .collect();
+    let mut chat = chat(&format!("c{number:05}"));
+    chat["messages"][1]["content"] = json!(words);
+    chat
+}
+
+/// Pushes a dataset of a few megabytes, adds 1 % at a place, and pushes it again.
+fn sends_what_is_new(file_format: &str, at: usize) {
+    let (place, hub) = (Place::new(), FakeHub::new());
+    let mut chats: Vec<Value> = (1..=400).map(noise).collect();
+    let sent = |chats: &[Value]| -> (u64, u64) {
+        place.file("in.jsonl", lines(chats.iter().cloned()));
+        let convert = ["convert", "in.jsonl", "-q", "-d", "openai", "-f", file_format];
         place.ok(&[&convert[..], &["--shard-size", "1", "--redact", "pii", "--force", "-o", "p"]]
             .concat());
         let pushed = ok(&place, &hub, &["push", "p", ADDRESS, "--json"]);
@@ -130,15 +133,25 @@ fn a_dataset_that_grew_at_its_end_sends_the_files_that_changed() {
         assert_eq!(hub.files(NAME), files(&place, "p"));
         (pushed["files_sent"].as_u64().unwrap(), pushed["bytes_sent"].as_u64().unwrap())
     };
-    // Add 1 % at the end of a few megabytes.
-    let (all_files, all_bytes) = sent(400);
+    let (all_files, all_bytes) = sent(&chats);
     let data = files(&place, "p").into_keys().filter(|name| name.contains("-of-")).count() as u64;
-    assert!(data > 3, "{data} data files");
-    let (new_files, new_bytes) = sent(404);
-    // The last data file, and the small files that describe the package.
-    assert!(new_files <= all_files - data + 2, "{new_files} of {all_files} files");
-    assert!(new_bytes < all_bytes / 2, "{new_bytes} of {all_bytes} bytes");
-    println!("{all_bytes} bytes in {all_files} files, then {new_bytes} in {new_files}");
+    assert!(data > 5, "{data} data files");
+    chats.splice(at..at, (401..=404).map(noise));
+    let (new_files, new_bytes) = sent(&chats);
+    println!(
+        "{file_format}: {all_bytes} bytes in {all_files} files, then {new_bytes} in {new_files}"
+    );
+    // Where the new ones are, and the small files that describe the package.
+    assert!(new_files <= all_files - data + 3, "{new_files} of {all_files} files");
+    assert!(new_bytes < all_bytes / 3, "{new_bytes} of {all_bytes} bytes");
+}
+
+#[test]
+fn a_dataset_that_grew_in_one_place_sends_the_files_that_changed() {
+    for at in [0, 200, 400] {
+        sends_what_is_new("parquet", at);
+    }
+    sends_what_is_new("jsonl", 400);
 }
 
 #[test]
