@@ -250,6 +250,46 @@ def spark_session():
     return session
 
 
+def pruned(folder, session, export, source):
+    """Fields of a filter become Spark expressions, and the rows are those that Retort selects by itself."""
+    import datetime
+    import retort.spark
+    import pyarrow
+    from pyarrow import parquet
+
+    lines = [line for path in sorted(source.iterdir()) for line in path.read_text().splitlines()]
+    rows = [json.loads(line) for line in lines]
+    first = datetime.datetime(2026, 1, 1, tzinfo=datetime.timezone.utc)
+    times = [first + datetime.timedelta(hours=index) for index in range(len(rows))]
+    for row, time in zip(rows, times):
+        row["created_at"] = time.isoformat()
+    columns = {"id": [row["id"] for row in rows], "started": times, "body": [json.dumps(row) for row in rows]}
+    parquet.write_table(pyarrow.table(columns), Path(folder) / "started.parquet", row_group_size=100)
+    dated = Path(folder) / "dated.jsonl"
+    dated.write_text("".join(body + "\n" for body in columns["body"]))
+    frame = session.read.parquet(str(Path(folder) / "started.parquet"))
+    for number, filter in enumerate(
+        [
+            {"created_from": "2026-01-10", "created_before": "2026-01-12T05:00:00Z"},
+            {"id": [rows[3]["id"], "again"]},
+            {"created_from": "2026-01-05", "id": [rows[300]["id"], rows[3]["id"]], "messages": "1.."},
+        ]
+    ):
+        whole = retort.convert(dated, Path(folder) / f"filtered-{number}", name="d", filter=filter)
+        made = export(
+            frame, Path(folder) / f"pruned-{number}", parts=2, name="d", column="body", id="id", created="started", filter=filter
+        )
+        assert rows_hash(made) == rows_hash(whole) and len(list(made)) > 0, (rows_hash(made), rows_hash(whole))
+        left = retort.spark._pruned(frame, {"filter": filter}, "id", "started")
+        assert left.count() < len(rows) / 2, (filter, left.count())
+        plan = left._jdf.queryExecution().toString()
+        assert "PushedFilters: [" in plan and "PushedFilters: []" not in plan, plan
+    refused = Path(folder) / "refused"
+    check.raises(retort.UsageError, lambda: export(source, refused, parts=2, id="id"), "`id` names a column")
+    check.raises(retort.UsageError, lambda: export(frame, refused, parts=2, created="body"), "has the type string")
+    check.raises(retort.UsageError, lambda: export(frame, refused, parts=2, created="when"), "is not there")
+
+
 def of_spark(session):
     import retort.spark
 
@@ -276,6 +316,7 @@ def spark(folder):
             session.read.parquet(str(Path(folder) / "rows.parquet")).repartition(4), Path(folder) / "shuffled", parts=3, name="d", id="id"
         )
         assert rows_hash(shuffled) == rows_hash(retort.Dataset(Path(folder) / "whole-rows"))
+        pruned(folder, session, export, source)
         made_twice(folder, retort.spark, export, source)
         full_disk(folder, retort.spark, export, source)
         killed_workers(folder, export, source, lambda command: "pyspark.daemon" in command)
