@@ -12,7 +12,7 @@ use super::chat::{self, Joining};
 use super::definitions;
 use super::fields::{self, FieldMap};
 use super::format::{Fragment, ImportFormat, ItemError, Items, Notes, Spread};
-use super::session::{self, Line, Step};
+use super::session::{self, Line, Step, Trail};
 use super::sniff::{Entry, Sniff};
 use super::unplaced::{Least, short};
 
@@ -40,8 +40,9 @@ impl ImportFormat for Codex {
          are read. The instructions become the system message; reasoning, text and calls of one answer are one \
          message, and results are joined to their calls. Reasoning that is encrypted is kept, unread. A compaction \
          does not cut a session: its summary follows what it sums up, and the history that it repeats is kept with it. \
-         What a fork repeats from the earlier session is context (`train: false`). Events for the screen are kept \
-         under `events`."
+         What a fork repeats from the earlier session is context (`train: false`). Turns that were taken back are \
+         sibling rounds that are not trained on. An answer that was stopped or failed ends with `interrupted` or has \
+         the error. Events for the screen are kept under `events`."
     }
 
     fn recognises(&self, sniff: &Sniff<'_>) -> bool {
@@ -76,16 +77,81 @@ struct Read<'a> {
     /// Before when lines were told by another session.
     own_since: Option<Time>,
     is_fork: bool,
-    steps: Vec<Step<'a>>,
+    told: Told<'a>,
+    /// Whether the turn is over.
+    is_over: bool,
     joining: Joining<'a>,
     model: Option<Text<'a>>,
     /// Tokens so far.
     total: Usage,
     tools: Vec<RawJson<'a>>,
     events: Vec<RawJson<'a>>,
-    /// What the screen was told.
-    shown: Vec<Message<'a>>,
+    /// What the screen was told, and what the person typed last.
+    shown: Told<'a>,
+    asked: Option<Text<'a>>,
 }
+
+/// What was said, and where each turn began that was not taken back.
+#[derive(Default)]
+struct Told<'a> {
+    trail: Trail<'a>,
+    turns: Vec<usize>,
+}
+
+impl<'a> Told<'a> {
+    fn push(&mut self, step: Step<'a>, is_turn: bool) {
+        let place = self.trail.push(step);
+        self.turns.extend(is_turn.then_some(place));
+    }
+
+    /// Takes the last turns back, and what told the model of its surroundings right before them.
+    fn roll_back(&mut self, turns: usize) {
+        let left = self.turns.len().saturating_sub(turns);
+        let (Some(&first), Some(&from)) = (self.turns.first(), self.turns.get(left)) else {
+            return;
+        };
+        self.turns.truncate(left);
+        let mut from = from;
+        while let Some((place, step)) = self.trail.before(from)
+            && place > first
+            && step.messages.first().is_some_and(is_context)
+        {
+            from = place;
+        }
+        self.trail.take_back(from);
+    }
+
+    fn says(&self) -> bool {
+        self.trail.steps().any(|step| step.messages.iter().any(|one| one.role != Role::System))
+    }
+}
+
+/// Whether Codex wrote a message, not the person in whose name it is: it is in a tag, or a project's instructions.
+fn is_context(message: &Message<'_>) -> bool {
+    let words = message.words();
+    let words = words.decoded();
+    let text = words.trim_start();
+    let is_tagged = || {
+        let tag = text.strip_prefix('<')?.split(['>', ' ']).next()?;
+        // Pictures that a person sent are in a tag, too.
+        let is_tag = !matches!(tag, "" | "image")
+            && tag.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'));
+        (is_tag && text.contains(&format!("</{tag}>"))).then_some(())
+    };
+    match message.role {
+        Role::System => true,
+        Role::User => text.starts_with("# AGENTS.md instructions") || is_tagged().is_some(),
+        _ => false,
+    }
+}
+
+/// Whether a message tells the model that the person stopped it.
+fn is_stop(message: &Message<'_>) -> bool {
+    message.role == Role::User && message.words().decoded().starts_with("<turn_aborted>")
+}
+
+/// Errors of requests to Codex that no answer broke off with.
+const OF_REQUESTS: [&str; 2] = ["thread_rollback_failed", "active_turn_not_steerable"];
 
 impl<'a> Read<'a> {
     fn line(&mut self, line: Line<'a>, notes: &mut Notes) -> Result<(), ItemError> {
@@ -215,14 +281,37 @@ impl<'a> Read<'a> {
 
     fn event(&mut self, mut said: FieldMap<'a>, at: Option<Time>, raw: RawJson<'a>) {
         let kind = said.take(&["type"], RawJson::text).unwrap_or_default();
-        let mut show = |role, name| {
-            let text: Option<Text<'a>> = said.take(&[name], RawJson::text);
-            let message = text.map(|text| Message { created_at: at, ..Message::text(role, text) });
-            self.shown.extend(message);
-        };
         match &*kind.decoded() {
-            "user_message" => show(Role::User, "message"),
-            "agent_message" => show(Role::Assistant, "message"),
+            "user_message" => {
+                if let Some(text) = said.take(&["message"], RawJson::text) {
+                    self.ask(&text);
+                    self.show(Role::User, text, at);
+                }
+            }
+            "agent_message" => {
+                if let Some(text) = said.take(&["message"], RawJson::text) {
+                    self.show(Role::Assistant, text, at);
+                }
+            }
+            "thread_rolled_back" => {
+                self.end_answer();
+                let turns = said.take(&["num_turns"], fields::count).unwrap_or(0);
+                let turns = usize::try_from(turns).unwrap_or(usize::MAX);
+                self.told.roll_back(turns);
+                self.shown.roll_back(turns);
+            }
+            "task_complete" | "turn_complete" => {
+                self.end_answer();
+                self.is_over = true;
+            }
+            "turn_aborted" => self.broke_off(None),
+            "error" => {
+                let info = said.peek("codex_error_info").and_then(RawJson::as_text);
+                if !info.is_some_and(|info| OF_REQUESTS.contains(&&*info)) {
+                    let why = said.take(&["message"], RawJson::text);
+                    self.broke_off(Some(why.unwrap_or_else(|| "failed".into())));
+                }
+            }
             "token_count" => {
                 let info = said.take(&["info"], fields::map);
                 let total =
@@ -236,6 +325,32 @@ impl<'a> Read<'a> {
         self.events.push(raw);
     }
 
+    /// Takes what the person typed: it begins a turn, whatever it looks like.
+    fn ask(&mut self, text: &Text<'a>) {
+        let Told { trail, turns } = &mut self.told;
+        if let Some((place, step)) = trail.before(trail.end())
+            && turns.last() != Some(&place)
+            && step.messages.iter().any(|one| one.role == Role::User && one.words() == *text)
+        {
+            turns.push(place);
+        }
+        self.asked = Some(text.clone());
+    }
+
+    fn show(&mut self, role: Role, text: Text<'a>, at: Option<Time>) {
+        let step = self.step(Message { created_at: at, ..Message::text(role, text) });
+        self.shown.push(step, role == Role::User);
+    }
+
+    /// The answer that is being given broke off: with an error, or because a person stopped it.
+    fn broke_off(&mut self, error: Option<Text<'a>>) {
+        self.end_answer();
+        if !self.is_over {
+            self.told.trail.broke_off(error.clone(), is_stop);
+            self.shown.trail.broke_off(error, is_stop);
+        }
+    }
+
     /// Counts the tokens since the total was told last.
     fn count(&mut self, total: Usage) {
         let more = |now: Option<u64>, before: Option<u64>| {
@@ -246,19 +361,34 @@ impl<'a> Read<'a> {
             output_tokens: more(total.output_tokens, self.total.output_tokens),
         };
         self.total = total;
-        if let Some(step) = self.steps.last_mut() {
+        let last = self.told.trail.end().checked_sub(1);
+        if let Some(step) = last.and_then(|last| self.told.trail.step_mut(last)) {
             session::add_usage(&mut step.usage, since);
         }
     }
 
-    fn push(&mut self, mut message: Message<'a>) {
+    fn push(&mut self, message: Message<'a>) {
+        self.is_over = false;
+        let is_asked = || self.asked.as_ref().is_some_and(|text| message.words() == *text);
+        let is_turn = message.role == Role::User
+            && message.source_role.is_none()
+            && (!is_context(&message) || is_asked());
+        if message.role == Role::System {
+            let step = self.step(message.clone());
+            self.shown.push(step, false);
+        }
+        let step = self.step(message);
+        self.told.push(step, is_turn);
+    }
+
+    fn step(&self, mut message: Message<'a>) -> Step<'a> {
         let is_copied = self.is_fork
             && message.created_at.zip(self.own_since).is_some_and(|(at, since)| at < since);
         if is_copied {
             message.train = Some(false);
         }
         let model = self.model.clone().filter(|_| message.role == Role::Assistant);
-        self.steps.push(Step { messages: vec![message], model, ..Step::default() });
+        Step { messages: vec![message], model, ..Step::default() }
     }
 
     fn end_answer(&mut self) {
@@ -269,18 +399,13 @@ impl<'a> Read<'a> {
 
     fn finish(mut self) -> Result<Items<'a>, ItemError> {
         self.end_answer();
-        let says = |step: &Step<'_>| step.messages.iter().any(|one| one.role != Role::System);
-        if !self.steps.iter().any(says) {
-            for message in std::mem::take(&mut self.shown) {
-                self.push(message);
-            }
-        }
-        if !self.steps.iter().any(says) {
+        let told = if self.told.says() { self.told } else { self.shown };
+        if !told.says() {
             return Err(session::without_messages());
         }
         let mut conversation = self.conversation;
         conversation.kind = Held::Agent;
-        (conversation.rounds, conversation.current) = session::rounds(self.steps, None);
+        (conversation.rounds, conversation.current) = told.trail.rounds();
         if let Some(first) = conversation.rounds.first_mut() {
             first.tools = self.tools;
         }

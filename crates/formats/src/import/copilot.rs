@@ -9,7 +9,7 @@ use retort_model::{Content, Conversation, Kind as Held, Message, Role, ToolCall}
 
 use super::fields::{self, FieldMap};
 use super::format::{Fragment, ImportFormat, ItemError, Items, Notes, Spread};
-use super::session::{self, Step};
+use super::session::{self, Step, Trail};
 use super::sniff::{Entry, Sniff};
 use super::unplaced::{Least, short};
 
@@ -41,8 +41,9 @@ impl ImportFormat for Copilot {
     fn notes(&self) -> &'static str {
         "Copilot CLI keeps its sessions below `~/.copilot/session-state`, VS Code the transcripts of Copilot Chat in \
          its workspace storage, below `GitHub.copilot-chat/transcripts`. Messages, reasoning, calls, results and \
-         models are kept; a call that is not part of an answer in the transcript becomes an answer of its own. Other \
-         events are kept under `events`."
+         models are kept; a call that is not part of an answer in the transcript becomes an answer of its own. An \
+         answer that was aborted ends with `interrupted`, one that failed has the error. Other events are kept \
+         under `events`."
     }
 
     fn recognises(&self, sniff: &Sniff<'_>) -> bool {
@@ -74,7 +75,7 @@ impl ImportFormat for Copilot {
 struct Read<'a> {
     conversation: Conversation<'a>,
     model: Option<Text<'a>>,
-    steps: Vec<Step<'a>>,
+    trail: Trail<'a>,
     events: Vec<RawJson<'a>>,
     /// Names of the tools of the calls so far.
     calls: HashMap<String, Text<'a>>,
@@ -85,6 +86,9 @@ impl<'a> Read<'a> {
         let session::Line { raw, mut map } = line;
         let kind = map.take(&["type"], RawJson::text).unwrap_or_default();
         let at = map.take(&["timestamp"], fields::time);
+        if kind == *"abort" {
+            self.trail.broke_off(None, |_| false);
+        }
         let Some(data) = map.take(&["data"], fields::object) else {
             self.events.push(raw);
             return Ok(());
@@ -122,6 +126,12 @@ impl<'a> Read<'a> {
                 message
             }
             "tool.execution_complete" => self.result(&mut data, notes)?,
+            "session.error" => {
+                let why = data.take(&["message", "errorType"], RawJson::text);
+                self.trail.broke_off(Some(why.unwrap_or_else(|| "failed".into())), |_| false);
+                self.events.push(raw);
+                return Ok(());
+            }
             other => {
                 if other.ends_with(".message") {
                     notes.unplaced(format!("type={}", short(other)), &raw);
@@ -140,7 +150,7 @@ impl<'a> Read<'a> {
         message.metadata.extend(rest);
         fields::put_missing(&mut message.metadata, map.rest());
         let model = self.model.clone().filter(|_| message.role == Role::Assistant);
-        self.steps.push(Step { messages: vec![message], model, ..Step::default() });
+        self.trail.push(Step { messages: vec![message], model, ..Step::default() });
         Ok(())
     }
 
@@ -213,7 +223,7 @@ impl<'a> Read<'a> {
     fn finish(self) -> Result<Items<'a>, ItemError> {
         let mut conversation = self.conversation;
         conversation.kind = Held::Agent;
-        session::finish(&mut conversation, self.steps)?;
+        self.trail.finish(&mut conversation)?;
         session::keep_events(&mut conversation, &self.events);
         Ok(conversation.into())
     }

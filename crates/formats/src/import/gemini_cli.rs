@@ -1,13 +1,15 @@
 //! Gemini CLI's sessions: `~/.gemini/tmp/PROJECT/chats/session-….json`, and in newer versions `….jsonl`, where a line is
 //! a message or a change of what is known of the session. Source: `chatRecordingService.ts` of `google-gemini/gemini-cli`.
 
+use std::collections::HashMap;
+
 use retort_json::{Kind, RawJson, Text};
 use retort_model::{Conversation, Kind as Held, Message, Role, ToolCall};
 
 use super::fields::{self, FieldMap};
 use super::format::{Fragment, ImportFormat, ItemError, Items, Notes, Spread};
 use super::parts;
-use super::session::{self, Step};
+use super::session::{self, Step, Trail};
 use super::sniff::{Entry, Sniff};
 use super::unplaced::{Least, short};
 
@@ -37,6 +39,9 @@ const KNOWN: [&str; 6] = [
     "displayContent",
 ];
 
+/// What the program says when a person stopped an answer.
+const CANCELLED: &str = "Request cancelled.";
+
 impl ImportFormat for GeminiCli {
     fn name(&self) -> &'static str {
         "gemini-cli"
@@ -48,8 +53,9 @@ impl ImportFormat for GeminiCli {
 
     fn notes(&self) -> &'static str {
         "Gemini CLI keeps its sessions below `~/.gemini/tmp/PROJECT/chats`; give the folder to Retort as it is. Thoughts \
-         are the reasoning; results and errors are joined to their calls; models and tokens are kept. Notices of the \
-         program (`info`, `error`, `warning`) are kept under `events`."
+         are the reasoning; results and errors are joined to their calls; models and tokens are kept. Rewound \
+         messages are sibling rounds that are not trained on. An answer that was cancelled ends with `interrupted`, one \
+         that failed has the error. Notices of the program (`info`, `error`, `warning`) are kept under `events`."
     }
 
     fn recognises(&self, sniff: &Sniff<'_>) -> bool {
@@ -81,29 +87,17 @@ impl ImportFormat for GeminiCli {
 
     fn parse<'a>(&self, text: &'a str, notes: &mut Notes) -> Result<Items<'a>, ItemError> {
         let mut conversation = Conversation { kind: Held::Agent, ..Conversation::default() };
-        let (mut steps, mut events) = (Vec::new(), Vec::new());
-        let mut seen: Vec<Text<'a>> = Vec::new();
-        let mut message = |map: FieldMap<'a>, raw: RawJson<'a>, notes: &mut Notes| {
-            let id = map.peek("id").and_then(fields::id);
-            // A message that is told again has changed.
-            let before = id.as_ref().and_then(|id| seen.iter().position(|one| one == id));
-            let step = message(map, raw, &mut events, notes)?;
-            match before.and_then(|at| steps.get_mut(at)) {
-                Some(before) => *before = step,
-                None => {
-                    seen.push(id.unwrap_or_default());
-                    steps.push(step);
-                }
-            }
-            Ok::<_, ItemError>(())
-        };
+        let mut read = Read::default();
         for (at, line) in session::lines(text, notes)?.into_iter().enumerate() {
             let session::Line { raw, mut map } = line;
             let mark = notes.mark();
             if map.has(&["type"]) && map.has(&["content", "toolCalls", "thoughts"]) {
-                message(map, raw, notes)?;
+                read.message(map, raw, notes)?;
                 notes.under(mark, || format!("lines[{at}]"));
                 continue;
+            }
+            if let Some(id) = map.take_id(&["$rewindTo"]) {
+                read.rewind(&id.decoded());
             }
             // What is known of the session, or a change of it.
             if let Some(set) = map.take(&["$set"], fields::map) {
@@ -113,7 +107,7 @@ impl ImportFormat for GeminiCli {
             for (at, raw) in list.into_iter().enumerate() {
                 let mark = notes.mark();
                 match FieldMap::of(&raw, notes) {
-                    Some(map) => message(map, raw, notes)?,
+                    Some(map) => read.message(map, raw, notes)?,
                     None => notes.unplaced("", &raw),
                 }
                 notes.under(mark, || format!("messages[{at}]"));
@@ -133,28 +127,99 @@ impl ImportFormat for GeminiCli {
                 conversation.metadata.put(key, raw);
             }
         }
-        session::finish(&mut conversation, steps)?;
-        session::keep_events(&mut conversation, &events);
+        read.trail.finish(&mut conversation)?;
+        session::keep_events(&mut conversation, &read.events);
         Ok(conversation.into())
+    }
+}
+
+#[derive(Default)]
+struct Read<'a> {
+    trail: Trail<'a>,
+    /// Where the messages are that were not rewound, by their ids, and these ids in order.
+    places: HashMap<String, usize>,
+    ids: Vec<String>,
+    events: Vec<RawJson<'a>>,
+}
+
+impl<'a> Read<'a> {
+    fn message(
+        &mut self,
+        map: FieldMap<'a>,
+        raw: RawJson<'a>,
+        notes: &mut Notes,
+    ) -> Result<(), ItemError> {
+        let id = map.peek("id").and_then(fields::id).map(|id| id.decoded().into_owned());
+        let before = id.as_ref().and_then(|id| self.places.get(id)).copied();
+        let kind = map.peek("type").and_then(RawJson::as_text).unwrap_or_default();
+        let mut step = Step::default();
+        if matches!(&*kind, "info" | "error" | "warning") {
+            if before.is_none() {
+                self.notice(&kind, &map);
+            }
+            self.events.push(raw);
+        } else {
+            step = message(map, &raw, notes)?;
+        }
+        // A message that is told again has changed.
+        match before.and_then(|place| self.trail.step_mut(place)) {
+            Some(before) => {
+                let ends = (before.messages.last_mut(), step.messages.last_mut());
+                if let (Some(before), Some(now)) = ends
+                    && before.role == Role::Assistant
+                    && now.role == Role::Assistant
+                {
+                    now.finish_reason = now.finish_reason.take().or(before.finish_reason.take());
+                    now.error = now.error.take().or(before.error.take());
+                }
+                *before = step;
+            }
+            None => {
+                let place = self.trail.push(step);
+                if let Some(id) = id {
+                    self.places.insert(id.clone(), place);
+                    self.ids.push(id);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes what a notice says of the answer before it.
+    fn notice(&mut self, kind: &str, map: &FieldMap<'a>) {
+        let text = map.peek("content").and_then(RawJson::text);
+        match kind {
+            "error" => {
+                self.trail.broke_off(Some(text.unwrap_or_else(|| "failed".into())), |_| false);
+            }
+            "info" if text.is_some_and(|text| text.decoded().trim() == CANCELLED) => {
+                self.trail.broke_off(None, |_| false);
+            }
+            _ => {}
+        }
+    }
+
+    /// Takes back a message and all behind it; all messages, if it is not there.
+    fn rewind(&mut self, id: &str) {
+        let from = self.places.get(id).copied().unwrap_or(0);
+        while let Some(last) = self.ids.pop_if(|last| self.places.get(last) >= Some(&from)) {
+            self.places.remove(&last);
+        }
+        self.trail.take_back(from);
     }
 }
 
 fn message<'a>(
     mut map: FieldMap<'a>,
-    raw: RawJson<'a>,
-    events: &mut Vec<RawJson<'a>>,
+    raw: &RawJson<'a>,
     notes: &mut Notes,
 ) -> Result<Step<'a>, ItemError> {
     let kind = map.take(&["type"], RawJson::text).unwrap_or_default();
     let role = match &*kind.decoded() {
         "user" => Role::User,
         "gemini" => Role::Assistant,
-        "info" | "error" | "warning" => {
-            events.push(raw);
-            return Ok(Step::default());
-        }
         other => {
-            notes.unplaced(format!("type={}", short(other)), &raw);
+            notes.unplaced(format!("type={}", short(other)), raw);
             Role::Other
         }
     };

@@ -157,6 +157,110 @@ pub(super) fn rounds<'a>(
     (rounds, shown)
 }
 
+/// Steps that follow one another, the last of which may be taken back. What was taken back stays beside the path, as what
+/// was edited does, and its answers are not to be trained on.
+#[derive(Default)]
+pub(super) struct Trail<'a> {
+    /// Each with the place of the step that it follows.
+    steps: Vec<(Option<usize>, Step<'a>)>,
+    /// The places of the steps that say something and were not taken back.
+    path: Vec<usize>,
+}
+
+impl<'a> Trail<'a> {
+    /// Adds a step; gives its place.
+    pub(super) fn push(&mut self, step: Step<'a>) -> usize {
+        let place = self.steps.len();
+        let says = !step.messages.is_empty();
+        self.steps.push((self.path.last().copied(), step));
+        if says {
+            self.path.push(place);
+        }
+        place
+    }
+
+    /// The place of the next step.
+    pub(super) fn end(&self) -> usize {
+        self.steps.len()
+    }
+
+    /// The steps, with those that were taken back.
+    pub(super) fn steps(&self) -> impl DoubleEndedIterator<Item = &Step<'a>> {
+        self.steps.iter().map(|(_, step)| step)
+    }
+
+    pub(super) fn step_mut(&mut self, place: usize) -> Option<&mut Step<'a>> {
+        self.steps.get_mut(place).map(|(_, step)| step)
+    }
+
+    /// The last step on the path before this place.
+    pub(super) fn before(&self, place: usize) -> Option<(usize, &Step<'a>)> {
+        let at = self.path.partition_point(|&one| one < place).checked_sub(1)?;
+        let place = *self.path.get(at)?;
+        self.steps.get(place).map(|(_, step)| (place, step))
+    }
+
+    /// Takes back the steps from this place on.
+    pub(super) fn take_back(&mut self, from: usize) {
+        let kept = self.path.partition_point(|&place| place < from);
+        for place in self.path.split_off(kept) {
+            let messages = self.step_mut(place).map(|step| step.messages.iter_mut());
+            let answers = messages.into_iter().flatten().filter(|one| one.role == Role::Assistant);
+            answers.for_each(|answer| answer.train = Some(false));
+        }
+    }
+
+    /// Records that the answer at the end of the path broke off: with an error, or because a person stopped it. Where the
+    /// path ends with a question or a result, no answer did. A last message that only tells the model of it is passed.
+    pub(super) fn broke_off(
+        &mut self,
+        error: Option<Text<'a>>,
+        is_notice: impl Fn(&Message<'a>) -> bool,
+    ) {
+        let said = |place: &usize| self.steps.get(*place)?.1.messages.last();
+        let mut last = self.path.iter().rev().take(2);
+        let place = last.find(|place| !said(place).is_some_and(&is_notice)).copied();
+        let message = place.and_then(|place| self.step_mut(place)?.messages.last_mut());
+        if let Some(answer) = message.filter(|message| message.role == Role::Assistant) {
+            match error {
+                Some(error) => answer.error = answer.error.take().or(Some(error)),
+                None => interrupt(answer),
+            }
+        }
+    }
+
+    /// The rounds of the steps, and the position of the one that is shown last, if it is not the last of them.
+    pub(super) fn rounds(self) -> (Vec<Round<'a>>, Option<usize>) {
+        let says = |step: &Step<'a>| !step.messages.is_empty();
+        if self.steps().filter(|step| says(step)).count() == self.path.len() {
+            return rounds(self.steps.into_iter().map(|(_, step)| step).collect(), None);
+        }
+        let id = |place: usize| Text::from(format!("\u{0}{place}"));
+        let current = self.path.last().copied().map(id);
+        let steps = self.steps.into_iter().enumerate().filter(|(_, (_, step))| says(step));
+        let linked = steps.map(|(place, (before, step))| {
+            let links = Links { id: id(place), parent: before.map(id), children: Vec::new() };
+            Step { links, ..step }
+        });
+        rounds(linked.collect(), current.as_ref())
+    }
+
+    /// Makes the rounds of a conversation, and dates it by them. Refused if no step says anything.
+    pub(super) fn finish(self, conversation: &mut Conversation<'a>) -> Result<(), ItemError> {
+        if self.steps().all(|step| step.messages.is_empty()) {
+            return Err(without_messages());
+        }
+        (conversation.rounds, conversation.current) = self.rounds();
+        date(conversation);
+        Ok(())
+    }
+}
+
+/// Records of an answer whose end nobody told that a person stopped it.
+pub(super) fn interrupt(answer: &mut Message<'_>) {
+    answer.finish_reason.get_or_insert_with(|| "interrupted".into());
+}
+
 /// Makes the rounds of a conversation from its steps, of which the last is shown, and dates it by them. Refused if no step
 /// says anything.
 pub(super) fn finish<'a>(

@@ -309,6 +309,219 @@ fn gemini_clis_sessions_are_read_in_both_forms() {
     assert_eq!(read.updated_at.unwrap().to_string(), "2026-01-02T00:00:09Z");
 }
 
+/// A line of a session of Codex's.
+fn codex_line(kind: &str, payload: Value) -> Value {
+    json!({"timestamp": "2026-05-13T06:03:05Z", "type": kind, "payload": payload})
+}
+
+fn codex_said(role: &str, text: &str) -> Value {
+    let kind = if role == "assistant" { "output_text" } else { "input_text" };
+    codex_line(
+        "response_item",
+        json!({"type": "message", "role": role, "content": [{"type": kind, "text": text}]}),
+    )
+}
+
+fn codex_event(payload: Value) -> Value {
+    codex_line("event_msg", payload)
+}
+
+fn codex_session(lines: &[Value]) -> Conversation<'static> {
+    let first = codex_line("session_meta", json!({"id": "s", "timestamp": "2026-05-13T06:03:05Z"}));
+    let lines: Vec<_> = [first].iter().chain(lines).cloned().collect();
+    session("codex", &lines)
+}
+
+/// How the answers ended, where that is told.
+fn ends(read: &Conversation<'_>) -> Vec<String> {
+    let answers = read.messages().filter(|one| one.role == Role::Assistant);
+    let end = |one: &retort_model::Message<'_>| match (&one.finish_reason, &one.error) {
+        (Some(reason), None) => format!("{}={}", one.words().decoded(), reason.decoded()),
+        (None, Some(error)) => format!("{}~{}", one.words().decoded(), error.decoded()),
+        (None, None) => one.words().decoded().into_owned(),
+        both => panic!("{both:?}"),
+    };
+    answers.map(end).collect()
+}
+
+#[test]
+fn turns_that_codex_rolled_back_are_beside_the_path() {
+    let back = |turns: u32| codex_event(json!({"type": "thread_rolled_back", "num_turns": turns}));
+    let turn = |name: &str| {
+        [
+            codex_said("user", &format!("<environment_context>{name}</environment_context>")),
+            codex_said("user", name),
+            codex_event(json!({"type": "user_message", "message": name})),
+            codex_said("assistant", &name.to_uppercase()),
+        ]
+    };
+    let mut lines = turn("q1").to_vec();
+    lines.extend(turn("q2"));
+    lines.push(back(1));
+    lines.extend(turn("q3"));
+    let read = codex_session(&lines);
+    let context = |name: &str| format!("user=<environment_context>{name}</environment_context>");
+    let [one, two, three] = ["q1", "q2", "q3"].map(context);
+    assert_eq!(
+        told(&read.rounds),
+        [
+            format!("{one} user=q1 assistant=Q1"),
+            format!("{two} user=q2 assistant=Q2-"),
+            format!("{three} user=q3 assistant=Q3"),
+        ]
+    );
+    assert_eq!(read.active_path(), [0, 2]);
+    // Nothing followed, and more turns than there are; what came before the first stays.
+    lines.truncate(9);
+    let read = codex_session(&lines);
+    assert_eq!(read.active_path(), [0]);
+    *lines.last_mut().unwrap() = back(7);
+    let read = codex_session(&lines);
+    let shown = &read.rounds[*read.active_path().last().unwrap()];
+    assert_eq!(told(std::slice::from_ref(shown)), [one]);
+    let answers = || read.messages().filter(|one| one.role == Role::Assistant);
+    assert!(answers().count() == 2 && answers().all(|one| one.train == Some(false)));
+    // What a person typed is a turn, in a tag as well.
+    let tagged = "<task>list</task>";
+    let read = codex_session(&[
+        codex_said("user", "q1"),
+        codex_said("assistant", "A1"),
+        codex_said("user", tagged),
+        codex_event(json!({"type": "user_message", "message": tagged})),
+        codex_said("assistant", "A2"),
+        back(1),
+        codex_said("user", "q3"),
+        codex_said("assistant", "A3"),
+    ]);
+    let path: Vec<_> = read.active_path().into_iter().map(|at| read.rounds[at].clone()).collect();
+    assert_eq!(told(&path), ["user=q1 assistant=A1", "user=q3 assistant=A3"]);
+    // Where only the screen is known.
+    let shown = |kind: &str, text: &str| codex_event(json!({"type": kind, "message": text}));
+    let read = codex_session(&[
+        shown("user_message", "q1"),
+        shown("agent_message", "A1"),
+        shown("user_message", "q2"),
+        shown("agent_message", "A2"),
+        back(1),
+        shown("user_message", "q3"),
+        shown("agent_message", "A3"),
+    ]);
+    let path: Vec<_> = read.active_path().into_iter().map(|at| read.rounds[at].clone()).collect();
+    assert_eq!(told(&path), ["user=q1 assistant=A1", "user=q3 assistant=A3"]);
+}
+
+#[test]
+fn answers_of_codex_that_were_stopped_or_failed_say_so() {
+    let aborted = || codex_event(json!({"type": "turn_aborted", "reason": "interrupted"}));
+    let error = |info: &str| {
+        codex_event(json!({"type": "error", "message": "down", "codex_error_info": info}))
+    };
+    let item = |payload: Value| codex_line("response_item", payload);
+    let call =
+        || item(json!({"type": "function_call", "name": "ls", "arguments": "{}", "call_id": "k"}));
+    let result =
+        || item(json!({"type": "function_call_output", "call_id": "k", "output": "aborted"}));
+    let read = codex_session(&[
+        codex_said("user", "q1"),
+        codex_said("assistant", "Whole."),
+        codex_event(json!({"type": "task_complete", "last_agent_message": "Whole."})),
+        // Of a compaction that a person stopped, not of the answer.
+        aborted(),
+        codex_said("user", "q2"),
+        codex_said("assistant", "Calls."),
+        call(),
+        result(),
+        aborted(),
+        codex_said("user", "q3"),
+        codex_said("assistant", "Stopped."),
+        codex_said("user", "<turn_aborted>\nThe user interrupted.\n</turn_aborted>"),
+        aborted(),
+        codex_said("user", "q4"),
+        codex_said("assistant", "Not rolled back."),
+        error("thread_rollback_failed"),
+        codex_said("user", "q5"),
+        codex_said("assistant", "Failed."),
+        error("other"),
+        codex_said("user", "q6"),
+        aborted(),
+    ]);
+    assert_eq!(
+        ends(&read),
+        ["Whole.", "Calls.", "Stopped.=interrupted", "Not rolled back.", "Failed.~down"]
+    );
+}
+
+/// A message of Gemini CLI's.
+fn gemini(id: &str, kind: &str, text: &str) -> Value {
+    json!({"id": id, "timestamp": "2026-01-02T00:00:01Z", "type": kind, "content": text})
+}
+
+fn gemini_session(lines: &[Value]) -> Conversation<'static> {
+    let first = json!({"sessionId": "s", "projectHash": "p", "startTime": "2026-01-02T00:00:00Z"});
+    let lines: Vec<_> = [first].iter().chain(lines).cloned().collect();
+    session("gemini-cli", &lines)
+}
+
+#[test]
+fn what_gemini_cli_rewound_is_beside_the_path() {
+    let rewind = |id: &str| json!({"$rewindTo": id});
+    let mut lines = vec![
+        gemini("1", "user", "q1"),
+        gemini("2", "gemini", "A1"),
+        gemini("n", "info", "Update available"),
+        gemini("3", "user", "q2"),
+        gemini("4", "gemini", "A2"),
+        rewind("3"),
+        gemini("5", "user", "q3"),
+        gemini("n2", "info", "Update available"),
+        gemini("6", "gemini", "A"),
+        // Told again, as it is now.
+        gemini("6", "gemini", "A3"),
+    ];
+    let read = gemini_session(&lines);
+    let expect = ["user=q1 assistant=A1", "user=q2 assistant=A2-", "user=q3 assistant=A3"];
+    assert_eq!(told(&read.rounds), expect);
+    assert_eq!(read.active_path(), [0, 2]);
+    // To the same place again, and to one that is gone, which takes all back.
+    lines.extend([rewind("5"), gemini("5", "user", "q4"), gemini("6", "gemini", "A4")]);
+    let read = gemini_session(&lines);
+    let path: Vec<_> = read.active_path().into_iter().map(|at| read.rounds[at].clone()).collect();
+    assert_eq!(told(&path), ["user=q1 assistant=A1", "user=q4 assistant=A4"]);
+    lines.extend([rewind("4"), gemini("7", "user", "q5"), gemini("8", "gemini", "A5")]);
+    let read = gemini_session(&lines);
+    let path: Vec<_> = read.active_path().into_iter().map(|at| read.rounds[at].clone()).collect();
+    assert_eq!(told(&path), ["user=q5 assistant=A5"]);
+    let trained = read.messages().filter(|one| one.role == Role::Assistant && one.train.is_none());
+    assert_eq!(trained.count(), 1);
+}
+
+#[test]
+fn answers_of_gemini_cli_that_were_stopped_or_failed_say_so() {
+    let mut called = gemini("6", "gemini", "Calls.");
+    called["toolCalls"] = json!([{"id": "k", "name": "ls", "args": {}, "status": "cancelled"}]);
+    let read = gemini_session(&[
+        gemini("1", "user", "q1"),
+        gemini("2", "gemini", "Stopped."),
+        gemini("n1", "info", "Request cancelled."),
+        // The tokens of it, which are known later.
+        gemini("2", "gemini", "Stopped."),
+        gemini("3", "user", "q2"),
+        gemini("4", "gemini", "Failed."),
+        gemini("n2", "error", "[API Error: down]"),
+        gemini("5", "user", "q3"),
+        called,
+        gemini("n3", "info", "Request cancelled."),
+        gemini("7", "user", "q4"),
+        gemini("8", "gemini", "Whole."),
+        // A notice that is told again says nothing of this answer.
+        gemini("n1", "info", "Request cancelled."),
+        gemini("9", "user", "q5"),
+        gemini("n4", "error", "down"),
+    ]);
+    let expect = ["Stopped.=interrupted", "Failed.~[API Error: down]", "Calls.", "Whole."];
+    assert_eq!(ends(&read), expect);
+}
+
 #[test]
 fn cursors_transcripts_are_read() {
     let said = |role: &str, content: Value| json!({"role": role, "message": {"content": content}});
@@ -844,4 +1057,36 @@ fn copilots_events_are_read() {
         ["user=list assistant=I look.!k:ls:{} tool=a(k)~no assistant=!l:read:{\"path\":\"a\"}"]
     );
     assert_eq!(read.rounds[0].model.as_ref().unwrap().decoded(), "m");
+}
+
+#[test]
+fn answers_of_copilot_that_were_stopped_or_failed_say_so() {
+    let event = |kind: &str, data: Value| json!({"type": kind, "data": data, "id": "i", "timestamp": "2026-05-12T00:21:05Z", "parentId": null});
+    let asked = |text: &str| event("user.message", json!({"content": text}));
+    let said = |text: &str| event("assistant.message", json!({"messageId": text, "content": text}));
+    let read = session(
+        "copilot",
+        &[
+            event("session.start", json!({"sessionId": "s"})),
+            asked("q1"),
+            said("Stopped."),
+            event("abort", json!({"reason": "user initiated"})),
+            asked("q2"),
+            said("Failed."),
+            event("session.error", json!({"errorType": "query", "message": "down"})),
+            asked("q3"),
+            said("Calls."),
+            event("tool.execution_start", json!({"toolCallId": "k", "toolName": "ls"})),
+            event(
+                "tool.execution_complete",
+                json!({"toolCallId": "k", "success": true, "result": {"content": "a"}}),
+            ),
+            event("abort", json!({"reason": "user initiated"})),
+            asked("q4"),
+            said("Whole."),
+            asked("q5"),
+            event("session.error", json!({"errorType": "quota", "message": "none left"})),
+        ],
+    );
+    assert_eq!(ends(&read), ["Stopped.=interrupted", "Failed.~down", "Calls.", "", "Whole."]);
 }
