@@ -12,7 +12,7 @@ use super::fields::{self, FieldMap};
 use super::format::{Fragment, ImportFormat, ItemError, Items, Notes, Refusal, Spread};
 use super::parts::Segment;
 use super::roles;
-use super::session::{self, Step};
+use super::session::{self, Step, Trail};
 use super::sniff::{Entry, Sniff};
 use super::thread::{self, Turn};
 use super::unplaced::{Least, short};
@@ -38,7 +38,8 @@ impl ImportFormat for OpenCode {
          `storage`; give the folder to Retort as it is, or write one session with `opencode export`. Kilo Code's `kilo.db` \
          has the same tables. Reasoning, calls, results, errors, files, models and tokens are kept. Texts that are marked \
          as ignored, which the model never sees, snapshots, patches and the beginnings of sub-tasks are kept as metadata. \
-         The session of a sub-agent is a conversation of its own, with the id of its parent in its metadata. Written from \
+         Messages that were undone (`revert`) are sibling rounds that are not trained on, and an answer without an end, where \
+         others have one, ends with `interrupted`. The session of a sub-agent is a conversation of its own, with the id of its parent in its metadata. Written from \
          OpenCode's code and from shared sessions."
     }
 
@@ -161,6 +162,12 @@ fn exported<'a>(raw: &RawJson<'a>, notes: &mut Notes) -> Option<Vec<RawJson<'a>>
     Some(groups)
 }
 
+/// Whether a message says that it came to its end, or why it did not.
+fn ended(map: &FieldMap<'_>) -> bool {
+    let completed = || fields::map(map.peek("time")?)?.take(&["completed"], fields::time);
+    map.has(&["finish", "error"]) || completed().is_some()
+}
+
 /// When a message was written.
 fn created(map: &FieldMap<'_>) -> Option<retort_model::Time> {
     let within = |name: &str| fields::map(map.peek("time")?)?.take(&[name], fields::time);
@@ -170,7 +177,9 @@ fn created(map: &FieldMap<'_>) -> Option<retort_model::Time> {
 /// Reads a session of what was joined: lists of a description, or of a message and its parts.
 fn conversation<'a>(groups: Vec<RawJson<'_>>, notes: &mut Notes) -> Result<Items<'a>, ItemError> {
     let mut conversation = Conversation { kind: Held::Agent, ..Conversation::default() };
-    let (mut steps, mut system) = (Vec::new(), None);
+    let (mut trail, mut system, mut reverted) = (Trail::default(), None, None);
+    // By their ids; and answers of which nothing says that they ended.
+    let (mut places, mut open, mut tells_ends) = (Vec::new(), Vec::new(), false);
     let groups = groups.into_iter().map(RawJson::into_owned).collect::<Vec<_>>();
     for (at, group) in groups.iter().enumerate() {
         let mark = notes.mark();
@@ -188,16 +197,35 @@ fn conversation<'a>(groups: Vec<RawJson<'_>>, notes: &mut Notes) -> Result<Items
                 conversation.id = id;
             }
             system = map.take(&["system"], RawJson::text).or(system);
-            steps.push(message(map, list.collect(), notes)?);
+            let id = map.peek("id").and_then(fields::id);
+            let ended = ended(&map);
+            let step = message(map, list.collect(), notes)?;
+            let answers = step.messages.iter().any(|one| one.role == Role::Assistant);
+            let place = trail.push(step);
+            places.push((id, place));
+            if answers {
+                tells_ends |= ended;
+                open.extend((!ended).then_some(place));
+            }
         } else {
+            reverted = map.peek("revert").and_then(fields::map_within).or(reverted);
             describe(map, &mut conversation, notes);
         }
         notes.under(mark, || format!("messages[{at}]"));
     }
-    if steps.iter().all(|step: &Step<'_>| step.messages.is_empty()) {
+    if trail.steps().all(|step| step.messages.is_empty()) {
         return Ok(Items::default());
     }
-    (conversation.rounds, conversation.current) = session::rounds(steps, None);
+    for place in open.into_iter().filter(|_| tells_ends) {
+        let last = trail.step_mut(place).and_then(|step| step.messages.last_mut());
+        last.filter(|last| last.role == Role::Assistant).into_iter().for_each(session::interrupt);
+    }
+    if let Some(id) = reverted.and_then(|mut map| map.take_id(&["messageID"]))
+        && let Some((_, place)) = places.iter().find(|(one, _)| one.as_ref() == Some(&id))
+    {
+        trail.take_back(*place);
+    }
+    (conversation.rounds, conversation.current) = trail.rounds();
     thread::instruct(&mut conversation, system);
     session::date(&mut conversation);
     Ok(conversation.into())

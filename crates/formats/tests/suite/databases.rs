@@ -196,6 +196,44 @@ fn opencode_exports_a_session() {
     assert_opencode(&only(read("opencode", &[("export.json", &[export])])));
 }
 
+#[test]
+fn what_was_undone_in_opencode_is_beside_the_path() {
+    let message = |id: &str, role: &str, fields: Value| {
+        let mut info = json!({"id": id, "sessionID": "ses_1", "role": role, "time": {"created": 1_767_323_045_000_u64}});
+        info.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+        json!({"info": info, "parts": [{"id": format!("prt_{id}"), "sessionID": "ses_1", "messageID": id, "type": "text", "text": id}]})
+    };
+    let export = |revert: Value, fields: Value| {
+        let session = json!({"id": "ses_1", "version": "1.0", "projectID": "p", "time": {"created": 1_767_323_045_000_u64}, "revert": revert});
+        let messages = [
+            message("q1", "user", json!({})),
+            message("a1", "assistant", fields),
+            message("q2", "user", json!({})),
+            message("a2", "assistant", json!({})),
+        ];
+        only(read(
+            "opencode",
+            &[("export.json", &[json!({"info": session, "messages": messages})])],
+        ))
+    };
+    for revert in [json!({"messageID": "q2", "snapshot": "x"}), json!("{\"messageID\":\"q2\"}")] {
+        let read = export(revert, json!({}));
+        assert_eq!(told(&read.rounds), ["user=q1 assistant=a1", "user=q2 assistant=a2-"]);
+        assert_eq!(read.active_path(), [0]);
+    }
+    // Where no answer says that it ended, that means nothing.
+    let ends = |read: &Conversation<'_>| -> Vec<bool> {
+        read.messages()
+            .filter(|one| one.role == Role::Assistant)
+            .map(retort_model::Message::is_cut_off)
+            .collect()
+    };
+    assert_eq!(ends(&export(Value::Null, json!({}))), [false, false]);
+    assert_eq!(ends(&export(Value::Null, json!({"finish": "stop"}))), [false, true]);
+    let completed = json!({"time": {"created": 1, "completed": 2}});
+    assert_eq!(ends(&export(Value::Null, completed)), [false, true]);
+}
+
 /// Joins as the engine does: the fragments of a message, then those of its session.
 fn joined(texts: &[Value]) -> Conversation<'static> {
     use retort_formats::import::{Entry, Notes, by_name};
