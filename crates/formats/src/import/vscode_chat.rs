@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::fields::{self, FieldMap};
 use super::format::{Fragment, ImportFormat, ItemError, Items, Notes, Refusal, Spread};
-use super::session::{self, Step};
+use super::session::{self, Step, Trail};
 use super::sniff::{Entry, Sniff};
 use super::unplaced::{Least, short};
 
@@ -33,7 +33,8 @@ impl ImportFormat for VsCodeChat {
          command \"Chat: Export Chat…\". What was typed is the question; the instructions and files that Copilot added to it \
          are kept as metadata. Answers and calls are those that the model wrote, with their results, as Copilot keeps them for \
          its next request; where there are none, the answer is what was shown, and calls in it, whose arguments VS Code \
-         does not keep, are not understood. Models, errors and votes are kept. In logs of changes the last state counts."
+         does not keep, are not understood. Models, errors and votes are kept. Requests that were undone \
+         are sibling rounds that are not trained on; answers that were cancelled, failed or are not complete say so. In logs of changes the last state counts."
     }
 
     fn recognises(&self, sniff: &Sniff<'_>) -> bool {
@@ -75,14 +76,20 @@ impl ImportFormat for VsCodeChat {
         let requests = map.take(&["requests"], fields::list).ok_or_else(|| {
             ItemError::new(Refusal::UnknownShape, 0, "no list of `requests` in the item")
         })?;
-        let mut steps = Vec::new();
+        let mut trail = Trail::default();
         for (at, raw) in requests.iter().enumerate() {
             let mark = notes.mark();
-            steps.extend(request(raw, notes)?);
+            let place = trail.end();
+            for step in request(raw, notes)? {
+                trail.push(step);
+            }
+            if is_undone(raw) {
+                trail.take_back(place);
+            }
             notes.under(mark, || format!("requests[{at}]"));
         }
         // Chats that were opened and never used.
-        if steps.iter().all(|step: &Step<'_>| step.messages.is_empty()) {
+        if trail.steps().all(|step| step.messages.is_empty()) {
             return Ok(Items::default());
         }
         let mut conversation = Conversation {
@@ -94,7 +101,7 @@ impl ImportFormat for VsCodeChat {
             updated_at: map.take(&["lastMessageDate"], fields::time),
             ..Conversation::default()
         };
-        (conversation.rounds, conversation.current) = session::rounds(steps, None);
+        (conversation.rounds, conversation.current) = trail.rounds();
         session::date(&mut conversation);
         conversation.metadata = map.rest();
         Ok(conversation.into())
@@ -172,6 +179,25 @@ fn set(value: &mut Value, step: &Value, new: Value) -> Option<()> {
     Some(())
 }
 
+/// Whether a person undid a request, so that it is not part of what is sent next.
+fn is_undone(raw: &RawJson<'_>) -> bool {
+    let Some(map) = fields::map(raw) else { return false };
+    let undone = map.peek("shouldBeRemovedOnSend");
+    undone.is_some_and(|raw| raw.as_str().starts_with(['{', 't'])) || map.is_true("isHidden")
+}
+
+/// How an answer ended that is not whole, by the number of its state (`ResponseModelState`).
+fn ended(raw: &RawJson<'_>) -> Option<&'static str> {
+    let state = fields::count(raw).or_else(|| fields::count(fields::map(raw)?.peek("value")?))?;
+    match state {
+        // Pending, and waiting for what a person says.
+        0 | 4 => Some("incomplete"),
+        2 => Some("cancelled"),
+        3 => Some("failed"),
+        _ => None,
+    }
+}
+
 /// Reads a request: what was asked, and all that was answered.
 fn request<'a>(raw: &RawJson<'a>, notes: &mut Notes) -> Result<Vec<Step<'a>>, ItemError> {
     let Some(mut map) = FieldMap::of(raw, notes) else {
@@ -206,9 +232,8 @@ fn request<'a>(raw: &RawJson<'a>, notes: &mut Notes) -> Result<Vec<Step<'a>>, It
         }
     }
     if let Some(answer) = answers.iter_mut().rfind(|one| one.role == Role::Assistant) {
-        if canceled {
-            answer.finish_reason = Some("cancelled".into());
-        }
+        let state = map.peek("modelState").and_then(ended);
+        answer.finish_reason = canceled.then_some("cancelled").or(state).map(Text::from);
         let rating = map.take(&["vote"], fields::json);
         let label = map.take(&["voteDownReason"], RawJson::text);
         if rating.is_some() || label.is_some() {

@@ -296,6 +296,43 @@ fn copilot_keeps_what_the_model_wrote_beside_what_was_shown() {
 }
 
 #[test]
+fn requests_that_were_undone_in_vscode_are_beside_the_path() {
+    let request = |text: &str, fields: Value| {
+        let mut request = json!({"requestId": text, "timestamp": 1_772_243_812_131_u64, "message": {"text": text, "parts": []},
+            "response": [{"value": text.to_uppercase()}]});
+        request.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+        request
+    };
+    let chat = |requests: Value| {
+        json!({"version": 3, "responderUsername": "GitHub Copilot", "sessionId": "s",
+            "creationDate": 1_772_243_812_131_u64, "requests": requests})
+    };
+    for undone in [json!({"shouldBeRemovedOnSend": {"requestId": "q2"}}), json!({"isHidden": true})]
+    {
+        let requests = json!([
+            request("q1", json!({"isHidden": false})),
+            request("q2", undone),
+            request("q3", json!({}))
+        ]);
+        let read = one("vscode-chat", &chat(requests));
+        let expect = ["user=q1 assistant=Q1", "user=q2 assistant=Q2-", "user=q3 assistant=Q3"];
+        assert_eq!(told(&read.rounds), expect);
+        assert_eq!(read.active_path(), [0, 2]);
+    }
+    let requests = (0..5).map(|state| {
+        request(&format!("q{state}"), json!({"modelState": {"value": state, "completedAt": 1}}))
+    });
+    let read = one("vscode-chat", &chat(requests.collect()));
+    let answers = read.messages().filter(|one| one.role == Role::Assistant);
+    let ends: Vec<_> = answers
+        .map(|one| one.finish_reason.as_ref().map(|end| end.decoded().into_owned()))
+        .collect();
+    let expect = [Some("incomplete"), None, Some("cancelled"), Some("failed"), Some("incomplete")];
+    assert_eq!(ends.iter().map(Option::as_deref).collect::<Vec<_>>(), expect);
+    assert!(read.messages().all(|one| one.is_cut_off() == one.finish_reason.is_some()));
+}
+
+#[test]
 fn vscode_logs_the_changes_of_a_chat() {
     let whole = vscode();
     let mut first = whole.clone();
