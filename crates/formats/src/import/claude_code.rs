@@ -36,7 +36,8 @@ impl ImportFormat for ClaudeCode {
     fn notes(&self) -> &'static str {
         "Claude Code keeps its sessions below `~/.claude/projects` and deletes them after 30 days: copy the folder, or \
          give it to Retort as it is. The lines of one answer become one message with its thinking, text and calls; a \
-         result is joined to its call, and an error is kept in it. Edited and rewound turns are sibling rounds. \
+         result is joined to its call, and an error is kept in it. An answer that the person stopped ends with \
+         `interrupted`. Edited and rewound turns are sibling rounds. \
          Sub-agents become tasks of the call that began them, whether they are in the session's own file or below \
          `subagents/`. A compaction does not cut a session: the summary follows what it sums up. Lines that a resumed \
          or forked session repeats from another one are context there (`train: false`), so that nothing is trained on \
@@ -131,6 +132,10 @@ const EVENTS: [&str; 17] = [
     "attachment",
     "result",
 ];
+
+/// What Claude Code says in the person's name when they stopped the model.
+const STOPS: [&str; 2] =
+    ["[Request interrupted by user]", "[Request interrupted by user for tool use]"];
 
 /// What stays the same over a session.
 const CONSTANT: [&str; 9] = [
@@ -371,6 +376,10 @@ impl<'a> Read<'a> {
         if let Some(first) = messages.first_mut() {
             fields::put_missing(&mut first.metadata, rest);
         }
+        let is_stop = |message: &Message<'_>| STOPS.contains(&message.words().decoded().trim());
+        if word != "assistant" && messages.iter().any(is_stop) {
+            self.stop(parent.as_ref());
+        }
         let before = self.step_of(parent.as_ref());
         let place = if word == "assistant" {
             let answer = answer.map(|id| (id, request));
@@ -422,6 +431,20 @@ impl<'a> Read<'a> {
             }
         }
         Ok(())
+    }
+
+    /// The person stopped the model: its answer broke off, unless something says how it ended or it made its calls.
+    fn stop(&mut self, parent: Option<&Text<'a>>) {
+        let place = match parent {
+            Some(_) => self.step_of(parent),
+            None => self.steps.len().checked_sub(1),
+        };
+        let step = place.and_then(|place| self.steps.get_mut(place));
+        let Some(step) = step.filter(|step| step.results.is_empty()) else { return };
+        let last = step.messages.last_mut().filter(|last| last.role == Role::Assistant);
+        if let Some(answer) = last.filter(|answer| answer.tool_calls.is_empty()) {
+            session::interrupt(answer);
+        }
     }
 
     fn begin(

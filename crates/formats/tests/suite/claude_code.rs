@@ -111,6 +111,37 @@ fn an_edited_question_is_a_sibling_round() {
 }
 
 #[test]
+fn an_answer_that_the_person_stopped_is_not_whole() {
+    const STOP: &str = "[Request interrupted by user]";
+    let stop = |uuid: &str, parent: &str| ask(uuid, json!(parent), json!([text(STOP)]));
+    let mut ended = answer("a4", json!("q4"), "m4", text("Whole."));
+    ended["message"]["stop_reason"] = json!("end_turn");
+    let read = read(&[
+        ask("q", Value::Null, json!("q")),
+        answer("a", json!("q"), "m1", text("Stopped.")),
+        stop("s", "a"),
+        ask("q2", json!("s"), json!("q2")),
+        answer("a2", json!("q2"), "m2", text("Calls.")),
+        answer("b2", json!("a2"), "m2", call("k1")),
+        ask("r2", json!("b2"), result("k1", "a", false)),
+        stop("s2", "r2"),
+        ask("q3", json!("s2"), json!("q3")),
+        answer("a3", json!("q3"), "m3", call("k2")),
+        ask("r3", json!("a3"), result("k2", "denied", true)),
+        ask("s3", json!("r3"), json!([text("[Request interrupted by user for tool use]")])),
+        ask("q4", json!("s3"), json!("q4")),
+        ended,
+        stop("s4", "a4"),
+    ]);
+    let answers = read.messages().filter(|one| one.role == Role::Assistant);
+    let ends: Vec<_> =
+        answers.map(|one| (one.words().decoded().into_owned(), one.is_cut_off())).collect();
+    let expect = [("Stopped.", true), ("Calls.", false), ("", false), ("Whole.", false)];
+    assert_eq!(ends, expect.map(|(words, cut)| (words.to_owned(), cut)));
+    assert_eq!(read.messages().filter(|one| one.words() == *STOP).count(), 3);
+}
+
+#[test]
 fn a_compaction_does_not_cut_the_session() {
     let summary = ask("s", json!("b"), json!("This session is being continued: …"));
     let read = read(&[
