@@ -182,7 +182,11 @@ fn exchange(
         says(&body, "previous_response_id").is_some_and(|id| last_response.as_ref() == Some(&id));
     *last_response = says(&answer, "id");
     let text = format!("{{\"request\":{body},\"response\":{answer}}}");
+    let mark = notes.mark();
     let items = Requests.parse(&text, notes).map_err(|error| ItemError { at: 0, ..error })?;
+    if goes_on {
+        notes.place(mark, "request.previous_response_id");
+    }
     let conversation = items.into_iter().find_map(|item| match item {
         Item::Conversation(conversation) => Some(conversation.into_owned()),
         Item::Run(_) | Item::Document(_) => None,

@@ -176,6 +176,28 @@ impl ImportFormat for Requests {
             Some((_, raw)) => Some(raw.clone()),
             None => None,
         };
+        let mark = notes.mark();
+        for (within, said) in [("", &map), (&*within, &request)] {
+            told_elsewhere(said, within, notes);
+        }
+        if notes.mark() == mark
+            && let (Some(said), Some((name, _))) =
+                (answer.as_ref().and_then(fields::map_within), &answered)
+        {
+            told_elsewhere(&said, &format!("{name}."), notes);
+        }
+        let (asked, mut listed) = without_lists_of_tools(asked);
+        let answer = answer.map(|raw| {
+            let Some(mut said) = fields::map(&raw) else { return raw };
+            let Some(items) = said.take(&["output"], fields::json) else { return raw };
+            let (items, more) = without_lists_of_tools(items);
+            if more.is_empty() {
+                return raw;
+            }
+            listed.extend(more);
+            said.put("output", items);
+            said.rest_object().unwrap_or(raw)
+        });
         let mut fields: Fields<'_> = map.rest();
         for (key, raw) in request.rest() {
             // Where both say something by one name, what the log says is the log's.
@@ -184,6 +206,9 @@ impl ImportFormat for Requests {
             fields.put(key, raw);
         }
         fields.put("messages".into(), asked);
+        if !listed.is_empty() {
+            offer(&mut fields, &listed);
+        }
         fields.extend(answer.map(|raw| ("response".into(), raw)));
         let text = RawJson::object(&fields).unwrap_or(RawJson::null()).into_cow();
         let mark = notes.mark();
@@ -193,6 +218,60 @@ impl ImportFormat for Requests {
         notes.rename(mark, "response", answered.map_or("response", |(name, _)| name));
         Ok(conversation.into_owned().into())
     }
+}
+
+/// Tells of what a request goes on from and the log does not have: an earlier response, a conversation, a cache.
+fn told_elsewhere(said: &FieldMap<'_>, within: &str, notes: &mut Notes) {
+    let has_id = |raw: &RawJson<'_>| raw.as_text().is_some_and(|text| !text.trim().is_empty());
+    for name in ["previous_response_id", "cachedContent", "cached_content", "conversation"] {
+        let Some(raw) = said.peek(name) else { continue };
+        let is_elsewhere = match name {
+            "conversation" => {
+                let id = fields::map(raw).and_then(|mut map| map.take(&["id"], RawJson::text));
+                let id = id.or_else(|| raw.text());
+                id.is_some_and(|id| id.decoded().starts_with("conv_"))
+            }
+            _ => has_id(raw),
+        };
+        if is_elsewhere {
+            notes.unplaced(format!("{within}{name}"), raw);
+        }
+    }
+}
+
+const LISTED: &str = "mcp_list_tools";
+
+/// A list of items without those that say which tools an MCP server has, and these.
+fn without_lists_of_tools<'a>(items: RawJson<'a>) -> (RawJson<'a>, Vec<RawJson<'a>>) {
+    if !items.as_str().contains(LISTED) {
+        return (items, Vec::new());
+    }
+    let is_one = |item: &RawJson<'_>| {
+        fields::map(item).is_some_and(|map| {
+            map.peek("type").and_then(RawJson::text).is_some_and(|kind| kind == *LISTED)
+        })
+    };
+    let Some(all) = fields::list(&items) else { return (items, Vec::new()) };
+    let (listed, others): (Vec<_>, Vec<_>) = all.into_iter().partition(is_one);
+    (RawJson::array(&others), listed)
+}
+
+/// Adds the tools of MCP servers to those that a request offers. The items themselves stay with the request.
+fn offer<'a>(request: &mut Fields<'a>, listed: &[RawJson<'a>]) {
+    let own = request.take("tools").filter(|raw| !raw.is_null());
+    let own = own.map(|raw| fields::list_within(&raw).unwrap_or_else(|| vec![raw]));
+    let mut tools: Vec<_> = own.unwrap_or_default().into_iter().map(RawJson::into_owned).collect();
+    for item in listed {
+        let of_server = fields::map(item).and_then(|mut map| map.take(&["tools"], fields::list));
+        for tool in of_server.unwrap_or_default() {
+            let tool = tool.into_owned();
+            if !tools.contains(&tool) {
+                tools.push(tool);
+            }
+        }
+        fields::keep_in_list(request, LISTED, item);
+    }
+    request.put("tools".into(), RawJson::array(&tools));
 }
 
 /// Whether it is a line of the results of a batch.

@@ -14,6 +14,7 @@ use retort_json::{JsonError, Kind, Parser, RawJson, Text};
 use retort_model::bounds::NOT_UNDERSTOOD;
 use retort_model::{Fields, NotUnderstood};
 
+use super::fields;
 use super::format::Notes;
 
 impl Notes {
@@ -57,6 +58,15 @@ impl Notes {
         self.unplaced.split_off(mark.min(self.unplaced.len()))
     }
 
+    /// Forgets what was told of since the mark at this path, where it has a place after all.
+    pub(super) fn place(&mut self, mark: usize, path: &str) {
+        let mut at = 0;
+        self.unplaced.retain(|one| {
+            at += 1;
+            at <= mark || one.path != path
+        });
+    }
+
     /// Forgets what was told of since the mark, where another way of reading is tried.
     pub(super) fn forget(&mut self, mark: usize) {
         self.unplaced.truncate(mark);
@@ -66,7 +76,8 @@ impl Notes {
     pub(super) fn unplaced_fields(&mut self, fields: &Fields<'_>, known: &[&str], least: Least) {
         for (key, raw) in fields {
             let key = key.decoded();
-            if !known.contains(&&*key) && !is_bookkeeping(&key) && says(raw, least) {
+            let is_known = known.contains(&&*key) || is_bookkeeping(&key) || is_header(&key, raw);
+            if !is_known && says(raw, least) {
                 self.unplaced(short(&key), raw);
             }
         }
@@ -128,6 +139,16 @@ fn value_says(parser: &mut Parser<'_>, least: Least) -> Result<bool, JsonError> 
         Kind::Null | Kind::Bool | Kind::Number => parser.skip()?,
     }
     Ok(says)
+}
+
+/// Whether it is what a browser sent with a question, as WildChat's turns have it.
+fn is_header(key: &str, raw: &RawJson<'_>) -> bool {
+    let is_of_http = |key: &Text<'_>| {
+        let key = key.decoded().to_ascii_lowercase();
+        key.starts_with("accept") || key == "user-agent"
+    };
+    matches!(key, "header" | "headers")
+        && fields::map(raw).is_some_and(|map| map.fields().iter().all(|(key, _)| is_of_http(key)))
 }
 
 /// The most that a word or an address of the web has, as a rule.
@@ -282,7 +303,7 @@ fn is_bookkeeping(key: &str) -> bool {
             | "rank" | "score" | "scores" | "reward" | "rewards" | "labels" | "emojis" | "votes" | "quality" | "review"
             | "toxicity" | "detoxify" | "moderation" | "evaluation" | "evaluations" | "metrics"
             // Who.
-            | "user" | "userid" | "username" | "email" | "recipient" | "channel" | "agent" | "agentname"
+            | "hashedip" | "user" | "userid" | "username" | "email" | "recipient" | "channel" | "agent" | "agentname"
             | "sender" | "author" | "node" | "nodename"
             // Pictures, sound and files, which are told of as attachments.
             | "imagepaths" | "imageurls" | "images" | "image" | "videos" | "audios" | "files" | "attachments"

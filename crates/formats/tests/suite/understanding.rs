@@ -1074,3 +1074,74 @@ fn messages_that_name_what_they_follow_are_a_tree() {
         "a list of messages that belong to several conversations"
     );
 }
+
+#[test]
+fn an_answer_to_what_is_stored_elsewhere_is_not_understood() {
+    let item = json!({"role": "assistant", "type": "message", "content": [{"type": "output_text", "text": "a"}]});
+    let response = json!({"object": "response", "id": "r", "output": [item]});
+    let with = |more: Value| {
+        let mut whole = response.clone();
+        whole["input"] = "And then?".into();
+        whole.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        whole
+    };
+    check_not(with(json!({"previous_response_id": "resp_1"})), &["previous_response_id"]);
+    check_not(with(json!({"conversation": {"id": "conv_1"}})), &["conversation"]);
+    check_not(with(json!({"conversation": "conv_1"})), &["conversation"]);
+    check(
+        with(json!({"previous_response_id": null, "conversation": null})),
+        &["user And then?", "assistant a"],
+    );
+    let request = json!({"input": "And then?", "previous_response_id": "resp_1"});
+    check_not(json!({"request": request, "response": response}), &["request.previous_response_id"]);
+    let mut later = response.clone();
+    later["previous_response_id"] = "resp_1".into();
+    check_not(
+        json!({"request": {"input": "And then?"}, "response": later}),
+        &["response.previous_response_id"],
+    );
+    check_not(
+        json!({"request": {"contents": [{"role": "user", "parts": [{"text": "q"}]}], "cachedContent": "cachedContents/1"},
+            "response": {"candidates": [{"content": {"role": "model", "parts": [{"text": "a"}]}, "finishReason": "STOP"}]}}),
+        &["request.cachedContent"],
+    );
+}
+
+#[test]
+fn tools_of_mcp_servers_are_offered() {
+    let tool = json!({"name": "roll", "description": "Rolls dice", "annotations": null,
+        "input_schema": {"type": "object", "properties": {"dice": {"type": "string"}}}});
+    let listed = json!({"type": "mcp_list_tools", "id": "l", "server_label": "d", "tools": [tool], "error": null});
+    let ran = json!({"type": "mcp_call", "id": "c", "server_label": "d", "name": "roll", "arguments": "{\"dice\": \"2d4\"}", "output": "4"});
+    let said = json!({"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "Four."}]});
+    let expected =
+        ["user Roll.", "assistant <roll {\"dice\": \"2d4\"}>", "tool c 4", "assistant Four."];
+    for item in [
+        json!({"object": "response", "input": "Roll.", "output": [listed, ran, said]}),
+        json!({"object": "response", "tools": [{"type": "mcp", "server_label": "d"}], "input": [
+            {"role": "user", "content": "Roll."}, listed], "output": [listed, ran, said]}),
+    ] {
+        check(item.clone(), &expected);
+        let text = item.to_string();
+        let rows = shape_conversation(&read(&text), "chat", Default::default()).rows;
+        let tools = rows[0]["tools"].to_string();
+        assert_eq!(tools.matches("Rolls dice").count(), 1, "{tools}");
+    }
+}
+
+#[test]
+fn what_wildchat_has_beside_a_turn_is_bookkeeping() {
+    let header =
+        json!({"accept-language": "en-US,en;q=0.9", "user-agent": "Mozilla/5.0 (X11; Linux)"});
+    let turn = |role: &str, content: &str| {
+        json!({"role": role, "content": content, "country": "United States", "state": "New York", "hashed_ip": "a1b2", "header": header,
+            "language": "English", "redacted": false, "toxic": false, "turn_identifier": 1, "timestamp": null})
+    };
+    check(
+        json!({"conversation_hash": "h", "conversation": [turn("user", "q"), turn("assistant", "a")]}),
+        &["user q", "assistant a"],
+    );
+    let mut odd = turn("user", "q");
+    odd["header"]["note"] = "Answer in verse".into();
+    check_not(json!({"conversation": [odd, turn("assistant", "a")]}), &["conversation[0].header"]);
+}
