@@ -3,8 +3,12 @@
 //! siblings of it, which are kept and never learnt.
 
 use retort_json::{Kind, Parser, RawJson, Text};
-use retort_model::{Conversation, Label, Message, Parent, Role, Round};
+use retort_model::{
+    Content, Conversation, Fields, Label, Message, Parent, Part, PartKind, Role, Round,
+};
 
+use super::assemble::joined;
+use super::chat::keep_also;
 use super::fields::{self, FieldMap};
 use super::format::Notes;
 use super::streams;
@@ -160,15 +164,21 @@ fn choices(listed: &[RawJson<'_>], notes: &mut Notes) -> Option<Vec<Answer>> {
         let index = map.take(&["index"], fields::count).unwrap_or(at as u64);
         let reason = map.take(&["finish_reason", "finishReason", "stop_reason"], marks::ended);
         let content = map.take(&["message", "content"], fields::object);
+        // OpenRouter's, where the answer broke off.
+        let error = map
+            .take(&["error"], |raw| says(raw, Least::Word).then(|| fields::words(raw))?)
+            .map(Text::into_owned);
         let mut messages = match content {
             Some(message) => message_of(&message, notes)?,
             None => {
-                vec![Message::text(
-                    Role::Assistant,
-                    map.take(&["text"], RawJson::text)?.into_owned(),
-                )]
+                let text = map.take(&["text"], RawJson::text);
+                let text = text.or_else(|| error.is_some().then(Text::default))?;
+                vec![Message::text(Role::Assistant, text.into_owned())]
             }
         };
+        if let Some(message) = messages.iter_mut().rfind(|one| one.role == Role::Assistant) {
+            message.error = message.error.take().or(error);
+        }
         end_with(&mut messages, reason.map(Text::into_owned));
         notes.under(mark, || format!("[{at}].message"));
         answers.push((index, messages));
@@ -237,6 +247,105 @@ pub(super) fn of_preference(
         *own = Some(label);
     }
     Some(answers)
+}
+
+/// Flags of a request, and of its last message, that say that the answer goes on where this message ends.
+const CONTINUES: [&str; 1] = ["continue_final_message"];
+const IS_BEGUN: [&str; 2] = ["prefix", "partial"];
+
+/// Joins answers to the beginning that the request gave them: a last message of the assistant that they continue. Anthropic's
+/// API always continues such a message, others where the message or the request says so. A beginning without an answer is
+/// never learnt.
+pub(super) fn join_begun(
+    conversation: &mut Conversation<'_>,
+    answers: &mut [Answer],
+    response: Option<&RawJson<'_>>,
+) {
+    let is_asked = flagged(&conversation.metadata, &CONTINUES)
+        || conversation
+            .metadata
+            .get("extra_body")
+            .and_then(fields::map)
+            .is_some_and(|more| flagged(more.fields(), &CONTINUES));
+    let Some(round) = conversation.rounds.last_mut() else { return };
+    let Some(begun) = round.messages.last() else { return };
+    let is_beginning = begun.role == Role::Assistant
+        && begun.tool_calls.is_empty()
+        && begun.attachments().next().is_none()
+        && !begun.words().is_blank();
+    let is_told = is_asked || flagged(&begun.metadata, &IS_BEGUN);
+    if !is_beginning || !(is_told || response.is_some_and(|raw| is_anthropic(raw, 0))) {
+        return;
+    }
+    let is_again = |(messages, _): &Answer| match messages.as_slice() {
+        [answer] => is_same((begun, answer)),
+        _ => false,
+    };
+    if answers.iter().any(is_again) {
+        return;
+    }
+    let goes_on = |(messages, _): &Answer| {
+        messages.first().is_some_and(|first| first.role == Role::Assistant)
+    };
+    if !answers.iter().any(goes_on) {
+        if let Some(begun) = round.messages.last_mut().filter(|_| is_told) {
+            begun.train = Some(false);
+        }
+        return;
+    }
+    let Some(begun) = round.messages.pop().map(Message::into_owned) else { return };
+    for (messages, _) in answers.iter_mut() {
+        if let Some(answer) = messages.first_mut().filter(|one| one.role == Role::Assistant) {
+            go_on(&begun, answer);
+        }
+    }
+}
+
+fn flagged(fields: &Fields<'_>, names: &[&str]) -> bool {
+    names.iter().any(|name| fields.get(name).and_then(marks::flag_of) == Some(true))
+}
+
+/// Puts the beginning of an answer in front of the rest of it.
+fn go_on(begun: &Message<'static>, answer: &mut Message<'static>) {
+    let start = begun.words().decoded().into_owned();
+    let whole = |rest: &Text<'_>| Text::from(format!("{start}{}", rest.decoded()));
+    match &mut answer.content {
+        Some(Content::Text(text)) => *text = whole(text),
+        Some(Content::Parts(parts)) => match parts.first_mut() {
+            Some(Part { kind: PartKind::Text, text: Some(text), .. }) => *text = whole(text),
+            _ => parts.insert(0, Part::text(start.into())),
+        },
+        None => answer.content = Some(Content::Text(start.into())),
+    }
+    answer.reasoning = joined(begun.reasoning.iter().chain(&answer.reasoning).cloned());
+    if begun.train == Some(false) {
+        answer.train = begun.train;
+    }
+    keep_also(answer, begun.metadata.clone());
+}
+
+/// Whether it is what Anthropic's API answered, in what proxies wrap around it.
+fn is_anthropic(raw: &RawJson<'_>, depth: usize) -> bool {
+    if depth > WRAPPINGS {
+        return false;
+    }
+    if fields::kind(raw) != Some(Kind::Object) {
+        if streams::joined(raw).is_some() {
+            return raw.as_str().contains("message_start");
+        }
+        return fields::json_within(raw).is_some_and(|inner| is_anthropic(&inner, depth + 1));
+    }
+    let Some(map) = fields::map(raw) else { return false };
+    let is = |name: &str, word: &str| {
+        map.peek(name).and_then(RawJson::text).is_some_and(|it| it == *word)
+    };
+    // An item of the Responses API has a status.
+    (is("type", "message") && is("role", "assistant") && !map.has(&["status"]))
+        || (is("type", "error") && map.has(&["error"]))
+        || ["body", "response", "message", "result"]
+            .iter()
+            .filter_map(|name| map.peek(name))
+            .any(|inner| is_anthropic(inner, depth + 1))
 }
 
 /// Adds answers to a conversation. The first one that is not rejected follows the last question; the others become its

@@ -4,6 +4,7 @@ use retort_json::{Parser, RawJson};
 
 use super::fields::{self, FieldMap};
 use super::format::Notes;
+use super::unplaced::{Least, says};
 
 /// The definitions of a list, as the source wrote them; those that Google and Bedrock gather in one object are taken
 /// apart. What has no name is told of.
@@ -14,6 +15,8 @@ pub(super) fn definitions<'a>(listed: Vec<RawJson<'a>>, notes: &mut Notes) -> Ve
             definitions.push(raw);
             continue;
         }
+        // Each may be a JSON text.
+        let raw = fields::object_within(&raw).unwrap_or(raw);
         let Some(mut map) = fields::map(&raw) else {
             notes.unplaced(format!("[{at}]"), &raw);
             definitions.push(raw);
@@ -32,6 +35,38 @@ pub(super) fn definitions<'a>(listed: Vec<RawJson<'a>>, notes: &mut Notes) -> Ve
         }
     }
     definitions
+}
+
+/// Whether a value is a list or an object of definitions, or the JSON text of one, rather than names of tools.
+pub(super) fn are_defined(raw: &RawJson<'_>) -> bool {
+    match fields::list_within(raw) {
+        Some(listed) => listed.iter().any(|one| fields::map_within(one).is_some()),
+        None => fields::map_within(raw).is_some(),
+    }
+}
+
+/// The definitions in what SmolTalk2's rows pass to the chat template. Its tools for Python are written as code, in general:
+/// such text is told of.
+pub(super) fn of_template(raw: &RawJson<'_>, notes: &mut Notes) -> Vec<RawJson<'static>> {
+    let mut all = Vec::new();
+    let Some(map) = fields::map(raw) else { return all };
+    for name in ["xml_tools", "python_tools"] {
+        let Some(raw) = map.peek(name).filter(|raw| says(raw, Least::Word)) else { continue };
+        let mark = notes.mark();
+        match fields::list_within(raw) {
+            Some(listed) => {
+                let read = definitions(listed, notes).into_iter();
+                all.extend(read.map(RawJson::into_owned));
+            }
+            None if fields::map_within(raw).is_some() => {
+                let read = definitions(vec![raw.clone()], notes).into_iter();
+                all.extend(read.map(RawJson::into_owned));
+            }
+            None => notes.unplaced("", raw),
+        }
+        notes.under(mark, || name.into());
+    }
+    all
 }
 
 /// Whether it begins, as nearly all definitions do, with the name of a function. Each conversation repeats its tools, so

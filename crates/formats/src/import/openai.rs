@@ -89,13 +89,28 @@ pub(super) fn conversation<'a>(
 }
 
 /// Where the system's text is beside the messages.
-const SYSTEM: [&str; 6] = [
+const SYSTEM: [&str; 7] = [
     "system",
+    "system_message",
     "system_prompt",
     "systemPrompt",
     "system_instruction",
     "systemInstruction",
     "instructions",
+];
+
+/// What SmolTalk2's template puts into the system's text.
+const CUSTOM: &str = "custom_instructions";
+
+/// Where rows keep the definitions of tools, if they are such and no mere names.
+const TOOLS: [&str; 7] = [
+    "available_tools",
+    "tool_definitions",
+    "tool_list",
+    "tools_json",
+    "tool_schemas",
+    "functions_list",
+    "api_list",
 ];
 
 /// Where logs keep what was answered.
@@ -144,6 +159,19 @@ pub(super) fn object<'a>(
                     notes.unplaced("", raw);
                 }
                 notes.under(mark, || key.to_string());
+            }
+            name if TOOLS.contains(&name) && definitions::are_defined(&parser.clone().raw()?) => {
+                let mark = notes.mark();
+                let listed = raws_or_keep(parser, key.clone(), rest)?;
+                tools.extend(definitions::definitions(listed, notes));
+                notes.under(mark, || key.to_string());
+            }
+            "chat_template_kwargs" => {
+                let raw = parser.raw()?;
+                let mark = notes.mark();
+                tools.extend(definitions::of_template(&raw, notes));
+                notes.under(mark, || key.to_string());
+                put(rest, key.into(), raw);
             }
             "toolConfig" | "tool_config" => {
                 let raw = parser.raw()?;
@@ -207,6 +235,8 @@ pub(super) fn object<'a>(
         take_request(&mut conversation);
         take_usage(&mut conversation)?;
         account_for(&conversation, known, notes);
+    } else {
+        answers::join_begun(&mut conversation, &mut [], None);
     }
     Ok(conversation)
 }
@@ -232,7 +262,16 @@ fn is_list(parser: &Parser<'_>) -> Result<bool, ItemError> {
 
 /// The system's text that is beside the messages goes in front of them, where they do not begin with it.
 fn take_system(conversation: &mut Conversation<'_>, notes: &mut Notes) {
-    for name in SYSTEM {
+    // SmolTalk2's rows have it among what they pass to the chat template.
+    if let Some(raw) = conversation.metadata.get("chat_template_kwargs")
+        && let Some(mut given) = fields::map(raw)
+        && let Some(text) = given.take(&[CUSTOM], fields::json)
+        && conversation.metadata.get(CUSTOM).is_none()
+    {
+        let text = text.into_owned();
+        conversation.metadata.put(CUSTOM.into(), text);
+    }
+    for name in SYSTEM.into_iter().chain([CUSTOM]) {
         let Some(raw) = conversation.metadata.get(name) else { continue };
         if !says(raw, Least::Word) {
             continue;
@@ -242,6 +281,10 @@ fn take_system(conversation: &mut Conversation<'_>, notes: &mut Notes) {
             Some(Kind::Object) if field == "parts" => {
                 FieldMap::of(raw, notes).and_then(|mut map| map.take(&["parts"], fields::json))
             }
+            // The system's text as a message.
+            Some(Kind::Object) => fields::map(raw)
+                .and_then(|mut map| map.take(&["content"], fields::json))
+                .or_else(|| Some(raw.clone())),
             _ => Some(raw.clone()),
         };
         let Some(value) = value else { continue };
@@ -290,6 +333,7 @@ fn take_answers(conversation: &mut Conversation<'_>, notes: &mut Notes) {
             }
             notes.under(mark, || key.to_owned());
         };
+    let mut response = None;
     for (key, raw) in &conversation.metadata {
         let key = key.decoded();
         match &*key {
@@ -299,6 +343,7 @@ fn take_answers(conversation: &mut Conversation<'_>, notes: &mut Notes) {
                 take("", &whole, &|raw, notes| answers::of_response(raw, notes));
             }
             key if RESPONSE.contains(&key) => {
+                response = Some(raw.clone());
                 take(key, raw, &|raw, notes| answers::of_response(raw, notes));
             }
             key if PREFERRED.contains(&key) && !is_flag(raw) => {
@@ -310,6 +355,7 @@ fn take_answers(conversation: &mut Conversation<'_>, notes: &mut Notes) {
             _ => {}
         }
     }
+    answers::join_begun(conversation, &mut answers, response.as_ref());
     if !answers.is_empty() {
         answers::add(conversation, answers);
         let read = |key: &str| {

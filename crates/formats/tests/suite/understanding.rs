@@ -1,7 +1,7 @@
 //! What readers understand of messages as systems write them, and what they say that they did not. The names of public
 //! reports are beside the cases that they led to.
 
-use crate::support::{checked, read, read_item, shape_conversation, shape_item};
+use crate::support::{checked, read, read_item, shape, shape_conversation, shape_item};
 use retort_model::{Conversation, Label, Message};
 use serde_json::{Value, json};
 
@@ -485,6 +485,44 @@ fn tool_definitions_are_found_or_told() {
     assert_eq!(rows[0]["tools"][0]["function"]["name"], "f");
     assert_eq!(rows[0]["tools"][0]["function"]["parameters"]["type"], "object", "{}", rows[0]);
     check_not(json!({"messages": messages, "tools": "f(x): does it"}), &["tools"]);
+    let function = json!({"name": "f", "description": "d", "parameters": {"type": "object", "properties": {}}});
+    let texts = json!([function.to_string()]);
+    for (key, value) in [
+        ("available_tools", json!([function])),
+        ("tool_definitions", json!([{"type": "function", "function": function}])),
+        ("tool_list", json!([function]).to_string().into()),
+        ("tools_json", function.to_string().into()),
+        ("tool_schemas", texts.clone()),
+        ("functions_list", json!([function])),
+        ("api_list", json!([function])),
+        // When2Call's
+        ("tools", texts.clone()),
+        // SmolTalk2's
+        (
+            "chat_template_kwargs",
+            json!({"xml_tools": texts, "python_tools": [], "enable_thinking": false}),
+        ),
+        ("chat_template_kwargs", json!({"xml_tools": texts.to_string(), "python_tools": ""})),
+        ("chat_template_kwargs", json!({"python_tools": texts})),
+    ] {
+        let text = json!({"messages": messages, key: value}).to_string();
+        let conversation = read(&text);
+        assert_eq!(paths(&conversation), Vec::<&str>::new(), "{text}");
+        let rows = shape_conversation(&conversation, "openai", Default::default()).rows;
+        assert_eq!(rows[0]["tools"][0]["function"], function, "{text}");
+    }
+    // Names are no definitions.
+    check(json!({"messages": messages, "available_tools": ["f", "g"]}), &["user q", "assistant a"]);
+    for code in [json!("def f(): ..."), json!(["def f(): ..."])] {
+        let path = match code {
+            Value::Array(_) => "chat_template_kwargs.python_tools[0]",
+            _ => "chat_template_kwargs.python_tools",
+        };
+        check_not(
+            json!({"messages": messages, "chat_template_kwargs": {"python_tools": code}}),
+            &[path],
+        );
+    }
     check_not(
         json!({"messages": messages, "toolConfig": {"tools": ["f"]}}),
         &["toolConfig.tools[0]"],
@@ -1073,6 +1111,82 @@ fn messages_that_name_what_they_follow_are_a_tree() {
         read.unwrap_err().message,
         "a list of messages that belong to several conversations"
     );
+}
+
+#[test]
+fn text_of_the_system_is_found_beside_the_messages() {
+    let messages = json!([{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}]);
+    let turns = json!([{"from": "human", "value": "q"}, {"from": "gpt", "value": "a"}]);
+    let expected = ["system S", "user q", "assistant a"];
+    for item in [
+        json!({"messages": messages, "system_message": "S"}),
+        json!({"messages": messages, "system_message": {"role": "system", "content": "S"}}),
+        json!({"conversations": turns, "system_message": "S"}),
+        json!({"instruction": "q", "output": "a", "system_message": "S"}),
+        json!({"messages": messages, "chat_template_kwargs": {"custom_instructions": "S", "enable_thinking": true}}),
+    ] {
+        check(item, &expected);
+    }
+    let item = json!({"messages": messages, "chat_template_kwargs": {"custom_instructions": "", "enable_thinking": true}});
+    check(item, &expected[1..]);
+}
+
+#[test]
+fn an_answer_goes_on_where_the_request_began_it() {
+    let asked = |more: Value| {
+        let mut begun = json!({"role": "assistant", "content": "{"});
+        begun.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        json!([{"role": "user", "content": "q"}, begun])
+    };
+    let rest = "\"a\": 1}";
+    let anthropic = json!({"id": "msg_1", "type": "message", "role": "assistant", "model": "m", "stop_reason": "end_turn",
+        "content": [{"type": "text", "text": rest}]});
+    let choices = json!({"choices": [{"index": 0, "message": {"role": "assistant", "content": rest}, "finish_reason": "stop"}]});
+    let whole = ["user q", "assistant {\"a\": 1}"];
+    let plain = json!({"model": "m", "messages": asked(json!({}))});
+    let stream = [
+        json!({"type": "message_start", "message": {"type": "message", "role": "assistant", "content": []}}),
+        json!({"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}}),
+        json!({"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": rest}}),
+        json!({"type": "content_block_stop", "index": 0}),
+        json!({"type": "message_delta", "delta": {"stop_reason": "end_turn"}}),
+        json!({"type": "message_stop"}),
+    ]
+    .map(|event| format!("data: {event}\n\n"))
+    .concat();
+    for item in [
+        json!({"request_body": plain, "response_body": anthropic}),
+        json!({"request_body": plain, "response_body": anthropic.to_string()}),
+        json!({"request": plain, "response": {"status_code": 200, "body": anthropic}}),
+        json!({"request": plain, "response": stream}),
+        json!({"messages": plain["messages"], "response": anthropic}),
+        json!([{"custom_id": "1", "params": plain}, {"custom_id": "1", "result": {"type": "succeeded", "message": anthropic}}]),
+        json!({"request": {"messages": asked(json!({"prefix": true}))}, "response": choices}),
+        json!({"request": {"messages": asked(json!({"partial": true}))}, "response": choices}),
+        json!({"request": {"messages": asked(json!({})), "continue_final_message": true}, "response": choices}),
+        json!({"request": {"messages": asked(json!({})), "extra_body": {"continue_final_message": true}}, "response": choices}),
+    ] {
+        check(item.clone(), &whole);
+        let rows = shape(&item, "openai", Default::default());
+        assert_eq!(rows.findings(), "", "{item}");
+        assert_eq!(rows.rows[0]["messages"][1]["content"], "{\"a\": 1}", "{item}");
+    }
+    // Calls after a beginning are the rest of its answer.
+    let calls = json!({"type": "message", "role": "assistant", "content": [{"type": "tool_use", "id": "1", "name": "f", "input": {}}]});
+    check(json!({"request": plain, "response": calls}), &["user q", "assistant { <f {}>"]);
+    // Nothing says that these go on.
+    check(
+        json!({"request": plain, "response": choices}),
+        &["user q", "assistant {", "assistant \"a\": 1}"],
+    );
+    // What has no rest is not learnt.
+    for item in [
+        json!({"request": plain, "response": {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}}),
+        json!({"messages": asked(json!({"prefix": true})), "response": null}),
+        json!({"messages": asked(json!({"prefix": true}))}),
+    ] {
+        assert_eq!(shape(&item, "openai", Default::default()).rows.len(), 0, "{item}");
+    }
 }
 
 #[test]
