@@ -191,7 +191,7 @@ pub struct Feedback<'a> {
 }
 
 /// How answers end that are not whole, in small letters and without what joins words.
-const CUT_OFF: [&str; 62] = [
+const CUT_OFF: [&str; 65] = [
     // Cut by a limit.
     "length",
     "incomplete",
@@ -219,6 +219,9 @@ const CUT_OFF: [&str; 62] = [
     "contextwindowexceeded",
     "modellength",
     "modelcontextwindowexceeded",
+    "repetition",
+    "repetitiontruncation",
+    "repetitiondetected",
     // Stopped by a person or a fault.
     "abort",
     "aborted",

@@ -565,9 +565,6 @@ fn take_state(message: &mut Message<'_>, map: &FieldMap<'_>, notes: &mut Notes) 
         message.finish_reason = details
             .and_then(|details| details.peek("type").and_then(RawJson::text).map(Text::into_owned));
     }
-    if map.is_true("deleted") {
-        message.train = Some(false);
-    }
     if message.error.is_none() && (map.is_true("is_error") || map.is_true("isError")) {
         message.error = Some("failed".into());
     }

@@ -11,9 +11,10 @@ use retort_json::{RawJson, Text, Value};
 use retort_model::{Content, Conversation, Fields, Label, Message, Role};
 
 use super::fields::{self, list};
+use super::unplaced::{Least, says};
 
 /// Fields that say that a message is to be learnt, where they are true or more than 0.
-const LEARNT: [&str; 12] = [
+const LEARNT: [&str; 13] = [
     "weight",
     "loss",
     "loss_weight",
@@ -26,10 +27,11 @@ const LEARNT: [&str; 12] = [
     "compute_loss",
     "sampled",
     "learn",
+    "output_with_loss",
 ];
 
 /// Fields that say that a message is not to be learnt, where they are true.
-const NOT_LEARNT: [&str; 8] = [
+const NOT_LEARNT: [&str; 11] = [
     "is_copied_context",
     "masked",
     "mask",
@@ -38,7 +40,25 @@ const NOT_LEARNT: [&str; 8] = [
     "no_loss",
     "context_only",
     "exclude_from_training",
+    "deleted",
+    "is_deleted",
+    "is_hidden",
 ];
+
+/// Fields that say that a message is good enough to be learnt, where they are true, and that it is not where they are false.
+const FIT: [&str; 2] = ["is_safe", "is_correct"];
+
+/// Fields that say by any value, such as a time, that a message is gone.
+const GONE: [&str; 1] = ["deleted_at"];
+
+/// Fields of a row that say by a text or an object that what the row is about failed.
+const FAILED: [&str; 4] = ["error", "error_str", "error_message", "exception"];
+
+/// Words of a row's `status` that say the same.
+const FAILURES: [&str; 4] = ["failed", "failure", "error", "errored"];
+
+/// Fields of a row with the status of its answer over HTTP, of which 400 and more are failures.
+const STATUS_CODE: [&str; 2] = ["status_code", "response_status"];
 
 /// Fields that say that an answer was the better one, where they are true, and the worse one where they are false.
 const PREFERRED: [&str; 4] = ["chosen", "is_chosen", "preferred", "is_preferred"];
@@ -65,7 +85,7 @@ const WITHIN: [&str; 7] = [
 
 /// Whether a field of a message says if it is to be learnt.
 pub(super) fn is_mark(key: &str) -> bool {
-    is_one(key, &LEARNT) || is_one(key, &NOT_LEARNT)
+    [&LEARNT[..], &NOT_LEARNT, &FIT, &GONE].iter().any(|names| is_one(key, names))
 }
 
 /// Whether a field of a message says if it was preferred.
@@ -99,6 +119,13 @@ pub(super) fn read(key: &str, raw: &RawJson<'_>) -> Mark {
     if raw.is_null() || raw.as_text().is_some_and(|text| text.trim().is_empty()) {
         return Mark { train: None, is_whole: true };
     }
+    if is_one(key, &GONE) {
+        return Mark { train: (weight_of(raw) != Some(0.0)).then_some(false), is_whole: false };
+    }
+    if is_one(key, &FIT) {
+        let is_unfit = weight_of(raw).is_some_and(|weight| weight <= 0.0);
+        return Mark { train: is_unfit.then_some(false), is_whole: false };
+    }
     if let Some(list) = list(raw) {
         // Marks of the tokens or pieces of a message. No row can say so, so one that forbids a piece forbids the message.
         let forbids =
@@ -121,8 +148,8 @@ pub(super) fn read(key: &str, raw: &RawJson<'_>) -> Mark {
 fn weight_of(raw: &RawJson<'_>) -> Option<f64> {
     let word = raw.as_text().map(|text| text.trim().to_ascii_lowercase());
     match word.as_deref().unwrap_or(raw.as_str()) {
-        "true" | "yes" | "on" => Some(1.0),
-        "false" | "no" | "off" => Some(0.0),
+        "true" | "t" | "yes" | "on" => Some(1.0),
+        "false" | "f" | "no" | "off" => Some(0.0),
         number => number.parse().ok(),
     }
 }
@@ -169,7 +196,7 @@ pub(super) fn apply(conversation: &mut Conversation<'_>) {
     }
     let inner: Vec<_> =
         WITHIN.iter().filter_map(|name| metadata.get(name).map(fields_of)).collect();
-    let is_forbidden = forbids(metadata) || inner.iter().any(forbids);
+    let is_forbidden = forbids(metadata) || inner.iter().any(forbids) || failed(metadata);
     let ended = std::iter::once(&*metadata).chain(&inner).find_map(ended_by);
     let listed = lists(metadata);
     if !is_forbidden && ended.is_none() && listed.is_empty() {
@@ -207,6 +234,13 @@ fn apply_to_message(message: &mut Message<'_>) {
         || forbids_a_part(message);
     if is_forbidden {
         message.train = Some(false);
+    }
+    if ends_in_reasoning(message) {
+        match message.finish_reason {
+            None => message.finish_reason = Some("incomplete".into()),
+            // It ended, but not with an answer.
+            Some(_) => message.train = Some(false),
+        }
     }
     if message.finish_reason.is_none() {
         let open = || has_open_part(message).then(|| "incomplete".into());
@@ -280,6 +314,44 @@ fn forbids(fields: &Fields<'_>) -> bool {
     marks.any(|(key, raw)| {
         // The list of a row is one of its messages or tokens.
         !raw.as_str().starts_with('[') && read(&key.decoded(), raw).train == Some(false)
+    })
+}
+
+/// Whether what a row is about failed: an agent's run, or a request to a model, whose last answer then is one to an earlier
+/// question.
+fn failed(row: &Fields<'_>) -> bool {
+    row.iter().any(|(key, raw)| {
+        let key = key.decoded();
+        let word = || raw.as_text().map(|text| text.trim().to_ascii_lowercase());
+        if is_one(&key, &FAILED) {
+            return match word() {
+                Some(word) => !matches!(&*word, "" | "none" | "null" | "false" | "no" | "nan"),
+                None => says(raw, Least::Word),
+            };
+        }
+        if is_one(&key, &["status"]) {
+            return word().is_some_and(|word| FAILURES.contains(&&*word));
+        }
+        is_one(&key, &STATUS_CODE) && weight_of(raw).is_some_and(|code| code >= 400.0)
+    })
+}
+
+/// What begins reasoning in the text of an answer, and what ends it.
+const THINKING: [&str; 2] = ["<think>", "</think>"];
+
+/// Whether an answer ends in reasoning that it began on a line of its own. An answer about the tag has it within a line.
+fn ends_in_reasoning(message: &Message<'_>) -> bool {
+    let words = message.words();
+    // Nearly no answer has the mark, and it is decoded only if it may have it.
+    let written = words.as_written();
+    if !written.contains("think>") && !written.contains("think\\u003") {
+        return false;
+    }
+    let words = words.decoded();
+    words.rfind(THINKING[0]).is_some_and(|at| {
+        let (before, behind) = words.split_at(at);
+        let is_first = before.rsplit('\n').next().is_some_and(|line| line.trim().is_empty());
+        is_first && !behind.contains(THINKING[1])
     })
 }
 
@@ -359,6 +431,17 @@ mod tests {
             check("loss", value, Some(true));
             check("is_copied_context", value, Some(false));
         }
+        for value in ["1", "true", r#""t""#, r#""True""#] {
+            check("isDeleted", value, Some(false));
+            check("is_safe", value, None);
+        }
+        for value in ["0", "false", r#""f""#, r#""False""#] {
+            check("is_deleted", value, None);
+            check("deleted_at", value, None);
+            check("is_correct", value, Some(false));
+        }
+        check("deletedAt", r#""2026-01-01""#, Some(false));
+        check("is_correct", r#""partly""#, None);
         for value in ["null", r#""""#, r#""high""#, "{}", "[]", "[1,1]"] {
             check("train", value, None);
         }

@@ -129,15 +129,21 @@ impl ImportFormat for Preference {
         } else {
             None
         };
+        let labels = labels(names, &map);
         let values: Vec<_> = names
             .into_iter()
             .zip(answers)
-            .filter_map(|(name, answer)| match answer {
-                Some(answer) => Some(RawJson::array(&answer)),
-                None => map.take(&[name], fields::json),
+            .enumerate()
+            .filter_map(|(at, (name, answer))| {
+                let value = match answer {
+                    Some(answer) => RawJson::array(&answer),
+                    None => map.take(&[name], fields::json)?,
+                };
+                // A rejected answer is never learnt, and being unsafe is why it is the worse one.
+                let is_rejected = labels.is_some_and(|labels| labels.get(at) == Some(&"rejected"));
+                Some(if is_rejected { value } else { with_safety(name, value, &map) })
             })
             .collect();
-        let labels = labels(names, &map);
         let mut fields: Fields<'_> = map.rest();
         let prompt = match (start, prompt) {
             (Some(start), prompt) => {
@@ -205,6 +211,18 @@ fn labels(names: [&str; 2], row: &FieldMap<'_>) -> Option<[&'static str; 2]> {
         (None, _) => None,
     };
     is_first_better.map(labels)
+}
+
+/// An answer, with what a column says of its safety (`is_response_0_safe` of PKU-SafeRLHF).
+fn with_safety<'a>(name: &str, answer: RawJson<'a>, row: &FieldMap<'a>) -> RawJson<'a> {
+    match row.peek(&format!("is_{name}_safe")) {
+        Some(is_safe) if fields::is_text(&answer) => fields::object_of([
+            ("role", RawJson::string("assistant")),
+            ("content", answer),
+            ("is_safe", is_safe.clone()),
+        ]),
+        _ => answer,
+    }
 }
 
 /// Questions with their answers, in turn; none if there is not one answer for each.

@@ -68,6 +68,7 @@ fn forbidding() -> Vec<Value> {
         "train",
         "trainable",
         "sampled",
+        "output_with_loss",
     ] {
         for value in [json!(0), json!(0.0), json!(false), json!("0"), json!("False"), json!("no")] {
             all.push(json!({name: value}));
@@ -76,11 +77,28 @@ fn forbidding() -> Vec<Value> {
     for name in ["Weight", "lossWeight", "Loss weight"] {
         all.push(json!({name: 0}));
     }
-    for name in ["is_copied_context", "isCopiedContext", "masked", "mask", "ignore_loss"] {
-        for value in [json!(1), json!(true), json!("true"), json!("1")] {
+    for name in [
+        "is_copied_context",
+        "isCopiedContext",
+        "masked",
+        "mask",
+        "ignore_loss",
+        "deleted",
+        "is_deleted",
+        "isDeleted",
+        "is_hidden",
+    ] {
+        for value in [json!(1), json!(true), json!("true"), json!("1"), json!("t")] {
             all.push(json!({name: value}));
         }
     }
+    for name in ["is_safe", "is_correct"] {
+        for value in [json!(0), json!(false), json!("False")] {
+            all.push(json!({name: value}));
+        }
+    }
+    all.push(json!({"deleted_at": "2026-01-02T03:04:05Z"}));
+    all.push(json!({"deletedAt": 1767322800}));
     all
 }
 
@@ -109,6 +127,9 @@ fn unfit() -> Vec<Value> {
             "ContentFilter",
             "SAFETY",
             "OTHER",
+            "repetition",
+            "repetition_truncation",
+            "repetition_detected",
         ] {
             all.push(json!({name: value}));
         }
@@ -278,6 +299,17 @@ fn what_forbids_nothing_is_learnt() {
         json!({"finish_reason": "tool_calls"}),
         json!({"truncated": false}),
         json!({"loss_mask": [1, 1]}),
+        json!({"is_deleted": false}),
+        json!({"isDeleted": "f"}),
+        json!({"deleted_at": null}),
+        json!({"deleted_at": ""}),
+        json!({"is_safe": true}),
+        json!({"is_correct": 1}),
+        json!({"is_correct": null}),
+        json!({"output_with_loss": true}),
+        json!({"error": null}),
+        json!({"error": ""}),
+        json!({"status": "completed"}),
     ];
     for fields in nothing {
         let answer = with(say("assistant", GOOD), &fields);
@@ -296,4 +328,93 @@ fn marks_of_a_row_are_not_applied_again_to_lines_of_retort() {
     assert_eq!(answer["train"], false);
     answer["train"] = true.into();
     assert_eq!(learnt(&line, "openai"), [format!("\"{GOOD}\"")]);
+}
+
+#[test]
+fn a_row_of_what_failed_is_not_learnt() {
+    let messages = json!([say("user", "a"), say("assistant", BAD)]);
+    for fields in [
+        json!({"error": "the server is overloaded"}),
+        json!({"error": {"message": "overloaded", "code": 529}}),
+        json!({"status": "failed"}),
+        json!({"status": "failure", "error_str": "Timeout"}),
+        json!({"status": "ERROR"}),
+        json!({"status_code": 400}),
+        json!({"status_code": "503"}),
+        json!({"response_status": 500}),
+    ] {
+        check(&with(json!({"messages": messages}), &fields), false);
+        check(&with(json!({"prompt": "a", "completion": BAD}), &fields), false);
+    }
+    for fields in [
+        json!({"error": "None"}),
+        json!({"error": false}),
+        json!({"error": {}}),
+        json!({"status": "success", "error_str": null}),
+        json!({"status_code": 200}),
+    ] {
+        let messages = json!([say("user", "a"), say("assistant", GOOD)]);
+        check(&with(json!({"messages": messages}), &fields), true);
+    }
+}
+
+#[test]
+fn marks_beside_a_question_and_its_answer_count() {
+    let turn = |words: &str, is_learnt: bool| json!({"system": "s", "input": "a", "output": words, "output_with_loss": is_learnt});
+    let row = json!({"conversation": [turn(BAD, false), turn(GOOD, true)]});
+    check(&row, true);
+    let row =
+        json!({"prompt": "a", "response": BAD, "category": {"violence": true}, "is_safe": false});
+    check(&row, false);
+    check(&json!({"question": "a", "answer": BAD, "is_correct": false}), false);
+}
+
+#[test]
+fn an_unsafe_answer_of_a_pair_is_learnt_only_as_the_worse_one() {
+    let row = |safe: [bool; 2]| {
+        json!({"prompt": "q", "response_0": "zero", "response_1": "one", "better_response_id": 0,
+            "is_response_0_safe": safe[0], "is_response_1_safe": safe[1]})
+    };
+    let pairs = |safe| shape(&row(safe), "preference", ShapeOptions::default()).rows.len();
+    assert_eq!([[true, true], [true, false]].map(pairs), [1, 1]);
+    assert_eq!([[false, true], [false, false]].map(pairs), [0, 0]);
+    let openai = |safe| shape(&row(safe), "openai", ShapeOptions::default()).rows.len();
+    assert_eq!([[true, false], [false, true]].map(openai), [1, 0]);
+}
+
+#[test]
+fn an_answer_that_ends_in_its_reasoning_is_not_learnt() {
+    let answer = |words: String, ended: Value| {
+        let mut answer = say("assistant", words);
+        answer["finish_reason"] = ended;
+        json!({"messages": [say("user", "a"), answer]})
+    };
+    for ended in [Value::Null, json!("stop")] {
+        for words in [
+            format!("<think>{BAD}"),
+            format!("\n<think>\nHm.\n\n{BAD}"),
+            format!("<think>a</think>\n<think>\n{BAD}"),
+        ] {
+            check(&answer(words, ended.clone()), false);
+        }
+        for words in [
+            format!("<think>a</think>{GOOD}"),
+            format!("Write <think> in front. {GOOD}"),
+            format!("I think> {GOOD}"),
+        ] {
+            check(&answer(words, ended.clone()), true);
+        }
+    }
+}
+
+#[test]
+fn a_choice_with_an_error_failed() {
+    let error = json!({"code": 502, "message": "Upstream error"});
+    for message in [say("assistant", BAD), Value::Null] {
+        let choice =
+            json!({"index": 0, "message": message, "finish_reason": "stop", "error": error});
+        let row = json!({"messages": [say("user", "a")], "response": {"choices": [choice]}});
+        let found = shape(&row, "openai", ShapeOptions::default()).findings();
+        assert_eq!(found, "left-out:failed-answer", "{row}");
+    }
 }
