@@ -49,8 +49,10 @@ impl ImportFormat for OpenAi {
          and the others become siblings. Tools that OpenAI hosts (`web_search_call`, `code_interpreter_call`, …) \
          become calls, with a result where the item has one. An answer whose `finish_reason`, `status` or \
          `unfinished` says that it was cut off, stopped or failed is never trained on. `messages` may be JSON \
-         text; an item with two lists of messages that say different things is not understood. Beside the \
-         messages it takes `id`, `title`, `tags`, `model`, `status`, `created_at`, `updated_at`, `owner`, \
+         text; an item with two lists of messages that say different things is not understood. Tools are also \
+         read from `available_tools`, `tool_definitions`, `tool_list`, `tools_json`, `tool_schemas`, \
+         `functions_list`, `api_list` and `chat_template_kwargs`. An answer whose beginning was given (`prefix`, \
+         `partial`, `continue_final_message`) is one answer with it. Beside the messages it takes `id`, `title`, `tags`, `model`, `status`, `created_at`, `updated_at`, `owner`, \
          `project` and `type`."
     }
 

@@ -63,7 +63,8 @@ impl ImportFormat for Preference {
          messages. Of two answers that are compared (`response_a` and `response_b`, `conversation_a` and \
          `conversation_b`), `winner` says which is preferred; if it does not, both are siblings and neither is trained \
          on. The Stanford Human Preferences (`human_ref_A`), the paired answers of Stack Exchange (`response_j`), \
-         HelpSteer and Chatbot Arena's rows with lists of questions and answers are read the same way."
+         HelpSteer and Chatbot Arena's rows with lists of questions and answers are read the same way. An answer of \
+         PKU-SafeRLHF that is marked as unsafe is never the preferred one."
     }
 
     fn recognises(&self, sniff: &Sniff<'_>) -> bool {

@@ -43,7 +43,9 @@ impl ImportFormat for Requests {
          `params`, `input` and `output`, Google's `contents`, Cohere's `message` with its `chat_history`; bodies may be JSON text, and responses server-sent \
          events or a list of the pieces of a stream. The lines of a batch and those of its results are joined by their \
          `custom_id`, in any order. A response alone (a stored completion, a line of results without its batch) is an \
-         answer without a question."
+         answer without a question. An answer whose beginning the request gave (prefill) is one answer with it. A \
+         request that continues what is stored elsewhere (`previous_response_id`, `conversation`, `cachedContent`) \
+         is not understood, because the log does not have what it continues."
     }
 
     fn recognises(&self, sniff: &Sniff<'_>) -> bool {
