@@ -54,6 +54,7 @@ def export(
     """
     count = parts or _parallelism(spark)
     if hasattr(source, "mapInArrow"):
+        _check_created(source, created)
         folder = made_work_folder(to, work, name, force, options)
         source = _stage(_pruned(source, options, id, created), column, id, count, folder)
     else:
@@ -86,6 +87,13 @@ def _parallelism(spark):
         return os.cpu_count() or 1
 
 
+def _check_created(frame, created):
+    kind = dict(frame.dtypes).get(created)
+    if created is not None and kind not in ("date", "timestamp", "timestamp_ntz"):
+        found = "is not there" if kind is None else f"has the type {kind}"
+        raise UsageError(f"`created`: the column `{created}` {found}; name a column of dates or timestamps")
+
+
 def _pruned(frame, options, id, created):
     """Leaves out rows that a filter cannot match, by expressions that Spark pushes down to the source.
 
@@ -97,15 +105,9 @@ def _pruned(frame, options, id, created):
     # With a namespace, ids are not those of the column.
     if id and filter.get("id") and not options.get("namespace"):
         frame = frame.where(functions.col(id).cast("string").isin(list(filter["id"])))
-    if created is None:
-        return frame
-    kind = dict(frame.dtypes).get(created)
-    if kind not in ("date", "timestamp", "timestamp_ntz"):
-        found = "is not there" if kind is None else f"has the type {kind}"
-        raise UsageError(f"`created`: the column `{created}` {found}; name a column of dates or timestamps")
     # Two days more on each side: a time zone may be missing in the column, or in the session.
     for field, days, compare in [("created_from", -2, "__ge__"), ("created_before", 2, "__lt__")]:
-        if filter.get(field):
+        if created and filter.get(field):
             day = datetime.fromisoformat(filter[field].replace("Z", "+00:00")).date() + timedelta(days=days)
             frame = frame.where(getattr(functions.col(created), compare)(functions.lit(day)))
     return frame
