@@ -45,6 +45,7 @@ mod tree;
 mod typed;
 mod unplaced;
 mod vector;
+mod written_out;
 
 use crate::list::formats;
 

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use retort_json::{Kind, RawJson, write_string};
 
 use super::fields::{self, FieldMap};
-use super::roles::role_of;
+use super::written_out::conversation_in;
 
 /// Columns with a question, the surest first.
 pub(super) const QUESTION: [&str; 27] = [
@@ -147,7 +147,7 @@ impl Dialogue {
                 text.push_str(&input);
             }
         }
-        match transcript(&text) {
+        match conversation_in(&text) {
             Some(turns) => turns.into_iter().for_each(|(role, text)| self.say(role, text)),
             None => self.say("user", &text),
         }
@@ -236,72 +236,4 @@ fn take_text(row: &mut FieldMap<'_>, names: &[&str]) -> Option<(String, String)>
 fn key_of(row: &FieldMap<'_>, name: &str) -> Option<String> {
     let keys = row.fields().iter().map(|(key, _)| key.decoded());
     keys.into_iter().find(|key| key.eq_ignore_ascii_case(name)).map(Cow::into_owned)
-}
-
-/// What comes before what each side says in texts that hold a whole conversation, and whether a blank line does, too.
-const MARKS: [[&str; 2]; 4] = [
-    ["Human:", "Assistant:"],
-    ["### Human:", "### Assistant:"],
-    ["User:", "Assistant:"],
-    ["<|user|>", "<|assistant|>"],
-];
-
-/// The messages of a text that holds a whole conversation, as HH-RLHF's do: it begins with a mark of who speaks, and an
-/// answer follows or is asked for.
-pub(super) fn transcript(text: &str) -> Option<Vec<(&'static str, &str)>> {
-    let text = text.trim();
-    let marks = MARKS.iter().find(|marks| text.starts_with(marks[0]))?;
-    let blank = format!("\n\n{}", marks[1]);
-    // Guanaco's rows have nothing before their marks.
-    let gap = if text.contains(&blank) {
-        "\n\n"
-    } else if marks[1].starts_with("### ") && !text.contains(&format!("\n{}", marks[1])) {
-        ""
-    } else {
-        "\n"
-    };
-    let ends = |mark: &str| format!("{gap}{mark}");
-    let marks = [("user", ends(marks[0])), ("assistant", ends(marks[1]))];
-    let mut turns = Vec::new();
-    let (mut role, mut rest) = ("user", text.get(marks[0].1.len() - gap.len()..)?);
-    loop {
-        let next = marks.iter().filter_map(|(role, mark)| Some((rest.find(mark)?, *role, mark)));
-        let next = next.min_by_key(|(at, ..)| *at);
-        let said = next.map_or(Some(rest), |(at, ..)| rest.get(..at))?;
-        turns.push((role, said.trim()));
-        let Some((at, speaks, mark)) = next else { break };
-        role = speaks;
-        rest = rest.get(at + mark.len()..)?;
-    }
-    let answers = turns.iter().any(|(role, _)| *role == "assistant");
-    // The last mark may only ask for an answer.
-    if turns.last().is_some_and(|(_, text)| text.is_empty()) {
-        turns.pop();
-    }
-    answers.then_some(turns)
-}
-
-/// The messages of a text in ChatML, which a template made of them: `<|im_start|>user\n…<|im_end|>`.
-pub(super) fn chatml(text: &str) -> Option<Vec<(&str, &str)>> {
-    fn turn(piece: &str) -> Option<(&str, &str)> {
-        let (role, said) = piece.split_once('\n')?;
-        let (said, behind) = said.split_once("<|im_end|>").unwrap_or((said, ""));
-        let is_turn = behind.trim().is_empty() && role_of(role.trim()).is_some();
-        is_turn.then(|| (role.trim(), said.trim()))
-    }
-    let mut pieces = text.trim().split("<|im_start|>");
-    if !pieces.next()?.is_empty() {
-        return None;
-    }
-    let mut turns: Vec<_> = pieces.map(turn).collect::<Option<_>>()?;
-    // The last mark may only ask for an answer.
-    if turns.last().is_some_and(|(_, said)| said.is_empty()) {
-        turns.pop();
-    }
-    (!turns.is_empty()).then_some(turns)
-}
-
-/// The messages of a text that holds a whole conversation.
-pub(super) fn in_text(text: &str) -> Option<Vec<(&str, &str)>> {
-    chatml(text).or_else(|| transcript(text))
 }

@@ -12,9 +12,10 @@ use super::answers::{self, PREFERRED, REJECTED};
 use super::fields::{self, FieldMap};
 use super::format::{ImportFormat, ItemError, Items, Notes, Refusal};
 use super::openai;
-use super::pairs::{Dialogue, QUESTION, transcript};
+use super::pairs::{Dialogue, QUESTION};
 use super::roles::role_of;
 use super::sniff::Sniff;
+use super::written_out::conversation_in;
 
 /// The format.
 pub(super) struct Preference;
@@ -86,7 +87,7 @@ impl ImportFormat for Preference {
                     || is_of_threads()
                     || is_of_arena()
                     || names.iter().all(|name| {
-                        sniff.text(&[name]).is_some_and(|text| transcript(&text).is_some())
+                        sniff.text(&[name]).is_some_and(|text| conversation_in(&text).is_some())
                     })
             })
     }
@@ -244,7 +245,7 @@ fn taken_in_turn(
 fn messages_of<'a>(raw: &RawJson<'a>) -> Option<Vec<RawJson<'a>>> {
     let text = raw.as_text()?;
     let mut dialogue = Dialogue::default();
-    transcript(&text)?.into_iter().for_each(|(role, text)| dialogue.say(role, text));
+    conversation_in(&text)?.into_iter().for_each(|(role, text)| dialogue.say(role, text));
     Some(dialogue.into_messages())
 }
 

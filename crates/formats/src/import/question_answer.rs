@@ -8,12 +8,11 @@ use super::fields::FieldMap;
 use super::format::{ImportFormat, ItemError, Items, Notes, Refusal};
 use super::openai;
 use super::openhands::OpenHands;
-use super::pairs::{
-    ANSWER, BESIDE, Dialogue, HISTORY, INPUT, QUESTION, REASONING, TURNS, in_text, take,
-};
+use super::pairs::{ANSWER, BESIDE, Dialogue, HISTORY, INPUT, QUESTION, REASONING, TURNS, take};
 use super::ranked::Ranked;
 use super::runs::Runs;
 use super::sniff::Sniff;
+use super::written_out::conversation_in;
 
 /// The format.
 pub(super) struct QuestionAnswer;
@@ -36,8 +35,10 @@ impl ImportFormat for QuestionAnswer {
          … for what is asked, `output`, `response`, `completion`, `answer`, … for the answer, `reasoning` or \
          `Complex_CoT` for the reasoning before it. `input` or `context` follows the instruction on a line of its own. \
          `system` becomes a system message, `history` (pairs, or messages) earlier rounds. A row may hold a list of \
-         pairs instead (`conversation` of `human` and `assistant`, `data` of texts by turns), and a `prompt` that is a \
-         transcript (`Human: …`, `Assistant:`) is read as its messages, and so is a `text` that is one or that is in ChatML. Tables in CSV and XLSX are read the same way. \
+         pairs instead (`conversation` of `human` and `assistant`, `data` of texts by turns). A `prompt` or `text` that \
+         is a transcript (`Human: …`, `Assistant:`) is read as its messages, and so is one that a chat template made: \
+         ChatML, Alpaca and the templates of Llama, Mistral, Gemma, Phi, Zephyr, GLM and DeepSeek. If it has other marks \
+         of templates, such as those around calls, it is not understood. Tables in CSV and XLSX are read the same way. \
          KTO's `label` labels the conversation. Other columns are kept as metadata."
     }
 
@@ -62,7 +63,8 @@ impl ImportFormat for QuestionAnswer {
             let mut keys = ANSWER.iter().filter_map(|name| sniff.key(name));
             keys.any(|key| sniff.kind(&[&key]) != Some(Kind::Null))
         };
-        let is_whole = || sniff.text(&["text"]).is_some_and(|text| in_text(&text).is_some());
+        let is_whole =
+            || sniff.text(&["text"]).is_some_and(|text| conversation_in(&text).is_some());
         (asks && is_text(&ANSWER))
             || (!asks && is_text(&["text"]) && is_whole())
             || sniff.is_text("instruction")
@@ -79,7 +81,7 @@ impl ImportFormat for QuestionAnswer {
         let messages = if asks || answers {
             dialogue.list()
         } else if let Some(text) = row.peek("text").and_then(RawJson::as_text)
-            && let Some(turns) = in_text(&text)
+            && let Some(turns) = conversation_in(&text)
         {
             // The text itself is kept with the row, because no message contains its marks.
             turns.into_iter().for_each(|(role, said)| dialogue.say(role, said));

@@ -75,6 +75,41 @@ fn columns_of_questions_and_answers_are_messages() {
         json!({"text": "<|im_start|>system\nS<|im_end|>\n<|im_start|>user\nq<|im_end|>\n<|im_start|>assistant\na<|im_end|>\n"}),
         &["system S", "user q", "assistant a"],
     );
+    for text in [
+        "<|begin_of_text|><|start_header_id|>system<|end_header_id|>\n\nS<|eot_id|><|start_header_id|>user<|end_header_id|>\n\nq<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\na<|eot_id|>",
+        "<|begin_of_text|><|header_start|>system<|header_end|>\n\nS<|eot|><|header_start|>user<|header_end|>\n\nq<|eot|><|header_start|>assistant<|header_end|>\n\na<|eot|>",
+        "<s>[INST] <<SYS>>\nS\n<</SYS>>\n\nq [/INST] a </s>",
+        "<|system|>\nS<|end|>\n<|user|>\nq<|end|>\n<|assistant|>\na<|end|>\n<|endoftext|>",
+        "<|system|>\nS</s>\n<|user|>\nq</s>\n<|assistant|>\na</s>",
+        "<｜begin▁of▁sentence｜>S<｜User｜>q<｜Assistant｜>a<｜end▁of▁sentence｜>",
+    ] {
+        is(json!({"text": text}), &["system S", "user q", "assistant a"]);
+    }
+    is(
+        json!({"text": "<bos><start_of_turn>user\nq<end_of_turn>\n<start_of_turn>model\na<end_of_turn>\n"}),
+        &["user q", "assistant a"],
+    );
+    is(
+        json!({"text": "<s>[INST] q [/INST] a</s><s>[INST] r [/INST] b</s>"}),
+        &["user q", "assistant a", "user r", "assistant b"],
+    );
+    // A prompt that a template made, and its answer.
+    is(json!({"prompt": "<s>[INST] q [/INST]", "completion": "a"}), &["user q", "assistant a"]);
+    is(
+        json!({"text": "Below is an instruction that describes a task.\n\n### Instruction:\nq\n\n### Response:\na</s>"}),
+        &["system Below is an instruction that describes a task.", "user q", "assistant a"],
+    );
+    // Marks around calls, and words about marks.
+    for text in [
+        "<s>[INST] q [/INST] [TOOL_CALLS] [{\"name\": \"f\"}]</s>",
+        "<|start_header_id|>user<|end_header_id|>\n\nq<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n<|python_tag|>f()<|eom_id|>",
+        "<|user|>q<|observation|>r<|assistant|>a",
+        "A text that mentions <|user|> and <|assistant|>.",
+        "Write [INST] before a question.",
+    ] {
+        let item = json!({"text": text}).to_string();
+        assert!(recognise(&Sniff::of(&item)).is_none(), "{text}");
+    }
     is(
         json!({"conversation": [{"query": "q", "answer": "a", "sources": [{"url": "u"}], "stars": null}]}),
         &["user q", "assistant a"],
