@@ -654,9 +654,12 @@ fn add(
         }
         write_bodies(connection, &inserts.body, rows.iter().map(|(one, _)| &one.body), body)?;
         write_rows(connection, &inserts, importer.scope.project, &rows, key, body)?;
-        for (key, (one, made)) in (key..).zip(&rows) {
-            let head = head_words(made.title.as_deref(), made.tags.as_deref());
-            add_words(connection, key, RowWords { body: &one.words, head: &head })?;
+        let heads = rows.iter().map(|(_, made)| (made.title.as_deref(), made.tags.as_deref()));
+        let heads: Vec<_> = heads.map(|(title, tags)| head_words(title, tags)).collect();
+        let bodies = rows.iter().map(|(one, _)| &one.words);
+        let words = bodies.zip(&heads).map(|(body, head)| RowWords { body, head });
+        add_words(connection, &(key..).zip(words).collect::<Vec<_>>())?;
+        for (key, (one, _)) in (key..).zip(&rows) {
             cite(connection, key, &one.cites)?;
         }
         key += some.len() as i64;
@@ -769,7 +772,7 @@ fn update(
         (theirs, before_deletion(theirs))
     };
     let head = head_words(title.as_deref(), tags.as_deref());
-    add_words(connection, known.key, RowWords { body: &one.words, head: &head })?;
+    add_words(connection, &[(known.key, RowWords { body: &one.words, head: &head })])?;
     let sql = format!(
         "UPDATE conversation SET owner = $1, kind = $2, status = $3, was = $4, edited = $5, title = $6,
                    tags = $7, model = $8, created_at = $9, updated_at = $10, rounds = $11,

@@ -268,7 +268,7 @@ fn read_page(connection: &mut Connection, unpacker: &mut Unpacker<'_>) -> Result
         connection.execute(sql, &values)?;
         let body = words_of_line(&line);
         let head = head_words(title.as_deref(), tags.as_deref());
-        add_words(connection, *key, RowWords { body: &body, head: &head })?;
+        add_words(connection, &[(*key, RowWords { body: &body, head: &head })])?;
         page_bytes += line.len();
         if page_bytes > ITEM_BYTES {
             break;

@@ -41,32 +41,45 @@ impl RowWords<'_> {
     }
 }
 
-/// Adds the words of a new row.
+/// Adds the words of new rows, each with its key.
 pub(crate) fn add_words(
     connection: &mut Connection,
-    key: i64,
-    row: RowWords<'_>,
+    rows: &[(i64, RowWords<'_>)],
 ) -> Result<(), Error> {
-    if row.is_empty() {
+    let rows = rows.iter().filter(|(_, row)| !row.is_empty());
+    if connection.dialect() == Dialect::Postgres {
+        return add_vectors(connection, rows);
+    }
+    for (key, row) in rows {
+        let Words { question, answer, other, .. } = row.body;
+        let sql = "INSERT INTO conversation_words (rowid, question, answer, other, names)
+                   VALUES ($1, $2, $3, $4, $5)";
+        let names = row.names();
+        let texts = [question, answer, other, &names].map(Value::from);
+        let values: Vec<_> = [Value::Int(*key)].into_iter().chain(texts).collect();
+        connection.execute(sql, &values)?;
+    }
+    Ok(())
+}
+
+/// Adds rows to PostgreSQL's table of text vectors with one statement.
+fn add_vectors<'w>(
+    connection: &mut Connection,
+    rows: impl Iterator<Item = &'w (i64, RowWords<'w>)>,
+) -> Result<(), Error> {
+    let mut statement = Statement::new("INSERT INTO conversation_words (key, words) VALUES ");
+    statement.each(", ", rows, |list, (key, row)| {
+        let Words { question, answer, other, .. } = row.body;
+        let names = row.names();
+        let vector = vector(&[(question, "A"), (answer, "B"), (other, "C"), (&names, "")]);
+        list.push("(").int(*key).push(", CAST(CAST(").bind(Held::Text(vector));
+        list.push(" AS TEXT) AS tsvector))")
+    });
+    let values = statement.values();
+    if values.is_empty() {
         return Ok(());
     }
-    let Words { question, answer, other, .. } = row.body;
-    let names = row.names();
-    match connection.dialect() {
-        Dialect::Sqlite => {
-            let sql = "INSERT INTO conversation_words (rowid, question, answer, other, names)
-                       VALUES ($1, $2, $3, $4, $5)";
-            let texts = [question, answer, other, &names].map(Value::from);
-            let values: Vec<_> = [key.into()].into_iter().chain(texts).collect();
-            connection.execute(sql, &values).map(|_| ())
-        }
-        Dialect::Postgres => {
-            let vector = vector(&[(question, "A"), (answer, "B"), (other, "C"), (&names, "")]);
-            let sql = "INSERT INTO conversation_words (key, words)
-                       VALUES ($1, CAST(CAST($2 AS TEXT) AS tsvector))";
-            connection.execute(sql, &[key.into(), Value::Text(&vector)]).map(|_| ())
-        }
-    }
+    connection.execute(&statement.sql, &values).map(|_| ())
 }
 
 /// Removes the words of a row.
@@ -113,7 +126,7 @@ pub(crate) fn replace_head(
                 delete(connection, key, ["", "", "", was])?;
             }
             let body = Words::default();
-            add_words(connection, key, RowWords { body: &body, head: becomes })
+            add_words(connection, &[(key, RowWords { body: &body, head: becomes })])
         }
         Dialect::Postgres => {
             let mut gone: Vec<_> = was.split(' ').filter(|word| !is_break(word)).collect();
