@@ -188,6 +188,17 @@ impl Dialect {
         }
     }
 
+    /// How much memory words take before they are written. What an import commits at once then becomes one piece of SQLite's
+    /// index, instead of one for each megabyte that has to be merged with the others.
+    pub(crate) fn words_memory(self) -> &'static str {
+        match self {
+            Self::Sqlite => {
+                "INSERT INTO conversation_words (conversation_words, rank) VALUES ('hashsize', 67108864)"
+            }
+            Self::Postgres => "",
+        }
+    }
+
     /// What lets the audit log only be added to.
     pub(crate) fn audit_schema(self) -> &'static str {
         match self {

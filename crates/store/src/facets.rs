@@ -92,7 +92,7 @@ impl crate::Store {
                 }
             }
             let by = if reads_words { page_search(connection, selection)? } else { by };
-            let rows = for_words(connection, selection, |connection| read(connection, by))?;
+            let rows = for_words(connection, selection, by, |connection| read(connection, by))?;
             rows.iter().take(most).for_each(take);
             Ok(rows.len() > most)
         })

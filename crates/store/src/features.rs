@@ -127,7 +127,7 @@ pub(crate) fn push_features(
     if let Some(to) = filter.scores.to {
         statement.push(" AND c.most_score <= ").int(to);
     }
-    push_array(statement, dialect, "c.language", filter.languages.clone());
+    push_one_or_array(statement, dialect, "c.language", filter.languages.clone());
     let labels = filter.labels.iter().copied().map(label_bit);
     let ratings = filter.ratings.iter().copied().map(rating_bit);
     for mask in [labels.fold(0, std::ops::BitOr::bitor), ratings.fold(0, std::ops::BitOr::bitor)] {
@@ -143,6 +143,10 @@ pub(crate) fn push_features(
     }
     let keys = |texts: &[String]| texts.iter().map(|text| key_text(text).into_owned()).collect();
     push_array(statement, dialect, "c.owner", keys(&filter.owners));
+    if let [owner] = filter.owners.as_slice() {
+        // An owner holds what they own, and an index has what someone holds, in the order of time.
+        statement.push(" AND c.holder = ").key(owner);
+    }
     push_array(statement, dialect, "c.source", filter.formats.clone());
     push_judges(statement, dialect, (&filter.judges, filter.judged));
     let tags: Vec<_> = filter.tags.iter().map(|tag| cut_tag(tag)).collect();
@@ -151,6 +155,25 @@ pub(crate) fn push_features(
     push_elements(statement, dialect, "c.models", &models);
     let tools: Vec<_> = filter.tools.iter().map(|tool| title_text(tool)).collect();
     push_elements(statement, dialect, "c.tools", &tools);
+}
+
+/// As [`push_array`]; of one text, so that an index has what is equal to it in the order of time. Of several it would not, and
+/// sorting what is frequent takes longer than a walk in order.
+fn push_one_or_array(
+    statement: &mut Statement,
+    dialect: Dialect,
+    column: &str,
+    texts: Vec<String>,
+) {
+    match texts.as_slice() {
+        [one] => {
+            statement.push(&format!(" AND {column} = ")).text(one);
+        }
+        _ => {
+            let plus = if dialect == Dialect::Sqlite { "+" } else { "" };
+            push_array(statement, dialect, &format!("{plus}{column}"), texts);
+        }
+    }
 }
 
 /// Appends ` AND …` for who judged, and whether anyone did.

@@ -8,7 +8,7 @@ use crate::columns::{PURGED, UNKNOWN, array_of, key_text, number_of_kind, number
 use crate::dialect::Dialect;
 use crate::features::push_features;
 use crate::statement::{Held, Statement};
-use crate::words::{leading, push_matches, push_sought};
+use crate::words::{Sought, asks_words, leading, push_matches, push_sought};
 
 /// Shortest text that the index of trigrams finds.
 const TRIGRAM: usize = 3;
@@ -38,7 +38,9 @@ pub(crate) fn walk_or(by: SearchBy, scope: &Scope, selection: &ConversationFilte
 /// How the words of a selection can be searched for everything that it means.
 pub(crate) fn search_by(dialect: Dialect, selection: &ConversationFilter) -> SearchBy {
     match dialect {
-        Dialect::Sqlite if leading(dialect, selection).is_some() => SearchBy::Index,
+        Dialect::Sqlite if asks_words(selection) && leading(dialect, selection).is_some() => {
+            SearchBy::Index
+        }
         // PostgreSQL's planner chooses by itself.
         Dialect::Sqlite | Dialect::Postgres => SearchBy::Rows,
     }
@@ -88,7 +90,7 @@ pub(crate) fn push_conversations(
     let leads = leading(dialect, selection).filter(|_| search_by == SearchBy::Index);
     // What leads need not be looked at again, unless it finds more than one query asks for.
     let asking = match &leads {
-        Some(_) if selection.search.len() == 1 => Asking::Nothing,
+        Some(_) if is_all_found(dialect, &selection.search) => Asking::Nothing,
         _ => Asking::AsSet,
     };
     match (leads, dialect) {
@@ -112,6 +114,11 @@ pub(crate) fn push_conversations(
     }
     statement.int(scope.project).held_by(scope);
     push_meant(statement, dialect, selection, asking);
+}
+
+/// Whether what leads has found all that queries ask of the index.
+fn is_all_found(dialect: Dialect, queries: &[Query]) -> bool {
+    matches!(queries, [one] if Sought::of(dialect, one).not_found.is_none())
 }
 
 /// Appends ` AND …` for what a selection means, apart from its scope.

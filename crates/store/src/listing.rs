@@ -93,7 +93,7 @@ impl crate::Store {
             push_conversations(&mut statement, connection.dialect(), scope, selection, by);
             let order = format!(" ORDER BY ({place}) * ({place}) % {PRIME}, c.key LIMIT ");
             statement.push(&order).int(i64::try_from(most).unwrap_or(i64::MAX));
-            for_words(connection, selection, |connection| {
+            for_words(connection, selection, by, |connection| {
                 connection.rows(&statement.sql, &statement.values(), |row| row.text(0))
             })
         })
@@ -106,7 +106,9 @@ impl crate::Store {
             let mut statement = Statement::new("SELECT COUNT(*)");
             let by = page_search(connection, selection)?;
             push_conversations(&mut statement, dialect, scope, selection, by);
-            for_words(connection, selection, |connection| self.counts.of(connection, &statement))
+            for_words(connection, selection, by, |connection| {
+                self.counts.of(connection, &statement)
+            })
         })
     }
 
@@ -177,13 +179,15 @@ fn mixed(seed: u64) -> u64 {
     mixed ^ mixed >> 31
 }
 
-/// Does `act` with plans that use indexes if the selection asks for words.
+/// Does `act` with plans that use indexes if the selection asks for words, or their index leads.
 pub(crate) fn for_words<T>(
     connection: &mut Connection,
     selection: &ConversationFilter,
+    by: SearchBy,
     act: impl FnOnce(&mut Connection) -> Result<T, Error>,
 ) -> Result<T, Error> {
-    if asks_words(selection) { connection.by_index(act) } else { act(connection) }
+    let is_by_index = asks_words(selection) || by == SearchBy::Index;
+    if is_by_index { connection.by_index(act) } else { act(connection) }
 }
 
 /// Reads a part of the list in an order. `read` reads the rows of a statement for it, and says whether they are all that
@@ -196,9 +200,10 @@ fn listed<T, O: ListOrder>(
     read: impl Fn(&mut Connection, &Statement) -> Result<(T, bool), Error>,
 ) -> Result<T, Error> {
     let dialect = connection.dialect();
+    let has_index = leading(dialect, selection).is_some();
     let searching = Searching {
-        is_searched: asks_words(selection),
-        has_index: leading(dialect, selection).is_some(),
+        is_searched: asks_words(selection) || has_index,
+        has_index,
         by: &|connection| page_search(connection, selection),
         beyond: &|rows| beyond(dialect, scope, selection, (order, part), rows),
     };

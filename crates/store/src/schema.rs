@@ -6,7 +6,7 @@ use crate::dialect::{Connection, Dialect, Value};
 use crate::error::Error;
 
 /// The steps, in order; the schema's number is how many were taken.
-const STEPS: [&str; 25] = [
+const STEPS: [&str; 26] = [
     include_str!("schema/0001.sql"),
     include_str!("schema/0002.sql"),
     include_str!("schema/0003.sql"),
@@ -32,6 +32,7 @@ const STEPS: [&str; 25] = [
     include_str!("schema/0023.sql"),
     include_str!("schema/0024.sql"),
     include_str!("schema/0025.sql"),
+    include_str!("schema/0026.sql"),
 ];
 
 /// The number of the newest schema.
@@ -112,6 +113,9 @@ fn take_steps(connection: &mut Connection, identity: &str) -> Result<(i64, i64),
             }
             if number == 14 {
                 connection.script(dialect.words_schema())?;
+            }
+            if number == 26 {
+                connection.script(dialect.words_memory())?;
             }
             if number == 6 {
                 widen_unique(connection, "conversation", "project, id, source", "space")?;

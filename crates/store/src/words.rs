@@ -8,7 +8,7 @@
 use retort_model::{ConversationFilter, ItemKind, Phrase, Query, WordPart, Words, canonical};
 
 use crate::body::{BodyHead, Unpacker};
-use crate::columns::{array_of, read_texts};
+use crate::columns::{array_of, cut_tag, read_texts};
 use crate::dialect::{Connection, Dialect, Value};
 use crate::error::Error;
 use crate::items::unpack_stored;
@@ -250,10 +250,7 @@ impl Sought {
             let each: Vec<_> = phrases.iter().map(one).collect();
             (!each.is_empty()).then(|| each.join(word))
         };
-        let (and, or) = match dialect {
-            Dialect::Sqlite => (" AND ", " OR "),
-            Dialect::Postgres => (" & ", " | "),
-        };
+        let (and, or) = operators(dialect);
         let (found, not_found) = (joined(&query.all, and), joined(&query.none, or));
         match (found, not_found) {
             (Some(found), Some(not_found)) => {
@@ -265,37 +262,68 @@ impl Sought {
     }
 }
 
-/// The question that finds at least what all queries of a filter ask the index for; none if it does not ask, or one of its
-/// queries asks for what is not found.
+/// The question that finds at least what a filter means, by the words of its queries and tags; none if it has neither, or
+/// one of its queries asks only for what is not found.
 pub(crate) fn leading(dialect: Dialect, filter: &ConversationFilter) -> Option<String> {
-    if filter.search.is_empty() || !filter.or.is_empty() {
-        return None;
-    }
-    let each: Option<Vec<_>> =
-        filter.search.iter().map(|query| Sought::of(dialect, query).found).collect();
-    let or = match dialect {
-        Dialect::Sqlite => " OR ",
-        Dialect::Postgres => " | ",
-    };
-    Some(each?.join(or))
+    lead(dialect, filter, |query| Sought::of(dialect, query).found)
 }
 
 /// As [`leading`] for PostgreSQL, without the places of words and their weights, which its index does not tell: it finds at
 /// least as much, and never looks at a row.
 pub(crate) fn leading_apart(filter: &ConversationFilter) -> Option<String> {
-    leading(Dialect::Postgres, filter)?;
     let words = |phrase: &Phrase| {
         let one = |marker: &str| for_postgres_by(phrase, (marker, ""), " & ");
         let text = columns(phrase).map(|_| one(""));
         let each: Vec<_> = text.into_iter().chain(markers(phrase).map(one)).collect();
         format!("({})", each.join(" | "))
     };
-    let query = |query: &Query| {
+    lead(Dialect::Postgres, filter, |query| {
         let all: Vec<_> = query.all.iter().map(words).collect();
-        format!("({})", all.join(" & "))
+        (!all.is_empty()).then(|| format!("({})", all.join(" & ")))
+    })
+}
+
+/// A question of what `found` says of each query, and of the words of tags.
+fn lead(
+    dialect: Dialect,
+    filter: &ConversationFilter,
+    found: impl Fn(&Query) -> Option<String>,
+) -> Option<String> {
+    if !filter.or.is_empty() {
+        return None;
+    }
+    let (and, or) = operators(dialect);
+    let all_of = |some: [Option<String>; 2]| {
+        let some: Vec<_> = some.into_iter().flatten().collect();
+        (!some.is_empty()).then(|| format!("({})", some.join(and)))
     };
-    let each: Vec<_> = filter.search.iter().map(query).collect();
-    Some(each.join(" | "))
+    let query = |query: &Query| all_of([found(query), tagged(dialect, &query.wanted.tags)]);
+    let queries: Option<Vec<_>> = filter.search.iter().map(query).collect();
+    let queries = queries.filter(|each| !each.is_empty());
+    let queries = queries.map(|each| format!("({})", each.join(or)));
+    all_of([queries, tagged(dialect, &filter.tags)])
+}
+
+/// The question for the words of any of these tags; none if there are none, or one has no words.
+fn tagged(dialect: Dialect, tags: &[String]) -> Option<String> {
+    let one = |tag: &String| {
+        let phrase = Phrase::of_tag(&cut_tag(tag))?;
+        Some(match dialect {
+            Dialect::Sqlite => for_sqlite(&phrase),
+            // The places of words may be unknown: see [`LAST_PLACE`].
+            Dialect::Postgres => for_postgres_by(&phrase, (WordPart::Tag.marker(), ""), " & "),
+        })
+    };
+    let each: Vec<_> = tags.iter().map(one).collect::<Option<_>>()?;
+    (!each.is_empty()).then(|| format!("({})", each.join(operators(dialect).1)))
+}
+
+/// The words for and, or.
+fn operators(dialect: Dialect) -> (&'static str, &'static str) {
+    match dialect {
+        Dialect::Sqlite => (" AND ", " OR "),
+        Dialect::Postgres => (" & ", " | "),
+    }
 }
 
 /// Whether a filter asks for words that are there or are not.

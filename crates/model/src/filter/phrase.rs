@@ -1,7 +1,7 @@
 //! Words in a row, and how they are found in a conversation.
 
 use crate::conversation::Conversation;
-use crate::words::{WordPart, each_word_of};
+use crate::words::{WordPart, each_word_of, words_sought};
 
 /// Words in a row.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +15,16 @@ pub struct Phrase {
 }
 
 impl Phrase {
+    /// The words of a tag; none if it has none. Other tags may have them as well.
+    pub fn of_tag(tag: &str) -> Option<Self> {
+        let (words, is_start) = words_sought(tag);
+        if words.is_empty() {
+            None
+        } else {
+            Some(Self { parts: &[WordPart::Tag], words, is_start })
+        }
+    }
+
     fn stands_in(&self, part: WordPart, words: &[String]) -> bool {
         let Some((last, before)) = self.words.split_last() else { return false };
         self.parts.contains(&part)

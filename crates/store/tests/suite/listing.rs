@@ -595,6 +595,84 @@ fn lists_are_read_from_an_index() {
     });
 }
 
+#[test]
+fn a_tag_or_an_owner_that_is_rare_is_found_by_an_index() {
+    on_both(|place| {
+        let one = |n: i64| {
+            let tag = match n {
+                5 | 1005 => "to do",
+                6 => "do to",
+                7 => "🔥",
+                8 => "tö dö",
+                _ => "done",
+            };
+            let owner = if n % 1000 == 0 { "ana" } else { "ben" };
+            let language = if n % 1500 == 0 { "fi" } else { "en" };
+            Incoming {
+                created_at: Some(at(n)),
+                tags: vec![tag.into()],
+                owner: Some(owner.into()),
+                features: Features { language: Some(language), ..Features::default() },
+                ..place.speaking(&format!("c{n}"), if n == 5 { "alpha" } else { "beta" })
+            }
+        };
+        place.take(&(0..3000).map(one).collect::<Vec<_>>());
+        if place.is_postgres() {
+            place.client().batch_execute("ANALYZE").unwrap();
+        }
+        let by_tags = |tags: &[&str]| ConversationFilter {
+            tags: tags.iter().map(|&tag| tag.into()).collect(),
+            ..everything()
+        };
+        let by_query =
+            |query: &str| ConversationFilter { search: queries(&[query]), ..everything() };
+        let in_languages = |languages: &[&str]| ConversationFilter {
+            languages: languages.iter().map(|&language| language.into()).collect(),
+            ..everything()
+        };
+        let of_ana = ConversationFilter { owners: vec!["ana".into()], ..everything() };
+        let is_by_words = |plan: &str| {
+            plan.contains("conversation_words_words") || plan.contains(" s VIRTUAL TABLE")
+        };
+        for (selection, is_rare, expect) in [
+            (by_tags(&["to do"]), true, &["c1005", "c5"][..]),
+            (by_tags(&["to do", "do to"]), true, &["c1005", "c6", "c5"]),
+            (by_tags(&["TO DO"]), true, &[]),
+            (by_tags(&["🔥"]), false, &["c7"]),
+            (by_tags(&["to do", "🔥"]), false, &["c1005", "c7", "c5"]),
+            (by_query(r#"tag:"to do""#), true, &["c1005", "c5"]),
+            (by_query(r#"tag:"to do" alpha"#), true, &["c5"]),
+            (by_query(r#"tag:"to do" -alpha"#), true, &["c1005"]),
+            (by_query(r#"-alpha -tag:done"#), false, &["c1005", "c8", "c7", "c6"]),
+            (
+                ConversationFilter { search: queries(&["beta"]), ..by_tags(&["to do"]) },
+                true,
+                &["c1005"],
+            ),
+            (in_languages(&["fi"]), false, &["c1500", "c0"]),
+            (
+                ConversationFilter { owners: of_ana.owners.clone(), ..in_languages(&["fi", "sv"]) },
+                false,
+                &["c0"],
+            ),
+            (of_ana, false, &["c2000", "c1000", "c0"]),
+        ] {
+            let plan = place.store.explain(&place.scope(), &selection, Order::Newest).unwrap();
+            let plan = plan.join("\n");
+            assert_eq!(is_by_words(&plan), is_rare, "{selection:?}: {plan}");
+            let is_by_holder = plan.contains("conversation_holder");
+            assert_eq!(is_by_holder, !selection.owners.is_empty(), "{selection:?}: {plan}");
+            let is_by_language = plan.contains("conversation_language");
+            assert_eq!(is_by_language, selection.languages.len() == 1, "{selection:?}: {plan}");
+            let got = listed(place, &place.scope(), &selection, Order::Newest, 100);
+            let got: Vec<_> = got.iter().map(|one| one.id.as_str()).collect();
+            assert_eq!(got, expect, "{selection:?}");
+            let count = place.store.count(&place.scope(), &selection).unwrap();
+            assert_eq!(count, expect.len() as u64, "{selection:?}");
+        }
+    });
+}
+
 /// In PostgreSQL, looking at a row means reading all its words.
 #[test]
 fn postgres_looks_at_few_rows_for_what_is_found_rarely() {
