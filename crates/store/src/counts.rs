@@ -34,7 +34,7 @@ impl Counts {
         statement: &Statement,
     ) -> Result<u64, Error> {
         let values = statement.values();
-        let question = format!("{} {values:?}", statement.sql);
+        let question = question(statement);
         let counted = |connection: &mut Connection| -> Result<u64, Error> {
             let count = connection.row(&statement.sql, &values, |row| row.int(0))?;
             Ok(count.unwrap_or(0).unsigned_abs())
@@ -53,9 +53,24 @@ impl Counts {
         Ok(count)
     }
 
+    /// Whether what a statement counts is known.
+    pub(crate) fn knows(
+        &self,
+        connection: &mut Connection,
+        statement: &Statement,
+    ) -> Result<bool, Error> {
+        let turn = turn(connection)?;
+        Ok(self.known().counts_of(turn).contains_key(&question(statement)))
+    }
+
     fn known(&self) -> MutexGuard<'_, Known> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What a statement counts, as it is remembered.
+fn question(statement: &Statement) -> String {
+    format!("{} {:?}", statement.sql, statement.values())
 }
 
 impl Known {

@@ -7,7 +7,7 @@ use crate::dialect::{Connection, Dialect, Row};
 use crate::error::Error;
 use crate::features::{has_error, ratings};
 use crate::filter::SearchBy;
-use crate::listing::{beyond, for_words, push_listed};
+use crate::listing::{beyond, first_rows, for_words, push_listed};
 use crate::order::Part;
 use crate::orders::Order;
 use crate::page_search::page_search;
@@ -47,14 +47,11 @@ pub struct FacetRow {
     pub created_at: Option<Time>,
 }
 
-/// The newest conversations, which are looked at first.
-const FIRST_ROWS: usize = 10_000;
-
-/// The same where PostgreSQL reads the words of each of them.
-const FIRST_READ: usize = 4_000;
-
 /// If one in so many of them matches, they show what most conversations that match have, and the others are not looked at.
 const ENOUGH: usize = 50;
+
+/// What reads a row.
+type ReadRow<'r, T> = &'r dyn Fn(&Row<'_>) -> Result<T, Error>;
 
 impl crate::Store {
     /// Hands over what the columns say of the newest conversations that scope and selection mean, `most` at most. Says
@@ -66,35 +63,48 @@ impl crate::Store {
         most: usize,
         take: &mut dyn FnMut(&FacetRow),
     ) -> Result<bool, Error> {
+        let columns = "c.kind, c.status, c.source, c.owner, c.tags, c.models, c.tools, c.language, c.marks, c.turns, \
+                       c.tokens, c.created_at, c.judges";
+        self.each_of_newest(scope, selection, most, (columns, &read_row), &mut |row| take(&row))
+    }
+
+    /// Hands over these columns of the newest conversations that scope and selection mean, as `read` reads them, `most` at
+    /// most. Says whether there may be more.
+    pub(crate) fn each_of_newest<T>(
+        &self,
+        scope: &Scope,
+        selection: &ConversationFilter,
+        most: usize,
+        (columns, read): (&str, ReadRow<'_, T>),
+        take: &mut dyn FnMut(T),
+    ) -> Result<bool, Error> {
         self.look(|connection| {
             let (dialect, newest) = (connection.dialect(), (Order::Newest, &Part::Onward(None)));
-            let read = |connection: &mut Connection, by| {
-                let mut statement = Statement::new(
-                    "SELECT c.kind, c.status, c.source, c.owner, c.tags, c.models, c.tools, c.language, c.marks,
-                            c.turns, c.tokens, c.created_at, c.judges",
-                );
+            let rows_by = |connection: &mut Connection, by| {
+                let mut statement = Statement::new(format!("SELECT {columns}"));
                 push_listed(&mut statement, dialect, scope, selection, newest, by);
                 statement.push(" ORDER BY c.created_at DESC, c.key DESC");
                 statement.at_most(most.saturating_add(1));
-                connection.rows(&statement.sql, &statement.values(), read_row)
+                connection.rows(&statement.sql, &statement.values(), read)
             };
             let reads_words = dialect == Dialect::Postgres && asks_words(selection);
-            let by =
-                if reads_words { SearchBy::Rows } else { page_search(connection, selection)? };
+            let by = if reads_words { SearchBy::Rows } else { page_search(connection, selection)? };
             if by != SearchBy::Index {
-                let first = if reads_words { FIRST_READ } else { FIRST_ROWS };
+                let first = first_rows(dialect, selection);
                 let beyond = beyond(dialect, scope, selection, newest, first);
                 let beyond = connection.row(&beyond.sql, &beyond.values(), |row| row.int(0))?;
-                let rows = read(connection, SearchBy::First(first))?;
+                let rows = rows_by(connection, SearchBy::First(first))?;
                 if beyond.is_none() || rows.len() >= first / ENOUGH {
-                    rows.iter().take(most).for_each(take);
-                    return Ok(beyond.is_some() || rows.len() > most);
+                    let has_more = beyond.is_some() || rows.len() > most;
+                    rows.into_iter().take(most).for_each(take);
+                    return Ok(has_more);
                 }
             }
             let by = if reads_words { page_search(connection, selection)? } else { by };
-            let rows = for_words(connection, selection, by, |connection| read(connection, by))?;
-            rows.iter().take(most).for_each(take);
-            Ok(rows.len() > most)
+            let rows = for_words(connection, selection, by, |connection| rows_by(connection, by))?;
+            let has_more = rows.len() > most;
+            rows.into_iter().take(most).for_each(take);
+            Ok(has_more)
         })
     }
 }

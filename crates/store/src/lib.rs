@@ -92,7 +92,7 @@ pub use jobs::NewImport;
 pub use jobs::QueueStats;
 pub use judged::JudgedItem;
 pub use line::{LineReader, StoredLine};
-pub use listing::Page;
+pub use listing::{Counted, Page};
 pub use maintenance::Finding;
 pub use notices::{Delivery, DeliveryState, NewWebhook, Notice, Webhook, WebhookOwner};
 pub use order::{Cursor, ListOrder};

@@ -25,6 +25,27 @@ pub struct Page {
     pub next: Option<Cursor>,
 }
 
+/// A number of conversations.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counted {
+    /// How many were found.
+    pub count: u64,
+    /// Whether there may be more, because only the newest were looked at.
+    pub is_least: bool,
+}
+
+/// The newest conversations, which are looked at first for numbers beside a list.
+pub(crate) const FIRST_ROWS: usize = 10_000;
+
+/// The same where PostgreSQL reads the words of each of them.
+const FIRST_READ: usize = 4_000;
+
+/// How many of the newest conversations are looked at first.
+pub(crate) fn first_rows(dialect: Dialect, selection: &ConversationFilter) -> usize {
+    let reads_words = dialect == Dialect::Postgres && asks_words(selection);
+    if reads_words { FIRST_READ } else { FIRST_ROWS }
+}
+
 impl crate::Store {
     /// A page of the conversations that scope and selection mean; the selection's limit does not count here.
     pub fn list(
@@ -112,6 +133,38 @@ impl crate::Store {
         })
     }
 
+    /// How many conversations scope and selection mean, without the limit: exactly if an index tells or it was counted
+    /// since the last change, else among the newest.
+    pub fn count_quickly(
+        &self,
+        scope: &Scope,
+        selection: &ConversationFilter,
+    ) -> Result<Counted, Error> {
+        let least = self.look(|connection| {
+            let dialect = connection.dialect();
+            let by = page_search(connection, selection)?;
+            if by == SearchBy::Index || is_counted_by_index(selection) {
+                return Ok(None);
+            }
+            let mut all = Statement::new("SELECT COUNT(*)");
+            push_conversations(&mut all, dialect, scope, selection, by);
+            let (first, newest) = (first_rows(dialect, selection), Part::Onward(None));
+            let beyond = beyond(dialect, scope, selection, (Order::Newest, &newest), first);
+            let beyond = connection.row(&beyond.sql, &beyond.values(), |row| row.int(0))?;
+            if beyond.is_none() || self.counts.knows(connection, &all)? {
+                return Ok(None);
+            }
+            let mut among = Statement::new("SELECT COUNT(*)");
+            let (order, by) = (Order::Newest, SearchBy::First(first));
+            push_listed(&mut among, dialect, scope, selection, (order, &newest), by);
+            self.counts.of(connection, &among).map(Some)
+        })?;
+        match least {
+            Some(count) => Ok(Counted { count, is_least: true }),
+            None => Ok(Counted { count: self.count(scope, selection)?, is_least: false }),
+        }
+    }
+
     /// The conversations with that id, those of the project before those in members' own spaces; several, if several
     /// sources gave it or several people imported it.
     pub fn find(&self, scope: &Scope, id: &str) -> Result<Vec<Summary>, Error> {
@@ -169,6 +222,13 @@ impl crate::Store {
             })
         })
     }
+}
+
+/// Whether a filter asks only for what the indexes of lists have in them.
+fn is_counted_by_index(selection: &ConversationFilter) -> bool {
+    let ConversationFilter { ids, kinds, statuses, created, limit, .. } = selection.clone();
+    let plain = ConversationFilter::default();
+    *selection == ConversationFilter { ids, kinds, statuses, created, limit, ..plain }
 }
 
 /// A number of which every bit depends on the seed (SplitMix64), so that small seeds draw as well as others.

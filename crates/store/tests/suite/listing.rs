@@ -5,7 +5,7 @@ use retort_model::{
     Label, Message, Part, PartKind, Query, Rating, Role, Round, Scope, Status, Time, ToolCall,
     canonical,
 };
-use retort_store::{Cursor, Edit, Incoming, ListOrder, Order, Summary};
+use retort_store::{Counted, Cursor, Edit, Incoming, ListOrder, Order, Summary};
 
 use crate::support::*;
 
@@ -670,6 +670,44 @@ fn a_tag_or_an_owner_that_is_rare_is_found_by_an_index() {
             let count = place.store.count(&place.scope(), &selection).unwrap();
             assert_eq!(count, expect.len() as u64, "{selection:?}");
         }
+    });
+}
+
+#[test]
+fn a_quick_count_of_what_no_index_tells_is_of_the_newest() {
+    on_both(|place| {
+        let one = |n: i64| Incoming {
+            created_at: Some(at(n)),
+            owner: Some(if n % 100 == 0 { "ana" } else { "ben" }.into()),
+            features: Features { turns: n.unsigned_abs() % 2, ..Features::default() },
+            ..place.speaking(&format!("c{n}"), if n == 3 { "alpha" } else { "beta" })
+        };
+        let all: Vec<_> = (0..10_500).map(one).collect();
+        all.chunks(3_500).for_each(|some| drop(place.take(some)));
+        let counted = |scope: &Scope, selection: &ConversationFilter| {
+            let Counted { count, is_least } = place.store.count_quickly(scope, selection).unwrap();
+            (count, is_least)
+        };
+        let everyone = place.scope();
+        let ana = Scope { owner: Some("ana".into()), ..place.scope() };
+        let odd = ConversationFilter { turns: "1..1".parse().unwrap(), ..everything() };
+        let of_word = |word| ConversationFilter { search: queries(&[word]), ..odd.clone() };
+        assert_eq!(counted(&everyone, &everything()), (10_500, false));
+        assert_eq!(counted(&everyone, &of_word("alpha")), (1, false));
+        assert_eq!(counted(&ana, &odd), (0, false));
+        assert_eq!(counted(&ana, &everything()), (105, false));
+        assert_eq!(counted(&everyone, &odd), (5_000, true));
+        assert_eq!(place.store.count(&everyone, &odd).unwrap(), 5_250);
+        // It was counted, and nothing has changed.
+        assert_eq!(counted(&everyone, &odd), (5_250, false));
+        place.add("later", "beta");
+        assert!(counted(&everyone, &odd).1);
+        let mut recent = 0;
+        let more = place.store.each_recent_stats(&everyone, &odd, 10_000, &mut |_| recent += 1);
+        assert!(more.unwrap() && (4_999..=5_000).contains(&recent), "{recent}");
+        let mut recent = 0;
+        let more = place.store.each_recent_stats(&ana, &everything(), 10_000, &mut |_| recent += 1);
+        assert!(!more.unwrap() && recent == 105, "{recent}");
     });
 }
 
