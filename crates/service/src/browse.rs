@@ -8,7 +8,7 @@ use retort_model::bounds::{TAG_CHARACTERS, TAGS, TITLE_CHARACTERS};
 use retort_model::{
     Action, Conversation, ConversationFilter, Grant, Parent, Role, Round, Status, canonical,
 };
-use retort_store::{Cursor, Edit, Incoming, Order, Page, Summary};
+use retort_store::{Counted, Cursor, Edit, Incoming, Order, Page, Summary};
 
 use crate::caller::Caller;
 use crate::error::Error;
@@ -97,6 +97,16 @@ impl Service {
     pub fn count(&self, caller: &Caller, selection: &ConversationFilter) -> Result<u64, Error> {
         caller.needs(Grant::Read)?;
         Ok(self.store.count(&caller.scope(), selection)?)
+    }
+
+    /// As [`Service::count`], or a lower bound where an exact count would take long.
+    pub fn count_quickly(
+        &self,
+        caller: &Caller,
+        selection: &ConversationFilter,
+    ) -> Result<Counted, Error> {
+        caller.needs(Grant::Read)?;
+        Ok(self.store.count_quickly(&caller.scope(), selection)?)
     }
 
     /// The conversations with that id, each with its canonical line as it stands now.

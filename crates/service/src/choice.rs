@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use retort_model::bounds::{CHOSEN_FILTERS, IDS_PER_REQUEST, SAMPLE_ITEMS, SEARCH_TEXTS};
 use retort_model::{ConversationFilter, Grant, Status, fnv1a};
+use retort_store::Counted;
 use serde::{Deserialize, Serialize};
 
 use crate::caller::Caller;
@@ -56,7 +57,7 @@ impl Choice {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Chosen {
     /// How many conversations are chosen.
-    pub total: u64,
+    pub total: Counted,
     /// How many of them the filter does not show.
     pub hidden: u64,
     /// Those of the page, by the store's numbers.
@@ -181,7 +182,7 @@ impl Service {
         caller: &Caller,
         choice: &Choice,
         filter: &ConversationFilter,
-        matching: u64,
+        matching: Counted,
         keys: &[i64],
     ) -> Result<Chosen, Error> {
         caller.needs(Grant::Read)?;
@@ -191,10 +192,11 @@ impl Service {
             return Ok(Chosen { total: matching, hidden: 0, here });
         }
         let scope = caller.scope();
-        let total = self.store.count(&scope, &selection)?;
+        let count = self.store.count(&scope, &selection)?;
         let shown = self.store.count_both(&scope, &selection, filter)?;
         let here = self.store.among(&scope, &selection, keys)?;
-        Ok(Chosen { total, hidden: total.saturating_sub(shown), here })
+        let total = Counted { count, is_least: false };
+        Ok(Chosen { total, hidden: count.saturating_sub(shown), here })
     }
 
     /// Whether a conversation is chosen, by the store's number.

@@ -131,7 +131,7 @@ pub use retort_formats::{data, file, import as sources, package, package::Manife
 
 /// What the store says of what it keeps.
 pub use retort_store::{
-    AuditEntry, AuditFilter, Begun, Belongings, Cursor, Dataset, DatasetFile, Delivery,
+    AuditEntry, AuditFilter, Begun, Belongings, Counted, Cursor, Dataset, DatasetFile, Delivery,
     DeliveryState, DocumentOrder, DocumentPage, DocumentSummary, Edit, Ended, Error as StoreError,
     Finding, Flow, FlowParts, FrozenItem, Invitation, Job, JobProgress, ListOrder, Member, Notice,
     Order, Original, Page, Person, Project, QueueStats, RunOrder, RunPage, RunSummary, Schedule,

@@ -8,8 +8,8 @@ let waiting = Promise.resolve();
 
 function tell({ chosen, hidden, matching }) {
   const words = document.createElement("strong");
-  words.textContent = `${number.format(chosen)} selected`;
-  const rest = ` · ${number.format(matching)} conversation${matching === 1 ? "" : "s"}` +
+  words.textContent = `${chosen} selected`;
+  const rest = ` · ${matching} conversation${matching === "1" ? "" : "s"}` +
     (hidden > 0 ? ` · ${number.format(hidden)} selected are outside this filter` : "");
   standing.replaceChildren(words, rest);
 }

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::arrangement::Arrangement;
 use super::columns::Conversations;
 use super::datasets::Ask;
-use super::display::count;
+use super::display::{at_least, count};
 use super::filter_form::FilterForm;
 use super::frame::{Nothing, Posted, Visit, wants_json};
 use super::response::{see_other, show, trouble};
@@ -90,9 +90,10 @@ impl Choosing {
 /// How a choice stands, for the page's script.
 #[derive(Serialize)]
 struct Standing {
-    chosen: u64,
+    /// In words, such as `12,345` or `at least 1,234`.
+    chosen: String,
     hidden: u64,
-    matching: u64,
+    matching: String,
 }
 
 async fn choose(
@@ -119,10 +120,11 @@ async fn choose(
         if !wants_json {
             return Ok((to, None));
         }
-        let matching = service.count(caller, &filter)?;
+        let matching = service.count_quickly(caller, &filter)?;
         let Chosen { total, hidden, .. } =
             service.chosen(caller, &choice, &filter, matching, &[])?;
-        Ok((to, Some(Standing { chosen: total, hidden, matching })))
+        let [chosen, matching] = [total, matching].map(at_least);
+        Ok((to, Some(Standing { chosen, hidden, matching })))
     });
     match changed.await {
         Ok((_, Some(standing))) => Json(standing).into_response(),

@@ -2,6 +2,13 @@
 
 pub(super) use retort_model::display::{bytes, count, several};
 use retort_model::{Purpose, RunStatus, Time, display};
+use retort_service::Counted;
+
+/// A number of conversations, which may be a lower bound.
+pub(super) fn at_least(counted: Counted) -> String {
+    let number = count(counted.count);
+    if counted.is_least { format!("at least {number}") } else { number }
+}
 
 /// A word at the beginning of a line.
 pub(super) fn capital(word: &str) -> String {

@@ -10,14 +10,14 @@ use axum::response::Response;
 use axum::routing::{get, post};
 use retort_model::{ConversationFilter, DatasetName, ItemKind, JobKind, JobState, Status};
 use retort_service::{
-    Choice, Chosen, Cursor, ExportRequest, Facets, ListedHit, Page, Sample, Service, Shown,
-    Summary, View, preview_package,
+    Choice, Chosen, Counted, Cursor, ExportRequest, Facets, ListedHit, Page, Sample, Service,
+    Shown, Summary, View, preview_package,
 };
 use serde::{Deserialize, Serialize};
 
 use super::arrangement::{Arrangement, Cell, Choices};
 use super::columns::Conversations;
-use super::display::{bytes, capital, count, percent, sentence, several};
+use super::display::{at_least, bytes, capital, count, percent, sentence, several};
 use super::filter_form::FilterForm;
 use super::frame::{Frame, Nothing, Posted, Visit};
 use super::options::{self, Field, Given, Offered};
@@ -167,7 +167,9 @@ struct Manager {
     views: Vec<ViewLink>,
     /// How many conversations the counts are of, if not of all.
     counted: Option<String>,
+    /// How many match, and whether there may be more.
     matching: String,
+    is_least: bool,
     chosen: String,
     hidden: u64,
     hidden_shown: String,
@@ -215,13 +217,15 @@ struct Looking {
     edited: Option<u64>,
     /// Whether the last of the list was judged just now.
     judged_all: Option<String>,
+    /// Whether all that match are counted, however long it takes.
+    exact: Option<String>,
 }
 
 /// What the manager shows of the store.
 struct Seen {
     page: Page,
     facets: Facets,
-    matching: u64,
+    matching: Counted,
     chosen: Chosen,
     /// The first questions of those without a title, by the store's numbers.
     questions: HashMap<i64, String>,
@@ -232,12 +236,16 @@ fn see(
     service: &Service,
     visit: &Visit,
     here: &Shown,
-    after: Option<Cursor>,
+    (after, is_exact): (Option<Cursor>, bool),
 ) -> Result<Seen, retort_service::Error> {
     let caller = &visit.caller;
     let filter = &here.filter;
     let page = service.list(caller, filter, here.order.unwrap_or_default(), after, PAGE)?;
-    let matching = service.count(caller, filter)?;
+    let matching = if is_exact {
+        Counted { count: service.count(caller, filter)?, is_least: false }
+    } else {
+        service.count_quickly(caller, filter)?
+    };
     let choice = service.choice(caller)?;
     let keys: Vec<i64> = page.conversations.iter().map(|one| one.key).collect();
     let chosen = service.chosen(caller, &choice, filter, matching, &keys)?;
@@ -249,7 +257,7 @@ fn see(
 }
 
 async fn manager(State(app): State<App>, visit: Visit, Query(looking): Query<Looking>) -> Response {
-    let Looking { filtering, after, edited, judged_all } = looking;
+    let Looking { filtering, after, edited, judged_all, exact } = looking;
     let asked = filtering
         .filter()
         .and_then(|filter| Ok((filter, Arrangement::<Conversations>::of(&filtering)?)));
@@ -270,7 +278,8 @@ async fn manager(State(app): State<App>, visit: Visit, Query(looking): Query<Loo
     let is_of_deleted = filter.statuses == [Status::Deleted];
     let frame = visit.frame("export");
     let shown = arrangement.shown(filter);
-    let seen = app.call(move |service| see(service, &visit, &shown, after)).await;
+    let seen =
+        app.call(move |service| see(service, &visit, &shown, (after, exact.is_some()))).await;
     let Seen { page, facets, matching, chosen, questions, views } = match seen {
         Ok(seen) => seen,
         Err(problem) => return trouble(&problem),
@@ -287,8 +296,9 @@ async fn manager(State(app): State<App>, visit: Visit, Query(looking): Query<Loo
         choices: arrangement.choices(&filtering, LIST),
         filtering,
         rows: page.conversations.iter().map(row).collect(),
-        matching: count(matching),
-        chosen: count(chosen.total),
+        matching: at_least(matching),
+        is_least: matching.is_least,
+        chosen: at_least(chosen.total),
         hidden: chosen.hidden,
         hidden_shown: count(chosen.hidden),
         next: page.next.map(|next| next.to_string()),
@@ -317,6 +327,7 @@ fn refused(
         views: Vec::new(),
         counted: None,
         matching: count(0),
+        is_least: false,
         chosen: count(0),
         hidden: 0,
         hidden_shown: count(0),
