@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use retort_model::bounds::{ANALYSED_BODIES, ANALYSED_BYTES};
+use retort_model::bounds::{ANALYSED_BODIES, ANALYSED_BYTES, ANALYSED_ROWS};
 use retort_model::{ConversationFilter, Grant};
-use retort_store::Order;
+use retort_store::{ConversationStats, Counted, Order};
 
 use crate::browse::read;
 use crate::caller::Caller;
@@ -23,8 +23,10 @@ const LENGTHS: [u64; 7] = [2, 4, 8, 16, 32, 64, u64::MAX];
 /// What a filter's conversations are like.
 #[derive(Clone, Debug, Default)]
 pub struct Analysis {
-    /// How many there are.
+    /// How many were looked at.
     pub total: u64,
+    /// How many there are, if only the most recent were looked at.
+    pub all: Option<Counted>,
     /// By the month in which they began, in order, with those between that have none.
     pub months: Counts,
     /// Whose beginning is not known.
@@ -66,11 +68,13 @@ pub struct Read {
 const TOKENS: [u64; 6] = [500, 2_000, 8_000, 32_000, 128_000, u64::MAX];
 
 impl Service {
-    /// What the conversations that a filter matches are like.
+    /// What the conversations that a filter matches are like: all of them if `is_exact`, however long it takes, else the most
+    /// recent.
     pub fn analysis(
         &self,
         caller: &Caller,
         selection: &ConversationFilter,
+        is_exact: bool,
     ) -> Result<Analysis, Error> {
         caller.needs(Grant::Read)?;
         let scope = caller.scope();
@@ -80,7 +84,7 @@ impl Service {
         let (mut models, mut tags) =
             (BTreeMap::<String, u64>::new(), BTreeMap::<String, u64>::new());
         let mut lengths = [0; LENGTHS.len()];
-        self.store.each_conversation_stats(&scope, selection, &mut |stats| {
+        let mut count = |stats: ConversationStats| {
             analysis.total += 1;
             analysis.messages += stats.messages;
             match stats.created_at.map(|time| time.to_string()).as_deref().and_then(month) {
@@ -99,7 +103,16 @@ impl Service {
             if let Some(count) = lengths.get_mut(class) {
                 *count += 1;
             }
-        })?;
+        };
+        let has_more = if is_exact {
+            self.store.each_conversation_stats(&scope, selection, &mut count)?;
+            false
+        } else {
+            self.store.each_recent_stats(&scope, selection, ANALYSED_ROWS, &mut count)?
+        };
+        if has_more {
+            analysis.all = Some(self.store.count_quickly(&scope, selection)?);
+        }
         analysis.months = every_month(&months);
         analysis.kinds = kinds.into_iter().map(|(kind, n)| (kind.to_string(), n)).collect();
         analysis.statuses =

@@ -6,7 +6,7 @@ use axum::extract::State;
 use axum::response::Response;
 use axum::routing::{get, post};
 use retort_model::{ConversationFilter, DecimalRange, ItemKind, Status, condition};
-use retort_service::{Analysis, Counts};
+use retort_service::{Analysis, Counted, Counts};
 use serde::Deserialize;
 
 use super::display::{count, several};
@@ -144,6 +144,9 @@ struct Page {
     frame: Frame,
     filtering: FilterForm<ConversationFilter>,
     total: String,
+    /// How many there are if only the most recent were looked at; empty if that was not counted either.
+    sample_of: Option<String>,
+    query: String,
     messages: String,
     figures: Vec<Figure>,
     bar: usize,
@@ -152,10 +155,19 @@ struct Page {
     deleted_shown: String,
 }
 
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Asked {
+    #[serde(flatten)]
+    filtering: FilterForm<ConversationFilter>,
+    /// Whether all that match are analyzed, however long it takes.
+    exact: Option<String>,
+}
+
 async fn analysis(
     State(app): State<App>,
     visit: Visit,
-    Query(mut filtering): Query<FilterForm<ConversationFilter>>,
+    Query(Asked { mut filtering, exact }): Query<Asked>,
 ) -> Response {
     let frame = visit.frame("analysis");
     let (filter, problem) = match filtering.filter() {
@@ -171,7 +183,7 @@ async fn analysis(
             ConversationFilter { statuses: vec![Status::Deleted], ..ConversationFilter::default() };
         let deleted = if is_admin { service.count(&visit.caller, &deleted)? } else { 0 };
         // Of a filter that is wrong, the page says so and shows no figures.
-        let found = filter.map(|filter| service.analysis(&visit.caller, &filter));
+        let found = filter.map(|filter| service.analysis(&visit.caller, &filter, exact.is_some()));
         Ok((found.transpose()?.unwrap_or_default(), deleted))
     });
     let (found, deleted) = match seen.await {
@@ -181,8 +193,16 @@ async fn analysis(
     let page = Page {
         frame,
         figures: figures(&found, &filtering),
+        query: filtering.query(),
         filtering,
-        total: several(found.total, "conversation"),
+        sample_of: found.all.map(|all| match all.is_least {
+            true => String::new(),
+            false => several(all.count, "conversation"),
+        }),
+        total: match found.all {
+            Some(Counted { is_least: false, .. }) => count(found.total),
+            _ => several(found.total, "conversation"),
+        },
         messages: several(found.messages, "message"),
         bar: BAR,
         deleted,
