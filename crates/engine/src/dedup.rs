@@ -2,7 +2,8 @@
 //!
 //! What counts is what users and assistants say and which tools are called with what: system messages, tool definitions
 //! and tool results are the same in many conversations of one agent, so they do not make two of them alike. Case and
-//! white space do not count.
+//! white space do not count. Only items that make a record are compared: what is left out for another reason must not take
+//! the place of an item that can be written.
 //!
 //! Near duplicates are found in three steps. (1) Of each item, the set of its shingles (five words in a row) goes to a
 //! temporary file, and its MinHash signature, cut into bands, is kept (Broder 1997; Leskovec, Rajaraman and Ullman,

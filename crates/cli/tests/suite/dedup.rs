@@ -107,6 +107,69 @@ fn states_that_another_continues_are_never_what_is_kept() {
     assert!(found[1].2.contains("`y`"), "{found:?}");
 }
 
+/// Answers of a token limit, of a source that says no, that are too long with their instruction, and broken ones: each
+/// item says the same as the next, which can be trained on.
+fn untrainable(place: &Place) {
+    let asked = |id: &str, messages: &[Value]| json!({"id": id, "messages": messages});
+    let user = |text: &str| json!({"role": "user", "content": text});
+    let answer = |text: &str| json!({"role": "assistant", "content": text});
+    let with = |mut message: Value, key: &str, value: Value| {
+        message[key] = value;
+        message
+    };
+    let cut = with(answer("one"), "finish_reason", json!("length"));
+    let unwanted = with(answer("two"), "weight", json!(0));
+    let long = json!({"role": "system", "content": "Be brief. ".repeat(100)});
+    let call = json!({"id": "1", "type": "function", "function": {"name": "f", "arguments": "{"}});
+    let broken = with(answer("four"), "tool_calls", json!([call]));
+    place.file(
+        "bad.jsonl",
+        lines([
+            asked("cut", &[user("1"), cut]),
+            asked("whole", &[user("1"), answer("one")]),
+            asked("unwanted", &[user("2"), unwanted]),
+            asked("wanted", &[user("2"), answer("two")]),
+            asked("long", &[long, user("3"), answer("three")]),
+            asked("short", &[user("3"), answer("three")]),
+            asked("broken", &[user("4"), broken.clone()]),
+            asked("broken too", &[user("4"), broken]),
+        ]),
+    );
+}
+
+const UNTRAINABLE: [(&str, &str); 5] = [
+    ("broken", "arguments-not-json"),
+    ("broken too", "arguments-not-json"),
+    ("cut", "cut-off-answer"),
+    ("long", "too-long"),
+    ("unwanted", "not-to-learn"),
+];
+
+#[test]
+fn what_is_not_written_makes_no_other_item_a_duplicate() {
+    let place = Place::new();
+    untrainable(&place);
+    let made = |name: &str, rows: &[Value], rejects: &[u8]| {
+        let mut asked: Vec<_> = rows.iter().map(|row| &row["messages"][0]["content"]).collect();
+        asked.sort_by_key(|text| text.as_str());
+        assert_eq!(asked, ["1", "2", "3"], "{name}");
+        let found = duplicates(rejects);
+        let reasons: Vec<_> = found.iter().map(|(id, reason, _)| (&**id, &**reason)).collect();
+        assert_eq!(reasons, UNTRAINABLE, "{name}");
+    };
+    let options = ["-d", "chat", "--max-characters", "500", "--dedup"];
+    for dedup in ["exact", "near"] {
+        place.ok(&[&["convert", "bad.jsonl", "-o", dedup], &options[..], &[dedup]].concat());
+        let rows = place.rows(&format!("{dedup}/conversations.jsonl"));
+        made(dedup, &rows, &place.bytes(&format!("{dedup}/rejects.jsonl")));
+    }
+    place.ok(&["import", "bad.jsonl", "-q"]);
+    place.ok(&[&["export", "stored"], &options[..], &["exact"]].concat());
+    let files = place.downloaded("stored");
+    let rows = rows(&String::from_utf8_lossy(&files["conversations.jsonl"]));
+    made("stored", &rows, &files["rejects.jsonl"]);
+}
+
 #[test]
 fn the_store_leaves_out_the_same() {
     let place = Place::new();

@@ -7,7 +7,7 @@ use super::done::BatchDone;
 use super::ends::Ends;
 use super::ends::More;
 use super::item::ReadItem;
-use super::job::Job;
+use super::job::{Job, Source};
 use super::observer::{Observer, Progress};
 use super::outlet::{Feed, Outlet};
 use super::parse::{lines, read};
@@ -19,6 +19,8 @@ use crate::error::Error;
 /// The items of one batch.
 pub(super) struct Looked<'b> {
     pub(super) items: Vec<ReadItem<'b>>,
+    /// Where they come from.
+    pub(super) source: Arc<Source>,
     /// Items before those of this batch.
     pub(super) items_before: u64,
     /// Bytes of the batch.
@@ -67,6 +69,7 @@ pub(super) fn look_through<T: Send>(
                         read(&batch, packed.as_ref(), from, items_before, &source, &mut done);
                     let looked = Looked {
                         items,
+                        source,
                         items_before,
                         bytes: batch.bytes.len() as u64,
                         is_chosen: packed.is_some(),

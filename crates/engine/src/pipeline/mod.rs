@@ -35,6 +35,7 @@ mod repeated;
 mod repeats;
 mod run;
 mod sample;
+mod shaped;
 mod shaping;
 mod share;
 mod spill;

@@ -15,6 +15,7 @@ use super::look::{Looked, look_through};
 use super::observer::{Nobody, Observer};
 use super::outlet::Feed;
 use super::repeats::{Decisions, decide, row, verdict_of};
+use super::shaped::Trial;
 use super::shaping::Shaping;
 use super::stages::Stages;
 use crate::dedup::{Dedup, Duplicates, Fingerprint, Fingerprints};
@@ -221,14 +222,16 @@ fn failed(source: io::Error) -> Error {
 }
 
 fn looks(looked: Looked<'_>, stages: &Stages<'_>, shaping: &Shaping<'_>) -> Looks {
-    let Looked { mut items, items_before, is_chosen, .. } = looked;
+    let Looked { mut items, source, items_before, is_chosen, .. } = looked;
     let mut repeats = Vec::new();
     stages.examine(&mut items, is_chosen, &mut |_, _, _| {});
     if !is_chosen {
         repeats.extend(items.iter().filter_map(|one| row(one, items_before)));
     }
+    // What is not written makes no other item a duplicate.
+    let mut trial = Trial::of(shaping, &source);
     let print = |one: &ReadItem<'_>| {
-        let print = Fingerprint::of(&one.item, shaping.dedup)?;
+        let print = Fingerprint::of(&one.item, shaping.dedup).filter(|_| trial.is_written(one))?;
         Some((one.order(items_before), one.item.id().decoded().into_owned(), print))
     };
     let open = || items.iter().filter(|one| one.standing == Standing::Open);

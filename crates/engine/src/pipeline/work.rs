@@ -2,7 +2,7 @@
 
 use std::sync::mpsc::SyncSender;
 
-use retort_formats::data::{GivenFiles, ShapeContext, ToolCache};
+use retort_formats::data::{GivenFiles, ToolCache};
 use retort_formats::import::split::Batch;
 use retort_model::{ConversationFilter, Item, Status, Warning};
 
@@ -14,10 +14,10 @@ use super::item::{ReadItem, Standing};
 use super::item_stats::ItemStats;
 use super::job::{Job, Source};
 use super::kept::{KeptItems, OutputRows};
-use super::measured::Measuring;
 use super::origins::origins_of;
 use super::parse::{lines, read};
 use super::redacting::Redacted;
+use super::shaped::Shaper;
 use super::shaping::Shaping;
 use super::stages::{OrderedStages, Stages};
 use super::workers::{Output, ReorderBuffer, Sequencer};
@@ -192,19 +192,8 @@ impl Worker<'_> {
             let name = self.shaping.split.name(output);
             let Some(OutputRows { rows, ids }) = outputs.get_mut(output) else { continue };
             let cells = rows.cells();
-            let outcome = match &self.shaping.measure {
-                Some(measure) => {
-                    let mut measuring =
-                        Measuring { measure, shaping: self.shaping, output: name, given, tools };
-                    measuring.shape(&item, &mut **rows, &mut done.account.seen)
-                }
-                None => {
-                    let options = &self.shaping.shape_options;
-                    let flat = !self.shaping.file_format.is_nested();
-                    let mut context = ShapeContext { options, flat, output: name, given, tools };
-                    self.shaping.data_format.shape(&item, &mut context, &mut **rows)
-                }
-            };
+            let shaper = Shaper { shaping: self.shaping, output: name, given, tools };
+            let outcome = shaper.shape(&item, &mut **rows, &mut done.account.seen);
             if let Some(files) = &self.shaping.record_files {
                 let written = outcome.records.iter().flat_map(|record| &record.files);
                 written.into_iter().try_for_each(|file| files.write(file))?;
