@@ -210,9 +210,9 @@ pub enum Reason {
     NoInput,
     /// The chosen node did not run in it.
     NodeDidNotRun,
-    /// The same id came before in the same export.
+    /// Another item with its id has the same messages, and counts instead, whether it is written or not.
     RepeatedId,
-    /// Another state of the conversation begins with all of its messages.
+    /// Another state of the conversation begins with all of its messages, and counts instead, whether it is written or not.
     EarlierState,
     /// Another item says the same.
     Duplicate,
@@ -312,8 +312,10 @@ impl Reason {
             Self::NotSuccessful => "a run that failed",
             Self::NoInput => "no input recorded",
             Self::NodeDidNotRun => "the selected node did not run",
-            Self::RepeatedId => "an item with an id that was already written",
-            Self::EarlierState => "an earlier state of an item that is written",
+            Self::RepeatedId => {
+                "the same messages as another item with its id, which counts instead"
+            }
+            Self::EarlierState => "an earlier state of an item, whose later state counts",
             Self::Duplicate => "a duplicate of an item that is kept",
             Self::NearDuplicate => "almost the same as an item that is kept, or its beginning",
             Self::LinksOutputs => "linked to items in several outputs of the earlier dataset",

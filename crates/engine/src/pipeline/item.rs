@@ -78,9 +78,9 @@ pub(super) enum Standing {
 /// What becomes of an item whose id is repeated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// Left out: an item with the same messages is written.
+    /// Left out: an item with the same messages counts.
     SameState,
-    /// Left out: an item that begins with all of its messages is written.
+    /// Left out: an item that begins with all of its messages counts.
     EarlierState,
     /// Written as the item with this number, from 2, among those that have its id.
     Number(u64),

@@ -66,7 +66,7 @@ impl OrderedStage for RepeatedIds {
             }
             None => return Ok(Decision::Pass),
         };
-        let detail = format!("another {kind} with this id {why}, and is written");
+        let detail = format!("another {kind} with this id {why}, and counts instead");
         Ok(Decision::LeaveOut(LeftOut::new(reason, detail)))
     }
 

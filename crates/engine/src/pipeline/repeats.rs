@@ -5,8 +5,10 @@
 //! looked through once ([`super::survey()`]), which keeps for each item its id, its place and hashes of its messages, sorted on
 //! disk. That decides on every repeated id whatever the order of the inputs:
 //!
-//! - of states that have the same messages, the one that changed last is written, else the larger, else the first;
+//! - of states that have the same messages, the one that changed last counts, else the larger, else the first;
 //! - a state with which another one begins is left out, as the other has all of it;
+//! - what counts decides for all of them: if its source says that it must not be trained on, an earlier state without that
+//!   mark is not written in its place;
 //! - others are different items: the first keeps its id, the next becomes `id#2`, and so on.
 //!
 //! Then the dataset is made again from the beginning, with these [`Decisions`].
