@@ -350,9 +350,10 @@ pub(super) fn examine<'c>(
     let last_is_learnt = draft.answer_at.is_some();
     let rules = Rules { fill: options.fill, needs_attachments, last_is_learnt, ..rules };
     let messages = || draft.messages();
+    let mended = if rules.may_ask { LateSystems::MoveForQuestion } else { LateSystems::Move };
     let late_systems = match options.check {
         Check::Off => LateSystems::Stay,
-        Check::Repair | Check::Reject => LateSystems::Move,
+        Check::Repair | Check::Reject => mended,
     };
     let mut turns = Turns { carried: Rc::clone(carried), ..collect(messages(), late_systems) };
     let tools = match options.tools_of {
@@ -371,7 +372,7 @@ pub(super) fn examine<'c>(
     }
     if options.check == Check::Off {
         // A copy is mended, to be able to say what a trainer would refuse.
-        let collected = collect(messages(), LateSystems::Move);
+        let collected = collect(messages(), mended);
         let mut mended = Turns { carried: Rc::clone(carried), ..collected };
         if let Err(why) = mended.mend(rules) {
             hopeless = hopeless.or(Some(why));

@@ -107,8 +107,10 @@ pub(super) fn needs_attachment(missing: Option<&str>) -> LeftOut {
 /// What becomes of system messages behind the first turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum LateSystems {
-    /// The last of all is moved to the front.
+    /// The last of all is moved to the front. Those behind the last answer are cut: no answer was given under them.
     Move,
+    /// As `Move`, but a question at the end is to be answered, so those before it count.
+    MoveForQuestion,
     /// They stay where they are, but for those that repeat the one in front.
     Stay,
 }
@@ -119,19 +121,20 @@ pub(super) fn collect<'c>(
     late_systems: LateSystems,
 ) -> Turns<'c> {
     let mut turns = Turns { turns: Vec::with_capacity(12), ..Turns::default() };
-    let mut systems: Vec<&Message<'_>> = Vec::new();
+    // Each with the turns before it.
+    let mut systems: Vec<(usize, &Message<'_>)> = Vec::new();
     // How many of them come before all turns.
     let mut in_front = 0;
     for message in messages {
         let side = match message.role {
             Role::System => {
                 let is_late = !turns.turns.is_empty();
-                if !is_late || late_systems == LateSystems::Move {
+                if !is_late || late_systems != LateSystems::Stay {
                     in_front += usize::from(!is_late);
-                    systems.push(message);
+                    systems.push((turns.turns.len(), message));
                     continue;
                 }
-                if systems.last().is_some_and(|one| one.words() == message.words()) {
+                if systems.last().is_some_and(|(_, one)| one.words() == message.words()) {
                     continue;
                 }
                 Side::Question
@@ -153,6 +156,17 @@ pub(super) fn collect<'c>(
             }
         };
         turns.turns.push(Turn::of(side, message));
+    }
+    let behind = match turns.end_for_systems(late_systems) {
+        Some(end) => systems.split_off(systems.partition_point(|(at, _)| *at <= end)),
+        None => Vec::new(),
+    };
+    let mut systems: Vec<_> = systems.into_iter().map(|(_, message)| message).collect();
+    for (at, message) in behind {
+        if !systems.iter().any(|one| one.words() == message.words()) {
+            turns.cut.push((at, message));
+            turns.repairs.add_at(Repair::CutEnd, Some(message));
+        }
     }
     turns.system = systems.pop();
     if let Some(system) = turns.system {
@@ -183,6 +197,22 @@ impl<'c> Turns<'c> {
         let count = |turn: &&Turn<'c>| turn.messages().map(|one| one.contexts.len()).sum::<usize>();
         let turn = self.turns.iter().find(|turn| count(turn) > most)?;
         turn.messages().find(|message| !message.contexts.is_empty())
+    }
+
+    /// The last turn of the model that is not cut, behind which no system message counts; none if all of them do.
+    fn end_for_systems(&self, late_systems: LateSystems) -> Option<usize> {
+        let asks = self.turns.last().is_some_and(|turn| turn.side == Side::Question);
+        match late_systems {
+            LateSystems::Stay => None,
+            LateSystems::MoveForQuestion if asks => None,
+            LateSystems::Move | LateSystems::MoveForQuestion => {
+                self.turns.iter().rposition(|turn| match turn.side {
+                    Side::Answer => turn.is_learnt && !turn.is_blank(),
+                    Side::Call => turn.is_learnt,
+                    Side::Question | Side::Results => false,
+                })
+            }
+        }
     }
 
     /// Whether the turns need no mending at all: questions and answers, one after the other, and all to be learnt.
@@ -224,7 +254,7 @@ impl<'c> Turns<'c> {
             return Ok(());
         }
         let unordered = std::mem::take(&mut self.turns);
-        let order: Vec<_> = unordered.iter().filter_map(|turn| turn.first).collect();
+        let order = self.order(&unordered);
         let mut open = None;
         // An answer that a tool's result follows: what it says is a call that its source did not tell as one.
         let mut calls_in_words = None;
@@ -258,6 +288,15 @@ impl<'c> Turns<'c> {
             return Err(self.not_learnt.clone().unwrap_or_else(nothing));
         }
         Ok(())
+    }
+
+    /// All messages in their order: those of turns, and those that were cut before they were turns.
+    fn order(&self, turns: &[Turn<'c>]) -> Vec<&'c Message<'c>> {
+        let cut_before = |at: usize| {
+            self.cut.iter().filter(move |(before, _)| *before == at).map(|(_, message)| *message)
+        };
+        let turns = turns.iter().map(|turn| turn.first).chain([None]).enumerate();
+        turns.flat_map(|(at, first)| cut_before(at).chain(first)).collect()
     }
 
     /// Puts what was cut into the order in which it was said.
@@ -928,6 +967,29 @@ mod tests {
         check_systems("s1 s2 u1 a1", Move, "s2", &[replaced]);
         let moved = (Repair::MovedSystem, "s2");
         check_systems("s1 u1 s2 a1 s2 u2 a2", Move, "s2", &[moved, replaced]);
+    }
+
+    #[test]
+    fn a_system_message_behind_the_last_answer_is_cut() {
+        use LateSystems::{Move, MoveForQuestion};
+        let cut = (Repair::CutEnd, "s2");
+        check_systems("s1 u1 a1 s2", Move, "s1", &[cut]);
+        check_systems("s1 u1 a1 s2 u2", Move, "s1", &[cut]);
+        check_systems("s1 u1 a1 s2", MoveForQuestion, "s1", &[cut]);
+        // Behind it are answers, but none that is trained on.
+        check_systems("s1 u1 a1 s2 u2 e u3 w", Move, "s1", &[cut]);
+        // A prompt: what is to be answered is asked under it.
+        let told = [(Repair::MovedSystem, "s2"), (Repair::ReplacedSystem, "s1")];
+        check_systems("s1 u1 a1 s2 u2", MoveForQuestion, "s2", &told);
+        // One that only repeats what was said before.
+        check_systems("s1 u1 a1 s1", Move, "s1", &[]);
+        let messages = messages("u1 a1 u2 c1 s1 u3");
+        let mut turns = collect(messages.iter(), Move);
+        assert!(turns.system.is_none());
+        turns.mend(ANSWERED).unwrap();
+        let cut: Vec<_> = turns.cut.iter().map(|(_, message)| message.words()).collect();
+        let cut: Vec<_> = cut.iter().map(Text::decoded).collect();
+        assert_eq!(cut, ["u2", "", "s1", "u3"]);
     }
 
     #[test]

@@ -100,6 +100,19 @@ fn reasoning_goes_where_it_is_asked_to() {
 }
 
 #[test]
+fn an_instruction_behind_the_last_answer_is_cut() {
+    let messages = [say("user", "q"), say("assistant", "a"), say("system", "s2")];
+    for format in ["chat", "openai", "standard", "ms-swift", "alpaca", "prompt-completion"] {
+        let shaped = shape(&json!({"messages": messages}), format, checked(Repair));
+        assert!(!shaped.rows[0].to_string().contains("s2\""), "{format}: {:?}", shaped.rows);
+        assert_eq!(shaped.findings(), "repaired:cut-end", "{format}");
+    }
+    let asked = [&messages[..], &[say("user", "q2")]].concat();
+    let shaped = shape(&json!({"messages": asked}), "prompt-only", checked(Repair));
+    assert_eq!(shaped.rows[0]["prompt"][0], say("system", "s2"));
+}
+
+#[test]
 fn a_row_per_answer_ends_with_it_and_has_an_id_of_its_own() {
     let input = agent_with_reasoning();
     let whole = shape(&input, "chat", checked(Repair));
