@@ -68,11 +68,7 @@ impl<'c> Turn<'c> {
 
     /// The text of the turn; several joined with a blank line.
     pub fn text(&self) -> Text<'c> {
-        let mut texts = self
-            .messages()
-            .filter_map(|message| message.content.as_ref())
-            .map(Content::text)
-            .filter(|text| !text.is_blank());
+        let mut texts = self.messages().filter_map(said).filter(|text| !text.is_blank());
         let Some(first) = texts.next() else {
             return self.first.map(|message| message.words()).unwrap_or_default();
         };
@@ -168,9 +164,21 @@ pub(super) fn result_words<'c>(message: &'c Message<'c>) -> Text<'c> {
 
 /// Whether a message says nothing.
 pub(super) fn is_blank(message: &Message<'_>) -> bool {
-    match &message.content {
-        None => true,
-        Some(Content::Text(text)) => text.is_blank(),
-        Some(content) => content.text().is_blank(),
+    said(message).is_none_or(|text| text.is_blank())
+}
+
+/// What a message says. Some systems write the reasoning of an answer twice, in `<think>` in front of it and in a field of
+/// its own: it is not part of the answer then.
+fn said<'c>(message: &'c Message<'c>) -> Option<Text<'c>> {
+    let text = message.content.as_ref().map(Content::text)?;
+    let Some(reasoning) = &message.reasoning else { return Some(text) };
+    let decoded = text.decoded();
+    let thought = decoded.trim_start().strip_prefix("<think>");
+    let again = thought
+        .and_then(|thought| thought.split_once("</think>"))
+        .filter(|(thought, _)| thought.trim() == reasoning.decoded().trim());
+    match again {
+        Some((_, answer)) => Some(answer.trim_start().to_owned().into()),
+        None => Some(text),
     }
 }

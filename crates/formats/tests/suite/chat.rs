@@ -100,6 +100,29 @@ fn reasoning_goes_where_it_is_asked_to() {
 }
 
 #[test]
+fn reasoning_that_its_source_gives_twice_is_written_once() {
+    let mut answers = say("assistant", "<think>\nHm.\n</think>\n\nYes.");
+    answers["reasoning_content"] = json!("Hm.");
+    let input = json!({"messages": [say("user", "q"), answers]});
+    for format in ["openai", "chat", "ms-swift", "standard"] {
+        for option in [ReasoningAs::Keep, ReasoningAs::Extra, ReasoningAs::Think, ReasoningAs::Drop]
+        {
+            let shaped = shape(&input, format, reasoning(option));
+            let content = match option {
+                ReasoningAs::Think => "<think>\nHm.\n</think>\n\nYes.",
+                _ => "Yes.",
+            };
+            assert_eq!(shaped.rows[0]["messages"][1]["content"], content, "{format}");
+        }
+    }
+    // Nothing is said but the reasoning.
+    let mut answers = say("assistant", "<think>Hm.</think>");
+    answers["reasoning_content"] = json!("Hm.");
+    let input = json!({"messages": [say("user", "q"), answers]});
+    assert_eq!(shape(&input, "chat", checked(Repair)).findings(), "left-out:no-answer");
+}
+
+#[test]
 fn an_instruction_behind_the_last_answer_is_cut() {
     let messages = [say("user", "q"), say("assistant", "a"), say("system", "s2")];
     for format in ["chat", "openai", "standard", "ms-swift", "alpaca", "prompt-completion"] {
