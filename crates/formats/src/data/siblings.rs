@@ -134,11 +134,10 @@ impl<'c> Answers<'c> {
             messages.iter().rev().find_map(|message| message.feedback.as_ref()?.rating.as_ref());
         rating.and_then(worth_of_rating).or_else(|| {
             let is_last = || {
+                // They are numbered from 1, in the order of the rounds.
+                let next = self.siblings.get(sibling.number);
                 self.path.last() == Some(&sibling.round)
-                    && !self
-                        .siblings
-                        .iter()
-                        .any(|one| one.round == sibling.round && one.from > sibling.from)
+                    && next.is_none_or(|next| next.round != sibling.round)
             };
             if !is_last() {
                 return None;
@@ -151,7 +150,8 @@ impl<'c> Answers<'c> {
         })
     }
 
-    /// The first answers of rounds that follow the same one with the same question, in groups of at least two.
+    /// The answers of rounds that follow the same one with the same question, in groups of at least two: of a round with
+    /// several, the last one that something is known of, else the first.
     fn groups(&self) -> Vec<Vec<&Sibling>> {
         let mut groups: Vec<(&'c [Message<'c>], Vec<&Sibling>)> = Vec::new();
         let mut by_parent: HashMap<Option<usize>, Vec<usize>> = HashMap::new();
@@ -173,7 +173,16 @@ impl<'c> Answers<'c> {
                 }
             }
         }
-        groups.into_iter().map(|(_, group)| group).filter(|group| group.len() > 1).collect()
+        let groups = groups.into_iter().map(|(_, group)| group).filter(|group| group.len() > 1);
+        groups.map(|group| group.into_iter().map(|first| self.judged(first)).collect()).collect()
+    }
+
+    /// Of the answers of a round from `first` on, the last one that something is known of, else the first.
+    fn judged<'s>(&'s self, first: &'s Sibling) -> &'s Sibling {
+        let from = self.siblings.get(first.number - 1..).unwrap_or_default();
+        let own = from.partition_point(|one| one.round == first.round);
+        let mut own = from.get(..own).unwrap_or_default().iter().rev();
+        own.find(|one| self.worth(one).is_some()).unwrap_or(first)
     }
 
     fn question(&self, sibling: &Sibling) -> &'c [Message<'c>] {

@@ -182,6 +182,28 @@ fn answers_that_call_tools_differ_in_one_message() {
 }
 
 #[test]
+fn whole_conversations_are_judged_by_their_last_answers() {
+    let talk = |first: &str, last: &str| {
+        json!([
+            say("user", "q"),
+            say("assistant", first),
+            say("user", "q2"),
+            say("assistant", last)
+        ])
+    };
+    let input = json!({"chosen": talk("x", "good"), "rejected": talk("y", "bad")});
+    for layout in [Layout::Trl, Layout::LlamaFactory, Layout::OpenAi] {
+        let shaped = shape(&input, "preference", laid_out(layout));
+        assert!(shaped.rows.is_empty(), "{:?}", shaped.rows);
+        assert_eq!(shaped.findings(), "left-out:several-messages");
+    }
+    let input = json!({"chosen": talk("x", "good"), "rejected": talk("x", "bad")});
+    let shaped = shape(&input, "preference", ShapeOptions::default());
+    assert_eq!(shaped.rows[0]["chosen"], json!([say("assistant", "good")]));
+    assert_eq!(shaped.rows[0]["rejected"], json!([say("assistant", "bad")]));
+}
+
+#[test]
 fn labelled_answers_make_rows_for_kto() {
     let label = |text: &str, label: &str| answer(text, json!({"label": label}));
     let input =
