@@ -253,6 +253,15 @@ impl ReasoningPlace {
 
 /// What is said with the reasoning in front of it, as LLaMA-Factory and the templates of reasoning models read it.
 pub(super) fn with_reasoning<'c>(reasoning: &Text<'_>, content: &Text<'c>) -> Text<'c> {
+/// Whether trainers take a character in the name of a tool.
+fn is_of_name(character: char) -> bool {
+    character.is_ascii_alphanumeric() || matches!(character, '_' | '-')
+}
+
+fn is_valid(name: &str) -> bool {
+    name.len() <= TOOL_NAME && name.chars().all(is_of_name)
+}
+
     format!("<think>\n{}\n</think>\n\n{}", reasoning.decoded().trim(), content.decoded()).into()
 }
 
@@ -262,6 +271,11 @@ struct Names {
     written: HashMap<String, String>,
     /// The names that were written.
     taken: HashSet<String>,
+    /// Keeps the names that are valid as they are for those that have them.
+    fn reserve<'n>(&mut self, names: impl Iterator<Item = Cow<'n, str>>) {
+        self.taken.extend(names.filter(|name| is_valid(name)).map(Cow::into_owned));
+    }
+
 }
 
 impl Names {
@@ -269,11 +283,10 @@ impl Names {
         if let Some(written) = self.written.get(name) {
             return written.clone();
         }
-        let mut written: String = name
-            .chars()
-            .map(|c| if c.is_ascii_alphanumeric() || matches!(c, '_' | '-') { c } else { '_' })
-            .collect();
-        if written.len() > TOOL_NAME || self.taken.contains(&written) {
+        let mut written: String =
+            name.chars().map(|c| if is_of_name(c) { c } else { '_' }).collect();
+        let is_taken = written != name && self.taken.contains(&written);
+        if written.len() > TOOL_NAME || is_taken {
             // What the name alone decides, so that it is the same in every row.
             written.truncate(TOOL_NAME - 9);
             written = format!("{written}_{:08x}", retort_model::fnv1a(name) & 0xffff_ffff);
@@ -306,6 +319,11 @@ impl<'c> Row<'_, 'c> {
     fn definitions(&mut self, turns: &[Turn<'_>], names: &mut Names) -> String {
         let tools = self.tools;
         let mut definitions = Vec::new();
+        let called = || turns.iter().flat_map(Turn::calls).map(|call| call.name.decoded());
+        if self.mends {
+            let defined = tools.tools.iter().map(|tool| Cow::Borrowed(&*tool.name));
+            names.reserve(defined.chain(called()));
+        }
         if tools.tools.iter().any(|tool| tool.invalid) {
             self.repairs.add(Repair::MendedTools);
         }
@@ -320,8 +338,7 @@ impl<'c> Row<'_, 'c> {
                 definitions.push(renamed(&tool.nested, &name));
             }
         }
-        let called = turns.iter().flat_map(Turn::calls).map(|call| call.name.decoded());
-        for name in called.filter(|name| !name.is_empty()) {
+        for name in called().filter(|name| !name.is_empty()) {
             if tools.defines(&name) || names.written.contains_key(&*name) {
                 continue;
             }

@@ -360,6 +360,7 @@ fn two_names_that_sanitise_to_one_stay_two() {
         3,
         "{defined:?}"
     );
+    assert_eq!(*defined[2], "a_b", "a name that is valid stays");
 }
 
 #[test]
