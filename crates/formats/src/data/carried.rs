@@ -164,20 +164,27 @@ impl Media {
         (images.len() > ROW_IMAGES).then(|| LeftOut::new(Reason::NeedsAttachment, detail()))
     }
 
-    /// Why a row is left out whose texts have marks where nothing is shown: trainers count them.
+    /// Why a row is left out whose texts have marks where nothing is shown: trainers count them. Where images are parts of
+    /// the content, a template writes a mark for each of them, and there are no other marks.
     pub(super) fn strays<'t>(
         &self,
+        shown_as: ShownAs,
         texts: impl Iterator<Item = &'t Text<'t>>,
         options: &ShapeOptions,
     ) -> Option<LeftOut> {
-        if options.attachments != Attachments::Keep {
+        let marks: &[Medium] = match shown_as {
+            ShownAs::Marks => &Medium::ALL,
+            ShownAs::Parts => &[Medium::Image],
+            ShownAs::Nothing | ShownAs::Urls | ShownAs::Atif => &[],
+        };
+        if options.attachments != Attachments::Keep || marks.is_empty() {
             return None;
         }
         let mut counts = [0; 3];
         for text in texts {
             count_marks(text, &mut counts);
         }
-        let mut all = counts.iter().zip(&self.0).zip(Medium::ALL);
+        let mut all = counts.iter().zip(&self.0).zip(marks);
         let ((_, _), medium) = all.find(|((count, places), _)| **count != places.len())?;
         let mark = medium.mark();
         let detail = format!("its text has `{mark}` where there is no attachment");

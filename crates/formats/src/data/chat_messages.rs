@@ -119,13 +119,10 @@ pub(super) fn speak<'c>(
         answers.for_each(|message| message.is_learnt = Some(false));
     }
     let media = carried.media(turns.turns.iter().flat_map(Turn::messages));
-    match voice.shown_as {
-        ShownAs::Marks => {
-            let texts = messages.iter().map(|message| &message.content);
-            hopeless = hopeless.or_else(|| media.strays(texts, options));
-        }
-        ShownAs::Urls => hopeless = hopeless.or_else(|| media.too_many()),
-        ShownAs::Nothing | ShownAs::Parts | ShownAs::Atif => {}
+    let texts = messages.iter().map(|message| &message.content);
+    hopeless = hopeless.or_else(|| media.strays(voice.shown_as, texts, options));
+    if voice.shown_as == ShownAs::Urls {
+        hopeless = hopeless.or_else(|| media.too_many());
     }
     let mut notes = settle(draft, options.check, hopeless, &repairs)?;
     notes.files = files.of_messages(turns.turns.iter().flat_map(Turn::messages));
@@ -253,6 +250,9 @@ impl ReasoningPlace {
 
 /// What is said with the reasoning in front of it, as LLaMA-Factory and the templates of reasoning models read it.
 pub(super) fn with_reasoning<'c>(reasoning: &Text<'_>, content: &Text<'c>) -> Text<'c> {
+    format!("<think>\n{}\n</think>\n\n{}", reasoning.decoded().trim(), content.decoded()).into()
+}
+
 /// Whether trainers take a character in the name of a tool.
 fn is_of_name(character: char) -> bool {
     character.is_ascii_alphanumeric() || matches!(character, '_' | '-')
@@ -262,23 +262,20 @@ fn is_valid(name: &str) -> bool {
     name.len() <= TOOL_NAME && name.chars().all(is_of_name)
 }
 
-    format!("<think>\n{}\n</think>\n\n{}", reasoning.decoded().trim(), content.decoded()).into()
-}
-
 /// Names of tools as the row writes them, alike in definitions and calls.
 #[derive(Default)]
 struct Names {
     written: HashMap<String, String>,
     /// The names that were written.
     taken: HashSet<String>,
+}
+
+impl Names {
     /// Keeps the names that are valid as they are for those that have them.
     fn reserve<'n>(&mut self, names: impl Iterator<Item = Cow<'n, str>>) {
         self.taken.extend(names.filter(|name| is_valid(name)).map(Cow::into_owned));
     }
 
-}
-
-impl Names {
     fn of(&mut self, name: &str, repairs: &mut Repairs<'_>) -> String {
         if let Some(written) = self.written.get(name) {
             return written.clone();
@@ -319,13 +316,13 @@ impl<'c> Row<'_, 'c> {
     fn definitions(&mut self, turns: &[Turn<'_>], names: &mut Names) -> String {
         let tools = self.tools;
         let mut definitions = Vec::new();
+        if tools.tools.iter().any(|tool| tool.invalid) {
+            self.repairs.add(Repair::MendedTools);
+        }
         let called = || turns.iter().flat_map(Turn::calls).map(|call| call.name.decoded());
         if self.mends {
             let defined = tools.tools.iter().map(|tool| Cow::Borrowed(&*tool.name));
             names.reserve(defined.chain(called()));
-        }
-        if tools.tools.iter().any(|tool| tool.invalid) {
-            self.repairs.add(Repair::MendedTools);
         }
         for tool in &tools.tools {
             let name =

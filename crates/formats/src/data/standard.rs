@@ -230,10 +230,9 @@ pub(super) fn say<'c>(
     let reasoning = ReasoningPlace::of(options, false);
     let contents = contents(&turns, &tools, options, reasoning, &mut repairs, &mut hopeless);
     let media = carried.media(turns.turns.iter().flat_map(Turn::messages));
-    if shown_as == ShownAs::Marks {
-        let system = turns.system.map(|system| system.words());
-        hopeless = hopeless.or_else(|| media.strays(contents.iter().chain(&system), options));
-    }
+    let system = turns.system.map(|system| system.words());
+    let texts = contents.iter().chain(&system);
+    hopeless = hopeless.or_else(|| media.strays(shown_as, texts, options));
     let mut notes = settle(draft, options.check, hopeless, &repairs)?;
     notes.files = files.of_messages(turns.turns.iter().flat_map(Turn::messages));
     warn(draft, &turns, options, &mut notes.warnings);

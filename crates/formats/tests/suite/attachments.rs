@@ -173,6 +173,21 @@ fn nothing_that_answers_what_the_row_does_not_show_is_learnt() {
 }
 
 #[test]
+fn a_mark_too_many_is_not_written_as_text() {
+    // Two marks, and one image: templates of models that know the mark fail, and the answer is about two.
+    let input = json!({"messages": [say("user", "<image><image>what"), say("assistant", "a cat")],
+        "images": ["http://x/a.jpg"]});
+    for format in ["standard", "ms-swift", "chat", "prompt-completion"] {
+        let (rows, _, found) = kept(&input, format, &[]);
+        assert!(rows.is_empty(), "{format}: {rows:?}");
+        assert!(found.contains("`<image>` where there is no attachment"), "{format}: {found}");
+    }
+    // Of videos, rows with parts have neither marks nor a column.
+    let input = json!({"messages": [say("user", "q"), say("assistant", "write <video>")]});
+    assert_eq!(kept(&input, "chat", &[]).0.len(), 1);
+}
+
+#[test]
 fn rows_that_show_nothing_have_the_columns_too() {
     let plain = json!({"messages": [say("user", "q"), say("assistant", "a")]});
     for format in ["standard", "ms-swift"] {
