@@ -17,7 +17,9 @@ use super::fields::{
 use super::format::{ItemError, Notes, Refusal};
 use super::hosted;
 use super::marks::{self, Mark, cut_off};
-use super::parts::{Segment, are_parts, invocations, result_content, segments, texts_in};
+use super::parts::{
+    Segment, are_parts, invocations, reasoning_in, result_content, segments, texts_in,
+};
 use super::roles::{role, role_of, says_calls, speaker};
 use super::sniff::SPEAKER;
 use super::unplaced::{Least, repeats, short};
@@ -448,10 +450,19 @@ impl<'a> Draft<'a> {
             let again = |raw: &RawJson<'a>| raw.text().filter(|text| text == reasoning);
             map.take(&["reasoning_content", "reasoning", "thinking"], again);
         } else {
-            message.reasoning = map
-                .take(&["thinking_blocks", "reasoning_details"], texts_in)
-                .map(|texts| texts.join("\n\n").into())
-                .or_else(|| map.take(&["tool_plan"], RawJson::text));
+            let told = ["thinking_blocks", "reasoning_details"]
+                .into_iter()
+                .find_map(|name| Some((name, reasoning_in(map.peek(name)?)?)));
+            message.reasoning = match told {
+                Some((name, (text, is_all))) => {
+                    // What is encrypted stays: without it, a provider does not take its reasoning back.
+                    if is_all {
+                        map.take(&[name], fields::json);
+                    }
+                    Some(text.into())
+                }
+                None => map.take(&["tool_plan"], RawJson::text),
+            };
         }
         if message.finish_reason.is_none() {
             message.finish_reason = ["response_metadata", "generation_info"]

@@ -518,18 +518,28 @@ fn reasoning_of<'a>(map: &mut FieldMap<'a>) -> Option<Text<'a>> {
 
 /// The texts of a list of them, or of objects with a `text`.
 pub(super) fn texts_in(raw: &RawJson<'_>) -> Option<Vec<String>> {
-    let mut texts = Vec::new();
-    for one in fields::list(raw)? {
-        let text = match one.as_text() {
-            Some(text) => text,
-            None => fields::map(&one)?
-                .take(&["text", "summary", "thinking"], RawJson::text)?
-                .decoded()
-                .into_owned(),
-        };
-        texts.push(text);
-    }
+    let texts: Vec<String> =
+        fields::list(raw)?.iter().map(|one| text_in(one)).collect::<Option<_>>()?;
     (!texts.is_empty()).then_some(texts)
+}
+
+fn text_in(one: &RawJson<'_>) -> Option<String> {
+    one.as_text().or_else(|| {
+        let text = fields::map(one)?.take(&["text", "summary", "thinking"], RawJson::text)?;
+        Some(text.decoded().into_owned())
+    })
+}
+
+/// The reasoning in a list of blocks, and whether it is all there is in them: providers encrypt some of it.
+pub(super) fn reasoning_in(raw: &RawJson<'_>) -> Option<(String, bool)> {
+    let is_readable = |one: &RawJson<'_>| {
+        let kind = fields::map(one).and_then(|map| map.peek("type")?.as_text());
+        !matches!(kind.as_deref(), Some("reasoning.encrypted" | "redacted_thinking"))
+    };
+    let list = fields::list(raw)?;
+    let readable: Vec<_> = list.iter().filter(|one| is_readable(one)).collect();
+    let texts: Vec<String> = readable.iter().map(|one| text_in(one)).collect::<Option<_>>()?;
+    (!texts.is_empty()).then(|| (texts.join("\n\n"), readable.len() == list.len()))
 }
 
 /// A call of Vercel's AI SDK with the state that it is in.

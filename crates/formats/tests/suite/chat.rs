@@ -123,6 +123,29 @@ fn reasoning_that_its_source_gives_twice_is_written_once() {
 }
 
 #[test]
+fn reasoning_in_blocks_is_read_beside_encrypted_ones() {
+    let blocks = |blocks: Value| {
+        let mut answers = say("assistant", "a");
+        answers["reasoning_details"] = blocks;
+        let shaped =
+            shape(&json!({"messages": [say("user", "q"), answers]}), "chat", checked(Repair));
+        let extra = shaped.outcome.records[0].extra.clone().unwrap_or_default();
+        (shaped.rows[0]["messages"][1]["reasoning_content"].clone(), extra)
+    };
+    let text = |text: &str| json!({"type": "reasoning.text", "text": text});
+    let summary = json!({"type": "reasoning.summary", "summary": "s"});
+    let encrypted = json!({"type": "reasoning.encrypted", "data": "xx"});
+    assert_eq!(blocks(json!([text("r")])), (json!("r"), String::new()));
+    assert_eq!(blocks(json!([text("r"), summary])), (json!("r\n\ns"), String::new()));
+    let (read, extra) = blocks(json!([text("r"), encrypted]));
+    assert_eq!(read, "r");
+    assert!(extra.contains("reasoning.encrypted"), "{extra}");
+    let (read, extra) = blocks(json!([encrypted]));
+    assert_eq!(read, Value::Null);
+    assert!(extra.contains("reasoning.encrypted"), "{extra}");
+}
+
+#[test]
 fn an_instruction_behind_the_last_answer_is_cut() {
     let messages = [say("user", "q"), say("assistant", "a"), say("system", "s2")];
     for format in ["chat", "openai", "standard", "ms-swift", "alpaca", "prompt-completion"] {
