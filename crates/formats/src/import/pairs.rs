@@ -81,7 +81,8 @@ pub(super) const REASONING: [&str; 6] =
 pub(super) const HISTORY: [&str; 2] = ["history", "chat_history"];
 
 /// Columns with all questions and answers.
-pub(super) const TURNS: [&str; 5] = ["conversation", "conversations", "dialog", "dialogue", "data"];
+pub(super) const TURNS: [&str; 6] =
+    ["conversation", "conversations", "dialog", "dialogue", "data", "texts"];
 
 /// What such rows have beside.
 pub(super) const BESIDE: [&str; 12] = [
@@ -135,7 +136,13 @@ impl Dialogue {
     pub(super) fn ask(&mut self, row: &mut FieldMap<'_>) -> bool {
         let history = take(row, &HISTORY, |raw| Self::turns(raw));
         self.messages.extend(history.into_iter().flatten());
-        let Some((name, mut text)) = take_text(row, &QUESTION) else { return false };
+        let Some((name, mut text)) = take_text(row, &QUESTION) else {
+            // Llama-Nemotron's `input` is a list of messages.
+            let messages = take(row, &QUESTION, messages_within);
+            let asks = messages.is_some();
+            self.messages.extend(messages.into_iter().flatten());
+            return asks;
+        };
         if !["input", "context"].contains(&&*name)
             && let Some((_, input)) = take_text(row, &INPUT)
             && !input.trim().is_empty()
@@ -157,7 +164,7 @@ impl Dialogue {
     /// Adds what a row answers; false if it does not.
     pub(super) fn reply(&mut self, row: &mut FieldMap<'_>) -> bool {
         let Some((_, text)) = take_text(row, &ANSWER) else { return false };
-        let reasoning = take_text(row, &REASONING).map(|(_, text)| text);
+        let reasoning = take(row, &REASONING, |raw| raw.as_text().filter(|text| !is_setting(text)));
         self.answer("assistant", &text, reasoning.as_deref());
         true
     }
@@ -231,6 +238,22 @@ fn take_text(row: &mut FieldMap<'_>, names: &[&str]) -> Option<(String, String)>
         let text = row.take(&[&key], RawJson::text)?;
         Some(((*name).to_owned(), text.decoded().into_owned()))
     })
+}
+
+/// The messages of a list; none if it is anything else.
+fn messages_within(raw: &RawJson<'_>) -> Option<Vec<RawJson<'static>>> {
+    let list = fields::list_within(raw).filter(|list| !list.is_empty())?;
+    let is_message = |one: &RawJson<'_>| fields::map(one).is_some_and(|map| map.has(&["role"]));
+    list.iter().all(is_message).then(|| list.into_iter().map(RawJson::into_owned).collect())
+}
+
+/// Whether a text says how a model was asked to reason (`reasoning: on` of Llama-Nemotron) and is no reasoning itself.
+fn is_setting(text: &str) -> bool {
+    let settings = [
+        "on", "off", "true", "false", "yes", "no", "none", "minimal", "low", "medium", "high",
+        "auto",
+    ];
+    settings.iter().any(|word| text.trim().eq_ignore_ascii_case(word))
 }
 
 fn key_of(row: &FieldMap<'_>, name: &str) -> Option<String> {

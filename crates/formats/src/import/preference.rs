@@ -21,7 +21,7 @@ use super::written_out::conversation_in;
 pub(super) struct Preference;
 
 /// Columns of two answers that are compared.
-const COMPARED: [[&str; 2]; 14] = [
+const COMPARED: [[&str; 2]; 16] = [
     ["conversation_a", "conversation_b"],
     ["response_a", "response_b"],
     ["answer_a", "answer_b"],
@@ -35,8 +35,17 @@ const COMPARED: [[&str; 2]; 14] = [
     ["answer1", "answer2"],
     ["output1", "output2"],
     REFERENCES,
-    ["response_j", "response_k"],
+    PAIRED,
+    EDITED,
+    EDITED_TWICE,
 ];
+
+/// The paired answers of Stack Exchange, of which the first is preferred.
+const PAIRED: [&str; 2] = ["response_j", "response_k"];
+
+/// HelpSteer3's answers before and after someone edited them, and its edits that follow the feedback or do not.
+const EDITED: [&str; 2] = ["edited_response", "original_response"];
+const EDITED_TWICE: [&str; 2] = ["good_edited_response", "bad_edited_response"];
 
 /// The Stanford Human Preferences, whose question is under `history`; `labels` is 1 if the first is preferred.
 const REFERENCES: [&str; 2] = ["human_ref_A", "human_ref_B"];
@@ -64,7 +73,7 @@ impl ImportFormat for Preference {
          messages. Of two answers that are compared (`response_a` and `response_b`, `conversation_a` and \
          `conversation_b`), `winner` says which is preferred; if it does not, both are siblings and neither is trained \
          on. The Stanford Human Preferences (`human_ref_A`), the paired answers of Stack Exchange (`response_j`), \
-         HelpSteer and Chatbot Arena's rows with lists of questions and answers are read the same way. An answer of \
+         HelpSteer (of an edited answer, the edit is preferred) and Chatbot Arena's rows with lists of questions and answers are read the same way. An answer of \
          PKU-SafeRLHF that is marked as unsafe is never the preferred one."
     }
 
@@ -191,7 +200,7 @@ fn labels(names: [&str; 2], row: &FieldMap<'_>) -> Option<[&'static str; 2]> {
     let labels = |is_first| if is_first { ["chosen", "rejected"] } else { ["rejected", "chosen"] };
     match names {
         REFERENCES => return row.has(&["labels"]).then(|| labels(is_1("labels"))),
-        ["response_j", "response_k"] => return Some(labels(true)),
+        PAIRED | EDITED | EDITED_TWICE => return Some(labels(true)),
         _ if is_1("winner_model_a") != is_1("winner_model_b") => {
             return Some(labels(is_1("winner_model_a")));
         }

@@ -34,8 +34,9 @@ impl ImportFormat for QuestionAnswer {
         "Columns are recognized by their names, in upper or lower case: `instruction`, `question`, `prompt`, `query`, \
          … for what is asked, `output`, `response`, `completion`, `answer`, … for the answer, `reasoning` or \
          `Complex_CoT` for the reasoning before it. `input` or `context` follows the instruction on a line of its own. \
-         `system` becomes a system message, `history` (pairs, or messages) earlier rounds. A row may hold a list of \
-         pairs instead (`conversation` of `human` and `assistant`, `data` of texts by turns). A `prompt` or `text` that \
+         `system` becomes a system message, `history` (pairs, or messages) earlier rounds. The \
+         question may also be a list of messages, as in Llama-Nemotron, whose `reasoning: on` is no reasoning. A row may hold a list of \
+         pairs instead (`conversation` of `human` and `assistant`, `texts` of `user` and `assistant` as in FineVision, `data` of texts by turns). A `prompt` or `text` that \
          is a transcript (`Human: …`, `Assistant:`) is read as its messages, and so is one that a chat template made: \
          ChatML, Alpaca and the templates of Llama, Mistral, Gemma, Phi, Zephyr, GLM and DeepSeek. If it has other marks \
          of templates, such as those around calls, it is not understood. Tables in CSV and XLSX are read the same way. \
@@ -59,13 +60,15 @@ impl ImportFormat for QuestionAnswer {
             return false;
         }
         let asks = is_text(&QUESTION);
+        let asks_messages =
+            || QUESTION.iter().any(|name| *name != "prompt" && sniff.holds(&[name, "role"]));
         let answers = || {
             let mut keys = ANSWER.iter().filter_map(|name| sniff.key(name));
             keys.any(|key| sniff.kind(&[&key]) != Some(Kind::Null))
         };
         let is_whole =
             || sniff.text(&["text"]).is_some_and(|text| conversation_in(&text).is_some());
-        (asks && is_text(&ANSWER))
+        ((asks || asks_messages()) && is_text(&ANSWER))
             || (!asks && is_text(&["text"]) && is_whole())
             || sniff.is_text("instruction")
             || (asks && !answers() && only(&[&QUESTION, &INPUT, &ANSWER, &HISTORY, &BESIDE]))

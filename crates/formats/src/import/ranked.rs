@@ -23,6 +23,9 @@ const ANSWERS: [&str; 6] =
 const TEXT: [&str; 7] =
     ["answer", "response", "text", "content", "output", "completion", "generated_text"];
 
+/// Where one has its message, in Vertex AI's sets for preference tuning.
+const MESSAGE: &str = "completion";
+
 /// Where one has its place, of which 1 is the best.
 const RANK: [&str; 2] = ["rank", "ranking"];
 
@@ -48,16 +51,19 @@ impl ImportFormat for Ranked {
          question and is labeled preferred; the others are its siblings, labeled as rejected and never trained on. \
          Answers that share the first place are all preferred, and the first of them follows. If all share it, or one has \
          neither a rank nor a score, none is labeled or trained on. Scores become ratings, and `critique` becomes a \
-         comment. Written from the dataset cards."
+         comment. Vertex AI's sets for preference tuning (`contents`, and `completions` with a `score`) are read the same way. \
+         Written from the dataset cards and Vertex AI's documentation."
     }
 
     fn recognises(&self, sniff: &Sniff<'_>) -> bool {
         let asks = || {
             let mut keys = QUESTION.iter().filter_map(|name| sniff.key(name));
             keys.any(|key| sniff.is_text(&key) || sniff.holds(&[&key, "role"]))
+                || sniff.holds(&["contents", "parts"])
         };
         let is_ranked = |name: &str| {
-            TEXT.iter().any(|text| sniff.text(&[name, text]).is_some())
+            (TEXT.iter().any(|text| sniff.text(&[name, text]).is_some())
+                || sniff.holds(&[name, MESSAGE, "parts"]))
                 && RANK.iter().chain(&SCORE).any(|key| sniff.holds(&[name, key]))
         };
         !["messages", "conversations", "chosen", "rejected"].iter().any(|key| sniff.has(key))
@@ -70,7 +76,7 @@ impl ImportFormat for Ranked {
         let listed = ANSWERS.iter().find_map(|name| Some((name, row.take(&[name], fields::list)?)));
         let (name, listed) = listed.ok_or_else(unknown)?;
         let mut dialogue = Dialogue::default();
-        let asked = match row.take(&["prompt"], fields::list) {
+        let asked = match row.take(&["prompt", "contents"], fields::list) {
             Some(messages) => RawJson::array(&messages),
             None if dialogue.ask(&mut row) => dialogue.list(),
             None => return Err(unknown()),
@@ -123,17 +129,18 @@ fn labels(places: Option<&[f64]>) -> Vec<Label> {
 /// The message of an answer, with what is said about it.
 fn read(raw: &RawJson<'_>, notes: &mut Notes) -> Option<Vec<Message<'static>>> {
     let mut answer = FieldMap::of(raw, notes)?;
-    let name = TEXT.into_iter().find(|name| answer.peek(name).is_some_and(fields::is_text))?;
-    let text = answer.take(&[name], fields::json)?;
+    let mut message = answer.take(&[MESSAGE], fields::map).unwrap_or_default();
+    if message.fields().is_empty() {
+        let name = TEXT.into_iter().find(|name| answer.peek(name).is_some_and(fields::is_text))?;
+        message.put("role", RawJson::string("assistant"));
+        message.put("content", answer.take(&[name], fields::json)?);
+    }
     let rating = answer.take(&SCORE, fields::json);
     let comment = answer.take(&["critique"], RawJson::text);
     let beside: Vec<_> = ABOUT
         .iter()
         .filter_map(|name| Some((*name, answer.take(&[name], fields::json)?)))
         .collect();
-    let mut message = FieldMap::default();
-    message.put("role", RawJson::string("assistant"));
-    message.put("content", text);
     for (key, raw) in answer.rest() {
         message.add(key.into_owned(), raw.into_owned());
     }

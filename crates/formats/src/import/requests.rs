@@ -9,6 +9,7 @@ use retort_model::Fields;
 use super::fields::{self, FieldMap};
 use super::format::{Fragment, ImportFormat, ItemError, Items, Notes, Refusal, Spread};
 use super::openai;
+use super::ranked::Ranked;
 use super::sniff::{Entry, Sniff};
 use super::unplaced::{Least, says};
 
@@ -59,7 +60,7 @@ impl ImportFormat for Requests {
             || (sniff.has("response") && sniff.holds(&["request", "input"]))
             || (ANSWERED.iter().any(|name| sniff.has(name))
                 && BODY.iter().any(|body| sniff.text(&[body, "prompt"]).is_some()))
-            || sniff.holds(&["contents", "parts"])
+            || (sniff.holds(&["contents", "parts"]) && !Ranked.recognises(sniff))
             || sniff.holds(&["input", LOGGED[0], "messages"])
             || (sniff.has("input")
                 && is_item("output")

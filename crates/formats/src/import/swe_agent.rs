@@ -18,7 +18,8 @@ use super::sniff::Sniff;
 pub(super) struct SweAgent;
 
 /// Fields of messages that say nothing more than is read: of an answer, its content says again what they say.
-const KNOWN: [&str; 9] = [
+const KNOWN: [&str; 10] = [
+    "system_prompt",
     "message_type",
     "thought",
     "action",
@@ -41,7 +42,7 @@ impl ImportFormat for SweAgent {
 
     fn notes(&self) -> &'static str {
         "`history` becomes the conversation; `trajectory`, which has the same content step by step, `info` and \
-         `replay_config` are kept. Demonstrations that were shown to the model are not trained on (`train: false`)."
+         `replay_config` are kept. Rows of Nebius' trajectories (`trajectory` of `role` and `text`) are read as well. Demonstrations that were shown to the model are not trained on (`train: false`)."
     }
 
     fn recognises(&self, sniff: &Sniff<'_>) -> bool {
@@ -101,10 +102,13 @@ fn message<'a>(
     };
     let is_demo = map.is_true("is_demo");
     let answers = map.peek("tool_call_ids").and_then(fields::list);
-    let text = map.take(&["text"], RawJson::text).filter(|_| !map.has(&["content"]));
+    // In Nebius' trajectories the system's text has a field of its own, which is empty elsewhere.
+    let words = |raw: &RawJson<'a>| raw.text().filter(|text| !text.is_blank());
+    let text = map.take(&["system_prompt"], words).or_else(|| map.take(&["text"], RawJson::text));
+    let text = text.filter(|_| !map.has(&["content"]));
     let mut messages = chat::message_of(raw, None, &KNOWN, notes)?;
     if let Some(message) = messages.first_mut() {
-        if let (Some(text), None) = (text, &message.content) {
+        if let Some(text) = text {
             message.content = Some(retort_model::Content::Text(text));
         }
         let answered = answers.as_ref().and_then(|ids| ids.first()).and_then(fields::id);

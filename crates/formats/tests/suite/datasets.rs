@@ -687,3 +687,45 @@ fn an_item_may_be_the_text_of_another() {
     let inner = json!({"messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}]});
     check_as("wrapped", json!(inner.to_string()), &["user q", "assistant a"]);
 }
+
+#[test]
+fn rows_of_well_known_sets_are_understood() {
+    // Llama-Nemotron's post-training rows: `reasoning` is how the model was asked.
+    let asked = json!([{"role": "user", "content": "q"}]);
+    for (reasoning, output, expected) in
+        [("on", "<think>h</think>a", "assistant <think>h</think>a"), ("off", "a", "assistant a")]
+    {
+        let row = json!({"input": asked, "output": output, "category": "math", "license": "l", "reasoning": reasoning,
+            "generator": "g", "used_in_training": "yes", "version": "v1", "system_prompt": "S"});
+        check_as("question-answer", row, &["system S", "user q", expected]);
+    }
+    // HelpSteer3: an answer that was edited, and edits that follow the feedback or do not.
+    let context = json!([{"role": "user", "content": "q"}]);
+    let row = json!({"domain": "general", "language": "english", "context": context, "original_response": "b",
+        "edited_response": "a", "feedback": ["too short"], "change_summary": "longer"});
+    let edited = check_as("preference", row, &["user q", "assistant a"]);
+    assert_eq!(
+        labelled(&edited),
+        [("a".into(), Some(Label::Preferred)), ("b".into(), Some(Label::Rejected))]
+    );
+    let row = json!({"domain": "general", "language": "english", "context": context, "original_response": "c",
+        "good_edited_response": "a", "bad_edited_response": "b", "feedback": ["too short"]});
+    check_as("preference", row, &["user q", "assistant a"]);
+    // Vertex AI's preference tuning.
+    let answer = |score: f64, text: &str| json!({"score": score, "completion": {"role": "model", "parts": [{"text": text}]}});
+    let row = json!({"contents": [{"role": "user", "parts": [{"text": "q"}]}], "completions": [answer(0.0, "b"), answer(1.0, "a")]});
+    let ranked = check_as("ranked", row, &["user q", "assistant a"]);
+    assert_eq!(
+        labelled(&ranked),
+        [("a".into(), Some(Label::Preferred)), ("b".into(), Some(Label::Rejected))]
+    );
+    // FineVision.
+    let row = json!({"images": [], "texts": [{"user": "q", "assistant": "a"}, {"user": "r", "assistant": "b"}], "source": "s",
+        "relevance_ratings": [4, 5], "relevance_min": 4});
+    check_as("question-answer", row, &["user q", "assistant a", "user r", "assistant b"]);
+    // Nebius' trajectories of SWE-agent.
+    let step = |role: &str, system: &str, text: &str| json!({"cutoff_date": "", "mask": false, "role": role, "system_prompt": system, "text": text});
+    let row = json!({"instance_id": "i", "model_name": "m", "target": true, "exit_status": "submitted", "generated_patch": "p",
+        "eval_logs": "l", "trajectory": [step("system", "S", ""), step("user", "", "q"), step("ai", "", "a")]});
+    check_as("swe-agent", row, &["system S", "user q", "assistant a"]);
+}
