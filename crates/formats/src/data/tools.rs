@@ -168,20 +168,86 @@ fn prepare(raw: &RawJson<'_>) -> Tool {
     Tool { name, completed, completed_escaped, nested, source, mended, invalid, requires_arguments }
 }
 
-/// A definition whose schema is under `parameters`: Anthropic and MCP have other names for it, and Bedrock puts it
-/// one level deeper.
+/// A definition whose schema is under `parameters`: Anthropic and MCP have other names for it, Bedrock puts it one level
+/// deeper, and function-calling sets list the parameters without a schema around them.
 fn with_parameters(mut function: Value<'_>) -> Value<'_> {
-    if function.get("parameters").is_none()
-        && let Value::Object(fields) = &mut function
-        && let Some((key, schema)) =
-            fields.iter_mut().find(|(key, _)| key == "input_schema" || key == "inputSchema")
+    let Value::Object(fields) = &mut function else { return function };
+    if !fields.iter().any(|(key, _)| key == "parameters")
+        && let Some((key, schema)) = fields.iter_mut().find(|(key, value)| match &**key {
+            "input_schema" | "inputSchema" => true,
+            "arguments" | "args" => matches!(value, Value::Object(_) | Value::Array(_)),
+            _ => false,
+        })
     {
         *key = "parameters".into();
         if let Some(inner @ Value::Object(_)) = schema.get("json") {
             *schema = inner.clone();
         }
     }
+    if let Some((_, parameters)) = fields.iter_mut().find(|(key, _)| key == "parameters")
+        && let Some(schema) = schema_of_listed(parameters)
+    {
+        *parameters = schema;
+    }
     function
+}
+
+/// The schema of parameters that are listed without one: objects by their names (`{"city": {"type": "str"}}` of xLAM), or a
+/// list of objects with names. None if they have a schema, or are neither.
+fn schema_of_listed<'v>(parameters: &Value<'v>) -> Option<Value<'v>> {
+    /// What a schema of an object may have at its top whose value is an object.
+    const KEYWORDS: [&str; 6] = ["properties", "items", "not", "definitions", "json", "parameters"];
+    let is_object = |value: &Value<'_>| matches!(value, Value::Object(_));
+    let listed: Vec<(Cow<'v, str>, Value<'v>)> = match parameters {
+        Value::Object(fields) if !fields.is_empty() => {
+            let is_parameter = |(key, value): &(Cow<'_, str>, Value<'_>)| {
+                is_object(value) && !key.starts_with('$') && !KEYWORDS.contains(&&**key)
+            };
+            fields.iter().all(is_parameter).then(|| fields.clone())?
+        }
+        Value::Array(list) if !list.is_empty() => {
+            let named = list.iter().map(|one| {
+                let Value::Object(mut fields) = one.clone() else { return None };
+                let at = fields
+                    .iter()
+                    .position(|(key, value)| key == "name" && value.as_str().is_some())?;
+                let name = fields.remove(at).1.as_str()?.to_owned();
+                Some((Cow::Owned(name), Value::Object(fields)))
+            });
+            named.collect::<Option<_>>()?
+        }
+        _ => return None,
+    };
+    let is_required = |schema: &Value<'_>| match schema.get("required") {
+        Some(Value::Bool(is_required)) => *is_required,
+        _ => {
+            let is_optional = |word: &str| word.to_lowercase().contains("optional");
+            schema.get("default").is_none()
+                && !schema.get("type").and_then(Value::as_str).is_some_and(is_optional)
+        }
+    };
+    let required: Vec<Value<'v>> = listed
+        .iter()
+        .filter(|(_, schema)| is_required(schema))
+        .map(|(name, _)| Value::String(name.clone()))
+        .collect();
+    let properties = listed
+        .into_iter()
+        .map(|(name, mut schema)| {
+            if let Value::Object(fields) = &mut schema {
+                fields.retain(|(key, value)| key != "required" || !matches!(value, Value::Bool(_)));
+            }
+            (name, schema)
+        })
+        .collect();
+    let mut schema = vec![
+        ("type".into(), Value::String("object".into())),
+        ("properties".into(), Value::Object(properties)),
+    ];
+    if !required.is_empty() {
+        schema.push(("required".into(), Value::Array(required)));
+    }
+    Some(Value::Object(schema))
 }
 
 /// What LLaMA-Factory's default tool format and Mistral's validator read without asking whether it is there.
@@ -298,6 +364,11 @@ fn complete_parameters(parameters: &mut Value<'_>) {
         fields.retain(|(key, _)| key != "type");
         fields.insert(0, ("type".into(), Value::String("object".into())));
     }
+    if let Some((_, required)) = fields.iter_mut().find(|(key, _)| key == "required")
+        && required.as_str().is_some()
+    {
+        *required = Value::Array(vec![std::mem::replace(required, Value::Null)]);
+    }
     fields.retain(|(key, value)| key != "required" || matches!(value, Value::Array(_)));
     match fields.iter_mut().find(|(key, _)| key == "properties") {
         Some((_, Value::Object(properties))) => {
@@ -388,6 +459,30 @@ mod tests {
         check(
             r#"{"type":"function","function":{"name":"f","description":null,"parameters":{"properties":{"a":true,"b":{"type":"integer","enum":[1,"x"],"default":null},"c":{"items":true}},"required":null}}}"#,
             r#"{"type":"function","function":{"name":"f","description":"","parameters":{"type":"object","properties":{"a":{},"b":{"type":"integer","enum":["1","x"]},"c":{"items":{}}}}}}"#,
+        );
+    }
+
+    #[test]
+    fn parameters_that_are_listed_without_a_schema_get_one() {
+        let expected = r#"{"name":"f","description":"d","parameters":{"type":"object","properties":{"a":{"type":"str","description":"x"},"b":{"type":"int, optional"},"c":{"type":"str","default":"G"}},"required":["a"]}}"#;
+        for source in [
+            r#"{"name":"f","description":"d","parameters":{"a":{"type":"str","description":"x"},"b":{"type":"int, optional"},"c":{"type":"str","default":"G"}}}"#,
+            r#"{"name":"f","description":"d","arguments":{"a":{"type":"str","description":"x"},"b":{"type":"int, optional"},"c":{"type":"str","default":"G"}}}"#,
+            r#"{"name":"f","description":"d","parameters":[{"name":"a","type":"str","description":"x","required":true},{"name":"b","type":"int, optional"},{"name":"c","type":"str","default":"G","required":false}]}"#,
+        ] {
+            let tool = prepare(&RawJson::parse(source).unwrap());
+            assert_eq!(tool.completed, expected);
+            let nested = Value::parse(&tool.nested).unwrap();
+            let parameters = nested.get("function").unwrap().get("parameters").unwrap().to_json();
+            assert_eq!(
+                parameters,
+                r#"{"type":"object","properties":{"a":{"type":"string","description":"x"},"b":{"type":"integer"},"c":{"type":"string","default":"G"}},"required":["a"]}"#
+            );
+            assert!(tool.requires_arguments);
+        }
+        check(
+            r#"{"name":"f","description":"d","parameters":{"type":"object","properties":{"c":{}},"required":"c"}}"#,
+            r#"{"name":"f","description":"d","parameters":{"type":"object","properties":{"c":{}},"required":["c"]}}"#,
         );
     }
 

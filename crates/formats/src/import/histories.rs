@@ -438,10 +438,19 @@ impl<'t> History<'t> {
             self.push(entry);
         }
         let mut answered = call.span.answered.clone().unwrap_or_default();
-        if answered.is_empty() && call.span.node.status == RunStatus::Failure {
-            let error = call.span.node.error.clone().unwrap_or_else(|| "failed".into());
-            let role = Role::Assistant;
-            answered.push(Message { role, error: Some(error), ..Message::default() });
+        let status = call.span.node.status;
+        if answered.is_empty() && status == RunStatus::Failure {
+            answered.push(Message { role: Role::Assistant, ..Message::default() });
+        }
+        // What came out of a call that failed or was stopped is only the beginning of an answer.
+        if let Some(last) = answered.iter_mut().rfind(|one| one.role == Role::Assistant) {
+            if status == RunStatus::Failure && last.error.is_none() {
+                let error = call.span.node.error.clone();
+                last.error = Some(error.unwrap_or_else(|| "failed".into()));
+            }
+            if status == RunStatus::Cancelled && last.finish_reason.is_none() {
+                last.finish_reason = Some("interrupted".into());
+            }
         }
         for mut message in answered {
             message.created_at = message.created_at.or(call.span.node.finished_at);

@@ -14,7 +14,7 @@ use super::fields::{self, list};
 use super::unplaced::{Least, says};
 
 /// Fields that say that a message is to be learnt, where they are true or more than 0.
-const LEARNT: [&str; 13] = [
+const LEARNT: [&str; 15] = [
     "weight",
     "loss",
     "loss_weight",
@@ -28,10 +28,12 @@ const LEARNT: [&str; 13] = [
     "sampled",
     "learn",
     "output_with_loss",
+    "step_loss_mask",
+    "train_on_turn",
 ];
 
 /// Fields that say that a message is not to be learnt, where they are true.
-const NOT_LEARNT: [&str; 11] = [
+const NOT_LEARNT: [&str; 15] = [
     "is_copied_context",
     "masked",
     "mask",
@@ -43,10 +45,27 @@ const NOT_LEARNT: [&str; 11] = [
     "deleted",
     "is_deleted",
     "is_hidden",
+    "hidden",
+    "exclude",
+    "excluded",
+    "discarded",
 ];
 
 /// Fields that say that a message is good enough to be learnt, where they are true, and that it is not where they are false.
-const FIT: [&str; 2] = ["is_safe", "is_correct"];
+const FIT: [&str; 12] = [
+    "is_safe",
+    "is_correct",
+    "correct",
+    "is_valid",
+    "valid",
+    "visible",
+    "is_visible",
+    "accepted",
+    "is_accepted",
+    "success",
+    "passed",
+    "is_passed",
+];
 
 /// Fields that say by any value, such as a time, that a message is gone.
 const GONE: [&str; 1] = ["deleted_at"];
@@ -55,7 +74,7 @@ const GONE: [&str; 1] = ["deleted_at"];
 const FAILED: [&str; 4] = ["error", "error_str", "error_message", "exception"];
 
 /// Words of a row's `status` that say the same.
-const FAILURES: [&str; 4] = ["failed", "failure", "error", "errored"];
+const FAILURES: [&str; 6] = ["failed", "failure", "error", "errored", "discarded", "rejected"];
 
 /// Fields of a row with the status of its answer over HTTP, of which 400 and more are failures.
 const STATUS_CODE: [&str; 2] = ["status_code", "response_status"];
@@ -271,6 +290,11 @@ fn ended_by(fields: &Fields<'_>) -> Option<Text<'static>> {
         let last = list(raw).and_then(|mut all| all.pop());
         ended(last.as_ref().unwrap_or(raw)).map(Text::into_owned).filter(cut_off)
     })
+}
+
+/// How an answer ended by what a response says of it in an object, if not by itself.
+pub(super) fn ended_within(raw: &RawJson<'_>) -> Option<Text<'static>> {
+    ended_by(&fields_of(raw))
 }
 
 /// Gemini's enum `FinishReason`, from 1 on. Vertex AI numbers those after `OTHER` differently; none of them is a natural end.

@@ -6,12 +6,16 @@ use retort_model::{Conversation, Feedback, Role, Usage};
 
 use super::fields::{self, FieldMap, object_of};
 use super::format::{ImportFormat, ItemError, Items, Notes, Refusal};
+use super::marks;
 use super::openai;
 use super::sniff::Sniff;
 use super::thread;
 
 /// The format.
 pub(super) struct Promptfoo;
+
+/// The label of an answer that failed an assertion.
+const FAILED: &str = "fail";
 
 /// Fields of a result that are not part of the chat.
 const KNOWN: [&str; 8] =
@@ -29,7 +33,8 @@ impl ImportFormat for Promptfoo {
     fn notes(&self) -> &'static str {
         "A result is a conversation: the rendered prompt, as messages where it is a list of them, and the output, as \
          calls where it is a list of them. The score, whether it passed and the reason are feedback; the provider is \
-         the model. An output that failed has its error. Variables, the test case and the rest of the response are \
+         the model. An output that failed has its error, and one that \
+         failed an assertion is not trained on. Variables, the test case and the rest of the response are \
          kept as metadata. `promptfoo export eval ID` gives the same file. Written from promptfoo's documentation and \
          types; no real file was available."
     }
@@ -95,6 +100,7 @@ fn result<'a>(
     if output.is_some() || error.is_some() {
         messages.push(answer(output.unwrap_or(RawJson::null())));
     }
+    let ended = response.take(&["finishReason"], |raw| marks::ended(raw).map(Text::into_owned));
     if let Some(rest) = response.rest_object() {
         map.put("response", rest);
     }
@@ -116,6 +122,14 @@ fn result<'a>(
         let answer = round.messages.last_mut().filter(|message| message.role == Role::Assistant);
         if let Some(answer) = answer {
             answer.error = error.map(Text::into_owned).or(answer.error.take());
+            answer.finish_reason = answer.finish_reason.take().or(ended);
+            if feedback
+                .as_ref()
+                .and_then(|said| said.label.as_ref())
+                .is_some_and(|label| *label == *FAILED)
+            {
+                answer.train = Some(false);
+            }
             answer.feedback = feedback.map(Box::new);
         }
     }
@@ -155,7 +169,7 @@ fn feedback(map: &mut FieldMap<'_>) -> Option<Feedback<'static>> {
     let comment = grading.take(&["reason"], RawJson::text).filter(|text| !text.is_blank());
     let feedback = Feedback {
         rating,
-        label: passed.map(|passed| if passed { "pass".into() } else { "fail".into() }),
+        label: passed.map(|passed| if passed { "pass".into() } else { FAILED.into() }),
         comment: comment.map(Text::into_owned),
     };
     (feedback != Feedback::default()).then_some(feedback)

@@ -155,7 +155,10 @@ pub(super) fn answered(raw: &RawJson<'_>, notes: &mut Notes) -> Option<Vec<Messa
     let mark = notes.mark();
     if let Some(mut map) = fields::map(raw) {
         if let Some(generations) = map.take(&["generations"], list) {
-            return generation(&generations, notes);
+            let mut messages = generation(&generations, notes)?;
+            let ended = map.peek("llm_output").and_then(marks::ended_within);
+            end_with(&mut messages, ended);
+            return Some(messages);
         }
         let is_message = map.has(&["role"])
             || map.has(&["type"]) && map.has(&["content"])
@@ -195,11 +198,26 @@ fn generation(generations: &[RawJson<'_>], notes: &mut Notes) -> Option<Vec<Mess
     let first =
         list(first).and_then(|inner| inner.first().cloned()).unwrap_or_else(|| first.clone());
     let mut map = FieldMap::of(&first, notes)?;
-    if let Some(message) = map.take(&["message"], fields::object) {
-        return messages_of(&RawJson::array(&[message.into_owned()]), notes, &mut Vec::new());
+    let ended = map.peek("generation_info").and_then(marks::ended_within);
+    let mut messages = match map.take(&["message"], fields::object) {
+        Some(message) => {
+            let list = RawJson::array(&[message.into_owned()]);
+            messages_of(&list, notes, &mut Vec::new())?
+        }
+        None => {
+            let text = map.take(&["text"], RawJson::text)?;
+            vec![Message::text(Role::Assistant, text.into_owned())]
+        }
+    };
+    end_with(&mut messages, ended);
+    Some(messages)
+}
+
+/// Says how the last of the messages ended, if it does not say so itself.
+fn end_with(messages: &mut [Message<'_>], ended: Option<Text<'static>>) {
+    if let Some(last) = messages.last_mut() {
+        last.finish_reason = last.finish_reason.take().or(ended);
     }
-    let text = map.take(&["text"], RawJson::text)?;
-    Some(vec![Message::text(Role::Assistant, text.into_owned())])
 }
 
 /// A list of calls alone, as Vercel's SDK and Langfuse write an answer that only calls.

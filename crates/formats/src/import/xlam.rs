@@ -22,8 +22,8 @@ impl ImportFormat for XLam {
 
     fn notes(&self) -> &'static str {
         "`Salesforce/xlam-function-calling-60k` and sets made like it (APIGen, irrelevance sets). The query is the \
-         question, the calls of `answers` are the answer; a row without any has only the question. Definitions of \
-         tools are kept as the set has them: xLAM lists parameters without a JSON schema. Written from the dataset's \
+         question, the calls of `answers` are the answer; a row without any has only the question. xLAM lists \
+         the parameters of tools without a JSON schema; rows have one around them. Written from the dataset's \
          card; no real file was available."
     }
 

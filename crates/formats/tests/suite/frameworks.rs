@@ -195,9 +195,9 @@ fn results_of_promptfoo_are_conversations_with_their_score() {
     assert_eq!(
         rounds,
         [
-            "user=Say hi assistant=hi",
-            "system=S user=Say hi assistant=!c:f:{}",
-            "user=q assistant={\"a\":1}"
+            "user=Say hi assistant=hi-",
+            "system=S user=Say hi assistant=!c:f:{}-",
+            "user=q assistant={\"a\":1}-"
         ]
     );
     let answer = all[0].messages().last().unwrap();
@@ -205,7 +205,7 @@ fn results_of_promptfoo_are_conversations_with_their_score() {
     assert_eq!(feedback.rating.as_ref().unwrap().as_str(), "0.5");
     assert_eq!(feedback.label.as_ref().unwrap().decoded(), "fail");
     assert_eq!(feedback.comment.as_ref().unwrap().decoded(), "too short");
-    // An assertion that failed is no failure of the model.
+    // An assertion that failed is no failure of the model, but its answer is not to be trained on.
     assert_eq!(answer.error, None);
     assert_eq!(all[0].model.as_ref().unwrap().decoded(), "openai:gpt-4o");
     assert_eq!(all[0].created_at.unwrap().to_string(), "2025-01-01T00:00:00Z");
@@ -219,7 +219,7 @@ fn a_call_that_failed_in_promptfoo_has_its_error() {
     failed["failureReason"] = json!(2);
     failed["gradingResult"] = Value::Null;
     let read = one("promptfoo", &failed);
-    assert_eq!(told(&read.rounds), ["user=q assistant=~API error: 429"]);
+    assert_eq!(told(&read.rounds), ["user=q assistant=~API error: 429-"]);
 }
 
 /// A row of FastGPT's messages.

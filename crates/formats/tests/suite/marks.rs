@@ -87,12 +87,18 @@ fn forbidding() -> Vec<Value> {
         "is_deleted",
         "isDeleted",
         "is_hidden",
+        "hidden",
+        "exclude",
+        "excluded",
+        "discarded",
     ] {
         for value in [json!(1), json!(true), json!("true"), json!("1"), json!("t")] {
             all.push(json!({name: value}));
         }
     }
-    for name in ["is_safe", "is_correct"] {
+    for name in
+        ["is_safe", "is_correct", "correct", "valid", "visible", "accepted", "success", "passed"]
+    {
         for value in [json!(0), json!(false), json!("False")] {
             all.push(json!({name: value}));
         }
@@ -305,6 +311,10 @@ fn what_forbids_nothing_is_learnt() {
         json!({"deleted_at": ""}),
         json!({"is_safe": true}),
         json!({"is_correct": 1}),
+        json!({"correct": "B"}),
+        json!({"success": true}),
+        json!({"hidden": false}),
+        json!({"step_loss_mask": 1}),
         json!({"is_correct": null}),
         json!({"output_with_loss": true}),
         json!({"error": null}),

@@ -814,3 +814,28 @@ fn a_run_of_a_copilot_can_be_sent_as_otlp() {
     assert_eq!((back.nodes.len(), back.status, &back.error), (1, RunStatus::Failure, &empty.error));
     assert_eq!(back.feedback, empty.feedback);
 }
+
+#[test]
+fn what_came_out_of_a_call_that_failed_or_was_cut_off_says_so() {
+    let run = |outputs: &str, beside: &str| {
+        let run = format!(
+            r#"{{"id":"r","name":"ChatOpenAI","run_type":"llm","outputs":{outputs},"start_time":"2025-01-01T00:00:00",
+            "inputs":{{"messages":[{{"role":"user","content":"q"}}]}}{beside}}}"#
+        );
+        let (_, mut read) = read("langsmith", &[run]);
+        read.remove(0).rounds.remove(0).messages.pop().unwrap()
+    };
+    let message = r#"{"role":"assistant","content":"a"}"#;
+    let failed = run(&format!(r#"{{"messages":[{message}]}}"#), r#","error":"RateLimit""#);
+    assert_eq!(failed.error.unwrap().decoded(), "RateLimit");
+    for (generation, output, expected) in [
+        (r#"{"finish_reason":"length"}"#, "null", "length"),
+        ("null", r#"{"stop_reason":"max_tokens"}"#, "max_tokens"),
+    ] {
+        let outputs = format!(
+            r#"{{"generations":[[{{"text":"a","generation_info":{generation},"message":{message}}}]],"llm_output":{output}}}"#
+        );
+        let cut = run(&outputs, r#","end_time":"2025-01-01T00:00:01""#);
+        assert_eq!(cut.finish_reason.unwrap().decoded(), expected);
+    }
+}
