@@ -32,6 +32,12 @@ pub fn inline(value: &Value) -> Option<(String, Vec<u8>)> {
                 let kind = if kind.contains('/') { kind.into() } else { format!("audio/{kind}") };
                 return Some((media_type_of(&kind), decode(data)?));
             }
+            // The `Image` and `Audio` features of `datasets`, as Parquet files have them.
+            if let Some(bytes) = text("bytes").and_then(decode)
+                && let Some(kind) = media_type_of_bytes(&bytes)
+            {
+                return Some((kind.into(), bytes));
+            }
             fields.values().find_map(inline)
         }
         Value::Array(values) => values.iter().find_map(inline),
@@ -91,6 +97,23 @@ fn media_type_of(text: &str) -> String {
             && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"/+-._".contains(&b))
     };
     if is_fit(text) { text.to_ascii_lowercase() } else { "application/octet-stream".into() }
+}
+
+/// The media type of a picture or sound, by its first bytes.
+fn media_type_of_bytes(bytes: &[u8]) -> Option<&'static str> {
+    Some(match bytes {
+        [0x89, b'P', b'N', b'G', ..] => "image/png",
+        [0xff, 0xd8, 0xff, ..] => "image/jpeg",
+        [b'G', b'I', b'F', b'8', ..] => "image/gif",
+        [b'B', b'M', ..] => "image/bmp",
+        [b'I', b'I', b'*', 0, ..] | [b'M', b'M', 0, b'*', ..] => "image/tiff",
+        [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => "image/webp",
+        [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'A', b'V', b'E', ..] => "audio/wav",
+        [b'f', b'L', b'a', b'C', ..] => "audio/flac",
+        [b'O', b'g', b'g', b'S', ..] => "audio/ogg",
+        [b'I', b'D', b'3', ..] | [0xff, 0xfb | 0xf3 | 0xf2, ..] => "audio/mpeg",
+        _ => return None,
+    })
 }
 
 /// The media type of a picture, video or sound, by the ending of its name.

@@ -141,7 +141,15 @@ impl<R: BufRead> Rows<R> {
 
     fn next_row(&mut self) -> io::Result<Option<String>> {
         match &mut self.kind {
-            Kind::Table(table) => table.next().transpose(),
+            Kind::Table(table) => {
+                let row = table.next().transpose()?;
+                let text = |row| {
+                    String::from_utf8(row).map_err(|_| {
+                        io::Error::new(io::ErrorKind::InvalidData, "the file is not UTF-8")
+                    })
+                };
+                row.map(text).transpose()
+            }
             Kind::Json(splitter, waiting) => {
                 while waiting.is_empty() {
                     let Some(batch) = splitter.next(Batch::default()).map_err(io::Error::other)?

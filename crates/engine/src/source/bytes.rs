@@ -433,12 +433,12 @@ impl<R: Read> Read for Utf16<R> {
 }
 
 /// Lines that are made as they are read.
-pub(super) struct Lines<'r> {
-    pub(super) rows: Box<dyn Iterator<Item = io::Result<String>> + 'r>,
+pub(super) struct Lines<'r, T = String> {
+    pub(super) rows: Box<dyn Iterator<Item = io::Result<T>> + 'r>,
     pub(super) line: io::Cursor<Vec<u8>>,
 }
 
-impl Read for Lines<'_> {
+impl<T: Into<Vec<u8>>> Read for Lines<'_, T> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         loop {
             let length = self.line.read(into)?;
@@ -446,7 +446,7 @@ impl Read for Lines<'_> {
                 return Ok(length);
             }
             let Some(row) = self.rows.next() else { return Ok(0) };
-            let mut row = row?.into_bytes();
+            let mut row: Vec<u8> = row?.into();
             row.push(b'\n');
             self.line = io::Cursor::new(row);
         }

@@ -352,7 +352,7 @@ impl Opener<'_> {
             return self.items(place, &mut Lines { rows, line: Cursor::default() });
         }
         let row = || Table::read(start.bytes.as_slice()).ok()?.next()?.ok();
-        if !is_plain && row().is_some_and(|row| self.is_history(place, row.as_bytes())) {
+        if !is_plain && row().is_some_and(|row| self.is_history_row(place, &row)) {
             return self.table(place, &mut start.chain(input));
         }
         if let Some(why) =
@@ -379,7 +379,7 @@ impl Opener<'_> {
             Err(error) => return self.fail(place, &error),
         };
         if let Some(row) = &first
-            && !self.is_history(place, row.as_bytes())
+            && !self.is_history_row(place, row)
         {
             if place.expected != Expected::Named {
                 return self.pass_over(place, PassedOver::NotAHistory);
@@ -390,6 +390,11 @@ impl Opener<'_> {
         }
         let rows = Box::new(first.map(Ok).into_iter().chain(table));
         self.items(place, &mut Lines { rows, line: Cursor::default() })
+    }
+
+    /// Whether a row of a table is wanted, whatever its encoding.
+    fn is_history_row(&self, place: &StreamInfo, row: &[u8]) -> bool {
+        self.is_history(place, String::from_utf8_lossy(row).as_bytes())
     }
 
     /// Whether one of the first items is wanted. If a format was named, any item will do, except in side files.

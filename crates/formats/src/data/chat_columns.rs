@@ -241,7 +241,7 @@ fn write_list(messages: &[ChatMessageText<'_>], extras: Extras, out: &mut dyn Si
                 out.open_struct();
                 out.str(&call.name);
                 if extras.object_arguments {
-                    out.json(&call.arguments);
+                    out.json(&call.arguments_as_json());
                 } else {
                     out.str(&call.arguments);
                 }

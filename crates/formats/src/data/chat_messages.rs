@@ -194,8 +194,7 @@ pub(super) struct SpokenCall<'c> {
 }
 
 impl SpokenCall<'_> {
-    /// Writes the name and the arguments as a JSON object, with `space` after each colon and comma. Arguments that are not
-    /// JSON become a string.
+    /// Writes the name and the arguments as a JSON object, with `space` after each colon and comma.
     pub(super) fn write_json(&self, space: &str, out: &mut String) {
         out.push_str("{\"name\":");
         out.push_str(space);
@@ -204,12 +203,18 @@ impl SpokenCall<'_> {
         out.push_str(space);
         out.push_str("\"arguments\":");
         out.push_str(space);
-        if RawJson::parse(&self.arguments).is_ok() {
-            out.push_str(&self.arguments);
-        } else {
-            write_string(&self.arguments, out);
-        }
+        out.push_str(&self.arguments_as_json());
         out.push('}');
+    }
+
+    /// The arguments as JSON; a string, if the check is off and they are not JSON.
+    pub(super) fn arguments_as_json(&self) -> Cow<'_, str> {
+        if RawJson::parse(&self.arguments).is_ok() {
+            return Cow::Borrowed(&self.arguments);
+        }
+        let mut text = String::new();
+        write_string(&self.arguments, &mut text);
+        Cow::Owned(text)
     }
 }
 

@@ -340,7 +340,9 @@ fn is_anthropic(raw: &RawJson<'_>, depth: usize) -> bool {
         map.peek(name).and_then(RawJson::text).is_some_and(|it| it == *word)
     };
     // An item of the Responses API has a status.
-    (is("type", "message") && is("role", "assistant") && !map.has(&["status"]))
+    (is("role", "assistant")
+        && (is("type", "message") || map.has(&["stop_reason"]))
+        && !map.has(&["status"]))
         || (is("type", "error") && map.has(&["error"]))
         || ["body", "response", "message", "result"]
             .iter()

@@ -124,7 +124,12 @@ impl<'a> Draft<'a> {
             }
             Ok(())
         })?;
-        if let Some(call) = legacy_call {
+        // Some write the same call under both names.
+        let is_told = |call: &ToolCall<'_>| {
+            let calls = &draft.message.tool_calls;
+            calls.iter().any(|one| one.name == call.name && one.arguments == call.arguments)
+        };
+        if let Some(call) = legacy_call.filter(|call| !is_told(call)) {
             draft.legacy_call = true;
             draft.message.tool_calls.push(call);
         }

@@ -1,42 +1,104 @@
-//! Pictures, videos and sound that a row lists beside its messages: `images`, `videos` and `audios` of LLaMA-Factory,
-//! ms-swift and TRL, `image` of LLaVA. The text marks where each belongs (`<image>`), or a part without a source does
-//! (`{"type": "image"}`). Here they become parts of the messages, as other dialects have them, so that all code that reads a
-//! message finds them.
+//! Pictures, videos, sound and files that a row lists beside its messages: `images`, `videos` and `audios` of LLaMA-Factory,
+//! ms-swift and TRL, `image` of LLaVA and of tables about pictures. The text marks where each belongs (`<image>`), or a part
+//! without a source does (`{"type": "image"}`). Here they become parts of the messages, as other dialects have them, so that
+//! all code that reads a message finds them.
 
 use retort_json::{RawJson, Text, Value};
 use retort_model::{Content, Conversation, Fields, Message, Part, PartKind, Role};
 
+use crate::attachment::{is_remote, media_type_of_name};
+
 /// What a row lists.
 struct Listed {
-    /// The field for a list.
-    many: &'static str,
-    /// The field for one alone. It may be a portrait or a cover as well, so it only counts if the text has marks.
-    one: &'static str,
+    /// The fields for a list.
+    many: &'static [&'static str],
+    /// The fields for one alone. The first may be a text of any kind if the text has marks; without marks it only counts if it
+    /// says where a file is.
+    one: &'static [&'static str],
     mark: &'static str,
     kind: PartKind,
 }
 
-const LISTED: [Listed; 3] = [
-    Listed { many: "images", one: "image", mark: "<image>", kind: PartKind::Image },
-    Listed { many: "videos", one: "video", mark: "<video>", kind: PartKind::Other },
-    Listed { many: "audios", one: "audio", mark: "<audio>", kind: PartKind::Audio },
+const LISTED: [Listed; 4] = [
+    Listed {
+        many: &["images"],
+        one: &["image", "image_path", "image_url", "image_file", "img", "img_path", "picture"],
+        mark: "<image>",
+        kind: PartKind::Image,
+    },
+    Listed {
+        many: &["videos"],
+        one: &["video", "video_path", "video_url"],
+        mark: "<video>",
+        kind: PartKind::Other,
+    },
+    Listed {
+        many: &["audios"],
+        one: &["audio", "audio_path", "audio_url", "audio_file"],
+        mark: "<audio>",
+        kind: PartKind::Audio,
+    },
+    Listed {
+        many: &["files", "attachments"],
+        one: &["file"],
+        mark: "<file>",
+        kind: PartKind::File,
+    },
 ];
 
-/// Moves what is listed beside the messages into them.
+/// Moves what is listed beside the messages, or beside the text of a question, into them.
 pub(super) fn place(conversation: &mut Conversation<'_>) {
-    if conversation.metadata.is_empty() {
-        return;
-    }
     for listed in &LISTED {
-        listed.place(conversation);
+        for message in conversation.rounds.iter_mut().flat_map(|round| &mut round.messages) {
+            listed.place_in(message);
+        }
+        if !conversation.metadata.is_empty() {
+            listed.place(conversation);
+        }
+    }
+}
+
+/// Whether a value says where a picture, a sound or a file is, or has its bytes.
+fn is_source(value: &Value<'_>) -> bool {
+    const PLACES: [&str; 8] =
+        ["bytes", "path", "url", "data", "src", "filename", "file_id", "file_name"];
+    match value {
+        Value::String(text) => {
+            is_remote(text) || text.starts_with("data:") || media_type_of_name(text).is_some()
+        }
+        Value::Object(fields) => {
+            fields.iter().any(|(key, value)| PLACES.contains(&&**key) && !is_null(value))
+        }
+        Value::Array(items) => !items.is_empty() && items.iter().all(is_source),
+        _ => false,
     }
 }
 
 impl Listed {
+    /// Puts what is listed beside the text of a question in front of it.
+    fn place_in(&self, message: &mut Message<'_>) {
+        if message.role != Role::User || message.metadata.is_empty() {
+            return;
+        }
+        for key in self.many.iter().chain(self.one) {
+            let sources = self.sources(&message.metadata, key, true);
+            if !sources.is_empty() {
+                self.put_before(message, &sources);
+                message.metadata.take(key);
+            }
+        }
+    }
+
     fn place(&self, conversation: &mut Conversation<'_>) {
-        let many = self.sources(&conversation.metadata, self.many);
-        let one = self.sources(&conversation.metadata, self.one);
-        if many.is_empty() && one.is_empty() {
+        let found = |names: &[&'static str], must_say: bool| {
+            names.iter().find_map(|key| {
+                let sources = self.sources(&conversation.metadata, key, must_say);
+                (!sources.is_empty()).then_some((*key, sources))
+            })
+        };
+        let many = found(self.many, self.kind == PartKind::File);
+        let has_one = || self.one.iter().any(|key| conversation.metadata.get(key).is_some());
+        if many.is_none() && !has_one() {
             return;
         }
         // The number of marks before each round on its path: branches share those of the rounds that they share.
@@ -49,11 +111,7 @@ impl Listed {
             behind.push(start + round.messages.iter().map(|one| self.marks(one)).sum::<usize>());
         }
         let marks = behind.iter().copied().max().unwrap_or_default();
-        let (key, sources) = match many.is_empty() {
-            false => (self.many, many),
-            true if marks > 0 => (self.one, one),
-            true => return,
-        };
+        let Some((key, sources)) = many.or_else(|| found(self.one, marks == 0)) else { return };
         for (round, start) in conversation.rounds.iter_mut().zip(before) {
             let mut sources = sources.iter().skip(start);
             for message in &mut round.messages {
@@ -68,13 +126,17 @@ impl Listed {
         conversation.metadata.take(key);
     }
 
-    /// What is listed under a key, as the JSON of parts; nothing if anything in it is no source.
-    fn sources(&self, fields: &Fields<'_>, key: &str) -> Vec<RawJson<'static>> {
+    /// What is listed under a key, as the JSON of parts; nothing if anything in it is no source. With `must_say`, each has to
+    /// say where it is.
+    fn sources(&self, fields: &Fields<'_>, key: &str, must_say: bool) -> Vec<RawJson<'static>> {
         let items = match fields.get(key).map(|raw| Value::parse(raw.as_str())) {
             Some(Ok(Value::Array(items))) => items,
             Some(Ok(other)) => vec![other],
             _ => return Vec::new(),
         };
+        if must_say && !items.iter().all(|item| is_null(item) || is_source(item)) {
+            return Vec::new();
+        }
         let parts = items.iter().filter(|item| !is_null(item)).map(|item| self.source(item));
         parts.collect::<Option<_>>().unwrap_or_default()
     }
@@ -86,7 +148,7 @@ impl Listed {
             Value::Object(fields) if !fields.is_empty() => {}
             _ => return None,
         }
-        let name = self.one;
+        let name = self.one.first()?;
         RawJson::owned(&format!(r#"{{"type":"{name}","{name}":{}}}"#, item.to_json())).ok()
     }
 
@@ -184,16 +246,20 @@ impl Listed {
             let Some(round) = conversation.rounds.get_mut(at) else { continue };
             let asks = |message: &&mut Message<'_>| message.role == Role::User;
             let Some(message) = round.messages.iter_mut().find(asks) else { continue };
-            let mut parts: Vec<Part<'_>> = sources.iter().map(|one| self.part(one)).collect();
-            match message.content.take() {
-                Some(Content::Parts(said)) => parts.extend(said),
-                Some(Content::Text(text)) => parts.push(Part::text(text)),
-                None => {}
-            }
-            message.content = Some(Content::Parts(parts));
+            self.put_before(message, sources);
             any = true;
         }
         any
+    }
+
+    fn put_before(&self, message: &mut Message<'_>, sources: &[RawJson<'static>]) {
+        let mut parts: Vec<Part<'_>> = sources.iter().map(|one| self.part(one)).collect();
+        match message.content.take() {
+            Some(Content::Parts(said)) => parts.extend(said),
+            Some(Content::Text(text)) => parts.push(Part::text(text)),
+            None => {}
+        }
+        message.content = Some(Content::Parts(parts));
     }
 }
 

@@ -105,6 +105,8 @@ fn unknown() -> ItemError {
 fn is_list_of_pairs(sniff: &Sniff<'_>, name: &str) -> bool {
     match sniff.first_kind(&[name]) {
         Some(Kind::String) => name != "conversations" || sniff.has("id"),
+        // An object around a table.
+        Some(Kind::Object) if name == "data" => false,
         Some(Kind::Object) => {
             let holds = |names: &[&str]| names.iter().any(|one| sniff.holds(&[name, one]));
             holds(&QUESTION) && holds(&ANSWER) && !holds(&["role", "from"]) && !holds(&REASONING)

@@ -719,6 +719,15 @@ fn rows_of_well_known_sets_are_understood() {
         labelled(&ranked),
         [("a".into(), Some(Label::Preferred)), ("b".into(), Some(Label::Rejected))]
     );
+    // An object around a table is no conversation of its rows.
+    let table =
+        json!({"data": [{"prompt": "q", "completion": "a"}, {"prompt": "r", "completion": "b"}]})
+            .to_string();
+    assert!(
+        !FORMATS
+            .iter()
+            .any(|one| one.name() == "question-answer" && one.recognises(&Sniff::of(&table)))
+    );
     // FineVision.
     let row = json!({"images": [], "texts": [{"user": "q", "assistant": "a"}, {"user": "r", "assistant": "b"}], "source": "s",
         "relevance_ratings": [4, 5], "relevance_min": 4});

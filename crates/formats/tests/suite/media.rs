@@ -84,13 +84,49 @@ fn what_has_no_mark_goes_with_the_first_question() {
 }
 
 #[test]
-fn one_picture_counts_only_where_the_text_has_a_mark() {
-    let row = |text: &str| {
+fn one_picture_counts_where_the_text_has_a_mark_or_the_row_says_where_it_is() {
+    let row = |text: &str, image: Value| {
         json!({"conversations": [{"from": "human", "value": text}, {"from": "gpt", "value": "b"}],
-            "image": "a.jpg"})
+            "image": image})
     };
-    check(row("<image>a"), &[r#"{"type":"image","image":"a.jpg"} + a"#, "b"], json!({}));
-    check(row("a"), &["a", "b"], json!({"image": "a.jpg"}));
+    let shown = [r#"{"type":"image","image":"a.jpg"} + a"#, "b"];
+    check(row("<image>a", json!("a.jpg")), &shown, json!({}));
+    check(row("a", json!("a.jpg")), &shown, json!({}));
+    check(row("<image>a", json!("7")), &[r#"{"type":"image","image":"7"} + a"#, "b"], json!({}));
+    check(row("a", json!("a cat")), &["a", "b"], json!({"image": "a cat"}));
+}
+
+#[test]
+fn no_answer_about_something_in_a_column_is_trained_on() {
+    let row = |key: &str, value: Value| {
+        let mut row = json!({"question": "what", "answer": "cat"});
+        row[key] = value;
+        row
+    };
+    let picture = json!({"bytes": "iVBORw0KGgo=", "path": null});
+    for row in [
+        row("image", json!("http://x/a.png")),
+        row("image", picture.clone()),
+        row("image_path", json!("a.png")),
+        row("image_url", json!("http://x/1")),
+        row("img", json!("a.png")),
+        row("audio", json!("a.wav")),
+        row("video", json!("a.mp4")),
+        row("files", json!(["http://x/a.pdf"])),
+        row("attachments", json!([{"filename": "a.pdf"}])),
+        json!({"messages": [{"role": "user", "content": "what", "image": "a.png"}, {"role": "assistant", "content": "cat"}]}),
+        json!({"messages": [{"role": "user", "content": "what", "files": [{"path": "a.pdf"}]}, {"role": "assistant", "content": "cat"}]}),
+    ] {
+        let shaped = shape(&row, "chat", ShapeOptions::default());
+        assert_eq!(
+            (shaped.rows.len(), &*shaped.findings()),
+            (0, "left-out:needs-attachment"),
+            "{row}"
+        );
+    }
+    // The bytes in a table of `datasets` are those of the picture.
+    let shown = retort_formats::attachment::inline(&json!({"type": "image", "image": picture}));
+    assert_eq!(shown.unwrap().0, "image/png");
 }
 
 #[test]

@@ -69,7 +69,10 @@ fn written(format: &dyn DataFormat, file: &dyn FileFormat, items: &[Item<'_>]) -
 /// The rows of a file, as an import cuts them.
 fn texts(file: &str, bytes: Vec<u8>) -> Vec<String> {
     match file {
-        "csv" => table::Table::read(Cursor::new(bytes)).unwrap().map(Result::unwrap).collect(),
+        "csv" => table::Table::read(Cursor::new(bytes))
+            .unwrap()
+            .map(|row| String::from_utf8(row.unwrap()).unwrap())
+            .collect(),
         "parquet" => {
             let parquet = file::by_name("parquet").unwrap();
             parquet.read(Box::new(Cursor::new(bytes))).unwrap().map(Result::unwrap).collect()

@@ -57,7 +57,9 @@ fn items(path: &Path) -> Vec<(&'static dyn ImportFormat, String)> {
     match ending {
         "csv" => {
             let rows = table::Table::read(file).expect("a header");
-            rows.take(ROWS).map_while(Result::ok).for_each(|row| take(&row));
+            rows.take(ROWS)
+                .map_while(Result::ok)
+                .for_each(|row| take(&String::from_utf8_lossy(&row)));
         }
         "parquet" => {
             let parquet = retort_formats::file::by_name("parquet").expect("Parquet");
