@@ -33,7 +33,7 @@ const LEARNT: [&str; 15] = [
 ];
 
 /// Fields that say that a message is not to be learnt, where they are true.
-const NOT_LEARNT: [&str; 15] = [
+const NOT_LEARNT: [&str; 17] = [
     "is_copied_context",
     "masked",
     "mask",
@@ -49,10 +49,12 @@ const NOT_LEARNT: [&str; 15] = [
     "exclude",
     "excluded",
     "discarded",
+    "do_not_train",
+    "no_train",
 ];
 
 /// Fields that say that a message is good enough to be learnt, where they are true, and that it is not where they are false.
-const FIT: [&str; 12] = [
+const FIT: [&str; 14] = [
     "is_safe",
     "is_correct",
     "correct",
@@ -62,6 +64,8 @@ const FIT: [&str; 12] = [
     "is_visible",
     "accepted",
     "is_accepted",
+    "approved",
+    "is_approved",
     "success",
     "passed",
     "is_passed",
@@ -77,7 +81,8 @@ const FAILED: [&str; 4] = ["error", "error_str", "error_message", "exception"];
 const FAILURES: [&str; 6] = ["failed", "failure", "error", "errored", "discarded", "rejected"];
 
 /// Fields of a row with the status of its answer over HTTP, of which 400 and more are failures.
-const STATUS_CODE: [&str; 2] = ["status_code", "response_status"];
+const STATUS_CODE: [&str; 5] =
+    ["status_code", "response_status", "response_status_code", "http_status", "http_status_code"];
 
 /// Fields that say that an answer was the better one, where they are true, and the worse one where they are false.
 const PREFERRED: [&str; 4] = ["chosen", "is_chosen", "preferred", "is_preferred"];
@@ -189,7 +194,10 @@ pub(super) fn label_of(key: &str, raw: &RawJson<'_>) -> Option<Label> {
     let word = raw.as_text().map(|text| text.trim().to_ascii_lowercase().replace('-', "_"));
     let is_good = match word.as_deref() {
         Some("preferred" | "chosen" | "desirable" | "good" | "thumbs_up") => Some(true),
-        Some("rejected" | "undesirable" | "bad" | "thumbs_down") => Some(false),
+        Some(
+            "rejected" | "undesirable" | "bad" | "thumbs_down" | "incorrect" | "wrong" | "fail"
+            | "failed",
+        ) => Some(false),
         _ => flag_of(raw),
     };
     // That one answer was not rejected does not mean that it was preferred to another.
@@ -254,7 +262,7 @@ fn apply_to_message(message: &mut Message<'_>) {
     if is_forbidden {
         message.train = Some(false);
     }
-    if ends_in_reasoning(message) {
+    if is_only_begun(message) {
         match message.finish_reason {
             None => message.finish_reason = Some("incomplete".into()),
             // It ended, but not with an answer.
@@ -360,22 +368,32 @@ fn failed(row: &Fields<'_>) -> bool {
     })
 }
 
-/// What begins reasoning in the text of an answer, and what ends it.
-const THINKING: [&str; 2] = ["<think>", "</think>"];
+/// What begins reasoning or a call in the text of an answer, and what ends it.
+const OPEN: [[&str; 2]; 3] =
+    [["<think>", "</think>"], ["<thinking>", "</thinking>"], ["<tool_call>", "</tool_call>"]];
 
-/// Whether an answer ends in reasoning that it began on a line of its own. An answer about the tag has it within a line.
-fn ends_in_reasoning(message: &Message<'_>) -> bool {
+/// Whether an answer ends in reasoning or in a call that it began on a line of its own, or has nothing behind its reasoning. An
+/// answer about the tag has it within a line.
+fn is_only_begun(message: &Message<'_>) -> bool {
     let words = message.words();
     // Nearly no answer has the mark, and it is decoded only if it may have it.
     let written = words.as_written();
-    if !written.contains("think>") && !written.contains("think\\u003") {
+    let may_have = |mark: &[&str; 2]| written.contains(mark[0]);
+    let may_be = written.contains('<') && OPEN.iter().any(may_have);
+    if !may_be && !written.contains("\\u003") {
         return false;
     }
     let words = words.decoded();
-    words.rfind(THINKING[0]).is_some_and(|at| {
-        let (before, behind) = words.split_at(at);
-        let is_first = before.rsplit('\n').next().is_some_and(|line| line.trim().is_empty());
-        is_first && !behind.contains(THINKING[1])
+    let is_nothing = |text: &str| text.trim().is_empty() && message.tool_calls.is_empty();
+    OPEN.iter().any(|[begin, end]| {
+        words.rfind(begin).is_some_and(|at| {
+            let (before, behind) = words.split_at(at);
+            let is_first = before.rsplit('\n').next().is_some_and(|line| line.trim().is_empty());
+            let is_open = behind.rsplit_once(end).is_none_or(|(_, rest)| {
+                *begin != "<tool_call>" && before.trim().is_empty() && is_nothing(rest)
+            });
+            is_first && is_open
+        })
     })
 }
 

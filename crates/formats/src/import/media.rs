@@ -46,14 +46,23 @@ const LISTED: [Listed; 4] = [
     },
 ];
 
-/// Moves what is listed beside the messages, or beside the text of a question, into them.
+/// Moves pictures, videos and sound that are listed beside the messages into them.
 pub(super) fn place(conversation: &mut Conversation<'_>) {
+    if !conversation.metadata.is_empty() {
+        let has_marks = |listed: &&Listed| listed.kind != PartKind::File;
+        LISTED.iter().filter(has_marks).for_each(|listed| listed.place(conversation, false));
+    }
+}
+
+/// The same for a row of a dataset or of a log, and also for files, for what is beside the text of a question, and for one
+/// picture without a mark. Exports of products have other things under these names, such as portraits.
+pub(super) fn place_in_row(conversation: &mut Conversation<'_>) {
     for listed in &LISTED {
         for message in conversation.rounds.iter_mut().flat_map(|round| &mut round.messages) {
             listed.place_in(message);
         }
         if !conversation.metadata.is_empty() {
-            listed.place(conversation);
+            listed.place(conversation, true);
         }
     }
 }
@@ -89,7 +98,7 @@ impl Listed {
         }
     }
 
-    fn place(&self, conversation: &mut Conversation<'_>) {
+    fn place(&self, conversation: &mut Conversation<'_>, is_row: bool) {
         let found = |names: &[&'static str], must_say: bool| {
             names.iter().find_map(|key| {
                 let sources = self.sources(&conversation.metadata, key, must_say);
@@ -111,7 +120,8 @@ impl Listed {
             behind.push(start + round.messages.iter().map(|one| self.marks(one)).sum::<usize>());
         }
         let marks = behind.iter().copied().max().unwrap_or_default();
-        let Some((key, sources)) = many.or_else(|| found(self.one, marks == 0)) else { return };
+        let one = || if marks > 0 || is_row { found(self.one, marks == 0) } else { None };
+        let Some((key, sources)) = many.or_else(one) else { return };
         for (round, start) in conversation.rounds.iter_mut().zip(before) {
             let mut sources = sources.iter().skip(start);
             for message in &mut round.messages {

@@ -18,7 +18,7 @@ use super::links::linked;
 use super::rounds::Rounds;
 use super::sniff::Sniff;
 use super::unplaced::{self, Least, says};
-use super::{chat, definitions, marks, tagged_calls};
+use super::{chat, definitions, marks, media, tagged_calls};
 
 /// The format.
 pub(super) struct OpenAi;
@@ -240,6 +240,7 @@ pub(super) fn object<'a>(
     } else {
         answers::join_begun(&mut conversation, &mut [], None);
     }
+    media::place_in_row(&mut conversation);
     Ok(conversation)
 }
 

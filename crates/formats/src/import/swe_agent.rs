@@ -11,13 +11,15 @@ use super::chat;
 use super::definitions;
 use super::fields::{self, FieldMap};
 use super::format::{ImportFormat, ItemError, Items, Notes, Refusal};
+use super::marks;
 use super::rounds::Rounds;
 use super::sniff::Sniff;
 
 /// The format.
 pub(super) struct SweAgent;
 
-/// Fields of messages that say nothing more than is read: of an answer, its content says again what they say.
+/// Fields of messages that say nothing more than is read: of an answer, its content says again what they say. The first only
+/// does if it is the system's text.
 const KNOWN: [&str; 10] = [
     "system_prompt",
     "message_type",
@@ -102,11 +104,14 @@ fn message<'a>(
     };
     let is_demo = map.is_true("is_demo");
     let answers = map.peek("tool_call_ids").and_then(fields::list);
-    // In Nebius' trajectories the system's text has a field of its own, which is empty elsewhere.
+    // In Nebius' trajectories the system's text has a field of its own, and `mask` is true for what is trained on.
     let words = |raw: &RawJson<'a>| raw.text().filter(|text| !text.is_blank());
-    let text = map.take(&["system_prompt"], words).or_else(|| map.take(&["text"], RawJson::text));
-    let text = text.filter(|_| !map.has(&["content"]));
-    let mut messages = chat::message_of(raw, None, &KNOWN, notes)?;
+    let text = map.take(&["text"], words);
+    let system = map.take(&["system_prompt"], words).filter(|_| text.is_none());
+    let is_learnt = map.take(&["mask"], marks::flag_of).filter(|_| map.has(&["cutoff_date"]));
+    let known = KNOWN.get(usize::from(system.is_none())..).unwrap_or_default();
+    let text = system.or(text).filter(|_| !map.has(&["content"]));
+    let mut messages = chat::message_of(raw, None, known, notes)?;
     if let Some(message) = messages.first_mut() {
         if let Some(text) = text {
             message.content = Some(retort_model::Content::Text(text));
@@ -114,6 +119,9 @@ fn message<'a>(
         let answered = answers.as_ref().and_then(|ids| ids.first()).and_then(fields::id);
         if message.role == Role::Tool && message.tool_call_id.is_none() {
             message.tool_call_id = answered;
+        }
+        if let Some(is_learnt) = is_learnt {
+            message.train = (!is_learnt && message.role == Role::Assistant).then_some(false);
         }
         if is_demo {
             message.train = Some(false);

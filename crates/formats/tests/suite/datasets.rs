@@ -733,8 +733,9 @@ fn rows_of_well_known_sets_are_understood() {
         "relevance_ratings": [4, 5], "relevance_min": 4});
     check_as("question-answer", row, &["user q", "assistant a", "user r", "assistant b"]);
     // Nebius' trajectories of SWE-agent.
-    let step = |role: &str, system: &str, text: &str| json!({"cutoff_date": "", "mask": false, "role": role, "system_prompt": system, "text": text});
+    let step = |role: &str, system: &str, text: &str| json!({"cutoff_date": "", "mask": role == "ai", "role": role, "system_prompt": system, "text": text});
     let row = json!({"instance_id": "i", "model_name": "m", "target": true, "exit_status": "submitted", "generated_patch": "p",
         "eval_logs": "l", "trajectory": [step("system", "S", ""), step("user", "", "q"), step("ai", "", "a")]});
-    check_as("swe-agent", row, &["system S", "user q", "assistant a"]);
+    let read = check_as("swe-agent", row, &["system S", "user q", "assistant a"]);
+    assert!(read.messages().all(|one| one.train.is_none()));
 }

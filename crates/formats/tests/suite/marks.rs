@@ -402,6 +402,9 @@ fn an_answer_that_ends_in_its_reasoning_is_not_learnt() {
     for ended in [Value::Null, json!("stop")] {
         for words in [
             format!("<think>{BAD}"),
+            format!("<think>{BAD}</think>\n"),
+            format!("<thinking>\n{BAD}"),
+            format!("{BAD}\n<tool_call>\n{{\"name\": \"f\", \"argu"),
             format!("\n<think>\nHm.\n\n{BAD}"),
             format!("<think>a</think>\n<think>\n{BAD}"),
         ] {

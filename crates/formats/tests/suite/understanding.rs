@@ -898,6 +898,17 @@ fn calls_are_json_or_in_tags_that_a_tool_answers() {
             "assistant a",
         ],
     );
+    // Qwen3-Coder's tags, whose values are text unless the tool says otherwise.
+    let written = "<tool_call>\n<function=add>\n<parameter=a>\n1\n</parameter>\n<parameter=b>\nx\ny\n</parameter>\n</function>\n</tool_call>";
+    let with = |kind: &str| format!("assistant <add {{\"a\":{kind},\"b\":\"x\\ny\"}}>");
+    let mut row = hermes(written, "<tool_response>1</tool_response>");
+    check(row.clone(), &["user q", &with("\"1\""), "tool 1", "assistant a"]);
+    row["tools"] = json!([{"type": "function", "function": {"name": "add", "parameters": {"type": "object",
+        "properties": {"a": {"type": "integer"}, "b": {"type": "string"}}}}}]);
+    check(row.clone(), &["user q", &with("1"), "tool 1", "assistant a"]);
+    // A last answer has calls if their tools are defined.
+    row["conversations"].as_array_mut().unwrap().truncate(2);
+    check(row.clone(), &["user q", &with("1")]);
     // Text about the tags stays text, and calls that cannot be read stay as they are.
     let about = format!("Write {called} like this.");
     check(
