@@ -11,7 +11,7 @@ use crate::filter::{Asking, SearchBy, push_conversations, push_meant, push_range
 use crate::order::{Cursor, ListOrder, Part, neighbours};
 use crate::orders::Order;
 use crate::page::{page_of, room_of};
-use crate::page_search::{Searching, first_row, page_search};
+use crate::page_search::{FEW_FOUND, Searching, few_or_rows, first_row, page_search};
 use crate::statement::Statement;
 use crate::summary::{SUMMARY, Summary, read_summary};
 use crate::words::{asks_words, leading};
@@ -143,7 +143,10 @@ impl crate::Store {
         let least = self.look(|connection| {
             let dialect = connection.dialect();
             let by = page_search(connection, selection)?;
-            if by == SearchBy::Index || is_counted_by_index(selection) {
+            if by == SearchBy::Index
+                || is_counted_by_index(selection)
+                || is_of_few(connection, scope, selection)?
+            {
                 return Ok(None);
             }
             let mut all = Statement::new("SELECT COUNT(*)");
@@ -222,6 +225,35 @@ impl crate::Store {
             })
         })
     }
+}
+
+/// Whether an index tells that few conversations are of the one owner, or in the one language, that a selection asks for.
+fn is_of_few(
+    connection: &mut Connection,
+    scope: &Scope,
+    selection: &ConversationFilter,
+) -> Result<bool, Error> {
+    let wanted = match selection.search.as_slice() {
+        [query] => Some(&query.wanted),
+        _ => None,
+    };
+    if !selection.or.is_empty() {
+        return Ok(false);
+    }
+    let asked = || std::iter::once(selection).chain(wanted.map(|wanted| &**wanted));
+    let mut statement = Statement::new("SELECT COUNT(*) FROM (SELECT 1 FROM conversation c");
+    statement.held_in(scope);
+    if let Some([owner]) = asked().map(|one| one.owners.as_slice()).find(|all| all.len() == 1) {
+        statement.push(" AND c.holder = ").key(owner);
+    } else if let Some([language]) =
+        asked().map(|one| one.languages.as_slice()).find(|all| all.len() == 1)
+    {
+        statement.push(" AND c.language = ").text(language);
+    } else {
+        return Ok(false);
+    }
+    statement.at_most(FEW_FOUND).push(") s");
+    Ok(few_or_rows(connection, &statement)? == SearchBy::Index)
 }
 
 /// Whether a filter asks only for what the indexes of lists have in them.

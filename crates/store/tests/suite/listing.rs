@@ -696,6 +696,9 @@ fn a_quick_count_of_what_no_index_tells_is_of_the_newest() {
         assert_eq!(counted(&everyone, &of_word("alpha")), (1, false));
         assert_eq!(counted(&ana, &odd), (0, false));
         assert_eq!(counted(&ana, &everything()), (105, false));
+        let of_owner = ConversationFilter { owners: vec!["ana".into()], ..everything() };
+        assert_eq!(counted(&everyone, &of_owner), (105, false));
+        assert_eq!(counted(&everyone, &of_word("-gamma owner:ana")), (0, false));
         assert_eq!(counted(&everyone, &odd), (5_000, true));
         assert_eq!(place.store.count(&everyone, &odd).unwrap(), 5_250);
         // It was counted, and nothing has changed.
