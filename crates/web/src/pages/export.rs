@@ -240,9 +240,13 @@ fn see(
 ) -> Result<Seen, retort_service::Error> {
     let caller = &visit.caller;
     let filter = &here.filter;
+    let is_first = after.is_none();
     let page = service.list(caller, filter, here.order.unwrap_or_default(), after, PAGE)?;
+    let is_whole = is_first && page.next.is_none();
     let matching = if is_exact {
         Counted { count: service.count(caller, filter)?, is_least: false }
+    } else if is_whole {
+        Counted { count: page.conversations.len() as u64, is_least: false }
     } else {
         service.count_quickly(caller, filter)?
     };
