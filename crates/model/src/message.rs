@@ -338,7 +338,21 @@ impl Message<'_> {
     }
 }
 
+/// The types of items of the Responses API with which a provider tells of tools that it ran itself. Logs have what came of
+/// them only if a client asked for it.
+const RUN_BY_PROVIDER: [&str; 4] =
+    ["web_search_call", "file_search_call", "code_interpreter_call", "image_generation_call"];
+
 impl ToolCall<'_> {
+    /// Whether the provider ran the tool itself, so that the model saw a result even where none was logged.
+    pub fn is_hosted(&self) -> bool {
+        self.metadata.iter().any(|(key, raw)| match &*key.decoded() {
+            "type" => raw.as_text().is_some_and(|word| RUN_BY_PROVIDER.contains(&&*word)),
+            "providerExecuted" => raw.as_str() == "true",
+            _ => false,
+        })
+    }
+
     /// The same call, borrowing from nothing.
     pub fn into_owned(self) -> ToolCall<'static> {
         ToolCall {

@@ -4,7 +4,7 @@
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
-use retort_model::{LeftOut, Message, Reason, Repair, Role};
+use retort_model::{LeftOut, Message, Reason, Repair, Role, ToolCall};
 
 use super::attachments::has_attachments;
 use super::carried::Carried;
@@ -280,6 +280,9 @@ impl<'c> Turns<'c> {
         if rules.questions_have_words && !rules.fill {
             self.cut_empty_questions(rules);
         }
+        if !rules.fill {
+            self.cut_hosted();
+        }
         self.settle_unlearnt(rules)?;
         self.sort_cut(&order);
         let asks = self.turns.iter().any(|turn| turn.side == Side::Question);
@@ -486,7 +489,9 @@ impl<'c> Turns<'c> {
             let end = at + message.tool_calls.len();
             let own = results.results.get(at..end).unwrap_or_default();
             at = end;
-            if !own.is_empty() && own.iter().all(Option::is_none) {
+            // The model saw what a hosted tool found.
+            let is_hosted = message.tool_calls.iter().any(ToolCall::is_hosted);
+            if !own.is_empty() && own.iter().all(Option::is_none) && !is_hosted {
                 given_up.push(message);
             } else {
                 kept.push(message);
@@ -552,6 +557,51 @@ impl<'c> Turns<'c> {
             *before = places.get(*before).copied().unwrap_or(self.turns.len());
         }
         self.repairs.add_at(Repair::CutEmptyQuestion, cut.first().map(|(_, message)| *message));
+        self.cut.extend(cut);
+    }
+
+    /// Cuts calls of tools that the provider ran without logging a result, where the conversation goes on after the answer.
+    /// The answer to that question rests on what nobody can see, but what follows has the answer itself.
+    fn cut_hosted(&mut self) {
+        let is_hidden = |calls: &Turn<'_>, results: &Turn<'_>| {
+            calls.side == Side::Call
+                && results.side == Side::Results
+                && calls
+                    .calls()
+                    .zip(&results.results)
+                    .any(|(call, result)| result.is_none() && call.is_hosted())
+        };
+        let last = self.turns.iter().rposition(|turn| turn.side == Side::Question);
+        let before = self.turns.get(..last.unwrap_or(0)).unwrap_or_default();
+        let pairs = before.windows(2).enumerate();
+        let hidden: Vec<usize> = pairs
+            .filter(|(_, pair)| matches!(pair, [calls, results] if is_hidden(calls, results)))
+            .flat_map(|(at, _)| [at, at + 1])
+            .collect();
+        if hidden.is_empty() {
+            return;
+        }
+        let turns = std::mem::take(&mut self.turns);
+        // Where the turns stand once those before them are cut.
+        let mut places = Vec::with_capacity(turns.len() + 1);
+        let mut cut = Vec::new();
+        for (at, turn) in turns.into_iter().enumerate() {
+            places.push(self.turns.len());
+            if hidden.binary_search(&at).is_err() {
+                self.turns.push(turn);
+                continue;
+            }
+            cut.extend(turn.messages().map(|message| (self.turns.len(), message)));
+            let question = self.turns.iter_mut().rfind(|turn| turn.side == Side::Question);
+            if let Some(question) = question {
+                question.hides_results = true;
+            }
+        }
+        places.push(self.turns.len());
+        for (before, _) in &mut self.cut {
+            *before = places.get(*before).copied().unwrap_or(self.turns.len());
+        }
+        self.repairs.add_at(Repair::CutUnfinishedCall, cut.first().map(|(_, message)| *message));
         self.cut.extend(cut);
     }
 
@@ -621,13 +671,18 @@ impl<'c> Turns<'c> {
             match turn.side {
                 Side::Question => (lacks_result, hides_result) = (false, turn.hides_results),
                 Side::Results => lacks_result |= turn.lacks_results() && !rules.fill,
+                Side::Call
+                    if turn.calls().any(|call| call.is_hosted() && call.arguments.is_blank()) =>
+                {
+                    let detail = "a call that its log does not describe";
+                    return Some(LeftOut::new(Reason::MissingResult, detail));
+                }
                 Side::Answer | Side::Call if lacks_result => {
                     let detail = "an answer to a call without a result";
                     return Some(LeftOut::new(Reason::MissingResult, detail));
                 }
                 Side::Answer | Side::Call if hides_result => {
-                    let detail =
-                        "an answer based on a tool result that came right before a question";
+                    let detail = "an answer based on a tool result that is not in the record";
                     return Some(LeftOut::new(Reason::MissingResult, detail));
                 }
                 Side::Answer | Side::Call => return turn.why_not_to_learn().or(rests_on_more),
@@ -642,7 +697,7 @@ impl<'c> Turns<'c> {
 mod tests {
     use super::*;
     use retort_json::{RawJson, Text};
-    use retort_model::{Label, ToolCall};
+    use retort_model::Label;
 
     const JOINED: Rules = Rules {
         joins_results: true,
@@ -697,13 +752,15 @@ mod tests {
                     "x" => message.error = Some("timeout".into()),
                     _ => {}
                 }
-                if kind == "c" {
+                if matches!(kind, "c" | "h") {
+                    let hosted = [("type".into(), RawJson::string("web_search_call"))];
                     message.tool_calls = ids
                         .split(',')
                         .map(|id| ToolCall {
                             id: id.to_owned().into(),
                             name: "f".into(),
-                            ..ToolCall::default()
+                            arguments: "{}".into(),
+                            metadata: hosted.iter().filter(|_| kind == "h").cloned().collect(),
                         })
                         .collect();
                 }
@@ -853,6 +910,20 @@ mod tests {
         let added = &[Repair::AddedMissingResult];
         check("u1 c1 a1 u2 a2", filling(JOINED), Ok("u1 c1 - a1 u2 a2"), added);
         check("u1 c1,2 t2 a1", filling(ANSWERED), Ok("u1 c1,2 -&t2 a1"), added);
+    }
+
+    #[test]
+    fn an_answer_after_a_hosted_tool_whose_result_is_not_logged_is_context() {
+        check("u1 h1 a1", ANSWERED, Ok("u1 c1"), &[Repair::CutUnfinishedCall]);
+        let kept = &[Repair::CutUnfinishedCall, Repair::KeptAsContext];
+        check("u1 h1 a1 u2 a2", ANSWERED, Ok("u1 (a1) u2 a2"), kept);
+        check("u1 h1 c2 t2 a1 u2 h3 t3 a2", ANSWERED, Ok("u1 (a1) u2 c3 t3 a2"), {
+            &[Repair::MergedTurns, Repair::CutUnfinishedCall, Repair::KeptAsContext]
+        });
+        check("u1 h1 a1 u2 a2", JOINED, Err(Reason::MissingResult), &[]);
+        check("u1 h1 a1 u2 a2", filling(JOINED), Ok("u1 c1 - a1 u2 a2"), {
+            &[Repair::AddedMissingResult]
+        });
     }
 
     #[test]

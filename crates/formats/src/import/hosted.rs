@@ -1,6 +1,7 @@
 //! Tools that a provider runs itself, as items of the Responses API: `web_search_call`, `code_interpreter_call` and the
-//! like are a call and, where the item has one, its result. Nothing is made up: an item without arguments is not
-//! understood, and a call whose result the provider kept to itself has none. Reference: OpenAI's API description, schema
+//! like are a call and, where the item has one, its result. Nothing is made up: a call whose result the provider kept to
+//! itself has none, and one whose arguments it kept, too, has neither. Training formats decide what that means for the
+//! answer ([`ToolCall::is_hosted`]). An item of another tool without arguments is not understood. Reference: OpenAI's API description, schema
 //! `Item`.
 
 use retort_json::{Kind, RawJson};
@@ -51,7 +52,7 @@ pub(super) fn is_output(item_type: &str) -> bool {
 }
 
 impl Hosted {
-    /// The call; none if the item has no arguments.
+    /// The call; none if the item has no arguments, though it should.
     pub(super) fn call<'a>(&self, map: &mut FieldMap<'a>, item_type: &str) -> Option<ToolCall<'a>> {
         let mut call = ToolCall { name: self.name.into(), ..ToolCall::default() };
         for name in self.arguments {
@@ -64,11 +65,12 @@ impl Hosted {
             };
             break;
         }
-        if call.arguments.is_empty() {
+        call.metadata.put("type".into(), RawJson::string(item_type));
+        let has_result = map.has(self.result);
+        if call.arguments.is_empty() && (has_result || !call.is_hosted()) {
             return None;
         }
         call.id = map.take_id(&["call_id", "id"]).unwrap_or_default();
-        call.metadata.put("type".into(), RawJson::string(item_type));
         Some(call)
     }
 

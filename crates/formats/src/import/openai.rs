@@ -47,7 +47,8 @@ impl ImportFormat for OpenAi {
          `function_call_output` items. `system` (or `instructions`) beside the messages becomes a system message. \
          A response beside them (`response`, `choices`) is the answer; of several choices that with index 0 is, \
          and the others become siblings. Tools that OpenAI hosts (`web_search_call`, `code_interpreter_call`, …) \
-         become calls, with a result where the item has one. An answer whose `finish_reason`, `status` or \
+         become calls, with a result where the item has one. Where it has none, the answer that follows rests on what \
+         the log does not hold: it is never trained on, but the conversation goes on after it. An answer whose `finish_reason`, `status` or \
          `unfinished` says that it was cut off, stopped or failed is never trained on. `messages` may be JSON \
          text; an item with two lists of messages that say different things is not understood. Tools are also \
          read from `available_tools`, `tool_definitions`, `tool_list`, `tools_json`, `tool_schemas`, \

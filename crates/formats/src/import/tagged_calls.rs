@@ -1,13 +1,14 @@
 //! Calls and results in texts, as in training rows for Hermes and Qwen: `<tool_call>{"name": …, "arguments": …}</tool_call>`
-//! in an answer, or Qwen3-Coder's `<function=…><parameter=…>` inside the tags, and `<tool_response>…</tool_response>` in the
-//! tool message that follows. A last answer that no tool message follows has calls only if the row defines their tools: else it
-//! may be about the tags. References: `NousResearch/hermes-function-calling-v1`, the chat template of Qwen3-Coder.
+//! in an answer, and `<tool_response>…</tool_response>` in the tool message that follows. Qwen3-Coder writes the call as
+//! `<function=name><parameter=key>value</parameter></function>`: its values are texts, and become what the tool's
+//! definition says they are. A last answer that no tool message follows has calls only if the row defines their tools: else it
+//! may be about the tags.
+//! References: `NousResearch/hermes-function-calling-v1`, the chat template of `Qwen/Qwen3-Coder-480B-A35B-Instruct`.
 
-use retort_json::{RawJson, write_string};
+use retort_json::{RawJson, Value, write_string};
 use retort_model::{Content, Conversation, Message, Role, ToolCall};
 
 use super::calls::calls_in;
-use super::fields;
 use super::format::Notes;
 
 const CALL: [&str; 2] = ["<tool_call>", "</tool_call>"];
@@ -15,18 +16,16 @@ const RESULT: [&str; 2] = ["<tool_response>", "</tool_response>"];
 
 /// Turns the tags into calls and results, in answers that a tool message follows.
 pub(super) fn take(conversation: &mut Conversation<'_>) {
-    let tools: Vec<RawJson<'static>> = conversation
-        .rounds
-        .iter()
-        .flat_map(|round| round.tools.iter().cloned().map(RawJson::into_owned))
-        .collect();
+    // A list of messages has its tools in the first round.
+    let tools = conversation.rounds.first().map(|round| round.tools.clone()).unwrap_or_default();
     for round in &mut conversation.rounds {
         if let Some(last) = round.messages.last_mut() {
             take_last(last, &tools);
         }
-        let is_there = round.messages.iter().any(|message| {
-            message.role == Role::Tool
-                && text_of(message).is_some_and(|text| text.contains(RESULT[0]))
+        let is_there = round.messages.windows(2).any(|pair| {
+            matches!(pair, [answer, result] if result.role == Role::Tool
+                && answer.role == Role::Assistant
+                && text_of(answer).is_some_and(|text| text.contains(CALL[0])))
         });
         if is_there {
             let messages = std::mem::take(&mut round.messages);
@@ -42,19 +41,10 @@ fn take_last(message: &mut Message<'_>, tools: &[RawJson<'_>]) {
     }
     let text = text_of(message).filter(|text| text.contains(CALL[0]));
     let Some((words, calls)) = text.and_then(|text| parted(&text, tools)) else { return };
-    if calls.iter().all(|call| tools.iter().any(|tool| is_tool(tool, &call.name.decoded()))) {
+    if calls.iter().all(|call| definition_of(&call.name.decoded(), tools).is_some()) {
         message.tool_calls = calls;
         message.content = (!words.is_empty()).then(|| Content::Text(words.into()));
     }
-}
-
-fn is_tool(tool: &RawJson<'_>, name: &str) -> bool {
-    let named = |raw: &RawJson<'_>| {
-        let map = fields::map(raw)?;
-        Some(map.peek("name")?.as_text()? == name)
-    };
-    let inner = || fields::map(tool)?.take(&["function"], fields::object);
-    named(tool).or_else(|| named(&inner()?)).unwrap_or(false)
 }
 
 fn called<'a>(messages: Vec<Message<'a>>, tools: &[RawJson<'_>]) -> Vec<Message<'a>> {
@@ -108,63 +98,84 @@ fn parted(text: &str, tools: &[RawJson<'_>]) -> Option<(String, Vec<ToolCall<'st
         if !behind.trim().is_empty() {
             return None;
         }
-        match call.trim().strip_prefix(FUNCTION) {
-            Some(call) => calls.push(written_out(call, tools)?),
-            None => calls.extend(calls_in(call.trim(), &mut Notes::default())?),
+        let call = call.trim();
+        match call.strip_prefix(FUNCTION[0]) {
+            Some(rest) => calls.push(function(rest.strip_suffix(FUNCTION[1])?, tools)?),
+            None => calls.extend(calls_in(call, &mut Notes::default())?),
         }
     }
     (!calls.is_empty()).then_some((words, calls))
 }
 
-/// What begins a call of Qwen3-Coder, and a parameter of it.
-const FUNCTION: &str = "<function=";
-const PARAMETER: &str = "<parameter=";
+const FUNCTION: [&str; 2] = ["<function=", "</function>"];
+const PARAMETER: [&str; 2] = ["<parameter=", "</parameter>"];
 
-/// A call as Qwen3-Coder writes it, behind its beginning: `name>`, parameters with their values on lines of their own, and
-/// `</function>`. A value is text, unless the definition of the tool says that it is something else.
-fn written_out(call: &str, tools: &[RawJson<'_>]) -> Option<ToolCall<'static>> {
-    let (name, rest) = call.split_once('>')?;
-    let (inside, behind) = rest.rsplit_once("</function>")?;
-    let mut pieces = inside.split(PARAMETER);
-    if !behind.trim().is_empty() || !pieces.next()?.trim().is_empty() {
+/// The call that Qwen3-Coder wrote as `name><parameter=key>value</parameter>…`; none if it holds anything else.
+fn function(text: &str, tools: &[RawJson<'_>]) -> Option<ToolCall<'static>> {
+    let (name, rest) = text.split_once('>')?;
+    let name = name.trim();
+    let mut pieces = rest.split(PARAMETER[0]);
+    if name.is_empty() || !pieces.next()?.trim().is_empty() {
         return None;
     }
-    let schema = tools.iter().find(|tool| is_tool(tool, name)).and_then(properties);
-    let mut arguments = String::from("{");
+    let properties = properties_of(name, tools);
+    let mut arguments = String::new();
     for piece in pieces {
-        let (key, value) = piece.split_once('>')?;
-        let (value, behind) = value.rsplit_once("</parameter>")?;
+        let (key, rest) = piece.split_once('>')?;
+        let (value, behind) = rest.rsplit_once(PARAMETER[1])?;
         if !behind.trim().is_empty() {
             return None;
         }
         let value = value.strip_prefix('\n').unwrap_or(value);
         let value = value.strip_suffix('\n').unwrap_or(value);
-        let kind = schema.as_ref().and_then(|schema| {
-            fields::map(schema)?.peek(key).and_then(fields::map)?.peek("type")?.as_text()
-        });
-        if arguments.len() > 1 {
-            arguments.push(',');
-        }
-        write_string(key, &mut arguments);
+        arguments.push(if arguments.is_empty() { '{' } else { ',' });
+        write_string(key.trim(), &mut arguments);
         arguments.push(':');
-        match kind.as_deref() {
-            Some(kind) if kind != "string" && RawJson::parse(value.trim()).is_ok() => {
-                arguments.push_str(value.trim());
-            }
-            _ => write_string(value, &mut arguments),
+        let property = properties.as_ref().and_then(|all| all.get(key.trim()));
+        match typed(value, property) {
+            Some(value) => arguments.push_str(&value),
+            None => write_string(value, &mut arguments),
         }
     }
-    arguments.push('}');
-    let name = name.trim().to_owned().into();
-    Some(ToolCall { name, arguments: arguments.into(), ..ToolCall::default() })
+    arguments.push_str(if arguments.is_empty() { "{}" } else { "}" });
+    let (name, arguments) = (name.to_owned().into(), arguments.into());
+    Some(ToolCall { name, arguments, ..ToolCall::default() })
 }
 
-/// The properties in the definition of a tool.
-fn properties(tool: &RawJson<'_>) -> Option<RawJson<'static>> {
-    let mut map = fields::map(tool)?;
-    let mut function = map.take(&["function"], fields::map).unwrap_or(map);
-    let mut schema = function.take(&["parameters", "input_schema"], fields::map)?;
-    schema.take(&["properties"], fields::json).map(RawJson::into_owned)
+/// The parameters of the tool with that name, as its definition describes them.
+fn properties_of<'t>(name: &str, tools: &'t [RawJson<'_>]) -> Option<Value<'t>> {
+    let function = definition_of(name, tools)?;
+    function.get("parameters")?.get("properties").cloned()
+}
+
+/// The function with that name.
+fn definition_of<'t>(name: &str, tools: &'t [RawJson<'_>]) -> Option<Value<'t>> {
+    tools.iter().find_map(|tool| {
+        let tool = Value::parse(tool.as_str()).ok()?;
+        let function = tool.get("function").unwrap_or(&tool);
+        (function.get("name")?.as_str()? == name).then(|| function.clone())
+    })
+}
+
+/// A value that is no text, if the definition of the parameter says so.
+fn typed(text: &str, property: Option<&Value<'_>>) -> Option<String> {
+    let kind = property?.get("type")?.as_str()?;
+    let text = text.trim();
+    // The template writes the values of Python.
+    let text = match (kind, text) {
+        ("boolean", "True") => "true",
+        ("boolean", "False") => "false",
+        _ => text,
+    };
+    let value = Value::parse(text).ok()?;
+    let is_it = matches!(
+        (kind, &value),
+        ("integer" | "number", Value::Number(_))
+            | ("boolean", Value::Bool(_))
+            | ("object", Value::Object(_))
+            | ("array", Value::Array(_))
+    );
+    is_it.then(|| value.to_json())
 }
 
 /// The results in a tool message; none if it contains anything else.

@@ -351,10 +351,15 @@ fn tools_that_a_provider_hosts_are_calls_with_what_came_of_them() {
         expected.push("assistant a".into());
         check(between(&items), &expected.iter().map(String::as_str).collect::<Vec<_>>());
     }
-    // One that says nothing of what was asked is not understood.
-    check_not(
+    // Codex wrote some without what was asked; the provider did not log it.
+    check(
         between(&[json!({"type": "web_search_call", "id": "k"})]),
-        &["[2].type=web_search_call"],
+        &["user q", "assistant (Hm.) <web_search >", "assistant a"],
+    );
+    // One that says nothing of what a client ran is not understood.
+    check_not(
+        between(&[json!({"type": "local_shell_call", "id": "k"})]),
+        &["[2].type=local_shell_call"],
     );
 }
 
@@ -909,6 +914,28 @@ fn calls_are_json_or_in_tags_that_a_tool_answers() {
     // A last answer has calls if their tools are defined.
     row["conversations"].as_array_mut().unwrap().truncate(2);
     check(row.clone(), &["user q", &with("1")]);
+    // Qwen3-Coder writes calls in tags, too, and its results need none.
+    let tools = json!([{"type": "function", "function": {"name": "add", "parameters": {"type": "object",
+        "properties": {"a": {"type": "integer"}, "ok": {"type": "boolean"}, "t": {"type": "string"}}}}}]);
+    let coder = |called: &str| {
+        json!({"tools": tools, "messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": called},
+            {"role": "tool", "content": "3"}, {"role": "assistant", "content": "a"}]})
+    };
+    let written = "Sum.\n<tool_call>\n<function=add>\n<parameter=a>\n1\n</parameter>\n<parameter=ok>\nTrue\n</parameter>\n\
+        <parameter=t>\n2\n3\n</parameter>\n</function>\n</tool_call>";
+    check(
+        coder(written),
+        &[
+            "user q",
+            "assistant Sum. <add {\"a\":1,\"ok\":true,\"t\":\"2\\n3\"}>",
+            "tool 3",
+            "assistant a",
+        ],
+    );
+    let none = "<tool_call>\n<function=add>\n</function>\n</tool_call>";
+    check(coder(none), &["user q", "assistant <add {}>", "tool 3", "assistant a"]);
+    let odd = "<tool_call>\n<function=add>\nSee below.\n</function>\n</tool_call>";
+    check(coder(odd), &["user q", &format!("assistant {odd}"), "tool 3", "assistant a"]);
     // Text about the tags stays text, and calls that cannot be read stay as they are.
     let about = format!("Write {called} like this.");
     check(
