@@ -1,7 +1,9 @@
 //! From the texts of a batch to items.
 
 use retort_formats::import::split::{Batch, Fault, Span};
-use retort_formats::import::{ImportFormat, ItemError, Items, Notes, Refusal, Sniff, recognise};
+use retort_formats::import::{
+    ImportFormat, ItemError, Items, Notes, Refusal, Sniff, recognise, refused,
+};
 use retort_json::Parser;
 use retort_model::bounds::ITEM_BYTES;
 use retort_model::{Conversation, Document, Item, ItemKind, LeftOut, Reason, canonical};
@@ -134,6 +136,13 @@ pub fn parse<'b>(
         let mut pieces = Pieces { place, count: 0, source };
         let before = notes.clone();
         let first = parse_one(batch, span, source, named, &mut notes);
+        let is_comment = || {
+            let line = str::from_utf8(batch.item(span)).unwrap_or_default();
+            refused::is_comment(&source.name.label, line)
+        };
+        if first.as_ref().is_err_and(|error| error.refusal == Refusal::NotJson) && is_comment() {
+            continue;
+        }
         if first.as_ref().is_err_and(|error| error.refusal == Refusal::NotJson) {
             let values = values(batch, span);
             for span in &values {
@@ -297,10 +306,17 @@ fn parse_one<'b>(
         return items;
     }
     let sniff = Sniff::of(text);
-    sniff.check()?;
-    Err(ItemError::new(
-        Refusal::UnknownShape,
-        0,
-        format!("{}: no import format knows it; name one with `--from`", sniff.words()),
-    ))
+    if let Err(error) = sniff.check() {
+        let error = ItemError::from(error);
+        let what = refused::what_text(&source.name.label).filter(|_| error.at == 0);
+        return Err(match what {
+            Some(what) => ItemError::new(error.refusal, 0, what),
+            None => error,
+        });
+    }
+    let why = match refused::why_unknown(&sniff) {
+        Some(why) => why.to_owned(),
+        None => format!("{}: no import format knows it; name one with `--from`", sniff.words()),
+    };
+    Err(ItemError::new(Refusal::UnknownShape, 0, why))
 }

@@ -27,6 +27,42 @@ fn each_item_is_written_left_out_or_refused_and_the_receipt_says_why() {
 }
 
 #[test]
+fn what_holds_no_history_is_refused_by_what_it_is() {
+    let bench = Bench::new();
+    let input = |text: &str, name: &str| Input::Bytes(text.as_bytes().to_vec().into(), name.into());
+    for (text, name, why) in [
+        ("messages:\n  - role: user\n", "a.yaml", "a YAML file"),
+        ("Title\n\n**User:** hi\n", "a.md", "a Markdown file"),
+        (
+            r#"{"log": {"version": "1.2", "entries": [{"request": {}, "response": {}}]}}"#,
+            "a.har",
+            "a HAR file",
+        ),
+        (r#"{"type": "thread.started", "thread_id": "t"}"#, "a.jsonl", "`codex exec --json`"),
+        (
+            r#"{"type": "item.completed", "item": {"id": "i", "type": "agent_message", "text": "hi"}}"#,
+            "a.jsonl",
+            "`codex exec --json`",
+        ),
+    ] {
+        let plan = bench.plan(vec![lines(&[chat("a")]), input(text, name)], &[]);
+        let (report, rejects) = run(&plan);
+        assert!(report.is_ok(), "{name}");
+        assert!(rejects.iter().any(|reject| reject.to_string().contains(why)), "{rejects:?}");
+        std::fs::remove_dir_all(&plan.output).unwrap();
+    }
+}
+
+#[test]
+fn comments_between_the_lines_of_a_file_are_no_items() {
+    let bench = Bench::new();
+    let text = format!("// made by hand\n{}\n# the end\n", chat("a"));
+    let plan = bench.plan(vec![Input::Bytes(text.into_bytes().into(), "a.jsonl".into())], &[]);
+    let account = run(&plan).0.unwrap().found.account;
+    assert_eq!((account.read, account.refused, account.written), (1, 0, 1), "{account:?}");
+}
+
+#[test]
 fn the_bytes_do_not_depend_on_the_number_of_threads() {
     let bench = Bench::new();
     let inputs = vec![lines(&chats(3_000))];

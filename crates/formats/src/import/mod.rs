@@ -28,6 +28,7 @@ mod pairs;
 mod parts;
 mod python;
 mod raw_spans;
+pub mod refused;
 mod roles;
 mod rounds;
 mod session;
