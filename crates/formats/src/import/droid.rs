@@ -25,6 +25,9 @@ const KNOWN: [&str; 4] = [
     "visibility",
 ];
 
+/// What Droid says in the person's name when they stopped the model.
+const STOPS: [&str; 2] = ["Request interrupted by user", "[Request interrupted by user]"];
+
 impl ImportFormat for Droid {
     fn name(&self) -> &'static str {
         "droid"
@@ -87,6 +90,17 @@ impl ImportFormat for Droid {
                     };
                     let mut messages = chat::message_of(&message, None, &KNOWN, notes)?;
                     notes.under(mark, || "message".into());
+                    let is_stop = messages.last().is_some_and(|message| {
+                        message.role == Role::User
+                            && STOPS.contains(&message.words().decoded().trim())
+                    });
+                    let before =
+                        steps.last_mut().and_then(|step: &mut Step<'_>| step.messages.last_mut());
+                    if let Some(answer) =
+                        before.filter(|one| is_stop && one.role == Role::Assistant)
+                    {
+                        session::interrupt(answer);
+                    }
                     for message in &mut messages {
                         message.created_at = message.created_at.or(time);
                     }

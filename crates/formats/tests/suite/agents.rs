@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{Cursor, Read};
 
-use retort_model::{Conversation, Role};
+use retort_model::{Conversation, Message, Role};
 use retort_testing::{files_below, real_data};
 use serde_json::{Value, json};
 
@@ -282,6 +282,30 @@ fn droids_sessions_are_read() {
 }
 
 #[test]
+fn an_answer_of_droid_that_a_person_stopped_is_cut_off() {
+    let say = |id: &str, parent: Value, role: &str, text: &str| {
+        json!({"type": "message", "id": id, "parentId": parent, "message": {"role": role,
+            "content": [{"type": "text", "text": text}]}})
+    };
+    let read = session(
+        "droid",
+        &[
+            json!({"type": "session_start", "id": "s"}),
+            say("a", Value::Null, "user", "q"),
+            say("b", json!("a"), "assistant", "half of"),
+            say("c", json!("b"), "user", "Request interrupted by user"),
+            say("d", json!("c"), "user", "r"),
+            say("e", json!("d"), "assistant", "whole"),
+        ],
+    );
+    let ends: Vec<_> = (read.rounds.iter().flat_map(|round| &round.messages))
+        .filter(|message| message.role == Role::Assistant)
+        .map(Message::is_cut_off)
+        .collect();
+    assert_eq!(ends, [true, false]);
+}
+
+#[test]
 fn gemini_clis_sessions_are_read_in_both_forms() {
     let user = json!({"id": "1", "timestamp": "2026-01-02T00:00:01Z", "type": "user", "content": [{"text": "list"}]});
     let answer = json!({"id": "2", "timestamp": "2026-01-02T00:00:02Z", "type": "gemini", "content": "Done.", "model": "m",
@@ -335,7 +359,7 @@ fn codex_session(lines: &[Value]) -> Conversation<'static> {
 /// How the answers ended, where that is told.
 fn ends(read: &Conversation<'_>) -> Vec<String> {
     let answers = read.messages().filter(|one| one.role == Role::Assistant);
-    let end = |one: &retort_model::Message<'_>| match (&one.finish_reason, &one.error) {
+    let end = |one: &Message<'_>| match (&one.finish_reason, &one.error) {
         (Some(reason), None) => format!("{}={}", one.words().decoded(), reason.decoded()),
         (None, Some(error)) => format!("{}~{}", one.words().decoded(), error.decoded()),
         (None, None) => one.words().decoded().into_owned(),
