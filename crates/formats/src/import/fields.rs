@@ -124,10 +124,14 @@ pub(super) fn time_or_keep<'a>(
         && let Ok(time) = Time::parse(&ahead.string()?.decoded())
     {
         *parser = ahead;
-        return Ok(Some(time));
+        return Ok(Some(time).filter(is_set));
     }
     read_or_keep(parser, key, rest, |raw| {
-        let time = time(raw);
+        let whole = Value::parse(raw.as_str()).ok();
+        let time = whole.as_ref().and_then(any_time);
+        if time.is_some_and(|time| !is_set(&time)) {
+            return None;
+        }
         let is_blank = || raw.text().is_some_and(|text| text.is_blank());
         notes.unread_times += u64::from(time.is_none() && !raw.is_null() && !is_blank());
         time
@@ -137,6 +141,15 @@ pub(super) fn time_or_keep<'a>(
 /// A moment in any of the forms that systems write: see [`Time::parse_any`] and [`Time::from_epoch`]; MongoDB's
 /// `{"$date": …}`; `seconds` and `nanoseconds` of Firestore and Protocol Buffers.
 pub(super) fn time_of(value: &Value<'_>) -> Option<Time> {
+    any_time(value).filter(is_set)
+}
+
+/// Whether it is a moment, not Go's value for none: the beginning of the year 1.
+fn is_set(time: &Time) -> bool {
+    time.unix_micros() != -62_135_596_800_000_000
+}
+
+fn any_time(value: &Value<'_>) -> Option<Time> {
     let long = |value: &Value<'_>| -> Option<i64> {
         match value {
             Value::Number(number) => number.parse().ok(),

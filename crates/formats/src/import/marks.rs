@@ -8,7 +8,7 @@
 use std::borrow::Cow;
 
 use retort_json::{RawJson, Text, Value};
-use retort_model::{Content, Conversation, Fields, Label, Message, Role};
+use retort_model::{Content, Conversation, Fields, Label, Message, Parent, Role, Round};
 
 use super::fields::{self, list};
 use super::unplaced::{Least, says};
@@ -33,7 +33,7 @@ const LEARNT: [&str; 15] = [
 ];
 
 /// Fields that say that a message is not to be learnt, where they are true.
-const NOT_LEARNT: [&str; 17] = [
+const NOT_LEARNT: [&str; 27] = [
     "is_copied_context",
     "masked",
     "mask",
@@ -44,8 +44,18 @@ const NOT_LEARNT: [&str; 17] = [
     "exclude_from_training",
     "deleted",
     "is_deleted",
-    "is_hidden",
+    "removed",
+    "is_removed",
     "hidden",
+    "is_hidden",
+    "draft",
+    "is_draft",
+    "blocked",
+    "is_blocked",
+    "superseded",
+    "is_superseded",
+    "flagged",
+    "is_flagged",
     "exclude",
     "excluded",
     "discarded",
@@ -53,13 +63,18 @@ const NOT_LEARNT: [&str; 17] = [
     "no_train",
 ];
 
+/// Those of them, and of [`FIT`], that say that a message is no part of the conversation any more.
+const TAKEN_AWAY: [&str; 5] = ["deleted", "is_deleted", "removed", "is_removed", "review_result"];
+
 /// Fields that say that a message is good enough to be learnt, where they are true, and that it is not where they are false.
-const FIT: [&str; 14] = [
+const FIT: [&str; 16] = [
     "is_safe",
     "is_correct",
     "correct",
     "is_valid",
     "valid",
+    "is_good",
+    "review_result",
     "visible",
     "is_visible",
     "accepted",
@@ -94,7 +109,31 @@ const REJECTED: [&str; 2] = ["rejected", "is_rejected"];
 const ENDED: [&str; 4] = ["finish_reason", "finish_reasons", "stop_reason", "done_reason"];
 
 /// Flags that say that an answer did not end by itself.
-const TRUNCATED: [&str; 2] = ["truncated", "is_truncated"];
+const TRUNCATED: [&str; 11] = [
+    "truncated",
+    "is_truncated",
+    "stopped",
+    "is_stopped",
+    "is_partial",
+    "streaming",
+    "is_streaming",
+    "loading",
+    "is_loading",
+    "pending",
+    "is_pending",
+];
+
+/// Flags of a message that say the same where they are false. Beside a row they may be of a run's step.
+const COMPLETE: [&str; 8] = [
+    "complete",
+    "is_complete",
+    "completed",
+    "is_completed",
+    "done",
+    "is_done",
+    "finished",
+    "is_finished",
+];
 
 /// Objects in which frameworks keep what others say of a message or of a row.
 const WITHIN: [&str; 7] = [
@@ -159,7 +198,9 @@ pub(super) fn read(key: &str, raw: &RawJson<'_>) -> Mark {
     match weight_of(raw) {
         // What is not said to be context may still be some.
         Some(weight) if is_forbidding => {
-            Mark { train: (weight > 0.0).then_some(false), is_whole: true }
+            // What a person took away is told of a question, too.
+            let is_whole = !is_one(key, &TAKEN_AWAY);
+            Mark { train: (weight > 0.0).then_some(false), is_whole }
         }
         Some(weight) => {
             Mark { train: Some(weight > 0.0), is_whole: weight == 0.0 || weight == 1.0 }
@@ -210,6 +251,7 @@ pub(super) fn label_of(key: &str, raw: &RawJson<'_>) -> Option<Label> {
 
 /// Applies the marks beside the messages of a conversation, on their parts and calls, and in their inner objects.
 pub(super) fn apply(conversation: &mut Conversation<'_>) {
+    end_before_what_was_taken_away(&mut conversation.rounds);
     let Conversation { metadata, rounds, tasks, label, .. } = conversation;
     for round in rounds.iter_mut().chain(tasks.iter_mut().flat_map(|task| &mut task.rounds)) {
         round.messages.iter_mut().for_each(apply_to_message);
@@ -252,6 +294,37 @@ pub(super) fn apply(conversation: &mut Conversation<'_>) {
     }
 }
 
+/// Lets no answer be trained on that follows a question that was deleted: the answer is no answer to another question.
+fn end_before_what_was_taken_away(rounds: &mut [Round<'_>]) {
+    let is_gone = |message: &Message<'_>| {
+        message.role == Role::User
+            && message.metadata.iter().any(|(key, raw)| {
+                let key = key.decoded();
+                (is_one(&key, &TAKEN_AWAY) || is_one(&key, &GONE))
+                    && read(&key, raw).train == Some(false)
+            })
+    };
+    if !rounds.iter().any(|round| round.messages.iter().any(is_gone)) {
+        return;
+    }
+    let mut gone: Vec<bool> = Vec::with_capacity(rounds.len());
+    for round in rounds {
+        let before = match round.parent {
+            Parent::Previous => gone.last(),
+            Parent::Root => None,
+            Parent::Round(at) => gone.get(at),
+        };
+        let mut is_over = before.copied().unwrap_or(false);
+        for message in &mut round.messages {
+            is_over |= is_gone(message);
+            if is_over && message.role == Role::Assistant {
+                message.train = Some(false);
+            }
+        }
+        gone.push(is_over);
+    }
+}
+
 fn apply_to_message(message: &mut Message<'_>) {
     if message.role != Role::Assistant {
         return;
@@ -270,7 +343,11 @@ fn apply_to_message(message: &mut Message<'_>) {
         }
     }
     if message.finish_reason.is_none() {
-        let open = || has_open_part(message).then(|| "incomplete".into());
+        let is_incomplete = message
+            .metadata
+            .iter()
+            .any(|(key, raw)| is_one(&key.decoded(), &COMPLETE) && flag_of(raw) == Some(false));
+        let open = || (is_incomplete || has_open_part(message)).then(|| "incomplete".into());
         message.finish_reason = ended_by(&message.metadata).or_else(open);
     }
     for name in WITHIN {

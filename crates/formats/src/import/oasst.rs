@@ -30,7 +30,8 @@ impl ImportFormat for Oasst {
     fn notes(&self) -> &'static str {
         "Every message is a round of the tree; of several replies, the best-ranked one is on the active path. Rows \
          with one message each (`oasst1`, `oasst2` on the Hub) are joined by their `message_tree_id`; a message whose \
-         parent is missing is not understood."
+         parent is missing is not understood. Messages that were deleted or failed their review are kept beside \
+         the path; neither they nor answers to such questions are trained on."
     }
 
     fn recognises(&self, sniff: &Sniff<'_>) -> bool {
@@ -174,8 +175,10 @@ fn add<'a>(
     Ok(best)
 }
 
-/// The rank of a reply, 0 the best; those without one come last.
-fn rank(reply: &RawJson<'_>) -> u64 {
-    let map = fields::map(reply);
-    map.and_then(|mut map| map.take(&["rank"], fields::count)).unwrap_or(u64::MAX)
+/// Whether a reply was deleted or failed its review, and its rank, 0 the best; those without one come last.
+fn rank(reply: &RawJson<'_>) -> (bool, u64) {
+    let Some(mut map) = fields::map(reply) else { return (true, u64::MAX) };
+    let failed = map.peek("review_result").is_some_and(|raw| raw.as_str() == "false");
+    let is_bad = failed || map.is_true("deleted");
+    (is_bad, map.take(&["rank"], fields::count).unwrap_or(u64::MAX))
 }

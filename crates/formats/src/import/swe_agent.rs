@@ -44,7 +44,9 @@ impl ImportFormat for SweAgent {
 
     fn notes(&self) -> &'static str {
         "`history` becomes the conversation; `trajectory`, which has the same content step by step, `info` and \
-         `replay_config` are kept. Rows of Nebius' trajectories (`trajectory` of `role` and `text`) are read as well. Demonstrations that were shown to the model are not trained on (`train: false`)."
+         `replay_config` are kept. Rows of Nebius' trajectories (`trajectory` of `role` and `text`) are read as well; where \
+         `exit_status` says that a run was broken off (`exit_context`, `exit_cost`, …), its last answer did not end by itself. \
+         Demonstrations that were shown to the model are not trained on (`train: false`)."
     }
 
     fn recognises(&self, sniff: &Sniff<'_>) -> bool {
@@ -90,6 +92,16 @@ impl ImportFormat for SweAgent {
             map.take_id(&["traj_id", "trajectory_id", "instance_id", "id"]).unwrap_or_default();
         conversation.model = map.take(&["model", "model_name"], RawJson::text);
         conversation.metadata = map.rest();
+        let status = conversation.metadata.get("exit_status").and_then(RawJson::as_text);
+        let status = status.unwrap_or_default().to_ascii_lowercase();
+        if ["exit", "exceeded", "error"].iter().any(|word| status.contains(word)) {
+            // The last answer is where the run was broken off.
+            let messages = conversation.rounds.iter_mut().flat_map(|round| &mut round.messages);
+            let last = messages.filter(|message| message.role == Role::Assistant).last();
+            if let Some(last) = last.filter(|last| last.finish_reason.is_none()) {
+                last.finish_reason = Some("incomplete".into());
+            }
+        }
         Ok(conversation.into())
     }
 }

@@ -412,6 +412,52 @@ fn flat_messages_of_oasst_are_a_tree() {
 }
 
 #[test]
+fn replies_of_oasst_that_were_deleted_or_failed_review_are_beside_the_path() {
+    let row = |id: &str, parent: Option<&str>, role: &str, more: Value| {
+        let mut row = json!({"message_id": id, "parent_id": parent, "message_tree_id": "t", "role": role, "text": id,
+            "deleted": false, "review_result": true});
+        row.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        row
+    };
+    for bad in [json!({"deleted": true, "rank": 0}), json!({"review_result": false, "rank": 0})] {
+        let rows = json!([
+            row("q", None, "prompter", json!({})),
+            row("bad", Some("q"), "assistant", bad),
+            row("good", Some("q"), "assistant", json!({"rank": 1}))
+        ]);
+        let format = FORMATS.iter().find(|format| format.name() == "oasst").unwrap();
+        let text = rows.to_string();
+        let item = format.read(&text, &mut Notes::default()).unwrap();
+        let one = item.into_conversation().unwrap();
+        let path: Vec<_> = one
+            .active_path()
+            .into_iter()
+            .map(|at| one.rounds[at].messages[0].words().decoded().into_owned())
+            .collect();
+        assert_eq!(path, ["q", "good"]);
+        let bad =
+            one.rounds.iter().flat_map(|round| &round.messages).find(|one| one.words() == *"bad");
+        assert_eq!(bad.unwrap().train, Some(false));
+    }
+}
+
+#[test]
+fn the_first_moment_of_go_is_no_date() {
+    let with = |date: &str| {
+        json!({"created_at": date, "messages": [{"role": "user", "content": "q"}]}).to_string()
+    };
+    let date = |text: &str| {
+        let mut notes = Notes::default();
+        let reader = recognise(&Sniff::of(text)).unwrap();
+        let one = reader.read(text, &mut notes).unwrap().into_conversation().unwrap();
+        (one.created_at.is_some(), notes.unread_times)
+    };
+    assert_eq!(date(&with("0001-01-01T00:00:00Z")), (false, 0));
+    assert_eq!(date(&with("2026-01-01T00:00:00Z")), (true, 0));
+    assert_eq!(date(&with("some day")), (false, 1));
+}
+
+#[test]
 fn messages_of_autogen_are_understood() {
     let read = joined(
         &[

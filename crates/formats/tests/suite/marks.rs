@@ -431,3 +431,50 @@ fn a_choice_with_an_error_failed() {
         assert_eq!(found, "left-out:failed-answer", "{row}");
     }
 }
+
+#[test]
+fn an_answer_that_was_hidden_stopped_or_left_unfinished_is_not_learnt() {
+    for mark in [
+        json!({"hidden": true}),
+        json!({"removed": true}),
+        json!({"draft": true}),
+        json!({"is_blocked": true}),
+        json!({"superseded": true}),
+        json!({"flagged": true}),
+        json!({"review_result": false}),
+        json!({"is_valid": false}),
+        json!({"stopped": true}),
+        json!({"isPartial": true}),
+        json!({"isStreaming": true}),
+        json!({"loading": true}),
+        json!({"pending": true}),
+        json!({"complete": false}),
+        json!({"is_finished": false}),
+    ] {
+        let answer = with(json!({"role": "assistant", "content": "a"}), &mark);
+        let item = json!({"messages": [{"role": "user", "content": "q"}, answer]});
+        assert_eq!(learnt(&item, "openai"), Vec::<String>::new(), "{mark}");
+    }
+    for mark in [json!({"hidden": false}), json!({"stopped": false}), json!({"done": true})] {
+        let answer = with(json!({"role": "assistant", "content": "a"}), &mark);
+        let item = json!({"messages": [{"role": "user", "content": "q"}, answer]});
+        assert_eq!(learnt(&item, "openai"), ["\"a\""], "{mark}");
+    }
+}
+
+#[test]
+fn a_conversation_ends_before_a_question_that_was_deleted() {
+    let say = |role: &str, content: &str| json!({"role": role, "content": content});
+    for mark in
+        [json!({"is_deleted": true}), json!({"deleted": 1}), json!({"deletedAt": "2026-01-01"})]
+    {
+        let gone = with(say("user", "q2"), &mark);
+        let item = json!({"messages": [say("user", "q1"), say("assistant", "a1"), gone, say("assistant", "a2"),
+            say("user", "q3"), say("assistant", "a3")]});
+        assert_eq!(learnt(&item, "openai"), ["\"a1\""], "{mark}");
+        // Its answer is no answer to the question before it.
+        let gone = with(say("user", "q2"), &mark);
+        let item = json!({"messages": [say("user", "q1"), gone, say("assistant", "a2")]});
+        assert_eq!(learnt(&item, "openai"), Vec::<String>::new(), "{mark}");
+    }
+}
