@@ -461,7 +461,9 @@ fn is_only_begun(message: &Message<'_>) -> bool {
         return false;
     }
     let words = words.decoded();
-    let is_nothing = |text: &str| text.trim().is_empty() && message.tool_calls.is_empty();
+    // Reasoning that is also in a field of its own is taken out of the text elsewhere.
+    let is_all = message.tool_calls.is_empty() && message.reasoning.is_none();
+    let is_nothing = |text: &str| is_all && text.trim().is_empty();
     OPEN.iter().any(|[begin, end]| {
         words.rfind(begin).is_some_and(|at| {
             let (before, behind) = words.split_at(at);
