@@ -20,8 +20,9 @@ pub(super) struct SweAgent;
 
 /// Fields of messages that say nothing more than is read: of an answer, its content says again what they say. The first only
 /// does if it is the system's text.
-const KNOWN: [&str; 10] = [
+const KNOWN: [&str; 11] = [
     "system_prompt",
+    "cutoff_date",
     "message_type",
     "thought",
     "action",
