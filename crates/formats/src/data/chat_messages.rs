@@ -191,6 +191,8 @@ pub(super) struct SpokenCall<'c> {
     pub(super) id: String,
     pub(super) name: String,
     pub(super) arguments: Cow<'c, str>,
+    /// Whether the arguments are JSON: with the check off they may be any text.
+    is_json: bool,
 }
 
 impl SpokenCall<'_> {
@@ -209,7 +211,7 @@ impl SpokenCall<'_> {
 
     /// The arguments as JSON; a string, if the check is off and they are not JSON.
     pub(super) fn arguments_as_json(&self) -> Cow<'_, str> {
-        if RawJson::parse(&self.arguments).is_ok() {
+        if self.is_json {
             return Cow::Borrowed(&self.arguments);
         }
         let mut text = String::new();
@@ -448,11 +450,13 @@ impl<'c> Row<'_, 'c> {
     ) -> SpokenCall<'c> {
         self.calls += 1;
         let mut found = Vec::new();
-        let arguments = match object_of(call, self.tools, self.options, &mut found) {
-            Ok(arguments) => arguments,
+        let (arguments, is_json) = match object_of(call, self.tools, self.options, &mut found) {
+            Ok(arguments) => (arguments, true),
             Err(why) => {
                 self.hopeless.get_or_insert(why);
-                call.arguments.decoded()
+                let text = call.arguments.decoded();
+                let is_json = RawJson::parse(&text).is_ok();
+                (text, is_json)
             }
         };
         for repair in found {
@@ -467,9 +471,10 @@ impl<'c> Row<'_, 'c> {
         if self.mends {
             // Nine letters and digits, as Mistral demands, the same whenever the row is made.
             let id = format!("call{:05}", self.calls);
-            SpokenCall { id, name: names.of(&name, self.repairs), arguments }
+            SpokenCall { id, name: names.of(&name, self.repairs), arguments, is_json }
         } else {
-            SpokenCall { id: call.id.decoded().into_owned(), name: name.into_owned(), arguments }
+            let id = call.id.decoded().into_owned();
+            SpokenCall { id, name: name.into_owned(), arguments, is_json }
         }
     }
 
