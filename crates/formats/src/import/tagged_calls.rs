@@ -14,8 +14,12 @@ use super::format::Notes;
 const CALL: [&str; 2] = ["<tool_call>", "</tool_call>"];
 const RESULT: [&str; 2] = ["<tool_response>", "</tool_response>"];
 
-/// Turns the tags into calls and results, in answers that a tool message follows.
+/// Turns the tags into calls and results, in answers that a tool message follows or that end a round.
 pub(super) fn take(conversation: &mut Conversation<'_>) {
+    // Hardly any conversation has such tags.
+    if !conversation.rounds.iter().flat_map(|round| &round.messages).any(has_call) {
+        return;
+    }
     // A list of messages has its tools in the first round.
     let tools = conversation.rounds.first().map(|round| round.tools.clone()).unwrap_or_default();
     for round in &mut conversation.rounds {
@@ -23,9 +27,7 @@ pub(super) fn take(conversation: &mut Conversation<'_>) {
             take_last(last, &tools);
         }
         let is_there = round.messages.windows(2).any(|pair| {
-            matches!(pair, [answer, result] if result.role == Role::Tool
-                && answer.role == Role::Assistant
-                && text_of(answer).is_some_and(|text| text.contains(CALL[0])))
+            matches!(pair, [answer, result] if result.role == Role::Tool && has_call(answer))
         });
         if is_there {
             let messages = std::mem::take(&mut round.messages);
@@ -34,13 +36,20 @@ pub(super) fn take(conversation: &mut Conversation<'_>) {
     }
 }
 
+/// Whether the text of an answer has the tag of a call.
+fn has_call(message: &Message<'_>) -> bool {
+    let Some(Content::Text(text)) = &message.content else { return false };
+    message.role == Role::Assistant && text.decoded().contains(CALL[0])
+}
+
 /// Turns the tags of an answer at the end of a round into calls, if all are calls of tools that are defined.
 fn take_last(message: &mut Message<'_>, tools: &[RawJson<'_>]) {
-    if tools.is_empty() || message.role != Role::Assistant || !message.tool_calls.is_empty() {
+    if tools.is_empty() || !message.tool_calls.is_empty() || !has_call(message) {
         return;
     }
-    let text = text_of(message).filter(|text| text.contains(CALL[0]));
-    let Some((words, calls)) = text.and_then(|text| parted(&text, tools)) else { return };
+    let Some((words, calls)) = text_of(message).and_then(|text| parted(&text, tools)) else {
+        return;
+    };
     if calls.iter().all(|call| definition_of(&call.name.decoded(), tools).is_some()) {
         message.tool_calls = calls;
         message.content = (!words.is_empty()).then(|| Content::Text(words.into()));
