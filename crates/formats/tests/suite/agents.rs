@@ -350,6 +350,12 @@ fn codex_event(payload: Value) -> Value {
     codex_line("event_msg", payload)
 }
 
+/// What the rounds on the path of a conversation say.
+fn told_on_path(read: &Conversation<'_>) -> Vec<String> {
+    let path: Vec<_> = read.active_path().into_iter().map(|at| read.rounds[at].clone()).collect();
+    told(&path)
+}
+
 fn codex_session(lines: &[Value]) -> Conversation<'static> {
     let first = codex_line("session_meta", json!({"id": "s", "timestamp": "2026-05-13T06:03:05Z"}));
     let lines: Vec<_> = [first].iter().chain(lines).cloned().collect();
@@ -417,8 +423,7 @@ fn turns_that_codex_rolled_back_are_beside_the_path() {
         codex_said("user", "q3"),
         codex_said("assistant", "A3"),
     ]);
-    let path: Vec<_> = read.active_path().into_iter().map(|at| read.rounds[at].clone()).collect();
-    assert_eq!(told(&path), ["user=q1 assistant=A1", "user=q3 assistant=A3"]);
+    assert_eq!(told_on_path(&read), ["user=q1 assistant=A1", "user=q3 assistant=A3"]);
     // Where only the screen is known.
     let shown = |kind: &str, text: &str| codex_event(json!({"type": kind, "message": text}));
     let read = codex_session(&[
@@ -430,8 +435,7 @@ fn turns_that_codex_rolled_back_are_beside_the_path() {
         shown("user_message", "q3"),
         shown("agent_message", "A3"),
     ]);
-    let path: Vec<_> = read.active_path().into_iter().map(|at| read.rounds[at].clone()).collect();
-    assert_eq!(told(&path), ["user=q1 assistant=A1", "user=q3 assistant=A3"]);
+    assert_eq!(told_on_path(&read), ["user=q1 assistant=A1", "user=q3 assistant=A3"]);
 }
 
 #[test]
@@ -509,12 +513,10 @@ fn what_gemini_cli_rewound_is_beside_the_path() {
     // To the same place again, and to one that is gone, which takes all back.
     lines.extend([rewind("5"), gemini("5", "user", "q4"), gemini("6", "gemini", "A4")]);
     let read = gemini_session(&lines);
-    let path: Vec<_> = read.active_path().into_iter().map(|at| read.rounds[at].clone()).collect();
-    assert_eq!(told(&path), ["user=q1 assistant=A1", "user=q4 assistant=A4"]);
+    assert_eq!(told_on_path(&read), ["user=q1 assistant=A1", "user=q4 assistant=A4"]);
     lines.extend([rewind("4"), gemini("7", "user", "q5"), gemini("8", "gemini", "A5")]);
     let read = gemini_session(&lines);
-    let path: Vec<_> = read.active_path().into_iter().map(|at| read.rounds[at].clone()).collect();
-    assert_eq!(told(&path), ["user=q5 assistant=A5"]);
+    assert_eq!(told_on_path(&read), ["user=q5 assistant=A5"]);
     let trained = read.messages().filter(|one| one.role == Role::Assistant && one.train.is_none());
     assert_eq!(trained.count(), 1);
 }
