@@ -338,8 +338,8 @@ impl Message<'_> {
     }
 }
 
-/// The types of items of the Responses API with which a provider tells of tools that it ran itself. Logs have what came of
-/// them only if a client asked for it.
+/// The types of items of the Responses API for tools that the provider runs itself. Logs contain their results only if the
+/// client asked for them.
 const RUN_BY_PROVIDER: [&str; 4] =
     ["web_search_call", "file_search_call", "code_interpreter_call", "image_generation_call"];
 

@@ -22,7 +22,7 @@ pub(super) struct Shaper<'s> {
 }
 
 impl Shaper<'_> {
-    /// Hands the records of an item to `rows`; the lengths of those that are measured are added to `seen`.
+    /// Adds the records of an item to `rows`, and their lengths to `seen` if there is something to measure.
     pub(super) fn shape(
         self,
         item: &Item<'_>,

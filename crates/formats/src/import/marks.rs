@@ -198,7 +198,7 @@ pub(super) fn read(key: &str, raw: &RawJson<'_>) -> Mark {
     match weight_of(raw) {
         // What is not said to be context may still be some.
         Some(weight) if is_forbidding => {
-            // What a person took away is told of a question, too.
+            // A mark that something was deleted also matters on a question, so it stays in the metadata.
             let is_whole = !is_one(key, &TAKEN_AWAY);
             Mark { train: (weight > 0.0).then_some(false), is_whole }
         }

@@ -47,13 +47,15 @@ impl ImportFormat for OpenAi {
          `function_call_output` items. `system` (or `instructions`) beside the messages becomes a system message. \
          A response beside them (`response`, `choices`) is the answer; of several choices that with index 0 is, \
          and the others become siblings. Tools that OpenAI hosts (`web_search_call`, `code_interpreter_call`, …) \
-         become calls, with a result where the item has one. Where it has none, the answer that follows rests on what \
-         the log does not hold: it is never trained on, but the conversation goes on after it. An answer whose `finish_reason`, `status` or \
+         become calls, with a result where the item has one. If it has none, the answer that follows is based on \
+         something that is not in the log: it is never trained on, but later answers are. An answer whose \
+         `finish_reason`, `status` or \
          `unfinished` says that it was cut off, stopped or failed is never trained on. `messages` may be JSON \
          text; an item with two lists of messages that say different things is not understood. Tools are also \
          read from `available_tools`, `tool_definitions`, `tool_list`, `tools_json`, `tool_schemas`, \
          `functions_list`, `api_list` and `chat_template_kwargs`. An answer whose beginning was given (`prefix`, \
-         `partial`, `continue_final_message`) is one answer with it. Beside the messages it takes `id`, `title`, `tags`, `model`, `status`, `created_at`, `updated_at`, `owner`, \
+         `partial`, `continue_final_message`) is one answer with it. Beside the messages it takes `id`, `title`, \
+         `tags`, `model`, `status`, `created_at`, `updated_at`, `owner`, \
          `project` and `type`."
     }
 

@@ -1,4 +1,4 @@
-//! What holds no history that can be read, though people may think that it does: what it is, and what to do instead.
+//! Files and items that people may take for histories: what they are, and what to do instead.
 
 use super::sniff::Sniff;
 

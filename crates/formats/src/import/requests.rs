@@ -223,7 +223,7 @@ impl ImportFormat for Requests {
     }
 }
 
-/// Tells of what a request goes on from and the log does not have: an earlier response, a conversation, a cache.
+/// Notes what a request continues and the log does not have: an earlier response, a stored conversation, a cached context.
 fn told_elsewhere(said: &FieldMap<'_>, within: &str, notes: &mut Notes) {
     let has_id = |raw: &RawJson<'_>| raw.as_text().is_some_and(|text| !text.trim().is_empty());
     for name in ["previous_response_id", "cachedContent", "cached_content", "conversation"] {

@@ -256,7 +256,7 @@ impl<'a> Trail<'a> {
     }
 }
 
-/// Records of an answer whose end nobody told that a person stopped it.
+/// Records that a person stopped an answer, unless something else says how it ended.
 pub(super) fn interrupt(answer: &mut Message<'_>) {
     answer.finish_reason.get_or_insert_with(|| "interrupted".into());
 }

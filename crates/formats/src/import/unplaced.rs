@@ -58,7 +58,7 @@ impl Notes {
         self.unplaced.split_off(mark.min(self.unplaced.len()))
     }
 
-    /// Forgets what was told of since the mark at this path, where it has a place after all.
+    /// Forgets what was noted at this path since the mark, because it has a place after all.
     pub(super) fn place(&mut self, mark: usize, path: &str) {
         let mut at = 0;
         self.unplaced.retain(|one| {
